@@ -6,13 +6,15 @@ import dataclasses
 import json
 import os
 import os.path as osp
-from pathlib import PurePath, PurePosixPath
-from typing import Any, Sequence
+from collections.abc import Sequence
+from pathlib import PurePath
+from typing import Any
 
 __all__ = ['FORMAT_VERSION', 'MANIFEST_NAME', 'Manifest', 'label_names']
 
 FORMAT_VERSION = 1
 MANIFEST_NAME = 'manifest.json'
+LABEL_SUFFIX = '.png'
 
 
 @dataclasses.dataclass
@@ -57,9 +59,9 @@ class Manifest:
         return [kept / predicted if predicted else None
                 for kept, predicted in zip(self.kept_pixels, self.predicted_pixels)]
 
-    def find(self, img_path: str, suffix: str = '.png') -> str | None:
+    def find(self, img_path: str, suffix: str = LABEL_SUFFIX) -> str | None:
         """The listed file of an image: the longest listed path that ends the image's path."""
-        parts = PurePath(img_path).with_suffix(suffix).parts
+        parts = PurePath(_replace_suffix(img_path, suffix)).parts
         for start in range(len(parts)):
             name = '/'.join(parts[start:])
             if name in self._names:
@@ -82,8 +84,8 @@ class Manifest:
 
     def differences(self, other: Manifest) -> list[str]:
         """Names of the fields in which two runs would not write the same folder."""
-        return [key for key in ('rule', 'num_classes', 'config_sha256', 'checkpoint_sha256', 'files')
-                if getattr(self, key) != getattr(other, key)]
+        keys = ('rule', 'num_classes', 'config_sha256', 'checkpoint_sha256', 'files')
+        return [key for key in keys if getattr(self, key) != getattr(other, key)]
 
     def write(self, folder: str) -> None:
         """Write ``manifest.json`` at once: under a temporary name, then moved into place."""
@@ -115,50 +117,55 @@ class Manifest:
             raise ValueError(f'LoadPseudoLabels.pseudo_dir got the unreadable manifest {path!r}; '
                              'generate the labels again with --overwrite') from error
         if version != FORMAT_VERSION:
-            raise ValueError(f'LoadPseudoLabels.pseudo_dir got {path!r} of format version {version}, '
-                             f'but this version reads {FORMAT_VERSION}; generate the labels again '
-                             'with --overwrite')
+            raise ValueError(f'LoadPseudoLabels.pseudo_dir got {path!r} of format version '
+                             f'{version}, but this package reads {FORMAT_VERSION}; generate the '
+                             'labels again with --overwrite')
         names = {field.name for field in dataclasses.fields(cls)}
         try:
             return cls(**{key: value for key, value in content.items() if key in names})
         except TypeError as error:
             raise ValueError(f'LoadPseudoLabels.pseudo_dir got the manifest {path!r} without '
-                             'required fields; generate the labels again with --overwrite') from error
+                             'required fields; generate the labels again with '
+                             '--overwrite') from error
 
 
-def label_names(img_paths: Sequence[str], root: str | None = None, suffix: str = '.png') -> list[str]:
-    """Label file of every image: its path below the image folder, with the label's suffix.
+def label_names(img_paths: Sequence[str], root: str | None = None) -> list[str]:
+    """Label file of every image: its path below the image folder, with the suffix ``.png``.
 
     Args:
         img_paths: Image files.
         root: The image folder; None takes the images' common folder.
-        suffix: Suffix of the label files.
 
     Returns:
         Relative paths with ``/``, in the order of ``img_paths``.
 
     Raises:
-        ValueError: If two images would share a label, or an image lies outside ``root``.
+        ValueError: If there is no image, one lies outside ``root``, or two would share a label.
     """
     if not img_paths:
-        raise ValueError('PseudoLabelLoop.dataloader got a dataset without images; write the folder '
-                         'of the target training images instead')
+        raise ValueError('PseudoLabelLoop.dataloader got a dataset without images; write the '
+                         'folder of the target training images instead')
     paths = [osp.abspath(path) for path in img_paths]
     base = osp.abspath(root) if root else osp.commonpath([osp.dirname(path) for path in paths])
-    names: dict[str, str] = {}
+    owners: dict[str, str] = {}
     for path in paths:
-        relative = PurePath(osp.relpath(path, base))
+        relative = PurePath(_replace_suffix(osp.relpath(path, base), LABEL_SUFFIX))
         if '..' in relative.parts:
-            raise ValueError(f'PseudoLabelLoop.dataloader got the image {path!r} outside of its image '
-                             f'folder {base!r}; write data_prefix.img_path of the dataset instead')
-        name = str(PurePosixPath(*relative.with_suffix(suffix).parts))
-        if name in names:
+            raise ValueError(f'PseudoLabelLoop.dataloader got the image {path!r} outside of '
+                             f'{base!r}; write the dataset\'s data_prefix.img_path instead')
+        name = relative.as_posix()
+        if name in owners:
             raise ValueError(f'PseudoLabelLoop.dataloader got two images for the label {name!r}: '
-                             f'{names[name]!r} and {path!r}; write a dataset without duplicates')
-        names[name] = path
-    found = Manifest({}, 0, '', '', list(names))
-    for name, path in names.items():
-        if found.find(path, suffix) != name:
-            raise ValueError(f'PseudoLabelLoop.dataloader got the image {path!r}, whose label could '
-                             f'be {name!r} or {found.find(path, suffix)!r}; rename the image folder')
-    return list(names)
+                             f'{owners[name]!r} and {path!r}; write each image once, and one '
+                             'suffix for all')
+        owners[name] = path
+    listed = Manifest({}, 0, '', '', list(owners))
+    for name, path in owners.items():
+        if listed.find(path) != name:
+            raise ValueError(f'PseudoLabelLoop.dataloader got {path!r}, whose label could be '
+                             f'{name!r} or {listed.find(path)!r}; rename the image folder')
+    return list(owners)
+
+
+def _replace_suffix(path: str, suffix: str) -> str:
+    return osp.splitext(path)[0] + suffix

@@ -74,8 +74,8 @@ class LoadPseudoLabels(BaseTransform):
     def __init__(self, pseudo_dir: str, suffix: str = '.png', num_classes: int = 19) -> None:
         super().__init__()
         if not isinstance(pseudo_dir, str) or not pseudo_dir:
-            raise TypeError(f'LoadPseudoLabels.pseudo_dir got {pseudo_dir!r}; write the folder that '
-                            'tools/generate_pseudo_labels.py wrote instead')
+            raise TypeError(f'LoadPseudoLabels.pseudo_dir got {pseudo_dir!r}; write the folder '
+                            'that tools/generate_pseudo_labels.py wrote instead')
         self.pseudo_dir = pseudo_dir
         self.suffix = suffix
         self.num_classes = num_classes

@@ -1,0 +1,131 @@
+"""Order statistics of confidences over a whole data set, in bounded memory."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from mmengine.dist import all_gather_object, all_reduce, get_world_size
+from numpy.typing import NDArray
+from torch import Tensor
+
+__all__ = ['MIN_BINS', 'ConfidencePools']
+
+MIN_BINS = 2**12
+
+
+class ConfidencePools:
+    """Pools of confidences in [0, 1] whose k-th smallest value can be asked for.
+
+    A pool keeps its values as they are while there are at most ``budget`` of them, so small sets
+    are exact. Beyond, it keeps a histogram of ``bins`` equal bins, and :meth:`kth_smallest` gives
+    the lower edge of the bin that holds the value: too low by less than ``1 / bins``. Memory is
+    bounded by ``num_pools * (4 * budget + 8 * bins)`` bytes for any number of images.
+
+    Args:
+        num_pools: Number of pools.
+        budget: Values that one pool keeps exactly, over all processes.
+        bins: Number of bins, a power of two, at least 4096.
+    """
+
+    def __init__(self, num_pools: int, budget: int = 2**20, bins: int = 2**14) -> None:
+        if bins < MIN_BINS or bins & (bins - 1):
+            raise ValueError(f'ConfidencePools.bins got {bins}; write a power of two of at least '
+                             f'{MIN_BINS} instead')
+        if budget < 0:
+            raise ValueError(f'ConfidencePools.budget got {budget}; write a count >= 0 instead')
+        self.num_pools = num_pools
+        self.budget = budget
+        self.bins = bins
+        self._counts = np.zeros(num_pools, dtype=np.int64)
+        self._values: list[NDArray[np.float32]] = [np.empty(0, np.float32)] * num_pools
+        self._histograms: dict[int, NDArray[np.int64]] = {}
+
+    @property
+    def counts(self) -> list[int]:
+        """Number of values in each pool."""
+        return [int(count) for count in self._counts]
+
+    @property
+    def is_exact(self) -> list[bool]:
+        """Whether each pool still holds its values."""
+        return [pool not in self._histograms for pool in range(self.num_pools)]
+
+    def update(self, pools: Tensor, values: Tensor) -> None:
+        """Add values.
+
+        Args:
+            pools: Index of the pool of each value, shape (P,), int64.
+            values: Confidences in [0, 1], shape (P,).
+        """
+        values = values.float()
+        new = torch.bincount(pools, minlength=self.num_pools).cpu().numpy()
+        for pool in np.flatnonzero(self._counts + new > self.budget):
+            self._spill(int(pool))
+        spilled = torch.zeros(self.num_pools, dtype=torch.bool, device=pools.device)
+        if self._histograms:
+            spilled[list(self._histograms)] = True
+            binned = (values * self.bins).long().clamp_(0, self.bins - 1)
+            cells = (pools * self.bins + binned)[spilled[pools]]
+            sums = torch.bincount(cells, minlength=self.num_pools * self.bins)
+            sums = sums.view(self.num_pools, self.bins).cpu().numpy()
+            for pool, histogram in self._histograms.items():
+                histogram += sums[pool]
+        kept = ~spilled[pools]
+        exact_pools, exact_values = pools[kept].cpu().numpy(), values[kept].cpu().numpy()
+        for pool in np.flatnonzero(new):
+            if pool not in self._histograms:
+                self._append(int(pool), exact_values[exact_pools == pool])
+        self._counts += new
+
+    def synchronize(self) -> None:
+        """Merge the pools of all processes: afterwards each one holds the whole set's."""
+        if get_world_size() == 1:
+            return
+        totals = torch.from_numpy(self._counts.copy())
+        all_reduce(totals)
+        for pool in np.flatnonzero(totals.numpy() > self.budget):
+            self._spill(int(pool))
+        for pool in range(self.num_pools):
+            if pool in self._histograms:
+                histogram = torch.from_numpy(self._histograms[pool])
+                all_reduce(histogram)
+                self._histograms[pool] = histogram.numpy()
+            else:
+                parts = all_gather_object(self._exact(pool))
+                self._values[pool] = np.concatenate(parts)
+        self._counts = totals.numpy()
+
+    def kth_smallest(self, pool: int, k: int) -> float:
+        """The k-th smallest value of a pool, k = 0 for the smallest.
+
+        Raises:
+            IndexError: If the pool has no such value.
+        """
+        if not 0 <= k < self._counts[pool]:
+            raise IndexError(f'ConfidencePools.kth_smallest got k={k} for a pool of '
+                             f'{self._counts[pool]} values; write 0 <= k < count instead')
+        if pool in self._histograms:
+            cumulated = np.cumsum(self._histograms[pool])
+            return float(np.searchsorted(cumulated, k, side='right')) / self.bins
+        return float(np.partition(self._exact(pool), k)[k])
+
+    def _exact(self, pool: int) -> NDArray[np.float32]:
+        return self._values[pool][:self._counts[pool]]
+
+    def _append(self, pool: int, values: NDArray[np.float32]) -> None:
+        """Add to the pool's buffer, which doubles when full."""
+        start = int(self._counts[pool])
+        stop = start + len(values)
+        if stop > len(self._values[pool]):
+            grown = np.empty(min(self.budget, 2 * stop), np.float32)
+            grown[:start] = self._exact(pool)
+            self._values[pool] = grown
+        self._values[pool][start:stop] = values
+
+    def _spill(self, pool: int) -> None:
+        """Go over from values to a histogram."""
+        if pool in self._histograms:
+            return
+        binned = (self._exact(pool) * self.bins).astype(np.int64).clip(0, self.bins - 1)
+        self._histograms[pool] = np.bincount(binned, minlength=self.bins).astype(np.int64)
+        self._values[pool] = np.empty(0, np.float32)
