@@ -1,0 +1,6 @@
+"""Backbones that MMSegmentation does not have."""
+
+from .resnet import CeilPoolResNet
+from .vgg import VGG16FCN, VGG16DeepLab
+
+__all__ = ['CeilPoolResNet', 'VGG16DeepLab', 'VGG16FCN']

@@ -1,0 +1,95 @@
+"""Classifier of DeepLab-v2."""
+
+from __future__ import annotations
+
+from typing import Any, Sequence
+
+from mmseg.models.decode_heads.decode_head import BaseDecodeHead
+from mmseg.registry import MODELS
+from torch import Tensor, nn
+
+__all__ = ['DeepLabV2Head']
+
+
+@MODELS.register_module()
+class DeepLabV2Head(BaseDecodeHead):
+    """Parallel dilated 3x3 convolutions from the features to the classes, summed ("ASPP v2").
+
+    Args:
+        in_channels: Channels of the features.
+        num_classes: Classes to predict.
+        dilations: Dilation, which is also the padding, of each branch.
+        aspp_branches: Branches to build, the first of ``dilations``; all by default. The official
+            AdaptSegNet code, and others after it, use 2: a ``return`` inside its loop leaves the
+            branches of dilation 18 and 24 unused.
+        dropout_ratio: Dropout of whole feature channels; the papers use none.
+        align_corners: Of every bilinear resize of the logits.
+        loss_decode: Loss of the logits at label size; by default the cross entropy as a mean over
+            the pixels that are not ignored, which is 0 where all are.
+        init_cfg: MMEngine's initialisation; weights N(0, 0.01) and zero bias by default.
+        **kwargs: Further arguments of MMSegmentation's ``BaseDecodeHead``.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        *,
+        num_classes: int,
+        dilations: Sequence[int] = (6, 12, 18, 24),
+        aspp_branches: int | None = None,
+        dropout_ratio: float = 0.0,
+        align_corners: bool = True,
+        loss_decode: dict[str, Any] | Sequence[dict[str, Any]] | None = None,
+        init_cfg: dict[str, Any] | list[dict[str, Any]] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        kwargs.setdefault('channels', in_channels)
+        super().__init__(
+            in_channels,
+            num_classes=num_classes,
+            dropout_ratio=dropout_ratio,
+            align_corners=align_corners,
+            loss_decode=loss_decode or dict(type='CrossEntropyLoss', avg_non_ignore=True),
+            init_cfg=init_cfg or dict(type='Normal', std=0.01, layer='Conv2d'),
+            **kwargs,
+        )
+        if aspp_branches is None:
+            aspp_branches = len(dilations)
+        if not 1 <= aspp_branches <= len(dilations):
+            raise ValueError(
+                f'{type(self).__name__}.aspp_branches got {aspp_branches!r}; write a number from 1 '
+                f'to {len(dilations)} (the length of `dilations`) instead'
+            )
+        del self.conv_seg  # the base's 1x1 classifier: the branches give the logits themselves
+        self.branches = nn.ModuleList(
+            nn.Conv2d(self.in_channels, self.out_channels, 3, padding=dilation, dilation=dilation)
+            for dilation in dilations[:aspp_branches]
+        )
+
+    def cls_seg(self, feat: Tensor) -> Tensor:
+        """Classify features.
+
+        Args:
+            feat: Shape (N, in_channels, h, w).
+
+        Returns:
+            Logits, shape (N, num_classes, h, w).
+        """
+        if self.dropout is not None:
+            feat = self.dropout(feat)
+        # Adding up as we go keeps one map per branch out of memory, unlike a concatenation.
+        logits = self.branches[0](feat)
+        for branch in self.branches[1:]:
+            logits = logits + branch(feat)
+        return logits
+
+    def forward(self, inputs: Sequence[Tensor]) -> Tensor:
+        """Classify the backbone's features, chosen by ``in_index``.
+
+        Args:
+            inputs: Feature maps of the backbone, each of shape (N, C, h, w).
+
+        Returns:
+            Logits, shape (N, num_classes, h, w), at the features' stride.
+        """
+        return self.cls_seg(self._transform_inputs(inputs))

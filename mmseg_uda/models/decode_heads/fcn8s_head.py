@@ -1,0 +1,138 @@
+"""Head of FCN-8s."""
+
+from __future__ import annotations
+
+from typing import Any, Sequence
+
+import torch
+from mmseg.models.decode_heads.decode_head import BaseDecodeHead
+from mmseg.registry import MODELS
+from torch import Tensor, nn
+
+__all__ = ['BilinearUpsample', 'FCN8sHead']
+
+# Where the image begins in each padded map: it follows from the padding of 100, the kernel of fc6
+# and the transposed convolutions.
+CROP_POOL4, CROP_POOL3, CROP_IMAGE = 5, 9, 31
+
+
+class BilinearUpsample(nn.Module):
+    """Upsampling by a transposed convolution with a frozen bilinear kernel, without parameters.
+
+    Equal to a transposed convolution with one such kernel per class on its diagonal. The output
+    has ``scale * (size + 1)`` pixels per side.
+
+    Args:
+        scale: Factor of the upsampling, even; the kernel has ``2 * scale`` pixels per side.
+    """
+
+    kernel: Tensor
+
+    def __init__(self, scale: int) -> None:
+        super().__init__()
+        self.scale = scale
+        offset = torch.arange(2 * scale) - (scale - 0.5)
+        triangle = 1 - offset.abs() / scale
+        self.register_buffer('kernel', torch.outer(triangle, triangle)[None, None], False)
+
+    def forward(self, scores: Tensor) -> Tensor:
+        """Upsample every channel, shape (N, C, h, w), to (N, C, s * (h + 1), s * (w + 1))."""
+        batch, channels, height, width = scores.shape
+        scores = scores.reshape(batch * channels, 1, height, width)
+        kernel = self.kernel.to(scores.dtype)
+        scores = nn.functional.conv_transpose2d(scores, kernel, stride=self.scale)
+        return scores.reshape(batch, channels, *scores.shape[2:])
+
+
+@MODELS.register_module()
+class FCN8sHead(BaseDecodeHead):
+    """Scores pool3, pool4 and fc7 of ``VGG16FCN``, fuses them and upsamples to the image's size.
+
+    A segmentation model may need the scores at stride 8, before the last upsampling:
+    :meth:`scores_at_stride8` gives them and :meth:`upsample` does the rest of :meth:`forward`.
+
+    Args:
+        in_channels: Channels of pool3, pool4 and fc7.
+        num_classes: Classes to predict.
+        align_corners: Of a bilinear resize to a label that is not of the image's size.
+        loss_decode: Loss of the logits; by default the cross entropy as a mean over the pixels
+            that are not ignored, which is 0 where all are.
+        init_cfg: MMEngine's initialisation; weights N(0, 0.01) and zero bias by default.
+        **kwargs: Further arguments of MMSegmentation's ``BaseDecodeHead``.
+    """
+
+    def __init__(
+        self,
+        in_channels: Sequence[int] = (256, 512, 4096),
+        *,
+        num_classes: int,
+        align_corners: bool = True,
+        loss_decode: dict[str, Any] | Sequence[dict[str, Any]] | None = None,
+        init_cfg: dict[str, Any] | list[dict[str, Any]] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        if len(in_channels) != 3:
+            raise ValueError(
+                f'{type(self).__name__}.in_channels got {in_channels!r}; write the channels of '
+                'pool3, pool4 and fc7 instead, e.g. (256, 512, 4096)'
+            )
+        kwargs.setdefault('channels', in_channels[-1])
+        kwargs.setdefault('dropout_ratio', 0.0)  # the backbone's
+        super().__init__(
+            tuple(in_channels),
+            num_classes=num_classes,
+            in_index=(0, 1, 2),
+            input_transform='multiple_select',
+            align_corners=align_corners,
+            loss_decode=loss_decode or dict(type='CrossEntropyLoss', avg_non_ignore=True),
+            init_cfg=init_cfg or dict(type='Normal', std=0.01, layer='Conv2d'),
+            **kwargs,
+        )
+        del self.conv_seg  # the base's 1x1 classifier: there is one for each of the three maps
+        self.score_pool3, self.score_pool4, self.score_fr = (
+            nn.Conv2d(channels, self.out_channels, 1) for channels in in_channels
+        )
+        self.upsample2 = BilinearUpsample(2)
+        self.upsample8 = BilinearUpsample(8)
+
+    def scores_at_stride8(self, inputs: Sequence[Tensor]) -> Tensor:
+        """Fuse the scores of fc7, pool4 and pool3.
+
+        Args:
+            inputs: pool3, pool4, fc7 and the empty view of the images, from ``VGG16FCN``.
+
+        Returns:
+            Scores, shape (N, num_classes, h, w), stride 8; (74, 138) for a (512, 1024) image.
+        """
+        pool3, pool4, fc7 = self._transform_inputs(inputs)
+        # The two factors are those of the reference network ("at-once" FCN-8s).
+        scores = self.upsample2(self.score_fr(fc7))
+        scores = scores + crop(self.score_pool4(pool4 * 0.01), CROP_POOL4, scores.shape[2:])
+        scores = self.upsample2(scores)
+        return scores + crop(self.score_pool3(pool3 * 0.0001), CROP_POOL3, scores.shape[2:])
+
+    def upsample(self, scores: Tensor, size: Sequence[int]) -> Tensor:
+        """Upsample scores of stride 8, shape (N, C, h, w), to the image's ``size`` (H, W)."""
+        return crop(self.upsample8(scores), CROP_IMAGE, size)
+
+    def forward(self, inputs: Sequence[Tensor]) -> Tensor:
+        """Classify the features.
+
+        Args:
+            inputs: pool3, pool4, fc7 and the empty view of the images, from ``VGG16FCN``.
+
+        Returns:
+            Logits, shape (N, num_classes, H, W), at the image's size.
+        """
+        if len(inputs) != 4:
+            raise ValueError(
+                f'{type(self).__name__}.forward got {len(inputs)} feature maps; use the backbone '
+                'VGG16FCN, which gives pool3, pool4, fc7 and the size of the image, instead'
+            )
+        return self.upsample(self.scores_at_stride8(inputs), inputs[3].shape[2:])
+
+
+def crop(maps: Tensor, offset: int, size: Sequence[int]) -> Tensor:
+    """The window of ``size`` (h, w) of maps (N, C, H, W) whose corner is at (offset, offset)."""
+    height, width = size
+    return maps[:, :, offset : offset + height, offset : offset + width]

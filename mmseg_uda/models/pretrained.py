@@ -1,0 +1,107 @@
+"""A helpful error where pretrained weights are missing."""
+
+from __future__ import annotations
+
+import os
+from contextlib import contextmanager
+from http.client import HTTPException
+from typing import Any, Iterator
+from urllib.parse import urlparse
+
+from mmengine.model import PretrainedInit
+from mmengine.runner.checkpoint import (
+    get_deprecated_model_names,
+    get_external_models,
+    get_mmcls_models,
+    get_torchvision_models,
+)
+from torch import hub, nn
+
+__all__ = ['explain_missing_weights', 'resolve_checkpoint']
+
+WEB = ('http://', 'https://')
+
+
+@contextmanager
+def explain_missing_weights(
+    model: nn.Module, config_names: dict[str, str] | None = None
+) -> Iterator[None]:
+    """Turn a failure to read or download pretrained weights into one line that says what to do.
+
+    It covers every ``init_cfg=dict(type='Pretrained', checkpoint=...)`` inside ``model``::
+
+        with explain_missing_weights(self, {'student': 'segmentor'}):
+            super().init_weights()
+
+    Args:
+        model: Module whose weights are initialised inside the ``with`` block.
+        config_names: For submodules of ``model`` that the config calls otherwise, its names.
+
+    Raises:
+        FileNotFoundError: Names the config key, the checkpoint, its URL, and the place where a
+            file downloaded by hand belongs.
+    """
+    try:
+        yield
+    except (OSError, HTTPException, KeyError) as error:
+        failed = next(_uninitialised(model), None)
+        if failed is None:
+            raise
+        name, checkpoint = failed
+        key = '.'.join((config_names or {}).get(part, part) for part in name.split('.') if part)
+        key = '.'.join(part for part in ('model', key, 'init_cfg.checkpoint') if part)
+        reason = f'{type(error).__name__}: {error}'.splitlines()[0]
+        raise FileNotFoundError(
+            f'{key} got {checkpoint!r}, which cannot be loaded ({reason}). {_advice(checkpoint)}'
+        ) from error
+
+
+def resolve_checkpoint(checkpoint: str) -> str | None:
+    """The URL or the local path behind a checkpoint's name.
+
+    Args:
+        checkpoint: A path, a URL, or a key ``torchvision://``, ``open-mmlab://``, ``mmcls://``.
+
+    Returns:
+        The URL or path; None for a key that the installed toolbox does not know.
+    """
+    scheme, separator, name = checkpoint.partition('://')
+    if not separator or checkpoint.startswith(WEB):
+        return checkpoint
+    if scheme in ('open-mmlab', 'openmmlab'):
+        return get_external_models().get(get_deprecated_model_names().get(name, name))
+    if scheme in ('torchvision', 'modelzoo'):
+        return get_torchvision_models().get(name)
+    if scheme == 'mmcls':
+        return get_mmcls_models().get(name)
+    return None
+
+
+def _advice(checkpoint: str) -> str:
+    """What to do about a checkpoint that cannot be loaded."""
+    url = resolve_checkpoint(checkpoint)
+    if url is None:
+        return 'No such key is known: write another key, a URL or the path of a local file instead.'
+    if not url.startswith(WEB):
+        return 'Write the path of an existing file, a URL or None (random weights) instead.'
+    place = os.path.join(hub.get_dir(), 'checkpoints', os.path.basename(urlparse(url).path))
+    return (
+        f'Download {url} to {place} (nothing else has to change), or write the path of a local '
+        'copy instead.'
+    )
+
+
+def _uninitialised(module: nn.Module, name: str = '') -> Iterator[tuple[str, str]]:
+    """Modules that still wait for a checkpoint, in MMEngine's order: children, then the module.
+
+    Yields:
+        The module's dotted name and the checkpoint.
+    """
+    for child_name, child in module.named_children():
+        yield from _uninitialised(child, f'{name}.{child_name}' if name else child_name)
+    if getattr(module, 'is_init', True):
+        return
+    init_cfg: Any = getattr(module, 'init_cfg', None) or []
+    for cfg in [init_cfg] if isinstance(init_cfg, dict) else init_cfg:
+        if cfg['type'] in ('Pretrained', PretrainedInit):
+            yield name, cfg['checkpoint']
