@@ -1,0 +1,14 @@
+"""Unsupervised domain adaptation of semantic segmentation, a plugin for MMSegmentation.
+
+Importing the package checks the toolboxes and registers every class in mmseg's registries.
+"""
+
+from .compat import allow_checkpoint_classes, check_versions
+from .version import __version__
+
+check_versions()
+allow_checkpoint_classes()
+
+from . import datasets, engine, evaluation, models  # noqa: E402
+
+__all__ = ['__version__', 'datasets', 'engine', 'evaluation', 'models']

@@ -1,0 +1,185 @@
+"""The two toolbox families: which versions are right, and what a checkpoint of theirs may contain.
+
+``mmcv``, ``mmengine`` and ``mmseg`` are written by two families of distributions, so the versions
+are asked of the distributions and not of the modules.
+"""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module, metadata
+from importlib.util import find_spec
+from os import PathLike
+from pathlib import Path
+from pickle import UnpicklingError
+from typing import Any, Callable
+
+import numpy as np
+from packaging.specifiers import SpecifierSet
+from packaging.version import Version
+
+__all__ = ['FAMILIES', 'allow_checkpoint_classes', 'check_versions', 'load_checkpoint']
+
+# Family -> import name -> (distribution, versions). The extras in requirements/*.txt say the same.
+FAMILIES: dict[str, dict[str, tuple[str, str]]] = {
+    'onedl': {
+        'torch': ('torch', '>=2.6'),
+        'mmcv': ('onedl-mmcv', '>=2.3.6,<3'),
+        'mmengine': ('onedl-mmengine', '>=0.10.12,<1'),
+        'mmseg': ('onedl-mmsegmentation', '>=1.4.2,<2'),
+    },
+    'openmmlab': {
+        'torch': ('torch', '>=2.1'),
+        'mmcv': ('mmcv', '>=2.1.0,<2.2'),  # mmsegmentation 1.2.2 refuses mmcv 2.2.0
+        'mmengine': ('mmengine', '>=0.10.4,<1'),
+        'mmseg': ('mmsegmentation', '==1.2.2'),
+    },
+}
+MMCV_FROM_SOURCE = ("pip install 'setuptools<80' wheel ninja ftfy regex && "
+                    'pip install --no-build-isolation')
+
+
+def _installed_version(distribution: str) -> str | None:
+    try:
+        return metadata.version(distribution)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def _source_version(module: str) -> str | None:
+    """Version of a toolbox that runs from its checkout and so has no distribution."""
+    spec = find_spec(module)
+    if spec is None or spec.origin is None:
+        return None
+    try:
+        return str(import_module(module).__version__)
+    except Exception as error:  # whatever the toolbox itself has against its surroundings
+        return f'0+broken ({error})'
+
+
+def _find_versions() -> dict[str, str]:
+    """Versions of all toolbox distributions and of torch that are installed."""
+    names = {name for family in FAMILIES.values() for name, _ in family.values()} | {'mmcv-lite'}
+    found = {name: version for name in sorted(names) if (version := _installed_version(name))}
+    for module, (name, _) in FAMILIES['openmmlab'].items():
+        if not {name, FAMILIES['onedl'][module][0], f'{module}-lite'} & set(found):
+            version = _source_version(module)
+            if version is not None:
+                found[name] = version
+    return found
+
+
+def _choose_family(found: dict[str, str]) -> str:
+    """The family of which more is installed; of none, the one that needs no compiling."""
+    def count(family: str) -> int:
+        return sum(name in found for name, _ in FAMILIES[family].values())
+
+    default = 'onedl' if sys.version_info >= (3, 10) else 'openmmlab'
+    return max(FAMILIES, key=lambda family: (count(family), family == default))
+
+
+def _is_right(version: str | None, wanted: str) -> bool:
+    if version is None or ' ' in version:
+        return False
+    return SpecifierSet(wanted, prereleases=True).contains(Version(version))
+
+
+def _has_files(module: str) -> bool:
+    """False for what stays when a family is uninstalled that had overwritten another's files."""
+    spec = find_spec(module)
+    return spec is not None and spec.origin is not None
+
+
+def _install_line(family: str, wrong: list[str], stale: list[str]) -> str:
+    requirements = dict(FAMILIES[family].values())
+    # The families share files, so what stays after one is uninstalled must be written again.
+    names = [name for name in requirements if name in wrong or (stale and name != 'torch')]
+    pip = MMCV_FROM_SOURCE if 'mmcv' in names else 'pip install'
+    line = ' '.join([pip, *(f"'{name}{requirements[name]}'" for name in names)])
+    if stale:
+        uninstalled = sorted({*stale, *names} - {'torch'})
+        line = f"pip uninstall -y {' '.join(uninstalled)} && {line}"
+    return line
+
+
+def check_versions() -> None:
+    """Check that one whole toolbox family is installed, in versions that this package works with.
+
+    Raises:
+        ImportError: Something is missing, too old, too new, or of both families. The message names
+            what was found and the line that installs the right one.
+    """
+    found = _find_versions()
+    family = _choose_family(found)
+    wanted = dict(FAMILIES[family].values())
+    wrong = [name for name, versions in wanted.items() if not _is_right(found.get(name), versions)]
+    foreign = [name for name in found if name not in wanted]
+    empty = [name for module, (name, _) in FAMILIES[family].items()
+             if name not in wrong and not _has_files(module)]
+    problems = [
+        *(f'{name} {found.get(name, "missing")} (needs {name}{wanted[name]})' for name in wrong),
+        *(f'{name} {found[name]} (writes the same modules as the {family} packages)'
+          for name in foreign),
+        *(f'{name} {found[name]} without its files' for name in empty),
+    ]
+    if problems:
+        raise ImportError(f"mmseg_uda found {', '.join(problems)}. "
+                          f'Run: {_install_line(family, wrong, foreign + empty)}')
+
+
+def _history_method(owner: type, name: str) -> Callable[..., Any]:
+    """``getattr`` for what a checkpoint takes from ``HistoryBuffer``: its public methods."""
+    from mmengine.logging import HistoryBuffer
+
+    if owner is not HistoryBuffer or name.startswith('_'):
+        raise ValueError(f'checkpoint asks for attribute {name!r} of {owner!r}; only public '
+                         'methods of HistoryBuffer are allowed')
+    return getattr(owner, name)
+
+
+def allow_checkpoint_classes() -> None:
+    """Let ``torch.load(weights_only=True)`` read the message hub of a mmengine checkpoint.
+
+    The default since torch 2.6, with which the original mmengine cannot resume: its checkpoints
+    hold ``HistoryBuffer`` objects (numpy arrays, and references to statistics methods by
+    ``getattr``) and numpy scalars. Plain ``getattr`` would let a checkpoint reach anything, so
+    that name is bound to a function that gives out the statistics methods alone.
+    """
+    import torch
+    from mmengine.logging import HistoryBuffer
+
+    if Version(torch.__version__) < Version('2.6.0.dev0'):
+        return
+    dtypes = {type(np.dtype(name)) for name in
+              ('bool', 'int32', 'int64', 'uint8', 'float16', 'float32', 'float64')}
+    core = np._core if hasattr(np, '_core') else np.core
+    arrays = [(getattr(core.multiarray, name), f'numpy.{package}.multiarray.{name}')
+              for name in ('_reconstruct', 'scalar') for package in ('core', '_core')]
+    torch.serialization.add_safe_globals(
+        [HistoryBuffer, np.ndarray, np.dtype, *dtypes, *arrays,
+         (_history_method, 'builtins.getattr')])
+
+
+def load_checkpoint(path: str | PathLike[str]) -> dict[str, Any]:
+    """Read a checkpoint of either family onto the CPU, with ``weights_only=True``.
+
+    The classes are allowed anew each time: onedl-mmengine's loader takes them off the list again.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ValueError: The file is no checkpoint, or holds more than weights and training records.
+    """
+    import torch
+
+    if not Path(path).is_file():
+        raise FileNotFoundError(f'load_checkpoint: no checkpoint file {path}')
+    allow_checkpoint_classes()
+    try:
+        checkpoint = torch.load(path, map_location='cpu', weights_only=True)
+    except (UnpicklingError, EOFError, RuntimeError) as error:
+        raise ValueError(f'load_checkpoint: {path} is no checkpoint that torch {torch.__version__} '
+                         f'reads with weights_only=True: {str(error).splitlines()[0]}') from error
+    if not isinstance(checkpoint, dict):
+        raise ValueError(f'load_checkpoint: {path} holds a {type(checkpoint).__name__}, not the '
+                         'dictionary of a checkpoint')
+    return checkpoint

@@ -1,0 +1,54 @@
+"""What the command lines of train and test share, with the flags of MMSegmentation's tools."""
+
+from __future__ import annotations
+
+import os
+from argparse import ArgumentParser, Namespace
+from pathlib import Path
+
+from mmengine.config import Config, DictAction
+
+__all__ = ['add_config_options', 'add_launcher', 'export_local_rank', 'load_config']
+
+
+def add_config_options(parser: ArgumentParser) -> None:
+    """Add ``--cfg-options``."""
+    parser.add_argument(
+        '--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE',
+        help='override settings of the config, for example train_cfg.max_iters=100; a list is '
+             'written key="[a,b]" or key=a,b, quoted and without white space')
+
+
+def add_launcher(parser: ArgumentParser) -> None:
+    """Add ``--launcher`` and the rank that old launchers pass."""
+    parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none',
+                        help='job launcher')
+    parser.add_argument('--local_rank', '--local-rank', type=int, default=0,
+                        help='set by the launcher')
+
+
+def export_local_rank(args: Namespace) -> None:
+    """Put the rank where mmengine looks for it."""
+    os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
+
+
+def load_config(args: Namespace) -> Config:
+    """Read ``args.config`` with its options, launcher and working directory.
+
+    The working directory is, in this order, ``--work-dir``, the config's ``work_dir``, and
+    ``./work_dirs/<name of the config>``.
+
+    Raises:
+        FileNotFoundError: There is no such config.
+    """
+    if not Path(args.config).is_file():
+        raise FileNotFoundError(f'load_config: no config file {args.config}')
+    cfg = Config.fromfile(args.config)
+    cfg.launcher = args.launcher
+    if args.cfg_options is not None:
+        cfg.merge_from_dict(args.cfg_options)
+    if args.work_dir is not None:
+        cfg.work_dir = args.work_dir
+    elif cfg.get('work_dir') is None:
+        cfg.work_dir = str(Path('work_dirs') / Path(args.config).stem)
+    return cfg

@@ -1,0 +1,84 @@
+#!/usr/bin/env python3
+"""Make an environment of its own, install the project into it, and show it at work.
+
+    python3 quickstart.py           # data, training, evaluation, a table and a contact sheet
+    python3 quickstart.py --test    # every test
+
+Nothing but Python 3.10 to 3.12 with pip is needed. The environment is ``.venv`` beside this file
+(or ``$MMSEG_UDA_VENV``); it is made once, and completed when the project's requirements change.
+Further arguments go to ``tools/quickstart.py`` or to pytest.
+"""
+
+import hashlib
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent
+VENV = Path(os.environ.get('MMSEG_UDA_VENV', ROOT / '.venv')).absolute()
+PYTHON = VENV / ('Scripts/python.exe' if os.name == 'nt' else 'bin/python')
+STAMP = VENV / 'mmseg_uda.digest'
+PACKAGES = ['torch==2.13.0', '--editable', f'{ROOT}[onedl,tests]']
+
+
+def requirements_digest() -> str:
+    """Digest of all that decides what is installed."""
+    files = [ROOT / 'setup.py', ROOT / 'pyproject.toml', *sorted((ROOT / 'requirements').glob('*'))]
+    text = [*PACKAGES, *(path.read_text(encoding='utf-8') for path in files)]
+    return hashlib.sha256('\n'.join(text).encode()).hexdigest()
+
+
+def run(*command: object) -> None:
+    """Run a command in sight, and stop with its exit code if it fails."""
+    code = subprocess.call([str(part) for part in command], cwd=ROOT)
+    if code:
+        sys.exit(code)
+
+
+def has_pip(python: Path) -> bool:
+    """Whether the environment is whole, not left over from an interrupted call."""
+    return python.exists() and subprocess.call([str(python), '-c', 'import pip']) == 0
+
+
+def make_environment() -> None:
+    """Make the environment unless it is there with the packages that the project wants now."""
+    digest = requirements_digest()
+    if PYTHON.exists() and STAMP.is_file() and STAMP.read_text() == digest:
+        return
+    print(f'quickstart: installing into {VENV} (once; a few minutes)', flush=True)
+    STAMP.unlink(missing_ok=True)
+    if not has_pip(PYTHON):
+        clear = ['--clear'] if (VENV / 'pyvenv.cfg').exists() else []
+        run(sys.executable, '-m', 'venv', *clear, VENV)
+    run(PYTHON, '-m', 'pip', 'install', '--disable-pip-version-check', *PACKAGES)
+    partial = STAMP.with_suffix('.tmp')
+    partial.write_text(digest)
+    os.replace(partial, STAMP)
+
+
+def main() -> None:
+    if not (3, 10) <= sys.version_info[:2] <= (3, 12):
+        sys.exit(f'quickstart: got Python {sys.version.split()[0]}; run this file with Python '
+                 '3.10, 3.11 or 3.12, for example: python3.11 quickstart.py')
+    try:
+        import ensurepip  # noqa: F401
+        import venv  # noqa: F401
+    except ImportError as error:
+        sys.exit(f'quickstart: this Python has no {error.name}; install it first, on Debian and '
+                 f'Ubuntu: apt-get install python3.{sys.version_info.minor}-venv')
+    make_environment()
+    arguments = sys.argv[1:]
+    if '--test' in arguments:
+        arguments.remove('--test')
+        command = ['-m', 'pytest', '-q', '--durations=10', *arguments]
+    else:
+        command = [str(ROOT / 'tools' / 'quickstart.py'), *arguments]
+    run(PYTHON, *command)
+
+
+if __name__ == '__main__':
+    try:
+        main()
+    except KeyboardInterrupt:
+        sys.exit(130)

@@ -1,0 +1,18 @@
+#!/usr/bin/env bash
+# Several processes on one machine, or on several: NNODES, NODE_RANK, MASTER_ADDR and PORT.
+set -euo pipefail
+
+USAGE="usage: dist_test.sh CONFIG CHECKPOINT GPUS [options of test.py]"
+CONFIG=${1:?$USAGE}
+CHECKPOINT=${2:?$USAGE}
+GPUS=${3:?$USAGE}
+shift 3
+TOOLS=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+
+PYTHONPATH="$TOOLS/..${PYTHONPATH:+:$PYTHONPATH}" exec torchrun \
+    --nnodes="${NNODES:-1}" \
+    --node_rank="${NODE_RANK:-0}" \
+    --master_addr="${MASTER_ADDR:-127.0.0.1}" \
+    --master_port="${PORT:-29500}" \
+    --nproc_per_node="$GPUS" \
+    "$TOOLS/test.py" "$CONFIG" "$CHECKPOINT" --launcher pytorch "$@"

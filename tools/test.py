@@ -1,0 +1,88 @@
+"""Evaluate a checkpoint on the config's test split."""
+
+from __future__ import annotations
+
+import argparse
+
+from mmengine.config import Config
+from mmengine.runner import Runner
+
+import mmseg_uda  # noqa: F401 (checks the toolboxes, registers the classes)
+from mmseg_uda.utils.cli import add_config_options, add_launcher, export_local_rank, load_config
+
+
+def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('config', help='train config file path')
+    parser.add_argument('checkpoint', help='checkpoint file')
+    parser.add_argument('--work-dir',
+                        help='the directory to save the metrics, as JSON')
+    parser.add_argument('--out', help='the directory to save predictions for offline evaluation')
+    parser.add_argument('--show', action='store_true', help='show predictions in a window')
+    parser.add_argument('--show-dir',
+                        help='save painted images below <work directory>/<timestamp>/<this name>')
+    parser.add_argument('--wait-time', type=float, default=2,
+                        help='seconds to show each image')
+    add_config_options(parser)
+    add_launcher(parser)
+    parser.add_argument('--tta', action='store_true', help='test time augmentation')
+    return parser.parse_args(argv)
+
+
+def enable_drawing(cfg: Config, args: argparse.Namespace) -> None:
+    """Make the config's visualization hook draw, as ``--show`` and ``--show-dir`` say.
+
+    Raises:
+        ValueError: The config has no such hook.
+    """
+    hook = cfg.get('default_hooks', {}).get('visualization')
+    if hook is None:
+        raise ValueError('test.py: --show and --show-dir found no default_hooks.visualization; '
+                         "write default_hooks.visualization=dict(type='SegVisualizationHook')")
+    hook.draw = True
+    if args.show:
+        hook.show = True
+        hook.wait_time = args.wait_time
+    if args.show_dir:
+        cfg.visualizer.save_dir = args.show_dir
+
+
+def enable_tta(cfg: Config) -> None:
+    """Test with the config's ``tta_model`` and ``tta_pipeline``.
+
+    Raises:
+        ValueError: The config lacks one of them.
+    """
+    missing = [key for key in ('tta_model', 'tta_pipeline') if key not in cfg]
+    if missing:
+        raise ValueError(f"test.py: --tta found no {' and no '.join(missing)} in the config; "
+                         'take them from mmseg::_base_/default_runtime.py and a dataset of mmseg')
+    cfg.test_dataloader.dataset.pipeline = cfg.tta_pipeline
+    cfg.tta_model.module = cfg.model
+    cfg.model = cfg.tta_model
+
+
+def save_predictions(cfg: Config, directory: str) -> None:
+    """Make the metric (each of them, if several) write its predictions."""
+    evaluator = cfg.test_evaluator
+    for metric in evaluator if isinstance(evaluator, (list, tuple)) else [evaluator]:
+        metric['output_dir'] = directory
+        metric['keep_results'] = True
+
+
+def main(argv: list[str] | None = None) -> None:
+    args = parse_args(argv)
+    export_local_rank(args)
+    cfg = load_config(args)
+    cfg.load_from = args.checkpoint
+    if args.show or args.show_dir:
+        enable_drawing(cfg, args)
+    if args.tta:
+        enable_tta(cfg)
+    if args.out is not None:
+        save_predictions(cfg, args.out)
+    Runner.from_cfg(cfg).test()
+
+
+if __name__ == '__main__':
+    main()

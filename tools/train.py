@@ -1,0 +1,65 @@
+"""Train a segmentor: one of this package's methods, or a stock one."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+
+from mmengine.config import Config
+from mmengine.logging import print_log
+from mmengine.runner import Runner
+from mmseg.registry import RUNNERS
+
+import mmseg_uda  # noqa: F401 (checks the toolboxes, registers the classes)
+from mmseg_uda.utils.cli import add_config_options, add_launcher, export_local_rank, load_config
+
+
+def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('config', help='train config file path')
+    parser.add_argument('--work-dir', help='the directory to save logs and models')
+    parser.add_argument('--resume', action='store_true',
+                        help='resume from the latest checkpoint in the work directory')
+    parser.add_argument('--amp', action='store_true',
+                        help='train with automatic mixed precision')
+    add_config_options(parser)
+    add_launcher(parser)
+    return parser.parse_args(argv)
+
+
+def enable_amp(cfg: Config) -> None:
+    """Switch the optimizer wrapper to float16 with a dynamic loss scale.
+
+    Raises:
+        ValueError: The optimizer wrapper is of a type that has no mixed precision.
+    """
+    wrapper = cfg.optim_wrapper
+    if wrapper.get('constructor') == 'JointOptimWrapperConstructor':
+        wrapper.dtype = 'float16'
+        return
+    kind = wrapper.get('type', 'OptimWrapper')
+    if kind == 'AmpOptimWrapper':
+        print_log('AMP training is already enabled in the config.', logger='current',
+                  level=logging.WARNING)
+        return
+    if kind != 'OptimWrapper':
+        raise ValueError(f'train.py: --amp got optim_wrapper.type {kind!r}; write '
+                         "'OptimWrapper', or optim_wrapper.constructor="
+                         "'JointOptimWrapperConstructor'")
+    wrapper.type = 'AmpOptimWrapper'
+    wrapper.loss_scale = 'dynamic'
+
+
+def main(argv: list[str] | None = None) -> None:
+    args = parse_args(argv)
+    export_local_rank(args)
+    cfg = load_config(args)
+    if args.amp:
+        enable_amp(cfg)
+    cfg.resume = args.resume
+    runner = RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
+    runner.train()
+
+
+if __name__ == '__main__':
+    main()
