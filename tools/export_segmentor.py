@@ -1,8 +1,8 @@
 """Write the segmentor inside a trained method as a checkpoint (and a config) of stock mmseg.
 
 The checkpoint's keys lose their prefix, so that a stock ``EncoderDecoder`` config loads it
-strictly; its meta data keep the classes and the palette. ``--out-config`` writes such a config, with which
-mmseg's own ``tools/test.py``, ``get_flops.py``, ``benchmark.py`` and ``MMSegInferencer`` run.
+strictly; its meta data keep the classes and the palette. ``--out-config`` writes such a config, with
+which mmseg's own ``tools/test.py``, ``get_flops.py``, ``benchmark.py`` and ``MMSegInferencer`` run.
 """
 
 from __future__ import annotations
