@@ -1,0 +1,13 @@
+# As camvid_day2camvid_dusk.py, with pseudo labels on the target: the folder that tools/generate_pseudo_labels.py wrote.
+_base_ = ['./camvid_day2camvid_dusk.py']
+pseudo_dir = '{{$MMSEG_UDA_DATA:data}}/pseudo_labels/camvid_day2camvid_dusk'
+
+train_dataloader = dict(
+    target=dict(
+        dataset=dict(pipeline=[
+            dict(type='LoadImageFromFile'),
+            dict(type='LoadPseudoLabels', pseudo_dir=pseudo_dir),
+            dict(type='Resize', scale=_base_.scale, interpolation='bicubic'),
+            dict(type='RandomFlip', prob=0.5),
+            dict(type='PackUDAInputs')
+        ])))

@@ -1,0 +1,61 @@
+# GTA5 -> Cityscapes. Folders: data/gta (tools/dataset_converters/gta.py writes the labels and train.txt),
+# data/cityscapes (tools/dataset_converters/cityscapes.py). No flip, no crop, no colour jitter.
+# Source images translated to the target's style, with the names of the originals:
+#   --cfg-options train_dataloader.source.dataset.data_prefix.img_path=images_translated
+data_root = '{{$MMSEG_UDA_DATA:data}}/'
+source_scale = (1280, 720)
+target_scale = (1024, 512)
+
+source_pipeline = [
+    dict(type='LoadImageFromFile'),
+    dict(type='LoadAnnotations'),
+    dict(type='Resize', scale=source_scale, interpolation='bicubic'),
+    dict(type='PackUDAInputs')
+]
+target_pipeline = [
+    dict(type='LoadImageFromFile'),
+    dict(type='Resize', scale=target_scale, interpolation='bicubic'),
+    dict(type='PackUDAInputs')
+]
+# Labels are loaded after Resize: predictions are scored at full resolution.
+test_pipeline = [
+    dict(type='LoadImageFromFile'),
+    dict(type='Resize', scale=target_scale, interpolation='bicubic'),
+    dict(type='LoadAnnotations'),
+    dict(type='PackSegInputs')
+]
+
+train_dataloader = dict(
+    source=dict(
+        batch_size=1,
+        num_workers=4,
+        persistent_workers=True,
+        dataset=dict(
+            type='GTADataset',
+            data_root=data_root + 'gta',
+            ann_file='train.txt',
+            data_prefix=dict(img_path='images', seg_map_path='labels'),
+            pipeline=source_pipeline)),
+    target=dict(
+        batch_size=1,
+        num_workers=4,
+        persistent_workers=True,
+        dataset=dict(
+            type='CityscapesDataset',
+            data_root=data_root + 'cityscapes',
+            data_prefix=dict(img_path='leftImg8bit/train'),
+            pipeline=target_pipeline)))
+val_dataloader = dict(
+    batch_size=1,
+    num_workers=4,
+    persistent_workers=True,
+    sampler=dict(type='DefaultSampler', shuffle=False),
+    dataset=dict(
+        type='CityscapesDataset',
+        data_root=data_root + 'cityscapes',
+        data_prefix=dict(img_path='leftImg8bit/val', seg_map_path='gtFine/val'),
+        pipeline=test_pipeline))
+test_dataloader = val_dataloader
+
+val_evaluator = dict(type='IoUMetric', iou_metrics=['mIoU'])
+test_evaluator = val_evaluator

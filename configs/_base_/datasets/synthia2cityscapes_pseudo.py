@@ -1,0 +1,12 @@
+# As synthia2cityscapes.py, with pseudo labels on the target: the folder that tools/generate_pseudo_labels.py wrote.
+_base_ = ['./synthia2cityscapes.py']
+pseudo_dir = '{{$MMSEG_UDA_DATA:data}}/pseudo_labels/synthia2cityscapes'
+
+train_dataloader = dict(
+    target=dict(
+        dataset=dict(pipeline=[
+            dict(type='LoadImageFromFile'),
+            dict(type='LoadPseudoLabels', pseudo_dir=pseudo_dir),
+            dict(type='Resize', scale=_base_.target_scale, interpolation='bicubic'),
+            dict(type='PackUDAInputs')
+        ])))

@@ -1,0 +1,12 @@
+"""Data sets, their checks and their transforms."""
+
+from .checks import check_dataset, check_folders, check_same_classes, check_unlabelled
+from .gta import GTADataset
+from .street import StreetDataset
+from .synthia import SYNTHIADataset
+from .transforms import LoadPseudoLabels, PackUDAInputs
+
+__all__ = [
+    'GTADataset', 'LoadPseudoLabels', 'PackUDAInputs', 'SYNTHIADataset', 'StreetDataset',
+    'check_dataset', 'check_folders', 'check_same_classes', 'check_unlabelled'
+]

@@ -1,0 +1,158 @@
+"""Checks that end a wrong data set in one clear error before training starts.
+
+``check_folders`` looks at a config, before anything is built; ``check_dataset``,
+``check_unlabelled`` and ``check_same_classes`` look at built data sets. ``key`` is always the place
+in the config that the error names.
+"""
+
+from __future__ import annotations
+
+import os.path as osp
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from mmcv.transforms import LoadAnnotations
+from mmengine.dataset import BaseDataset, Compose
+
+__all__ = ['check_dataset', 'check_folders', 'check_same_classes', 'check_unlabelled']
+
+ROOT_HINT = 'set `data_root`, or the environment variable MMSEG_UDA_DATA that the configs read'
+LABEL_HINT = 'tools/dataset_converters writes the labels of GTA5, SYNTHIA and Cityscapes'
+FILE_HINTS = {
+    'img_path': 'correct `data_prefix.img_path` or `ann_file`',
+    'seg_map_path': f'{LABEL_HINT}; an `ann_file` leaves out the samples that it does not list'
+}
+
+
+def check_folders(cfg: Mapping[str, Any], key: str = 'dataset') -> None:
+    """Check that the folders and the list file of a data set config exist.
+
+    Wrapped data sets are checked as well; data that is not in the local file system is not.
+
+    Args:
+        cfg: Config of a data set.
+        key: Its place in the config.
+
+    Raises:
+        ValueError: If a folder or the list file is missing.
+    """
+    for index, inner in enumerate(cfg.get('datasets', ())):
+        check_folders(inner, f'{key}.datasets[{index}]')
+    if isinstance(cfg.get('dataset'), Mapping):
+        check_folders(cfg['dataset'], f'{key}.dataset')
+    if not _is_local(cfg.get('backend_args')):
+        return
+    root, name = cfg.get('data_root') or '', cfg.get('type', 'dataset')
+    for prefix_key, prefix in (cfg.get('data_prefix') or {}).items():
+        path = osp.join(root, prefix) if isinstance(prefix, str) else ''
+        if path and not osp.isdir(path):
+            hint = f'; {LABEL_HINT}' if prefix_key == 'seg_map_path' else ''
+            raise ValueError(f'{name}: {key}.data_prefix.{prefix_key} got {path!r}, which is not a '
+                             f'folder; {ROOT_HINT}, or correct `data_prefix`{hint}')
+    ann_file = cfg.get('ann_file')
+    if ann_file and not osp.isfile(osp.join(root, ann_file)):
+        raise ValueError(f'{name}: {key}.ann_file got {osp.join(root, ann_file)!r}, which is not a '
+                         f"file; {ROOT_HINT}, run the data set's converter in "
+                         'tools/dataset_converters, which writes this list, or write '
+                         "ann_file='' to use all images")
+
+
+def check_dataset(dataset: Any, key: str = 'dataset') -> tuple[str, ...]:
+    """Check that a built data set is not empty and that the files it lists exist.
+
+    Args:
+        dataset: A data set, wrapped or not.
+        key: Its place in the config.
+
+    Returns:
+        The names of its classes.
+
+    Raises:
+        ValueError: If it is empty, lists a missing image or label, or does not name its classes.
+    """
+    for inner in _unwrap(dataset):
+        _check_not_empty(inner, key)
+        if isinstance(inner, BaseDataset) and _is_local(getattr(inner, 'backend_args', None)):
+            _check_files(inner, key)
+    classes = dataset.metainfo.get('classes')
+    if not classes:
+        raise ValueError(f'{_name(dataset)}: {key} got no class names; write '
+                         'metainfo=dict(classes=...)')
+    return tuple(classes)
+
+
+def check_unlabelled(dataset: Any, key: str = 'train_dataloader.target.dataset') -> None:
+    """Check that the pipeline of a target training set does not load ground truth.
+
+    Raises:
+        ValueError: If it does.
+    """
+    for inner in _unwrap(dataset):
+        pipeline = getattr(inner, 'pipeline', None)
+        for transform in pipeline.transforms if isinstance(pipeline, Compose) else ():
+            if isinstance(transform, LoadAnnotations):
+                raise ValueError(f'{_name(inner)}: {key}.pipeline got {type(transform).__name__}, '
+                                 'but adaptation never sees target labels; delete it '
+                                 '(LoadPseudoLabels is for pseudo labels)')
+
+
+def check_same_classes(source: Any, target: Any) -> None:
+    """Check that source and target have the same classes in the same order.
+
+    Raises:
+        ValueError: If they have not.
+    """
+    ours, theirs = (tuple(dataset.metainfo.get('classes') or ()) for dataset in (source, target))
+    if ours == theirs:
+        return
+    pair = f'{_name(source)} has {len(ours)} classes and {_name(target)} has {len(theirs)}'
+    for index, (one, other) in enumerate(zip(ours, theirs)):
+        if one != other:
+            pair += f', first difference {index}: {one!r} and {other!r}'
+            break
+    raise ValueError('train_dataloader.source and train_dataloader.target must have the same '
+                     f'classes in the same order, but {pair}; write the same '
+                     'metainfo=dict(classes=...) for both')
+
+
+def _unwrap(dataset: Any) -> Iterator[Any]:
+    """The data sets that lie inside ConcatDataset, RepeatDataset and the like."""
+    inner = getattr(dataset, 'datasets', None) or [getattr(dataset, 'dataset', None)]
+    if inner[0] is None:
+        yield dataset
+        return
+    for each in inner:
+        yield from _unwrap(each)
+
+
+def _check_not_empty(dataset: Any, key: str) -> None:
+    if len(dataset) > 0:
+        return
+    prefix = getattr(dataset, 'data_prefix', None) or {}
+    folder, ann_file = prefix.get('img_path'), getattr(dataset, 'ann_file', '')
+    if ann_file:
+        what = f'the list {ann_file!r} has no line'
+    elif folder:
+        what = f'no file in {folder!r} ends in {getattr(dataset, "img_suffix", "")!r}'
+    else:
+        what = 'it has no sample'
+    raise ValueError(f'{_name(dataset)}: {key} is empty: {what}; correct `data_prefix.img_path`, '
+                     f'`img_suffix` or `ann_file`')
+
+
+def _check_files(dataset: BaseDataset, key: str) -> None:
+    for index in range(len(dataset)):
+        info = dataset.get_data_info(index)
+        for field, hint in FILE_HINTS.items():
+            path = info.get(field)
+            if path is not None and not osp.isfile(path):
+                raise ValueError(f'{_name(dataset)}: {key} lists {path!r} ({field}), which does '
+                                 f'not exist; {hint}')
+
+
+def _is_local(backend_args: Mapping[str, Any] | None) -> bool:
+    return not backend_args or backend_args.get('backend', 'local') == 'local'
+
+
+def _name(dataset: Any) -> str:
+    return type(dataset).__name__

@@ -1,0 +1,39 @@
+"""Convert Cityscapes ``*_labelIds.png`` labels (8-bit grey PNGs) to train ids."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from mmseg_uda.datasets.converter_cli import converter_parser, run_converter
+from mmseg_uda.datasets.label_conversion import LabelFormat, read_index_png
+
+TRAIN_IDS = {
+    7: 0, 8: 1, 11: 2, 12: 3, 13: 4, 17: 5, 19: 6, 20: 7, 21: 8, 22: 9, 23: 10, 24: 11, 25: 12,
+    26: 13, 27: 14, 28: 15, 31: 16, 32: 17, 33: 18
+}  # yapf: disable
+
+
+def cityscapes_format(gt_dir: str) -> LabelFormat:
+    """The label format of ``gtFine`` or ``gtCoarse``, whose files carry the folder's name."""
+    kind = Path(gt_dir).name
+    return LabelFormat(
+        train_ids=TRAIN_IDS,
+        num_ids=34,
+        read=read_index_png,
+        label_suffix=f'_{kind}_labelIds.png',
+        image_suffix='_leftImg8bit.png',
+        output_suffix=f'_{kind}_labelTrainIds.png',
+        split_folders=True)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Command line entry; returns the exit status."""
+    parser = converter_parser(__doc__, gt_dir='gtFine', img_dir='leftImg8bit')
+    args = parser.parse_args(argv)
+    return run_converter(parser, args, cityscapes_format(args.gt_dir))
+
+
+if __name__ == '__main__':
+    sys.exit(main())

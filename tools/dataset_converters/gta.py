@@ -1,0 +1,27 @@
+"""Convert GTA5 labels (8-bit palette PNGs) to Cityscapes train ids."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+from mmseg_uda.datasets.converter_cli import converter_parser, run_converter
+from mmseg_uda.datasets.label_conversion import LabelFormat, read_index_png
+
+GTA = LabelFormat(
+    train_ids={
+        7: 0, 8: 1, 11: 2, 12: 3, 13: 4, 17: 5, 19: 6, 20: 7, 21: 8, 22: 9, 23: 10, 24: 11, 25: 12,
+        26: 13, 27: 14, 28: 15, 31: 16, 32: 17, 33: 18
+    },
+    num_ids=35,
+    read=read_index_png)  # yapf: disable
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Command line entry; returns the exit status."""
+    parser = converter_parser(__doc__, gt_dir='labels', img_dir='images')
+    return run_converter(parser, parser.parse_args(argv), GTA)
+
+
+if __name__ == '__main__':
+    sys.exit(main())
