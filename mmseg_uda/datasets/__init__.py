@@ -4,9 +4,10 @@ from .checks import check_dataset, check_folders, check_same_classes, check_unla
 from .gta import GTADataset
 from .street import StreetDataset
 from .synthia import SYNTHIADataset
+from .toy_street import ToyStreetDataset
 from .transforms import LoadPseudoLabels, PackUDAInputs
 
 __all__ = [
     'GTADataset', 'LoadPseudoLabels', 'PackUDAInputs', 'SYNTHIADataset', 'StreetDataset',
-    'check_dataset', 'check_folders', 'check_same_classes', 'check_unlabelled'
+    'ToyStreetDataset', 'check_dataset', 'check_folders', 'check_same_classes', 'check_unlabelled'
 ]

@@ -1,0 +1,166 @@
+"""A pinhole camera and a map of painted parts: the drawing board of the toy streets."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+__all__ = ['CLASS_IDS', 'IGNORE', 'MATERIALS', 'NORMALS', 'Canvas', 'cells']
+
+IGNORE = 255
+CLASS_IDS = {
+    name: index for index, name in enumerate((
+        'road', 'sidewalk', 'building', 'wall', 'fence', 'pole', 'traffic light', 'traffic sign',
+        'vegetation', 'terrain', 'sky', 'person', 'rider', 'car', 'truck', 'bus', 'train',
+        'motorcycle', 'bicycle'))
+}
+CLASS_IDS['ignore'] = IGNORE
+
+MATERIALS = (
+    'asphalt', 'marking', 'rail', 'paving', 'joint', 'curb', 'plaster', 'roof', 'frame', 'window',
+    'lit', 'door', 'awning', 'skyline', 'brick', 'coping', 'picket', 'gap', 'metal', 'signalbox',
+    'red', 'amber', 'green', 'dull', 'signred', 'signwhite', 'signblue', 'signyellow', 'leafdark',
+    'leaf', 'leaflight', 'trunk', 'grass', 'grasslight', 'sky', 'cloud', 'skin', 'hair', 'shirt',
+    'trousers', 'shoe', 'jersey', 'helmet', 'paint', 'glass', 'tyre', 'hub', 'taillight',
+    'headlight', 'plate', 'cargo', 'cargoline', 'cab', 'bus', 'busstripe', 'tram', 'tramstripe',
+    'moto', 'bike', 'spokes', 'bonnet')
+_MATERIAL_IDS = {name: index for index, name in enumerate(MATERIALS)}
+
+# Where a surface looks: `screen` is unlit (sky), `front` faces the camera.
+NORMALS = ('screen', 'up', 'front', 'left', 'right')
+_NORMAL_IDS = {name: index for index, name in enumerate(NORMALS)}
+
+_SHIFT = 4  # fractional bits of OpenCV's polygon coordinates
+
+
+def cells(face: np.ndarray, u0, u1, v0, v1) -> np.ndarray:  # type: ignore[no-untyped-def]
+    """Rectangles inside a four-cornered face.
+
+    Args:
+        face: Corners, shape (4, 3), in the order (u, v) = (0, 0), (1, 0), (1, 1), (0, 1).
+        u0: Left edges in [0, 1], a number or shape (M,); ``u1``, ``v0``, ``v1`` likewise.
+
+    Returns:
+        Corners of the rectangles by bilinear interpolation, shape (M, 4, 3).
+    """
+    u0, u1, v0, v1 = np.broadcast_arrays(*np.atleast_1d(u0, u1, v0, v1))
+    u = np.stack([u0, u1, u1, u0], -1)[..., None]
+    v = np.stack([v0, v0, v1, v1], -1)[..., None]
+    bottom = face[0] + (face[1] - face[0]) * u
+    top = face[3] + (face[2] - face[3]) * u
+    return bottom + (top - bottom) * v
+
+
+class Canvas:
+    """Paints polygons given in metres, back to front, into a map of part indices.
+
+    The map is finer than the image; class, material and the rest are attributes of a part, so one
+    drawing gives the exact label and, with a palette, any number of looks. The axes are x to the
+    right, y up and z ahead; the camera stands at x = z = 0 and looks along z.
+
+    Args:
+        height: Image height in pixels.
+        width: Image width in pixels.
+        horizon: Row of the horizon as a share of the height.
+        eye: Height of the camera in metres.
+        curve: Bend of the street: the road's axis is at ``x = curve * z**2``.
+        supersample: Map pixels per image pixel along one axis.
+    """
+
+    near = 1.2
+
+    def __init__(self, height: int, width: int, horizon: float = 0.46, eye: float = 1.55,
+                 curve: float = 0., supersample: int = 2) -> None:
+        self.supersample = supersample
+        self.shape = (height * supersample, width * supersample)
+        self.eye = eye
+        self.curve = curve
+        self.focal = 0.86 * self.shape[1]
+        self.horizon = horizon * self.shape[0]
+        self.parts = np.zeros(self.shape, np.int16)
+        self.attributes: list[tuple[int, int, int, float, float, float]] = []
+        self.casters: list[tuple[float, float, float, float, float]] = []
+
+    def project(self, points: np.ndarray) -> np.ndarray:
+        """Metres, shape (..., 3), to map pixels, shape (..., 2)."""
+        z = np.maximum(points[..., 2], self.near)
+        x = points[..., 0] + self.curve * z * z
+        column = 0.5 * self.shape[1] + self.focal * x / z
+        row = self.horizon + self.focal * (self.eye - points[..., 1]) / z
+        return np.stack([column, row], -1)
+
+    def fill_pixels(self, polygons: np.ndarray, cls: str, material: str, normal: str = 'screen',
+                    pick: float = 0.5, tone: float = 1., depth: float = 1e3) -> None:
+        """Paint polygons given in map pixels, shape (K, 2) or disjoint ones of shape (M, K, 2).
+
+        ``pick`` in [0, 1) chooses the colour out of the material's palette, ``tone`` scales it.
+        """
+        index = len(self.attributes)
+        self.attributes.append((CLASS_IDS[cls], _MATERIAL_IDS[material], _NORMAL_IDS[normal], pick,
+                                tone, depth))
+        limit = 8. * max(self.shape)
+        corners = np.rint(np.clip(polygons, -limit, limit) * (1 << _SHIFT)).astype(np.int32)
+        if corners.ndim == 2:
+            corners = corners[None]
+        cv2.fillPoly(self.parts, list(corners), index, lineType=cv2.LINE_8, shift=_SHIFT)
+
+    def fill(self, polygons: np.ndarray, cls: str, material: str, normal: str = 'front',
+             pick: float = 0.5, tone: float = 1.) -> None:
+        """Paint polygons given in metres, shape (K, 3) or disjoint ones of shape (M, K, 3)."""
+        if polygons[..., 2].max() <= self.near:
+            return
+        depth = float(np.maximum(polygons[..., 2], self.near).mean())
+        self.fill_pixels(self.project(polygons), cls, material, normal, pick, tone, depth)
+
+    def ground(self, x0: float, x1: float, z0: float, z1: float, cls: str, material: str,
+               pick: float = 0.5, y: float = 0.) -> None:
+        """Paint a strip of ground along the street's bend."""
+        z = np.geomspace(max(z0, self.near), max(z1, self.near), 12 if z1 - z0 > 20 else 2)
+        z = np.concatenate([z, z[::-1]])
+        x = np.repeat([x0, x1], len(z) // 2)
+        self.fill(np.stack([x, np.full_like(z, y), z], -1), cls, material, 'up', pick)
+
+    def card(self, x: float, z: float, outline: np.ndarray, cls: str, material: str,
+             pick: float = 0.5, tone: float = 1.) -> None:
+        """Paint an upright cut-out facing the camera; ``outline`` in metres, shape (..., 2)."""
+        depth = np.full(outline.shape[:-1] + (1,), z)
+        points = np.concatenate([outline + np.array([x, 0.]), depth], -1)
+        self.fill(points, cls, material, 'front', pick, tone)
+
+    def faces(self, bottom: tuple[float, float, float, float], y0: float,
+              top: tuple[float, float, float, float], y1: float) -> dict[str, np.ndarray]:
+        """The faces of a (tapered) box that the camera sees, far ones first.
+
+        Args:
+            bottom: x0, x1, z0, z1 of the lower rectangle, at height ``y0``.
+            top: The same of the upper rectangle, at height ``y1``.
+
+        Returns:
+            Corners by the way the face looks, each of shape (4, 3) and in the order of
+            :func:`cells`; u runs to the right for ``front`` and away for the sides.
+        """
+        (a0, a1, c0, c1), (b0, b1, d0, d1) = bottom, top
+        seen = {}
+        bend = self.curve * c0 * c0
+        if a0 + bend > 0:
+            seen['left'] = np.array([[a0, y0, c0], [a0, y0, c1], [b0, y1, d1], [b0, y1, d0]])
+        elif a1 + bend < 0:
+            seen['right'] = np.array([[a1, y0, c0], [a1, y0, c1], [b1, y1, d1], [b1, y1, d0]])
+        if y1 < self.eye:
+            seen['up'] = np.array([[b0, y1, d0], [b1, y1, d0], [b1, y1, d1], [b0, y1, d1]])
+        seen['front'] = np.array([[a0, y0, c0], [a1, y0, c0], [b1, y1, d0], [b0, y1, d0]])
+        return seen
+
+    def box(self, bottom: tuple[float, float, float, float], y0: float,
+            top: tuple[float, float, float, float], y1: float, cls: str, material: str,
+            pick: float = 0.5) -> dict[str, np.ndarray]:
+        """Paint a (tapered) box and return its visible faces."""
+        seen = self.faces(bottom, y0, top, y1)
+        tones = dict(left=0.86, right=0.86, up=1.08, front=1.)
+        for normal, corners in seen.items():
+            self.fill(corners, cls, material, normal, pick, tones[normal])
+        return seen
+
+    def cast(self, x0: float, x1: float, z0: float, z1: float, height: float) -> None:
+        """Remember that something of this footprint throws a shadow."""
+        self.casters.append((x0, x1, z0, z1, height))
