@@ -1,0 +1,7 @@
+"""What happens beside the training step."""
+
+from mmseg_uda.engine.hooks.adabn_hook import AdaBNHook, build_target_loader
+from mmseg_uda.engine.hooks.health_hook import HealthHook
+from mmseg_uda.engine.hooks.uda_visualization_hook import UDAVisualizationHook
+
+__all__ = ['AdaBNHook', 'HealthHook', 'UDAVisualizationHook', 'build_target_loader']

@@ -1,0 +1,189 @@
+"""AdaBN: batch-norm statistics of the target domain.
+
+Li et al., "Revisiting Batch Normalization for Practical Domain Adaptation",
+`arXiv:1603.04779 <https://arxiv.org/abs/1603.04779>`_, Algorithm 1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from mmcv.transforms import LoadAnnotations
+from mmengine.config import Config
+from mmengine.dataset import pseudo_collate
+from mmengine.dist import get_dist_info
+from mmengine.hooks import Hook
+from mmengine.runner import Runner
+from mmseg.registry import DATASETS, HOOKS, TRANSFORMS
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from mmseg_uda.utils.batch_norm import batch_norm_layers, reestimate_batch_norm
+from mmseg_uda.utils.observe import unwrap_model
+
+__all__ = ['AdaBNHook', 'build_target_loader']
+
+STAGES = ('val', 'test')
+
+
+def _is_label_loader(transform: dict[str, Any]) -> bool:
+    kind = transform['type']
+    kind = TRANSFORMS.get(kind) if isinstance(kind, str) else kind
+    name = getattr(kind, '__name__', '')
+    return isinstance(kind, type) and (
+        issubclass(kind, LoadAnnotations) or name == 'LoadPseudoLabels'
+    )
+
+
+def _with_pipeline(dataset: dict[str, Any], pipeline: Sequence[dict[str, Any]] | None) -> Any:
+    """A copy of a dataset's config (wrappers too) whose pipeline loads no label.
+
+    Args:
+        dataset: Config of a dataset, or of a wrapper with ``dataset`` or ``datasets`` inside.
+        pipeline: Replaces the dataset's own pipeline. Default: keep it, less its label loaders.
+    """
+    dataset = dict(dataset)
+    if 'datasets' in dataset:
+        dataset['datasets'] = [_with_pipeline(part, pipeline) for part in dataset['datasets']]
+    elif isinstance(dataset.get('dataset'), dict):
+        dataset['dataset'] = _with_pipeline(dataset['dataset'], pipeline)
+    else:
+        steps = dataset.get('pipeline', []) if pipeline is None else pipeline
+        dataset['pipeline'] = [step for step in steps if not _is_label_loader(step)]
+    return dataset
+
+
+def build_target_loader(
+    cfg: Config,
+    dataset: dict[str, Any] | None = None,
+    num_images: int | None = None,
+    batch_size: int = 4,
+    num_workers: int = 2,
+    seed: int = 0,
+) -> DataLoader[Any]:
+    """A loader of unlabelled target images, in a seeded order, whole batches only.
+
+    Each process gets every N-th batch, so that N processes see the batches of one.
+
+    Args:
+        cfg: The run's config. Images are those of ``train_dataloader.target`` (or, in a plain mmseg
+            config, of ``test_dataloader``) through the test pipeline without its label loaders.
+        dataset: Config of another dataset to use; its own pipeline is kept, less label loaders.
+        num_images: Images over all processes, rounded down to whole batches. Default: all.
+        batch_size: Images per batch. With fewer images than this, they are one batch.
+        num_workers: Loading processes.
+        seed: Of the order.
+
+    Raises:
+        ValueError: If the dataset is empty, or the config names none.
+    """
+    if dataset is None:
+        test = cfg.get('test_dataloader') or cfg.get('val_dataloader')
+        if test is None:
+            raise ValueError(
+                'AdaBNHook.dataset got None in a config without test_dataloader; write either.'
+            )
+        target = (cfg.get('train_dataloader') or {}).get('target') or test
+        pipeline_owner = test['dataset']
+        while 'pipeline' not in pipeline_owner:
+            pipeline_owner = pipeline_owner.get('dataset') or pipeline_owner['datasets'][0]
+        config = _with_pipeline(target['dataset'], pipeline_owner['pipeline'])
+    else:
+        config = _with_pipeline(dataset, None)
+    images = DATASETS.build(config)
+    if len(images) == 0:
+        raise ValueError(
+            f'AdaBNHook.dataset got an empty {config["type"]}; write a folder with images instead.'
+        )
+    order = torch.randperm(len(images), generator=torch.Generator().manual_seed(seed)).tolist()
+    order = order[:num_images]
+    last_start = max(len(order) - batch_size, 0)
+    batches = [order[start : start + batch_size] for start in range(0, last_start + 1, batch_size)]
+    rank, world_size = get_dist_info()
+    return DataLoader(
+        images,
+        batch_sampler=batches[rank::world_size],
+        num_workers=num_workers,
+        collate_fn=pseudo_collate,
+        generator=torch.Generator().manual_seed(seed),
+    )
+
+
+@HOOKS.register_module()
+class AdaBNHook(Hook):
+    """Validate and test with batch-norm statistics of the target domain.
+
+    The statistics of training come back after the validation or test and before a checkpoint is
+    written: a checkpoint always holds those (``tools/adabn.py`` writes an adapted one), and
+    training is the same with and without the hook. With mmengine's ``EMAHook`` keep its
+    ``update_buffers=False``.
+
+    Args:
+        num_images: Target images to look at, over all processes. None for all of them.
+        batch_size: Images per batch. A network with a global pooling branch needs at least 2.
+        num_workers: Loading processes.
+        seed: Of the images' order.
+        stages: Where to adapt: ``'val'``, ``'test'`` or both.
+        dataset: Config of the dataset to look at. Default: see :func:`build_target_loader`.
+    """
+
+    priority = 'BELOW_NORMAL'  # after EMAHook has put its weights in
+
+    def __init__(
+        self,
+        num_images: int | None = 200,
+        batch_size: int = 4,
+        num_workers: int = 2,
+        seed: int = 0,
+        stages: Sequence[str] = STAGES,
+        dataset: dict[str, Any] | None = None,
+    ) -> None:
+        for key, value in (('num_images', num_images), ('batch_size', batch_size)):
+            if value is not None and value < 1:
+                raise ValueError(f'AdaBNHook.{key} got {value}; write at least 1 instead.')
+        if isinstance(stages, str) or not set(stages) <= set(STAGES):
+            raise ValueError(f'AdaBNHook.stages got {stages!r}; write a list of {STAGES} instead.')
+        self.stages = tuple(stages)
+        self._loader_args: dict[str, Any] = {
+            'dataset': dataset,
+            'num_images': num_images,
+            'batch_size': batch_size,
+            'num_workers': num_workers,
+            'seed': seed,
+        }
+        self._loader: DataLoader[Any] | None = None
+        self._before: list[tuple[Tensor, Tensor]] = []  # buffer, its value in training
+
+    def _adapt(self, runner: Runner, stage: str) -> None:
+        if stage not in self.stages:
+            return
+        if self._loader is None:
+            self._loader = build_target_loader(runner.cfg, **self._loader_args)
+        model = unwrap_model(runner.model)
+        buffers = [buffer for _, layer in batch_norm_layers(model) for buffer in layer.buffers()]
+        self._before = [(buffer, buffer.clone()) for buffer in buffers]
+        count = reestimate_batch_norm(model, self._loader)
+        runner.logger.info(f'AdaBN: batch-norm statistics of {count} target images.')
+
+    def _restore(self) -> None:
+        for buffer, value in self._before:
+            buffer.copy_(value)
+        self._before = []
+
+    def before_val_epoch(self, runner: Runner) -> None:
+        """Adapt."""
+        self._adapt(runner, 'val')
+
+    def after_val_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:
+        """Give the statistics of training back."""
+        self._restore()
+
+    def before_test_epoch(self, runner: Runner) -> None:
+        """Adapt."""
+        self._adapt(runner, 'test')
+
+    def after_test_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:
+        """Give the checkpoint's statistics back."""
+        self._restore()

@@ -1,0 +1,141 @@
+"""Pictures of both domains during training."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from mmengine.dist import is_main_process
+from mmengine.hooks import Hook
+from mmengine.runner import Runner
+from mmseg.models import BaseSegmentor
+from mmseg.registry import HOOKS
+from mmseg.utils import get_palette
+from torch import Tensor
+
+from mmseg_uda.structures import DomainBatch, ImageBatch
+from mmseg_uda.utils.drawing import heat_map, label_to_color, tile_panel
+from mmseg_uda.utils.observe import first_image, no_trace, segment, unwrap_model
+
+__all__ = ['UDAVisualizationHook']
+
+Tile = tuple[str, np.ndarray]
+
+
+@HOOKS.register_module()
+class UDAVisualizationHook(Hook):
+    """Every ``interval`` iterations, one panel of the training batch's first images.
+
+    Source image, ground truth, prediction, confidence; target image, pseudo label (if it has
+    one), prediction, confidence; and what the method itself wants to show. The panel goes through
+    the run's visualizer (``add_image`` only): local files, TensorBoard and W&B all work.
+    Validation images are those of mmseg's ``SegVisualizationHook``.
+
+    A method shows more by a method of its own::
+
+        def visualize(self, batch: DomainBatch) -> dict[str, Tensor]:
+            '''Maps by caption, of any size: float (h, w) is painted as heat map, int64 (h, w) as
+            labels, (3, h, w) with values in [0, 1] as RGB picture.'''
+
+    It is called in evaluation mode without gradients, with one image per domain and on the first
+    process only; it must not write to a buffer and not wait for other processes. Modes and random
+    states come back, so that training is bit by bit the same with and without this hook.
+
+    Args:
+        interval: Iterations between two panels.
+        name: The image's name in the backends.
+        cell_width: Width of one picture, in pixels.
+    """
+
+    priority = 'LOW'
+
+    def __init__(self, interval: int = 500, name: str = 'train', cell_width: int = 384) -> None:
+        for key, value in (('interval', interval), ('cell_width', cell_width)):
+            if value < 1:
+                raise ValueError(f'UDAVisualizationHook.{key} got {value}; write at least 1.')
+        self.interval = interval
+        self.name = name
+        self.cell_width = cell_width
+
+    def after_train_iter(
+        self,
+        runner: Runner,
+        batch_idx: int,
+        data_batch: Any = None,
+        outputs: dict[str, Tensor] | None = None,
+    ) -> None:
+        """Draw, every ``interval`` iterations."""
+        if not self.every_n_train_iters(runner, self.interval) or not is_main_process():
+            return
+        if not isinstance(data_batch, dict) or not {'source', 'target'} <= set(data_batch):
+            raise TypeError(
+                'UDAVisualizationHook.data_batch got no dict with "source" and "target"; '
+                'train with UDATrainLoop, or use SegVisualizationHook instead.'
+            )
+        palette = (runner.visualizer.dataset_meta or {}).get('palette') or get_palette('cityscapes')
+        model = unwrap_model(runner.model)
+        with no_trace(model):
+            rows = self._rows(model, data_batch, palette)
+        panel = tile_panel(rows, self.cell_width)
+        runner.visualizer.add_image(self.name, panel, runner.iter + 1)
+
+    def _rows(
+        self, model: BaseSegmentor, data_batch: dict[str, Any], palette: Sequence[Sequence[int]]
+    ) -> list[list[Tile]]:
+        batches = {name: first_image(model, data_batch, name) for name in ('source', 'target')}
+        rows = [
+            _domain_row(name, model, data_batch[name]['inputs'][0], batch, palette)
+            for name, batch in batches.items()
+        ]
+        if hasattr(model, 'visualize'):
+            maps = model.visualize(DomainBatch(**batches))
+            extra = [(name, _draw_map(name, values, palette)) for name, values in maps.items()]
+            columns = max(len(row) for row in rows)
+            rows += [extra[i : i + columns] for i in range(0, len(extra), columns)]
+        return rows
+
+
+def _domain_row(
+    name: str,
+    model: BaseSegmentor,
+    raw: Tensor,
+    batch: ImageBatch,
+    palette: Sequence[Sequence[int]],
+) -> list[Tile]:
+    """One domain's pictures.
+
+    Args:
+        name: Of the domain.
+        model: The segmentor.
+        raw: The image as loaded: BGR, shape (3, H, W), in [0, 255].
+        batch: The same image as the model sees it.
+        palette: RGB colour of each class.
+    """
+    height, width = raw.shape[-2:]
+    image = raw.detach().cpu().numpy().clip(0, 255).astype(np.uint8)
+    tiles = [(f'{name} image', np.ascontiguousarray(image[::-1].transpose(1, 2, 0)))]
+    fields = {'gt_sem_seg': 'ground truth', 'pseudo_sem_seg': 'pseudo label'}
+    for field, caption in fields.items():
+        if field in batch.samples[0]:
+            label = batch.samples[0].get(field).data[0].cpu().numpy()
+            tiles.append((f'{name} {caption}', label_to_color(label, palette)))
+    label, confidence = segment(model, batch)
+    colors = label_to_color(label[0, :height, :width].cpu().numpy(), palette)
+    certainty = heat_map(confidence[0, :height, :width].float().cpu().numpy(), 0, 1)
+    return [*tiles, (f'{name} prediction', colors), (f'{name} confidence', certainty)]
+
+
+def _draw_map(name: str, values: Tensor, palette: Sequence[Sequence[int]]) -> np.ndarray:
+    array = values.detach().cpu()
+    if array.ndim == 2 and not array.is_floating_point():
+        return label_to_color(array.numpy(), palette)
+    if array.ndim == 2:
+        return heat_map(array.float().numpy())
+    if array.ndim == 3 and array.shape[0] == 3:
+        picture = (array.float().clamp(0, 1) * 255).round().byte()
+        return np.ascontiguousarray(picture.permute(1, 2, 0).numpy())
+    raise ValueError(
+        f'UDAVisualizationHook: visualize()["{name}"] got shape {tuple(array.shape)}; '
+        'return (h, w) or (3, h, w) instead.'
+    )

@@ -1,0 +1,199 @@
+"""Pictures of images, labels and maps as plain arrays: numpy and OpenCV only.
+
+Every picture is RGB, uint8, shape (H, W, 3).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+
+__all__ = ['contact_sheet', 'denormalize', 'heat_map', 'label_to_color', 'overlay', 'tile_panel']
+
+Tile = tuple[str, np.ndarray]
+
+_BACKGROUND = 255
+_INK = (32, 32, 32)
+_MARGIN = 6
+_FONT = cv2.FONT_HERSHEY_SIMPLEX
+
+
+def label_to_color(
+    label: np.ndarray,
+    palette: Sequence[Sequence[int]],
+    ignore_color: Sequence[int] = (0, 0, 0),
+) -> np.ndarray:
+    """Paint a label map.
+
+    Args:
+        label: Class ids, shape (H, W). An id without a colour (255 for one) counts as ignored.
+        palette: One RGB colour per class, in [0, 255].
+        ignore_color: The RGB colour of ignored pixels.
+
+    Raises:
+        ValueError: If ``label`` is not (H, W).
+    """
+    if label.ndim != 2:
+        raise ValueError(
+            f'label_to_color.label got shape {label.shape}; write an array of shape (H, W) instead.'
+        )
+    table = np.array([*palette, ignore_color], dtype=np.uint8)
+    known = (label >= 0) & (label < len(palette))
+    return table[np.where(known, label, len(palette))]
+
+
+def denormalize(
+    image: np.ndarray,
+    mean: Sequence[float],
+    std: Sequence[float],
+    bgr: bool = False,
+) -> np.ndarray:
+    """Undo a network's input normalisation.
+
+    Args:
+        image: Normalised image, shape (3, H, W).
+        mean: Per-channel mean that was subtracted, in [0, 255].
+        std: Per-channel deviation that was divided by.
+        bgr: Whether the channels are in BGR order (caffe weights).
+    """
+    if image.ndim != 3 or image.shape[0] != 3:
+        raise ValueError(
+            f'denormalize.image got shape {image.shape}; write an array of shape (3, H, W) instead.'
+        )
+    pixels = image.transpose(1, 2, 0) * np.asarray(std) + np.asarray(mean)
+    pixels = pixels.round().clip(0, 255).astype(np.uint8)
+    return np.ascontiguousarray(pixels[..., ::-1] if bgr else pixels)
+
+
+def heat_map(
+    values: np.ndarray,
+    low: float | None = None,
+    high: float | None = None,
+) -> np.ndarray:
+    """Paint a map of numbers from dark (low) to bright (high).
+
+    Args:
+        values: Shape (H, W), any float or integer type. NaN and infinities are painted as ``low``.
+        low: The value of the darkest colour. Default: the smallest finite value.
+        high: The value of the brightest colour. Default: the largest finite value.
+    """
+    if values.ndim != 2:
+        raise ValueError(
+            f'heat_map.values got shape {values.shape}; write an array of shape (H, W) instead.'
+        )
+    values = values.astype(np.float64)
+    finite = np.isfinite(values)
+    known = values[finite] if finite.any() else np.zeros(1)
+    low = float(known.min()) if low is None else low
+    high = float(known.max()) if high is None else high
+    scaled = (np.where(finite, values, low) - low) / max(high - low, 1e-12)
+    levels = (scaled.clip(0, 1) * 255).round().astype(np.uint8)
+    return cv2.cvtColor(cv2.applyColorMap(levels, cv2.COLORMAP_VIRIDIS), cv2.COLOR_BGR2RGB)
+
+
+def overlay(image: np.ndarray, color: np.ndarray, alpha: float = 0.5) -> np.ndarray:
+    """Lay a picture over another one.
+
+    Args:
+        image: What lies below.
+        color: What lies above; resized to ``image`` when it is smaller or larger.
+        alpha: Opacity of ``color``, in [0, 1].
+    """
+    height, width = image.shape[:2]
+    if color.shape[:2] != (height, width):
+        color = cv2.resize(color, (width, height), interpolation=cv2.INTER_NEAREST)
+    return cv2.addWeighted(image, 1 - alpha, color, alpha, 0)
+
+
+def tile_panel(rows: Sequence[Sequence[Tile]], cell_width: int = 512) -> np.ndarray:
+    """Put captioned pictures on one sheet.
+
+    Args:
+        rows: Rows of (ASCII caption, picture). Rows may differ in length; gaps stay white.
+        cell_width: Width of one picture on the sheet, in pixels. The height follows the first
+            picture's shape; others are fitted into the same cell without distortion.
+
+    Raises:
+        ValueError: If there is no picture, or one is not RGB uint8.
+    """
+    first = next((image for row in rows for _, image in row), None)
+    if first is None:
+        raise ValueError('tile_panel.rows got no picture; write at least one (caption, picture).')
+    cell_height = max(1, round(cell_width * first.shape[0] / first.shape[1]))
+    columns = max(len(row) for row in rows)
+    blank = _blank(cell_height, cell_width)
+    lines = []
+    for row in rows:
+        captions = [_caption(text, cell_width) for text, _ in row]
+        if any(text for text, _ in row):
+            filler = [_caption('', cell_width)] * (columns - len(row))
+            lines.append(_join(captions + filler))
+        pictures = [_fit(image, cell_height, cell_width) for _, image in row]
+        lines.append(_join(pictures + [blank] * (columns - len(row))))
+        lines.append(_blank(_MARGIN, lines[-1].shape[1]))
+    return np.concatenate([_blank(_MARGIN, lines[0].shape[1]), *lines])
+
+
+def contact_sheet(
+    rows: Sequence[Sequence[np.ndarray]],
+    titles: Sequence[str],
+    cell_width: int = 384,
+) -> np.ndarray:
+    """One image per row, one kind of picture per column, titles above the columns.
+
+    Args:
+        rows: Pictures, ``len(titles)`` in each row.
+        titles: One ASCII title per column.
+        cell_width: Width of one picture on the sheet, in pixels.
+    """
+    for index, row in enumerate(rows):
+        if len(row) != len(titles):
+            raise ValueError(
+                f'contact_sheet.rows[{index}] got {len(row)} pictures; '
+                f'write {len(titles)} instead, one per title.'
+            )
+    tiles = [
+        [(title if index == 0 else '', image) for title, image in zip(titles, row)]
+        for index, row in enumerate(rows)
+    ]
+    return tile_panel(tiles, cell_width)
+
+
+def _blank(height: int, width: int) -> np.ndarray:
+    return np.full((height, width, 3), _BACKGROUND, dtype=np.uint8)
+
+
+def _join(cells: Sequence[np.ndarray]) -> np.ndarray:
+    gap = _blank(cells[0].shape[0], _MARGIN)
+    return np.concatenate([gap, *(part for cell in cells for part in (cell, gap))], axis=1)
+
+
+def _fit(image: np.ndarray, height: int, width: int) -> np.ndarray:
+    """Scale a picture into a cell without distortion; centre it on white."""
+    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
+        raise ValueError(
+            f'tile_panel.rows got a picture of {image.dtype} {image.shape}; '
+            'write uint8 (H, W, 3) instead.'
+        )
+    scale = min(height / image.shape[0], width / image.shape[1])
+    new_height = min(height, max(1, round(image.shape[0] * scale)))
+    new_width = min(width, max(1, round(image.shape[1] * scale)))
+    # Enlarged pixels stay square: a blurred label shows colours of classes that are not there.
+    method = cv2.INTER_AREA if scale < 1 else cv2.INTER_NEAREST
+    resized = cv2.resize(np.ascontiguousarray(image), (new_width, new_height), interpolation=method)
+    cell = _blank(height, width)
+    top, left = (height - new_height) // 2, (width - new_width) // 2
+    cell[top : top + new_height, left : left + new_width] = resized
+    return cell
+
+
+def _caption(text: str, width: int) -> np.ndarray:
+    """A strip with a text, the letters shrunk until they fit into the width."""
+    size = min(0.6, max(0.35, width / 640))
+    (text_width, _), _ = cv2.getTextSize(text, _FONT, size, 1)
+    size *= min(1.0, width / max(text_width, 1))
+    strip = _blank(22, width)
+    cv2.putText(strip, text, (0, 16), _FONT, size, _INK, 1, cv2.LINE_AA)
+    return strip

@@ -1,0 +1,141 @@
+"""Adapt a checkpoint to the target domain by its batch-norm statistics alone (AdaBN).
+
+Works on any checkpoint of any mmseg segmentor; see configs/adabn/README.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+from pathlib import Path
+from typing import Any
+
+import torch
+from mmengine.config import Config, DictAction
+from mmengine.device import get_device
+from mmengine.dist import init_dist, is_main_process
+from mmengine.registry import init_default_scope
+from mmengine.runner import Runner
+from mmengine.utils import ProgressBar
+from mmseg.registry import MODELS
+from torch import nn
+
+from mmseg_uda.compat import load_checkpoint
+from mmseg_uda.engine.hooks.adabn_hook import build_target_loader
+from mmseg_uda.utils.batch_norm import batch_norm_layers, reestimate_batch_norm
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('config', help='config of the model and of the target data')
+    parser.add_argument('checkpoint', help='checkpoint to adapt')
+    parser.add_argument('out', help='where to write the adapted checkpoint')
+    parser.add_argument('--num-images', type=int, default=200, help='target images; 0 for all')
+    parser.add_argument('--batch-size', type=int, default=4)
+    parser.add_argument('--num-workers', type=int, default=2)
+    parser.add_argument('--seed', type=int, default=0, help="of the images' order")
+    parser.add_argument('--test', action='store_true', help='evaluate the adapted checkpoint')
+    parser.add_argument('--work-dir', help='where the logs of --test go')
+    parser.add_argument('--cfg-options', nargs='+', action=DictAction)
+    parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none')
+    parser.add_argument('--local_rank', '--local-rank', type=int, default=0)
+    args = parser.parse_args()
+    os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
+    for key in ('num_images', 'batch_size'):
+        if getattr(args, key) < (1 if key == 'batch_size' else 0):
+            parser.error(f'--{key.replace("_", "-")} got {getattr(args, key)}; write at least 1')
+    return args
+
+
+def load_config(args: argparse.Namespace) -> Config:
+    cfg = Config.fromfile(args.config)
+    if args.cfg_options is not None:
+        cfg.merge_from_dict(args.cfg_options)
+    cfg.launcher = args.launcher
+    cfg.work_dir = args.work_dir or cfg.get('work_dir') or f'work_dirs/{Path(args.config).stem}'
+    init_default_scope(cfg.get('default_scope', 'mmseg'))
+    return cfg
+
+
+def load_model(cfg: Config, checkpoint: dict[str, Any], name: str) -> nn.Module:
+    """The config's model with the checkpoint's weights.
+
+    Raises:
+        ValueError: If the checkpoint is one of another model.
+    """
+    model = MODELS.build(cfg.model)
+    kind = type(model).__name__
+    try:
+        result = model.load_state_dict(checkpoint.get('state_dict', checkpoint), strict=False)
+    except RuntimeError as error:
+        detail = str(error).splitlines()[-1].strip()
+        raise ValueError(f'{kind}: {name} is of another network: {detail}') from None
+    # Discriminators may be missing: only the segmentor is used.
+    part = 'student.' if hasattr(model, 'student') else ''
+    missing = [
+        key
+        for key in result.missing_keys
+        if key.startswith(part) and not key.endswith('num_batches_tracked')
+    ]
+    if missing:
+        raise ValueError(
+            f'{kind}.{missing[0]} and {len(missing) - 1} more tensors are missing in {name}; '
+            'write a checkpoint that was trained with this config instead.'
+        )
+    return model.to(get_device())
+
+
+def save(checkpoint: dict[str, Any], path: Path) -> None:
+    """Write under a temporary name first: nothing half-written stays behind."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f'.{path.name}.{os.getpid()}')
+    try:
+        torch.save(checkpoint, temporary)
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def main() -> None:
+    args = parse_args()
+    cfg = load_config(args)
+    if args.launcher != 'none':
+        init_dist(args.launcher, **cfg.get('env_cfg', {}).get('dist_cfg', {}))
+    checkpoint = load_checkpoint(args.checkpoint)
+    model = load_model(cfg, checkpoint, args.checkpoint)
+    loader = build_target_loader(
+        cfg,
+        num_images=args.num_images or None,
+        batch_size=args.batch_size,
+        num_workers=args.num_workers,
+        seed=args.seed,
+    )
+
+    bar = ProgressBar(len(loader)) if is_main_process() else None
+
+    def batches() -> Any:
+        for batch in loader:
+            yield batch
+            if bar is not None:
+                bar.update()
+
+    count = reestimate_batch_norm(model, batches())
+    if is_main_process():
+        state = checkpoint.get('state_dict', checkpoint)
+        for name, layer in batch_norm_layers(model):
+            for buffer in ('running_mean', 'running_var'):
+                key = f'{name}.{buffer}'
+                # A plain mmseg checkpoint under a method's config has no prefix.
+                key = key if key in state else key[len('student.') :]
+                if key in state:
+                    state[key] = getattr(layer, buffer).cpu()
+        save(checkpoint, Path(args.out))
+        print(f'\n{args.out}: batch-norm statistics of {count} target images')
+    if args.test:
+        cfg.load_from = args.out
+        cfg.resume = False
+        Runner.from_cfg(cfg).test()
+
+
+if __name__ == '__main__':
+    main()
