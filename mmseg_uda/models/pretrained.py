@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import os
+import os.path as osp
 from contextlib import contextmanager
 from http.client import HTTPException
 from typing import Any, Iterator
 from urllib.parse import urlparse
 
+import mmengine
 from mmengine.model import PretrainedInit
 from mmengine.runner.checkpoint import (
     get_deprecated_model_names,
@@ -43,7 +44,7 @@ def explain_missing_weights(
     """
     try:
         yield
-    except (OSError, HTTPException, KeyError) as error:
+    except (OSError, HTTPException, KeyError, ImportError) as error:
         failed = next(_uninitialised(model), None)
         if failed is None:
             raise
@@ -52,7 +53,8 @@ def explain_missing_weights(
         key = '.'.join(part for part in ('model', key, 'init_cfg.checkpoint') if part)
         reason = f'{type(error).__name__}: {error}'.splitlines()[0]
         raise FileNotFoundError(
-            f'{key} got {checkpoint!r}, which cannot be loaded ({reason}). {_advice(checkpoint)}'
+            f'{key} got {checkpoint!r}, which cannot be loaded ({reason}). '
+            + _advice(checkpoint, error)
         ) from error
 
 
@@ -71,20 +73,31 @@ def resolve_checkpoint(checkpoint: str) -> str | None:
     if scheme in ('open-mmlab', 'openmmlab'):
         return get_external_models().get(get_deprecated_model_names().get(name, name))
     if scheme in ('torchvision', 'modelzoo'):
-        return get_torchvision_models().get(name)
+        return _torchvision_urls().get(name)
     if scheme == 'mmcls':
         return get_mmcls_models().get(name)
     return None
 
 
-def _advice(checkpoint: str) -> str:
+def _torchvision_urls() -> dict[str, str]:
+    """The URLs behind ``torchvision://`` keys, also where torchvision is not installed."""
+    try:
+        return get_torchvision_models()
+    except ImportError:
+        hub_folder = osp.join(osp.dirname(mmengine.__file__), 'hub')
+        return mmengine.load(osp.join(hub_folder, 'torchvision_0.12.json'))
+
+
+def _advice(checkpoint: str, error: Exception) -> str:
     """What to do about a checkpoint that cannot be loaded."""
     url = resolve_checkpoint(checkpoint)
     if url is None:
         return 'No such key is known: write another key, a URL or the path of a local file instead.'
     if not url.startswith(WEB):
         return 'Write the path of an existing file, a URL or None (random weights) instead.'
-    place = os.path.join(hub.get_dir(), 'checkpoints', os.path.basename(urlparse(url).path))
+    if isinstance(error, ImportError):  # torchvision:// keys need the package, URLs do not
+        return f'Write {url} instead.'
+    place = osp.join(hub.get_dir(), 'checkpoints', osp.basename(urlparse(url).path))
     return (
         f'Download {url} to {place} (nothing else has to change), or write the path of a local '
         'copy instead.'

@@ -30,7 +30,10 @@ model = dict(
         style='caffe',
         norm_cfg=dict(type='BN', requires_grad=False),
         norm_eval=False,
-        init_cfg=dict(type='Pretrained', checkpoint='torchvision://resnet101'),
+        init_cfg=dict(
+            type='Pretrained',
+            checkpoint='https://download.pytorch.org/models/resnet101-63fe2227.pth',
+        ),
     ),
     decode_head=dict(
         type='DeepLabV2Head',

@@ -13,7 +13,10 @@ model = dict(
     backbone=dict(
         type='VGG16DeepLab',
         fc_channels=1024,
-        init_cfg=dict(type='Pretrained', checkpoint='torchvision://vgg16'),  # fc6, fc7 at random
+        init_cfg=dict(  # fc6 and fc7 start at random
+            type='Pretrained',
+            checkpoint='https://download.pytorch.org/models/vgg16-397923af.pth',
+        ),
     ),
     decode_head=dict(
         type='DeepLabV2Head',

@@ -14,7 +14,10 @@ model = dict(
         type='VGG16FCN',
         fc_channels=4096,
         dropout_ratio=0.5,
-        init_cfg=dict(type='Pretrained', checkpoint='torchvision://vgg16'),
+        init_cfg=dict(
+            type='Pretrained',
+            checkpoint='https://download.pytorch.org/models/vgg16-397923af.pth',
+        ),
     ),
     decode_head=dict(
         type='FCN8sHead',

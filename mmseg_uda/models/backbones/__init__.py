@@ -3,4 +3,4 @@
 from .resnet import CeilPoolResNet
 from .vgg import VGG16FCN, VGG16DeepLab
 
-__all__ = ['CeilPoolResNet', 'VGG16DeepLab', 'VGG16FCN']
+__all__ = ['VGG16FCN', 'CeilPoolResNet', 'VGG16DeepLab']

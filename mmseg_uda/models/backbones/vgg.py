@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Sequence
+from typing import Any, ClassVar, Sequence
 
 import torch.nn.functional as F
 from mmengine.model import BaseModule
@@ -31,7 +31,7 @@ class VGG16(BaseModule):
             default initialisation.
     """
 
-    fully_connected: dict[str, str] = {}
+    fully_connected: ClassVar[dict[str, str]] = {}
     """Layers that torchvision's fully connected ones turn into, by torchvision's name."""
 
     def __init__(
@@ -42,14 +42,11 @@ class VGG16(BaseModule):
         init_cfg: dict[str, Any] | list[dict[str, Any]] | None = None,
     ) -> None:
         super().__init__(init_cfg or dict(type='Kaiming', layer='Conv2d'))
-        for key, value in dict(
-            stage_channels=stage_channels, stage_dilations=stage_dilations
-        ).items():
-            if len(value) != len(STAGE_CONVS):
-                raise ValueError(
-                    f'{type(self).__name__}.{key} got {value!r}; write one number for each of the '
-                    f'{len(STAGE_CONVS)} stages instead'
-                )
+        if len(stage_channels) != len(STAGE_CONVS):
+            raise ValueError(
+                f'{type(self).__name__}.stage_channels got {stage_channels!r}; write one width for '
+                f'each of the {len(STAGE_CONVS)} stages instead'
+            )
         in_channels = 3
         stages = zip(STAGE_CONVS, stage_channels, stage_dilations)
         for number, (num_convs, channels, dilation) in enumerate(stages, start=1):
@@ -156,7 +153,7 @@ class VGG16FCN(VGG16):
         init_cfg: MMEngine's initialisation.
     """
 
-    fully_connected = {'classifier.0': 'fc6', 'classifier.3': 'fc7'}
+    fully_connected: ClassVar[dict[str, str]] = {'classifier.0': 'fc6', 'classifier.3': 'fc7'}
 
     def __init__(
         self,
