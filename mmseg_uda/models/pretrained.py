@@ -98,9 +98,11 @@ def _advice(checkpoint: str, error: Exception) -> str:
     if isinstance(error, ImportError):  # torchvision:// keys need the package, URLs do not
         return f'Write {url} instead.'
     place = osp.join(hub.get_dir(), 'checkpoints', osp.basename(urlparse(url).path))
+    # The loader of mmcls:// keys strips the classifier's prefix; a plain path does not.
+    prefix = " and init_cfg.prefix='backbone'" if checkpoint.startswith('mmcls://') else ''
     return (
         f'Download {url} to {place} (nothing else has to change), or write the path of a local '
-        'copy instead.'
+        f'copy{prefix} instead.'
     )
 
 

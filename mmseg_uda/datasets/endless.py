@@ -1,0 +1,105 @@
+"""An endless, shuffled stream of samples in which every position can be computed on its own."""
+
+from __future__ import annotations
+
+import random
+from contextlib import contextmanager
+from functools import lru_cache
+from typing import Any, Iterator
+
+import numpy as np
+import torch
+from mmengine.dist import get_dist_info
+from torch.utils.data import Dataset, Sampler
+
+__all__ = ['EndlessDataset', 'PositionSampler', 'derive_seed', 'seeded']
+
+
+def derive_seed(*entropy: int) -> int:
+    """A 31-bit seed from several integers, well mixed."""
+    return int(np.random.SeedSequence(entropy).generate_state(1)[0] >> 1)
+
+
+@contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """Seed python, numpy and torch (CPU); give them their old states back afterwards."""
+    states = random.getstate(), np.random.get_state(), torch.get_rng_state()
+    random.seed(seed)
+    np.random.seed(seed)
+    torch.random.default_generator.manual_seed(seed)
+    try:
+        yield
+    finally:
+        random.setstate(states[0])
+        np.random.set_state(states[1])
+        torch.set_rng_state(states[2])
+
+
+@lru_cache(maxsize=4)
+def _permutation(seed: int, epoch: int, length: int) -> np.ndarray:
+    return np.random.default_rng((seed, epoch)).permutation(length)
+
+
+class EndlessDataset(Dataset):
+    """Maps a position in an endless stream to a sample.
+
+    The stream is one permutation of the dataset after another. Which image stands at a position,
+    and every random choice that its pipeline makes, depend on ``(seed, position)`` alone: not on
+    workers, processes, or on whether training was resumed in between.
+
+    Args:
+        dataset: A mmseg dataset.
+        seed: Seed of this stream; two domains need different ones.
+        shuffle: Whether each pass is permuted.
+    """
+
+    def __init__(self, dataset: Any, seed: int, shuffle: bool = True) -> None:
+        self.dataset = dataset
+        self.seed = seed
+        self.shuffle = shuffle
+
+    @property
+    def metainfo(self) -> dict[str, Any]:
+        """The wrapped dataset's meta information."""
+        return self.dataset.metainfo
+
+    def index(self, position: int) -> int:
+        """Index into the dataset of the sample at ``position``."""
+        epoch, offset = divmod(position, len(self.dataset))
+        if not self.shuffle:
+            return offset
+        return int(_permutation(self.seed, epoch, len(self.dataset))[offset])
+
+    def __len__(self) -> int:
+        return len(self.dataset)
+
+    def __getitem__(self, position: int) -> Any:
+        with seeded(derive_seed(self.seed, position)):
+            return self.dataset[self.index(position)]
+
+
+class PositionSampler(Sampler):
+    """Endless positions ``start + rank, start + rank + world_size, ...`` of an :class:`EndlessDataset`.
+
+    N processes with batches of B together see, iteration by iteration, what one process with
+    batches of N·B sees.
+
+    Args:
+        length: Samples in one pass over the data; only for those who ask for ``len``.
+        start: Position of the first sample over all processes; resuming at iteration i seeks to
+            ``i * batch_size * world_size``.
+    """
+
+    def __init__(self, length: int, start: int = 0) -> None:
+        self.rank, self.world_size = get_dist_info()
+        self.length = length
+        self.start = start
+
+    def __len__(self) -> int:
+        return -(-self.length // self.world_size)
+
+    def __iter__(self) -> Iterator[int]:
+        position = self.start + self.rank
+        while True:
+            yield position
+            position += self.world_size

@@ -1,0 +1,124 @@
+"""The training loop over two domains."""
+
+from __future__ import annotations
+
+import copy
+import random
+from typing import Any, Iterator
+
+import numpy as np
+import torch
+from mmengine.dist import get_rank
+from mmengine.registry import DATASETS
+from mmengine.runner import IterBasedTrainLoop, Runner
+from mmseg.registry import LOOPS
+from torch.utils.data import DataLoader
+
+from mmseg_uda.datasets.checks import check_dataset, check_same_classes
+from mmseg_uda.datasets.endless import EndlessDataset, PositionSampler, derive_seed
+from mmseg_uda.structures import DOMAINS
+
+__all__ = ['UDATrainLoop']
+
+
+class _DomainIterator:
+    """Zips the endless loaders of both domains, starting at a given iteration.
+
+    The first ``start`` calls of ``next`` give nothing: that is how the stock loop skips the
+    iterations that a resumed run has behind it, and here they cost nothing.
+    """
+
+    def __init__(self, loaders: dict[str, DataLoader], start: int) -> None:
+        for loader in loaders.values():
+            loader.sampler.start = start * loader.batch_size * loader.sampler.world_size
+        self._loaders = loaders
+        self._iterators: dict[str, Iterator[Any]] | None = None
+        self._to_skip = start
+
+    def skip_iter(self, num_iters: int) -> None:
+        """Newer mmengine's way of skipping."""
+        self._to_skip = max(0, self._to_skip - num_iters)
+
+    def __next__(self) -> dict[str, Any] | None:
+        if self._to_skip:
+            self._to_skip -= 1
+            return None
+        if self._iterators is None:
+            self._iterators = {domain: iter(loader) for domain, loader in self._loaders.items()}
+        return {domain: next(iterator) for domain, iterator in self._iterators.items()}
+
+
+@LOOPS.register_module()
+class UDATrainLoop(IterBasedTrainLoop):
+    """Iterates over a labelled source and an unlabelled target domain.
+
+    Every random choice follows from ``(seed, iteration)``: the images of a batch, their
+    augmentation, and whatever the model draws (both random generators are seeded at the start of
+    each iteration). A resumed run therefore continues as if it had not stopped, without reading
+    the data that came before, and N processes see the images of one with an N times larger batch.
+
+    Args:
+        runner: The runner.
+        dataloader: ``dict(source=dict(batch_size=..., dataset=..., num_workers=...),
+            target=dict(...))``. No sampler: the loop has its own.
+        max_iters: Iterations to train.
+        kwargs: As for :class:`mmengine.runner.IterBasedTrainLoop`.
+    """
+
+    def __init__(self, runner: Runner, dataloader: dict[str, dict[str, Any]], max_iters: int,
+                 **kwargs: Any) -> None:
+        if not isinstance(dataloader, dict) or set(dataloader) != set(DOMAINS):
+            got = sorted(dataloader) if isinstance(dataloader, dict) else type(dataloader).__name__
+            raise ValueError(f'UDATrainLoop.train_dataloader got {got}; write dict(source=dict(...)'
+                             ', target=dict(...))')
+        self.dataloaders = {
+            domain: self._build(runner, domain, dataloader[domain]) for domain in DOMAINS
+        }
+        datasets = {domain: loader.dataset.dataset for domain, loader in self.dataloaders.items()}
+        check_same_classes(datasets['source'], datasets['target'])
+        self._check_num_classes(runner, datasets['source'])
+        # Hooks look at the length and the classes of `loop.dataloader`: a real one, the source's.
+        super().__init__(runner, self.dataloaders['source'], max_iters, **kwargs)
+
+    @staticmethod
+    def _build(runner: Runner, domain: str, cfg: dict[str, Any]) -> DataLoader:
+        cfg = copy.deepcopy(dict(cfg))
+        sampler = cfg.pop('sampler', None)
+        if sampler is not None:
+            raise ValueError(f'UDATrainLoop.train_dataloader.{domain}.sampler got {sampler}; remove'
+                             ' it: the loop samples by (seed, iteration) so that it can resume')
+        dataset = cfg.pop('dataset')
+        if isinstance(dataset, dict):
+            dataset = DATASETS.build(dataset)
+        if hasattr(dataset, 'full_init'):
+            dataset.full_init()
+        check_dataset(dataset, f'train_dataloader.{domain}.dataset')
+        stream = EndlessDataset(dataset, seed=0, shuffle=cfg.pop('shuffle', True))
+        return runner.build_dataloader(dict(cfg, dataset=stream, sampler=PositionSampler(len(stream))))
+
+    @staticmethod
+    def _check_num_classes(runner: Runner, dataset: Any) -> None:
+        model = getattr(runner.model, 'module', runner.model)
+        classes = dataset.metainfo.get('classes')
+        predicted = getattr(model, 'num_classes', None)
+        if classes is not None and predicted is not None and len(classes) != predicted:
+            raise ValueError(
+                f'UDATrainLoop: {type(dataset).__name__} has {len(classes)} classes, but '
+                f'model.segmentor.decode_head.num_classes is {predicted}; set it to {len(classes)}')
+
+    def run(self) -> torch.nn.Module:
+        """Train from the current iteration on."""
+        # Only now is the seed final (resuming may have changed it), and the iteration known.
+        for stream, (domain, loader) in enumerate(self.dataloaders.items()):
+            # Different streams: else image i of one domain always meets image i of the other.
+            loader.dataset.seed = derive_seed(self.runner.seed, stream)
+        self.dataloader_iterator = _DomainIterator(self.dataloaders, self._iter)
+        return super().run()
+
+    def run_iter(self, data_batch: dict[str, Any]) -> None:
+        """Run one iteration with its own random numbers."""
+        seed = derive_seed(self.runner.seed, self._iter, get_rank())
+        random.seed(seed)
+        np.random.seed(seed)
+        torch.manual_seed(seed)
+        super().run_iter(data_batch)

@@ -1,0 +1,104 @@
+"""One preprocessor per domain."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch.nn.functional as F
+from mmengine.model import BaseDataPreprocessor
+from mmseg.registry import MODELS
+from mmseg.utils import ConfigType, OptConfigType, SampleList
+from torch import Tensor
+
+from mmseg_uda.structures import DOMAINS
+
+__all__ = ['UDADataPreprocessor']
+
+LABEL_FIELDS = {'source': 'gt_sem_seg', 'target': 'pseudo_sem_seg'}
+
+
+@MODELS.register_module()
+class UDADataPreprocessor(BaseDataPreprocessor):
+    """Normalises each domain, and refuses a target batch that carries ground truth.
+
+    Training data are ``dict(source=dict(inputs, data_samples), target=dict(inputs, data_samples))``
+    and come out as ``dict(inputs=dict(source=Tensor, target=Tensor), data_samples=dict(...))``; in
+    validation and test they are a stock batch of the target domain.
+
+    Args:
+        source: Config of a ``SegDataPreProcessor`` for source images.
+        target: The same for target images; ``None`` means as source.
+        num_classes: If given, labels outside 0..num_classes-1 (and ``ignore_index``) are refused.
+        ignore_index: The label that no loss looks at.
+    """
+
+    def __init__(self, source: ConfigType, target: OptConfigType = None,
+                 num_classes: int | None = None, ignore_index: int = 255) -> None:
+        super().__init__()
+        self.source = self._build(source)
+        self.target = self._build(source if target is None else target)
+        self.num_classes = num_classes
+        self.ignore_index = ignore_index
+
+    @staticmethod
+    def _build(cfg: ConfigType) -> BaseDataPreprocessor:
+        cfg = dict(cfg)
+        if cfg.get('size') is None:
+            cfg.setdefault('size_divisor', 1)  # pad to the largest image of the batch
+        return MODELS.build(cfg)
+
+    def forward(self, data: dict[str, Any], training: bool = False) -> dict[str, Any]:
+        """Normalise, pad and move to the device.
+
+        Raises:
+            ValueError: A target sample carries ground truth; a domain is missing; a label is out of
+                range.
+        """
+        if not training:
+            return self.target(data, False)
+        if set(data) != set(DOMAINS):
+            raise ValueError(f'UDADataPreprocessor got a batch with the keys {sorted(data)}; it '
+                             "needs 'source' and 'target': set train_cfg.type='UDATrainLoop'")
+        inputs, data_samples = {}, {}
+        for domain in DOMAINS:
+            self._check(domain, data[domain]['data_samples'])
+            batch = getattr(self, domain)(data[domain], True)
+            inputs[domain], data_samples[domain] = batch['inputs'], batch['data_samples']
+        _pad_pseudo_labels(inputs['target'], data_samples['target'], self.ignore_index)
+        return dict(inputs=inputs, data_samples=data_samples)
+
+    def _check(self, domain: str, samples: SampleList) -> None:
+        for sample in samples:
+            name = sample.metainfo.get('img_path', 'an image')
+            if domain == 'target' and 'gt_sem_seg' in sample:
+                raise ValueError(
+                    f'UDADataPreprocessor: the target sample {name} carries ground truth '
+                    '(gt_sem_seg); remove LoadAnnotations from train_dataloader.target.dataset.'
+                    'pipeline')
+            if domain == 'source' and 'gt_sem_seg' not in sample:
+                raise ValueError(
+                    f'UDADataPreprocessor: the source sample {name} has no label (gt_sem_seg); add '
+                    'LoadAnnotations to train_dataloader.source.dataset.pipeline')
+            field = LABEL_FIELDS[domain]
+            if self.num_classes is not None and field in sample:
+                self._check_range(name, sample.get(field).data)
+
+    def _check_range(self, name: str, label: Tensor) -> None:
+        """Labels are still on the CPU here, so that looking at them stalls no device."""
+        wrong = label[(label >= self.num_classes) & (label != self.ignore_index) | (label < 0)]
+        if wrong.numel():
+            raise ValueError(
+                f'UDADataPreprocessor: the label of {name} has the value {int(wrong[0])}, but the '
+                f'student predicts {self.num_classes} classes (0..{self.num_classes - 1}, ignore '
+                f'{self.ignore_index}); convert labels to train ids with tools/dataset_converters')
+
+
+def _pad_pseudo_labels(images: Tensor, samples: SampleList, ignore_index: int) -> None:
+    """Stock padding knows ``gt_sem_seg`` only."""
+    for sample in samples:
+        if 'pseudo_sem_seg' in sample:
+            label = sample.pseudo_sem_seg.data
+            height, width = (full - part for full, part in zip(images.shape[-2:], label.shape[-2:]))
+            if height or width:
+                padded = F.pad(label, (0, width, 0, height), value=ignore_index)
+                sample.pseudo_sem_seg = type(sample.pseudo_sem_seg)(data=padded)

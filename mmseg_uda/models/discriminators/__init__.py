@@ -1,0 +1,5 @@
+"""Domain discriminators."""
+
+from .fc_discriminator import FCDiscriminator
+
+__all__ = ['FCDiscriminator']

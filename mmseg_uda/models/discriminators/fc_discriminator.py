@@ -1,0 +1,49 @@
+"""Fully convolutional domain discriminators."""
+
+from __future__ import annotations
+
+from typing import Sequence
+
+from mmengine.model import BaseModule
+from mmseg.registry import MODELS
+from mmseg.utils import OptMultiConfig
+from torch import Tensor, nn
+
+__all__ = ['FCDiscriminator']
+
+
+@MODELS.register_module()
+class FCDiscriminator(BaseModule):
+    """Convolutions with LeakyReLU between them, and a raw map of scores at the end.
+
+    The default is the output-space discriminator of AdaptSegNet (`arXiv:1802.10349
+    <https://arxiv.org/abs/1802.10349>`_): five 4x4 convolutions of stride 2 on softmax maps, one
+    score per 32x32 pixels. No normalisation, PyTorch's initialisation.
+
+    Args:
+        in_channels: Channels of the input: the number of classes in output space.
+        channels: Channels of the hidden convolutions.
+        kernel_size: Kernel of every convolution.
+        stride: Stride of every convolution.
+        padding: Padding of every convolution.
+        negative_slope: Slope of the LeakyReLU.
+        init_cfg: As for every mmengine module.
+    """
+
+    def __init__(self, in_channels: int, channels: Sequence[int] = (64, 128, 256, 512),
+                 kernel_size: int = 4, stride: int = 2, padding: int = 1,
+                 negative_slope: float = 0.2, init_cfg: OptMultiConfig = None) -> None:
+        super().__init__(init_cfg=init_cfg)
+        layers: list[nn.Module] = []
+        for width in channels:
+            layers += [
+                nn.Conv2d(in_channels, width, kernel_size, stride, padding),
+                nn.LeakyReLU(negative_slope, inplace=True),
+            ]
+            in_channels = width
+        layers.append(nn.Conv2d(in_channels, 1, kernel_size, stride, padding))
+        self.layers = nn.Sequential(*layers)
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Score each patch: shape (N, C, H, W) to (N, 1, H', W'), high = target domain."""
+        return self.layers(inputs)

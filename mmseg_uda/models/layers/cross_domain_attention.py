@@ -1,0 +1,96 @@
+"""The two attention modules of CDANet."""
+
+from __future__ import annotations
+
+import torch
+from mmengine.model import BaseModule
+from torch import Tensor, nn
+
+from mmseg_uda.models.layers.attention import attend, attention_map, channel_attend
+
+__all__ = ['CrossDomainChannelAttention', 'CrossDomainSpatialAttention']
+
+
+class CrossDomainSpatialAttention(BaseModule):
+    r"""CD-SAM: every position of one image gathers from all positions of the other.
+
+    With :math:`\Phi_{ij} = q_i \cdot k_j` between source positions i and target positions j (no
+    scaling by the square root of the depth),
+
+    .. math::
+        A'_s = A_s + \lambda_s \operatorname{softmax}_j(\Phi)\, v_t, \qquad
+        A'_t = A_t + \lambda_t \operatorname{softmax}_i(\Phi)^\top v_s.
+
+    Args:
+        channels: C.
+        reduction: Queries and keys have ``channels // reduction`` channels; 8 in the paper.
+        weight: :math:`\lambda_s = \lambda_t`, a constant; 1 in the paper.
+    """
+
+    def __init__(self, channels: int, reduction: int = 8, weight: float = 1.0) -> None:
+        super().__init__(init_cfg=dict(type='Normal', layer='Conv2d', std=0.01))
+        depth = max(1, channels // reduction)
+        self.query = nn.Conv2d(channels, depth, 1)
+        self.key = nn.Conv2d(channels, depth, 1)
+        self.value = nn.Conv2d(channels, channels, 1)
+        self.weight = weight
+
+    def forward(self, source: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+        """Shapes (N, C, h_s, w_s) and (N, C, h_t, w_t), which may differ, in and out."""
+        query, key = self.query(source).flatten(2), self.key(target).flatten(2)
+        to_source = attend(query, key, self.value(target).flatten(2))
+        to_target = attend(key, query, self.value(source).flatten(2))
+        return (source + self.weight * to_source.view_as(source),
+                target + self.weight * to_target.view_as(target))
+
+    def to_target(self, source: Tensor, target: Tensor) -> Tensor:
+        """The target's half of :meth:`forward`."""
+        query, key = self.query(source).flatten(2), self.key(target).flatten(2)
+        received = attend(key, query, self.value(source).flatten(2))
+        return target + self.weight * received.view_as(target)
+
+    @torch.no_grad()
+    def maps(self, source: Tensor, target: Tensor, positions: Tensor) -> Tensor:
+        """Where target positions look in the source (the paper's Figure 6).
+
+        Args:
+            source: Shape (N, C, h_s, w_s).
+            target: Shape (N, C, h_t, w_t).
+            positions: Flat indices into h_t * w_t, shape (P,).
+
+        Returns:
+            Shape (N, P, h_s, w_s); each map sums to 1.
+        """
+        rows = attention_map(self.key(target).flatten(2), self.query(source).flatten(2), positions)
+        return rows.unflatten(2, source.shape[2:])
+
+
+class CrossDomainChannelAttention(BaseModule):
+    r"""CD-CAM: every channel of one image gathers from all channels of the other.
+
+    With :math:`\Theta = B_s B_t^\top`,
+
+    .. math::
+        B'_s = B_s + \xi_s \operatorname{softmax}_j(\Theta)\, B_t, \qquad
+        B'_t = B_t + \xi_t \operatorname{softmax}_i(\Theta)^\top B_s.
+
+    The paper prints the product the other way round, but then eq. (6) would weigh the target's
+    channels by an axis of the source's.
+
+    Args:
+        weight: :math:`\xi_s = \xi_t`, a constant; 1 in the paper.
+    """
+
+    def __init__(self, weight: float = 1.0) -> None:
+        super().__init__()
+        self.weight = weight
+
+    def forward(self, source: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+        """Shapes (N, C, h, w), the same for both, in and out."""
+        to_source, to_target = channel_attend(source.flatten(2), target.flatten(2))
+        return (source + self.weight * to_source.view_as(source),
+                target + self.weight * to_target.view_as(target))
+
+    def to_target(self, source: Tensor, target: Tensor) -> Tensor:
+        """The target's half of :meth:`forward`."""
+        return self(source, target)[1]

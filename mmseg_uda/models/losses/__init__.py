@@ -1,0 +1,7 @@
+"""Losses and regularisers."""
+
+from .adversarial_loss import AdversarialLoss
+from .entropy_loss import EntropyLoss
+from .pixel_cross_entropy import PixelCrossEntropyLoss, pixel_cross_entropy
+
+__all__ = ['AdversarialLoss', 'EntropyLoss', 'PixelCrossEntropyLoss', 'pixel_cross_entropy']

@@ -1,0 +1,41 @@
+"""AdaptSegNet, single level: adversarial alignment of the output space."""
+
+from __future__ import annotations
+
+from typing import Iterator
+
+from mmseg.registry import MODELS
+
+from mmseg_uda.models.uda.base import BaseUDASegmentor, Losses
+from mmseg_uda.structures import DomainBatch
+
+__all__ = ['Adversarial']
+
+
+@MODELS.register_module()
+class Adversarial(BaseUDASegmentor):
+    """Learning to Adapt Structured Output Space for Semantic Segmentation (CVPR 2018),
+    `arXiv:1802.10349 <https://arxiv.org/abs/1802.10349>`_.
+
+    Takes the arguments of :class:`BaseUDASegmentor`; ``discriminator`` and ``adversarial_loss``
+    (``mode`` chooses BCE or least squares) are required.
+    """
+
+    views = ('main', )
+
+    def losses(self, batch: DomainBatch) -> Iterator[Losses]:
+        """Eq. (1)-(4): segmentation, adversarial, discriminator."""
+        source = self.segment(batch.source, 'source')
+        source_prob = self.probabilities(source.seg_logits.detach(), batch.source.images)
+        yield self.supervised(source, batch.source.labels)
+        del source
+
+        target = self.segment(batch.target, 'target')
+        target_prob = self.probabilities(target.seg_logits, batch.target.images)
+        losses = self.fool('main', target_prob)
+        if batch.target.has_pseudo_labels:
+            losses.update(self.supervised(target, batch.target.labels))
+        yield losses
+        del target, losses
+
+        yield self.discriminate('main', source_prob, target_prob)

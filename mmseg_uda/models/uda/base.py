@@ -1,0 +1,317 @@
+"""What all adaptation methods share."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from contextlib import contextmanager
+from typing import Any, Callable, Iterator
+
+import torch
+from mmengine.model import ModuleDict
+from mmengine.optim import OptimWrapper
+from mmseg.models.segmentors.base import BaseSegmentor
+from mmseg.models.utils import resize
+from mmseg.registry import MODELS
+from mmseg.utils import ConfigType, OptConfigType, OptMultiConfig, OptSampleList, SampleList
+from torch import Tensor, nn
+
+from mmseg_uda.engine.optimizers import JointOptimWrapperDict
+from mmseg_uda.models.decode_loss import decode_loss
+from mmseg_uda.models.pretrained import explain_missing_weights
+from mmseg_uda.structures import DomainBatch, ImageBatch, SegOutput
+
+__all__ = ['BaseUDASegmentor', 'Losses']
+
+Losses = dict  # name -> scalar; every name with the letters `loss` is trained
+
+
+class BaseUDASegmentor(BaseSegmentor):
+    """A segmentor that owns a student segmentor and yields its losses.
+
+    A method implements :meth:`losses`, a generator with one ``dict`` of losses per step of the
+    paper's algorithm. Each of them is back-propagated, and its graph freed, before the next one is
+    computed (``backward='sequential'``), or all are summed first (``'joint'``); the gradients are
+    the same. Everything that tests or exports the model sees the student alone.
+
+    Args:
+        segmentor: Config of the student, any mmseg segmentor whose decode head gives logits.
+        discriminator: Config of the discriminators, one of which is built for each of
+            :attr:`views`; None for a method that has no adversary.
+        adversarial_loss: Config of the adversarial loss; with ``discriminator`` only.
+        regularizers: Configs by name of modules that see every student pass (a
+            :class:`~mmseg_uda.structures.SegOutput`) and give ``dict`` of further losses.
+        backward: ``'sequential'`` (memory of about one pass) or ``'joint'``.
+        data_preprocessor: Config of a :class:`UDADataPreprocessor`; by default both domains take
+            the segmentor's own.
+        init_cfg: As for every mmengine module.
+    """
+
+    def __init__(self, segmentor: ConfigType, *, discriminator: OptConfigType = None,
+                 adversarial_loss: OptConfigType = None, regularizers: OptConfigType = None,
+                 backward: str = 'sequential', data_preprocessor: OptConfigType = None,
+                 init_cfg: OptMultiConfig = None) -> None:
+        name = type(self).__name__
+        if backward not in ('sequential', 'joint'):
+            raise ValueError(f"{name}.backward got {backward!r}; write 'sequential' or 'joint'")
+        segmentor = dict(segmentor)
+        own_preprocessor = segmentor.pop('data_preprocessor', None)
+        student = MODELS.build(segmentor)
+        if isinstance(student.decode_head, nn.ModuleList):
+            raise TypeError(f'{name}.segmentor got {type(student).__name__}, a cascade of decode '
+                            'heads; write a segmentor with one decode head')
+        if data_preprocessor is None:
+            if own_preprocessor is None:
+                raise ValueError(f'{name}.segmentor.data_preprocessor is missing; write '
+                                 "dict(type='SegDataPreProcessor', mean=..., std=...)")
+            data_preprocessor = dict(type='UDADataPreprocessor', source=own_preprocessor)
+        data_preprocessor = dict(data_preprocessor)
+        data_preprocessor.setdefault('num_classes', student.num_classes)
+        data_preprocessor.setdefault('ignore_index', student.decode_head.ignore_index)
+        super().__init__(data_preprocessor=data_preprocessor, init_cfg=init_cfg)
+        self.student = student
+        for key, value in (('discriminator', discriminator), ('adversarial_loss',
+                                                              adversarial_loss)):
+            if bool(self.views) != bool(value):
+                raise ValueError(f'{name}.{key} got {value}; ' + (
+                    'write its config' if self.views else 'remove it: the method has no adversary'))
+        self.backward_mode = backward
+        self.discriminators = _build_all({view: discriminator for view in self.views})
+        self.regularizers = _build_all(regularizers)
+        self.adversarial_loss = MODELS.build(adversarial_loss) if adversarial_loss else None
+        # Passes of the step under way; emptied before the step ends.
+        self._passes: list[SegOutput] = []
+
+    # ------------------------------------------------------------------ what a method is made of
+
+    @property
+    def views(self) -> tuple[str, ...]:
+        """What the adversary looks at, one discriminator each: none by default."""
+        return ()
+
+    @abstractmethod
+    def losses(self, batch: DomainBatch) -> Iterator[Losses]:
+        """Yield the losses of one iteration, one dict per step of the paper's algorithm."""
+
+    def segment(self, batch: ImageBatch, domain: str) -> SegOutput:
+        """Run the student on one domain.
+
+        Args:
+            batch: Images.
+            domain: Name for logs and regularisers.
+        """
+        features = self.student.extract_feat(batch.images)
+        return self.record(SegOutput(features, self.student.decode_head.forward(features), domain))
+
+    def record(self, output: SegOutput) -> SegOutput:
+        """Show a student pass to the regularisers."""
+        if not isinstance(output.seg_logits, Tensor):
+            raise TypeError(
+                f'{type(self).__name__}.segmentor.decode_head: '
+                f'{type(self.student.decode_head).__name__}.forward gives '
+                f'{type(output.seg_logits).__name__}, not logits (N, C, h, w); write a decode head '
+                'that gives one map of logits')
+        self._passes.append(output)
+        return output
+
+    def supervised(self, output: SegOutput, labels: Tensor, pixel_weight: Tensor | None = None,
+                   ) -> Losses:
+        """Losses of the decode head and the auxiliary heads against (pseudo) labels.
+
+        Args:
+            output: A student pass.
+            labels: Shape (N, H, W), int64; logits are upsampled to it.
+            pixel_weight: Shape (N, H, W), or None for 1.
+
+        Returns:
+            ``{domain}.decode.loss_*``, ``{domain}.aux_{i}.loss_*``.
+        """
+        losses = self.decode_losses(output.seg_logits, labels, f'{output.domain}.decode',
+                                    pixel_weight)
+        if self.student.with_auxiliary_head:
+            heads = self.student.auxiliary_head
+            for i, head in enumerate(heads if isinstance(heads, nn.ModuleList) else [heads]):
+                part = decode_loss(head, head.forward(output.features), labels, pixel_weight)
+                losses.update({f'{output.domain}.aux_{i}.{k}': v for k, v in part.items()})
+        return losses
+
+    def decode_losses(self, seg_logits: Tensor, labels: Tensor, prefix: str,
+                      pixel_weight: Tensor | None = None) -> Losses:
+        """Losses of the decode head alone, on logits (N, C, h, w) of any resolution."""
+        part = decode_loss(self.student.decode_head, seg_logits, labels, pixel_weight)
+        return {f'{prefix}.{key}': value for key, value in part.items()}
+
+    def probabilities(self, seg_logits: Tensor, images: Tensor) -> Tensor:
+        """Softmax of logits upsampled to the size of the images: (N, C, H, W), in fp32."""
+        logits = resize(seg_logits.float(), size=images.shape[2:], mode='bilinear',
+                        align_corners=self.student.align_corners)
+        return logits.softmax(1)
+
+    def fool(self, name: str, target_prob: Tensor) -> Losses:
+        """The segmentor's adversarial loss; discriminator ``name`` learns nothing from it."""
+        discriminator = self.discriminators[name]
+        with frozen(discriminator):
+            score = discriminator(target_prob)
+        return {f'adv.loss_{name}': self.adversarial_loss.fool(score.float())}
+
+    def discriminate(self, name: str, source_prob: Tensor, target_prob: Tensor) -> Losses:
+        """The discriminator's loss; the segmentor learns nothing from it."""
+        discriminator = self.discriminators[name]
+        source_score = discriminator(source_prob.detach()).float()
+        target_score = discriminator(target_prob.detach()).float()
+        middle = 0. if self.adversarial_loss.mode == 'bce' else .5
+        return {
+            f'disc.loss_{name}': self.adversarial_loss.discriminate(source_score, target_score),
+            f'disc.acc_source_{name}': (source_score.detach() < middle).float().mean(),
+            f'disc.acc_target_{name}': (target_score.detach() > middle).float().mean(),
+        }
+
+    # -------------------------------------------------------------------------- one iteration
+
+    def train_step(self, data: dict[str, Any], optim_wrapper: OptimWrapper,
+                   forward: Callable[..., Any] | None = None) -> dict[str, Tensor]:
+        """Back-propagate the losses step by step and update once.
+
+        Args:
+            data: ``dict(source=..., target=...)`` from the loop.
+            optim_wrapper: With a plain wrapper, which steps after each backward, the losses are
+                summed first.
+            forward: What to call instead of this module: a distributed wrapper of it.
+
+        Returns:
+            Log variables.
+        """
+        forward = self if forward is None else forward
+        data = self.data_preprocessor(data, True)
+        if self.backward_mode == 'joint' or not isinstance(optim_wrapper, JointOptimWrapperDict):
+            with optim_wrapper.optim_context(forward):
+                losses = forward(**data, mode='loss')
+            total, log_vars = self.parse_losses(losses)
+            optim_wrapper.update_params(total)
+            return log_vars
+        steps = self._steps(_domain_batch(**data))
+        log_vars: dict[str, Tensor] = {}
+        total = 0.
+        while True:
+            with optim_wrapper.optim_context(forward):
+                losses = forward(steps, mode='step')
+            if losses is None:
+                break
+            loss, logs = self.parse_losses(losses)
+            del losses
+            optim_wrapper.backward(loss)
+            total = total + loss.detach()
+            log_vars.update({key: value.detach() for key, value in logs.items()})
+        optim_wrapper.step()
+        return {**log_vars, 'loss': total}
+
+    def _steps(self, batch: DomainBatch) -> Iterator[Losses]:
+        """The method's steps, with the regularisers' losses of the passes made in each."""
+        for losses in self.losses(batch):
+            yield {**losses, **self._regularize()}
+
+    def _regularize(self) -> Losses:
+        passes, self._passes = self._passes, []
+        return {
+            f'{output.domain}.{name}.{key}': value
+            for output in passes
+            for name, regularizer in self.regularizers.items()
+            for key, value in regularizer(output).items()
+        }
+
+    def forward(self, inputs: Any, data_samples: Any = None, mode: str = 'tensor') -> Any:
+        """As in mmseg; ``mode='step'`` runs the generator ``inputs`` to its next losses."""
+        if mode == 'step':
+            return next(inputs, None)
+        return super().forward(inputs, data_samples, mode)
+
+    def loss(self, inputs: dict[str, Tensor], data_samples: dict[str, SampleList]) -> Losses:
+        """All losses of an iteration at once, for stock wrappers and loops."""
+        merged: Losses = {}
+        for losses in self._steps(_domain_batch(inputs, data_samples)):
+            twice = merged.keys() & losses.keys()
+            if twice:
+                raise ValueError(f'{type(self).__name__}.losses yields {sorted(twice)} twice; give '
+                                 'each loss its own name')
+            merged.update(losses)
+        return merged
+
+    # ----------------------------------------------------------- what everybody else sees: student
+
+    def predict(self, inputs: Tensor, data_samples: OptSampleList = None) -> SampleList:
+        """The student's prediction."""
+        return self.student.predict(inputs, data_samples)
+
+    def encode_decode(self, inputs: Tensor, batch_data_samples: list[dict]) -> Tensor:
+        """The student's logits at the size of its input."""
+        return self.student.encode_decode(inputs, batch_data_samples)
+
+    def extract_feat(self, inputs: Tensor) -> tuple[Tensor, ...]:
+        """The student's features."""
+        return self.student.extract_feat(inputs)
+
+    def _forward(self, inputs: Tensor, data_samples: OptSampleList = None) -> Tensor:
+        return self.student._forward(inputs, data_samples)
+
+    @property
+    def backbone(self) -> nn.Module:
+        """The student's backbone."""
+        return self.student.backbone
+
+    @property
+    def decode_head(self) -> nn.Module:
+        """The student's decode head."""
+        return self.student.decode_head
+
+    @property
+    def num_classes(self) -> int:
+        """Classes that the student predicts."""
+        return self.student.num_classes
+
+    @property
+    def align_corners(self) -> bool:
+        """How the student resizes logits."""
+        return self.student.align_corners
+
+    def init_weights(self) -> None:
+        """Initialise; a pretrained file that is missing is named, with where to get it."""
+        with explain_missing_weights(self, dict(student='segmentor')):
+            super().init_weights()
+
+    def _load_from_state_dict(self, state_dict: dict[str, Tensor], prefix: str, *args: Any) -> None:
+        """Take a stock mmseg checkpoint as the student's, and refuse another network's."""
+        own = {f'{prefix}student.{k}': v for k, v in self.student.state_dict().items()}
+        if state_dict and not any(key.startswith(f'{prefix}student.') for key in state_dict):
+            heads = tuple(f'{prefix}{key}.' for key, _ in self.student.named_children())
+            for key in [key for key in state_dict if key.startswith(heads)]:
+                state_dict[f'{prefix}student.{key[len(prefix):]}'] = state_dict.pop(key)
+        wrong = [key for key, value in own.items()
+                 if key not in state_dict or state_dict[key].shape != value.shape]
+        if wrong:
+            raise ValueError(
+                f'{type(self).__name__}: the checkpoint is of another method or network: '
+                f'{len(wrong)} of {len(own)} tensors of the student are missing or of another '
+                f'shape, the first is {wrong[0]}; give the config that wrote the checkpoint')
+        super()._load_from_state_dict(state_dict, prefix, *args)
+
+
+@contextmanager
+def frozen(module: nn.Module) -> Iterator[None]:
+    """Graphs built inside do not reach the module's parameters (but pass through it)."""
+    trainable = [param for param in module.parameters() if param.requires_grad]
+    for param in trainable:
+        param.requires_grad_(False)
+    try:
+        yield
+    finally:
+        for param in trainable:
+            param.requires_grad_(True)
+
+
+def _build_all(configs: OptConfigType) -> ModuleDict:
+    return ModuleDict({name: MODELS.build(cfg) for name, cfg in (configs or {}).items()})
+
+
+def _domain_batch(inputs: dict[str, Tensor], data_samples: dict[str, SampleList]) -> DomainBatch:
+    return DomainBatch(**{
+        domain: ImageBatch(inputs[domain], data_samples[domain]) for domain in inputs
+    })

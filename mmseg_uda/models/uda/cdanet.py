@@ -1,0 +1,83 @@
+"""CDANet: cross-domain attention between a source and a target image."""
+
+from __future__ import annotations
+
+from typing import Any, Iterator
+
+import torch
+from mmseg.registry import MODELS
+from mmseg.utils import ConfigType
+from torch import Tensor
+
+from mmseg_uda.models.uda.base import BaseUDASegmentor, Losses
+from mmseg_uda.structures import DomainBatch, SegOutput
+
+__all__ = ['CDANet']
+
+
+@MODELS.register_module()
+class CDANet(BaseUDASegmentor):
+    """Context-Aware Domain Adaptation in Semantic Segmentation (CDANet; WACV 2021),
+    `arXiv:2003.04010 <https://arxiv.org/abs/2003.04010>`_. Equation numbers refer to it.
+
+    The attention is the student's :class:`CrossDomainAttentionHead`; every loss reaches the
+    features of both images, hence one joint pass.
+
+    Args:
+        segmentor: Student whose decode head is a ``CrossDomainAttentionHead``.
+        base: As for :class:`BaseUDASegmentor`.
+    """
+
+    def __init__(self, segmentor: ConfigType, **base: Any) -> None:
+        super().__init__(segmentor, **base)
+
+    @property
+    def views(self) -> tuple[str, ...]:
+        """Z, A' and B': each has a discriminator (D1, D2, D3)."""
+        if not hasattr(self.decode_head, 'forward_pair'):
+            raise TypeError(f'CDANet.segmentor.decode_head got {type(self.decode_head).__name__}; '
+                            "write dict(type='CrossDomainAttentionHead', classifier=dict(...))")
+        return self.decode_head.views
+
+    def losses(self, batch: DomainBatch) -> Iterator[Losses]:
+        """Eq. (9)-(13)."""
+        source, target = self.segment_pair(batch)
+        source_prob = {view: self.probabilities(logits.detach(), batch.source.images)
+                       for view, logits in source.items()}
+        target_prob = {view: self.probabilities(logits, batch.target.images)
+                       for view, logits in target.items()}
+        losses: Losses = {}
+        for view in self.views:
+            losses.update(self.decode_losses(source[view], batch.source.labels, f'source.{view}'))
+            if batch.target.has_pseudo_labels:                                   # Eq. (9)
+                losses.update(
+                    self.decode_losses(target[view], batch.target.labels, f'target.{view}'))
+            losses.update(self.fool(view, target_prob[view]))                    # Eq. (10)-(12)
+        yield losses
+        del source, target, losses
+
+        for view in self.views:
+            yield self.discriminate(view, source_prob[view], target_prob[view])  # Eq. (10)-(12)
+
+    def segment_pair(self, batch: DomainBatch) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        """Logits of both domains by view, after they exchanged context; eq. (1)-(8)."""
+        features = {domain: self.student.extract_feat(images.images) for domain, images in batch}
+        source, target = self.decode_head.forward_pair(features['source'], features['target'])
+        self.record(SegOutput(features['source'], source['main'], 'source'))
+        self.record(SegOutput(features['target'], target['main'], 'target'))
+        return source, target
+
+    @torch.no_grad()
+    def visualize(self, batch: DomainBatch) -> dict[str, Tensor]:
+        """Where the target's central position looks in the source image (Figure 6).
+
+        Returns:
+            ``attention``: shape (h, w), for the first pair of the batch; empty without CD-SAM.
+        """
+        if self.decode_head.spatial is None:
+            return {}
+        source = self.student.extract_feat(batch.source.images[:1])
+        target = self.student.extract_feat(batch.target.images[:1])
+        height, width = target[self.decode_head.in_index].shape[2:]
+        center = torch.tensor([height // 2 * width + width // 2], device=batch.target.images.device)
+        return dict(attention=self.decode_head.attention_maps(source, target, center)[0, 0])

@@ -1,0 +1,26 @@
+"""Training on the source domain alone: the lower bound of every table."""
+
+from __future__ import annotations
+
+from typing import Iterator
+
+from mmseg.registry import MODELS
+
+from mmseg_uda.models.uda.base import BaseUDASegmentor, Losses
+from mmseg_uda.structures import DomainBatch
+
+__all__ = ['SourceOnly']
+
+
+@MODELS.register_module()
+class SourceOnly(BaseUDASegmentor):
+    """Supervised training on source; target images are loaded and not looked at.
+
+    Where the target batch carries pseudo labels, it is trained on them too ("pseudo-only").
+    """
+
+    def losses(self, batch: DomainBatch) -> Iterator[Losses]:
+        """One step per labelled domain."""
+        yield self.supervised(self.segment(batch.source, 'source'), batch.source.labels)
+        if batch.target.has_pseudo_labels:
+            yield self.supervised(self.segment(batch.target, 'target'), batch.target.labels)

@@ -1,0 +1,66 @@
+"""The words that every signature of the package uses."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Iterator
+
+import torch
+from mmseg.structures import SegDataSample
+from torch import Tensor
+
+__all__ = ['DOMAINS', 'DomainBatch', 'ImageBatch', 'SegOutput']
+
+DOMAINS = ('source', 'target')
+
+
+@dataclass(frozen=True)
+class ImageBatch:
+    """Images of one domain, on the model's device.
+
+    Args:
+        images: Normalised images, shape (N, 3, H, W).
+        samples: One data sample per image. A source sample carries ``gt_sem_seg``; a target sample
+            never does, but may carry ``pseudo_sem_seg``.
+    """
+
+    images: Tensor
+    samples: list[SegDataSample]
+
+    @property
+    def has_pseudo_labels(self) -> bool:
+        """Whether every sample carries a pseudo label."""
+        return all('pseudo_sem_seg' in sample for sample in self.samples)
+
+    @property
+    def labels(self) -> Tensor:
+        """Ground truth, else the pseudo label, shape (N, H, W), int64."""
+        field = 'gt_sem_seg' if 'gt_sem_seg' in self.samples[0] else 'pseudo_sem_seg'
+        return torch.cat([sample.get(field).data for sample in self.samples])
+
+
+@dataclass(frozen=True)
+class DomainBatch:
+    """What one training iteration sees: a batch of each domain."""
+
+    source: ImageBatch
+    target: ImageBatch
+
+    def __iter__(self) -> Iterator[tuple[str, ImageBatch]]:
+        yield 'source', self.source
+        yield 'target', self.target
+
+
+@dataclass(frozen=True)
+class SegOutput:
+    """One pass of the student.
+
+    Args:
+        features: What the backbone (and neck) gave, the decode head's input.
+        seg_logits: Class scores before upsampling, shape (N, C, h, w).
+        domain: ``'source'``, ``'target'`` or a mixed domain's name.
+    """
+
+    features: tuple[Tensor, ...]
+    seg_logits: Tensor
+    domain: str

@@ -1,0 +1,27 @@
+"""Every test starts from the same random state, with the package registered."""
+
+from __future__ import annotations
+
+import random
+import sys
+from pathlib import Path
+from typing import Iterator
+
+import numpy as np
+import pytest
+import torch
+from mmengine.registry import init_default_scope
+
+import mmseg_uda  # noqa: F401  (registers)
+
+sys.path.insert(0, str(Path(__file__).parent))  # tests/toys.py is what tests share
+torch.set_num_threads(1)
+
+
+@pytest.fixture(autouse=True)
+def _seed() -> Iterator[None]:
+    random.seed(0)
+    np.random.seed(0)
+    torch.manual_seed(0)
+    init_default_scope('mmseg')
+    yield

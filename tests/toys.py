@@ -1,0 +1,194 @@
+"""Tiny networks, data and runners that tests share."""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from mmengine.config import Config
+from mmengine.model import BaseModule
+from mmengine.runner import Runner
+from mmengine.structures import PixelData
+from mmseg.registry import MODELS
+from mmseg.structures import SegDataSample
+from torch import Tensor, nn
+
+NUM_CLASSES = 4
+SIZE = (32, 48)  # height, width
+METAINFO = dict(classes=tuple('abcd'), palette=[[i, i, i] for i in range(4)])
+
+
+@MODELS.register_module(force=True)
+class ToyBackbone(BaseModule):
+    """Two strided convolutions; GroupNorm by default, so that batches can be split exactly."""
+
+    def __init__(self, channels: int = 8, batch_norm: bool = False, dropout: float = 0.) -> None:
+        super().__init__(init_cfg=dict(type='Kaiming', layer='Conv2d'))
+        norm = nn.BatchNorm2d(channels) if batch_norm else nn.GroupNorm(2, channels)
+        self.stem = nn.Conv2d(3, channels, 3, 2, 1)
+        self.norm = norm
+        self.layer = nn.Conv2d(channels, channels, 3, 2, 1)
+        self.dropout = nn.Dropout2d(dropout)
+
+    def forward(self, x: Tensor) -> tuple[Tensor]:
+        return (self.dropout(self.layer(self.norm(self.stem(x)).relu()).relu()), )
+
+
+def segmentor_cfg(head: dict[str, Any] | None = None, **backbone: Any) -> dict[str, Any]:
+    """An EncoderDecoder of less than 2k parameters."""
+    classifier = dict(type='DeepLabV2Head', in_channels=8, in_index=-1, num_classes=NUM_CLASSES,
+                      dilations=(1, 2), loss_decode=dict(type='PixelCrossEntropyLoss'))
+    return dict(
+        type='EncoderDecoder',
+        data_preprocessor=dict(type='SegDataPreProcessor', mean=[127.] * 3, std=[64.] * 3,
+                               size_divisor=1),
+        backbone=dict(type='ToyBackbone', **backbone),
+        decode_head=head or classifier,
+        train_cfg=dict(),
+        test_cfg=dict(mode='whole'))
+
+
+def attention_head_cfg(**kwargs: Any) -> dict[str, Any]:
+    """CDANet's head around the toy classifier."""
+    return dict(type='CrossDomainAttentionHead', in_channels=8, reduction=2,
+                classifier=segmentor_cfg()['decode_head'], **kwargs)
+
+
+DISCRIMINATOR = dict(type='FCDiscriminator', in_channels=NUM_CLASSES, channels=(4, 4), kernel_size=4)
+
+# Every method of the package, by name, with a model config small enough for a test. A new method
+# joins the shared tests (resume, processes, backward, gradients, leaks) by its line here.
+METHODS: dict[str, dict[str, Any]] = {
+    'source_only': dict(type='SourceOnly', segmentor=segmentor_cfg()),
+    'adversarial': dict(type='Adversarial', segmentor=segmentor_cfg(), discriminator=DISCRIMINATOR,
+                        adversarial_loss=dict(type='AdversarialLoss', loss_weight=.1)),
+    'adversarial_least_squares': dict(
+        type='Adversarial', segmentor=segmentor_cfg(), discriminator=DISCRIMINATOR,
+        adversarial_loss=dict(type='AdversarialLoss', mode='least_squares', loss_weight=.1),
+        regularizers=dict(entropy=dict(type='EntropyLoss', loss_weight=.1))),
+    'cdanet': dict(type='CDANet', segmentor=segmentor_cfg(attention_head_cfg()),
+                   discriminator=DISCRIMINATOR,
+                   adversarial_loss=dict(type='AdversarialLoss', loss_weight=.1)),
+    'cdanet_dropout': dict(
+        type='CDANet', segmentor=segmentor_cfg(attention_head_cfg(), dropout=.5),
+        discriminator=DISCRIMINATOR, adversarial_loss=dict(type='AdversarialLoss', loss_weight=.1)),
+}
+# Methods whose randomness differs between one process and many (each process draws its own).
+STOCHASTIC = ('cdanet_dropout', )
+
+
+def method_cfg(name: str, **changes: Any) -> dict[str, Any]:
+    """Config of a method, to change at will."""
+    return {**copy.deepcopy(METHODS[name]), **changes}
+
+
+def build(name: str, **changes: Any) -> nn.Module:
+    """A method with seeded weights."""
+    torch.manual_seed(0)
+    model = MODELS.build(method_cfg(name, **changes))
+    model.init_weights()
+    return model
+
+
+def sample(image_seed: int, field: str | None, size: tuple[int, int] = SIZE) -> dict[str, Any]:
+    """What a pipeline gives for one image; ``field`` is where its label goes."""
+    rng = np.random.default_rng(image_seed)
+    data_sample = SegDataSample(metainfo=dict(
+        img_path=f'{image_seed}.png', img_shape=size, ori_shape=size, pad_shape=size))
+    if field:
+        label = torch.from_numpy(rng.integers(0, NUM_CLASSES, (1, *size)))
+        label[:, :2] = 255
+        data_sample.set_data({field: PixelData(data=label)})
+    image = torch.from_numpy(rng.integers(0, 256, (3, *size), dtype=np.uint8))
+    return dict(inputs=image, data_samples=data_sample)
+
+
+def batch(count: int = 2, seed: int = 0, pseudo: bool = True) -> dict[str, Any]:
+    """A training batch of both domains, as the loop gives it."""
+    result = {}
+    for domain, field, offset in (('source', 'gt_sem_seg', 0),
+                                  ('target', 'pseudo_sem_seg' if pseudo else None, 1000)):
+        samples = [sample(seed + offset + i, field) for i in range(count)]
+        result[domain] = {key: [s[key] for s in samples] for key in ('inputs', 'data_samples')}
+    return result
+
+
+OPTIM_WRAPPER = dict(
+    constructor='JointOptimWrapperConstructor',
+    optimizers=dict(
+        student=dict(optimizer=dict(type='SGD', lr=.05, momentum=.9)),
+        discriminators=dict(optimizer=dict(type='Adam', lr=1e-3))))
+
+
+def optim_wrapper_cfg(model_cfg: dict[str, Any], **changes: Any) -> dict[str, Any]:
+    """Optimizers for what the method has."""
+    cfg = copy.deepcopy(OPTIM_WRAPPER)
+    if 'discriminator' not in model_cfg:
+        cfg['optimizers'].pop('discriminators')
+    return {**cfg, **changes}
+
+
+def write_domain(root: Path, domain: str, count: int, seed: int) -> None:
+    """A folder of images, labels and pseudo labels."""
+    rng = np.random.default_rng(seed)
+    for kind in ('images', 'labels'):
+        (root / domain / kind).mkdir(parents=True, exist_ok=True)
+    for i in range(count):
+        image = rng.integers(0, 256, (*SIZE, 3), dtype=np.uint8)
+        label = rng.integers(0, NUM_CLASSES, SIZE, dtype=np.uint8)
+        cv2.imwrite(str(root / domain / 'images' / f'{i}.png'), image)
+        cv2.imwrite(str(root / domain / 'labels' / f'{i}.png'), label)
+
+
+def dataset_cfg(root: Path, domain: str, train: bool = True) -> dict[str, Any]:
+    """A stock dataset on :func:`write_domain`'s files."""
+    labels = [dict(type='LoadAnnotations')] if domain == 'source' or not train else []
+    flip = [dict(type='RandomFlip', prob=.5)] if train else []
+    return dict(
+        type='BaseSegDataset', data_root=str(root / domain), metainfo=METAINFO,
+        data_prefix=dict(img_path='images', seg_map_path='labels'), img_suffix='.png',
+        seg_map_suffix='.png', reduce_zero_label=False,
+        pipeline=[dict(type='LoadImageFromFile'), *labels, *flip, dict(type='PackUDAInputs')])
+
+
+def runner_cfg(root: Path, work_dir: Path, model: dict[str, Any], max_iters: int = 10,
+               batch_size: int = 2, num_workers: int = 0, **changes: Any) -> Config:
+    """Config of a complete small training run; writes its data where they are missing."""
+    for seed, domain in enumerate(('source', 'target')):
+        if not (root / domain).exists():
+            write_domain(root, domain, 5 + 2 * seed, seed)
+    loader = dict(batch_size=batch_size, num_workers=num_workers)
+    val = dict(batch_size=1, num_workers=0, dataset=dataset_cfg(root, 'target', train=False),
+               sampler=dict(type='DefaultSampler', shuffle=False))
+    cfg = dict(
+        default_scope='mmseg',
+        model=model,
+        train_dataloader={d: dict(loader, dataset=dataset_cfg(root, d)) for d in
+                          ('source', 'target')},
+        val_dataloader=val, test_dataloader=val,
+        val_evaluator=dict(type='IoUMetric'), test_evaluator=dict(type='IoUMetric'),
+        train_cfg=dict(type='UDATrainLoop', max_iters=max_iters, val_interval=1000, val_begin=1000),
+        val_cfg=dict(type='ValLoop'), test_cfg=dict(type='TestLoop'),
+        optim_wrapper=optim_wrapper_cfg(model),
+        param_scheduler=[dict(type='PolyLR', power=.9, begin=0, end=100, by_epoch=False)],
+        default_hooks=dict(
+            logger=dict(type='LoggerHook', interval=1, log_metric_by_epoch=False),
+            checkpoint=dict(type='CheckpointHook', by_epoch=False, interval=5)),
+        log_processor=dict(by_epoch=False),
+        log_level='WARNING',
+        randomness=dict(seed=3),
+        work_dir=str(work_dir),
+        experiment_name=work_dir.name)
+    cfg.update(changes)
+    return Config(cfg)
+
+
+def train(cfg: Config) -> Runner:
+    """Train in this process and give the runner back."""
+    runner = Runner.from_cfg(cfg)
+    runner.train()
+    return runner
