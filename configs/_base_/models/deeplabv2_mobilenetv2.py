@@ -1,5 +1,6 @@
 # A small network for runs on a CPU: MobileNetV2 with output stride 8, four-branch classifier.
-# A local file of weights: model.[segmentor.]backbone.init_cfg.checkpoint=<path>
+# A local file of weights is given by backbone.init_cfg.checkpoint; where its keys start with
+# 'backbone.' (a classifier of MMPretrain), by backbone.init_cfg.prefix='backbone' as well.
 model = dict(
     type='EncoderDecoder',
     data_preprocessor=dict(

@@ -113,7 +113,7 @@ def bilinear_upsample(scores: Tensor, scale: int) -> Tensor:
 
     Such a convolution, of stride ``scale`` and kernel size ``2 * scale``, interpolates between the
     scores and zeros around them; it has nothing to train, so that interpolating directly is the
-    same and several times faster.
+    same, and faster.
 
     Args:
         scores: Shape (N, C, h, w).
