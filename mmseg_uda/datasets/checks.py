@@ -7,12 +7,15 @@ in the config that the error names.
 
 from __future__ import annotations
 
+import inspect
+import os
 import os.path as osp
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from mmcv.transforms import LoadAnnotations
 from mmengine.dataset import BaseDataset, Compose
+from mmseg.registry import DATASETS
 
 __all__ = ['check_dataset', 'check_folders', 'check_same_classes', 'check_unlabelled']
 
@@ -25,16 +28,17 @@ FILE_HINTS = {
 
 
 def check_folders(cfg: Mapping[str, Any], key: str = 'dataset') -> None:
-    """Check that the folders and the list file of a data set config exist.
+    """Check that the folders and the list file of a data set config exist and are not empty.
 
-    Wrapped data sets are checked as well; data that is not in the local file system is not.
+    Wrapped data sets are checked as well; data that is not in the local file system is not. Stock
+    classes end in an error that does not name the folder, so call this before they are built.
 
     Args:
         cfg: Config of a data set.
         key: Its place in the config.
 
     Raises:
-        ValueError: If a folder or the list file is missing.
+        ValueError: If a folder or the list file is missing, or has no image.
     """
     for index, inner in enumerate(cfg.get('datasets', ())):
         check_folders(inner, f'{key}.datasets[{index}]')
@@ -43,18 +47,17 @@ def check_folders(cfg: Mapping[str, Any], key: str = 'dataset') -> None:
     if not _is_local(cfg.get('backend_args')):
         return
     root, name = cfg.get('data_root') or '', cfg.get('type', 'dataset')
-    for prefix_key, prefix in (cfg.get('data_prefix') or {}).items():
-        path = osp.join(root, prefix) if isinstance(prefix, str) else ''
+    prefixes = cfg.get('data_prefix') or {}
+    for prefix_key, prefix in prefixes.items():
+        path = osp.join(root, prefix)
         if path and not osp.isdir(path):
             hint = f'; {LABEL_HINT}' if prefix_key == 'seg_map_path' else ''
             raise ValueError(f'{name}: {key}.data_prefix.{prefix_key} got {path!r}, which is not a '
                              f'folder; {ROOT_HINT}, or correct `data_prefix`{hint}')
-    ann_file = cfg.get('ann_file')
-    if ann_file and not osp.isfile(osp.join(root, ann_file)):
-        raise ValueError(f'{name}: {key}.ann_file got {osp.join(root, ann_file)!r}, which is not a '
-                         f"file; {ROOT_HINT}, run the data set's converter in "
-                         'tools/dataset_converters, which writes this list, or write '
-                         "ann_file='' to use all images")
+    if cfg.get('ann_file'):
+        _check_list(osp.join(root, cfg['ann_file']), name, key)
+    elif 'img_path' in prefixes:
+        _check_any_image(osp.join(root, prefixes['img_path']), cfg, name, key)
 
 
 def check_dataset(dataset: Any, key: str = 'dataset') -> tuple[str, ...]:
@@ -71,7 +74,9 @@ def check_dataset(dataset: Any, key: str = 'dataset') -> tuple[str, ...]:
         ValueError: If it is empty, lists a missing image or label, or does not name its classes.
     """
     for inner in _unwrap(dataset):
-        _check_not_empty(inner, key)
+        if len(inner) == 0:
+            raise ValueError(f'{_name(inner)}: {key} got no sample; correct `data_prefix`, '
+                             '`ann_file` or `indices`')
         if isinstance(inner, BaseDataset) and _is_local(getattr(inner, 'backend_args', None)):
             _check_files(inner, key)
     classes = dataset.metainfo.get('classes')
@@ -125,19 +130,27 @@ def _unwrap(dataset: Any) -> Iterator[Any]:
         yield from _unwrap(each)
 
 
-def _check_not_empty(dataset: Any, key: str) -> None:
-    if len(dataset) > 0:
-        return
-    prefix = getattr(dataset, 'data_prefix', None) or {}
-    folder, ann_file = prefix.get('img_path'), getattr(dataset, 'ann_file', '')
-    if ann_file:
-        what = f'the list {ann_file!r} has no line'
-    elif folder:
-        what = f'no file in {folder!r} ends in {getattr(dataset, "img_suffix", "")!r}'
-    else:
-        what = 'it has no sample'
-    raise ValueError(f'{_name(dataset)}: {key} is empty: {what}; correct `data_prefix.img_path`, '
-                     f'`img_suffix` or `ann_file`')
+def _check_list(path: str, name: str, key: str) -> None:
+    if not osp.isfile(path):
+        raise ValueError(f'{name}: {key}.ann_file got {path!r}, which is not a file; {ROOT_HINT}, '
+                         "run the data set's converter in tools/dataset_converters, which writes "
+                         "this list, or write ann_file='' to use all images")
+    if osp.getsize(path) == 0:
+        raise ValueError(f'{name}: {key}.ann_file got {path!r}, which has no line; run the data '
+                         "set's converter again, or write ann_file='' to use all images")
+
+
+def _check_any_image(folder: str, cfg: Mapping[str, Any], name: str, key: str) -> None:
+    suffix = cfg.get('img_suffix')
+    cls = DATASETS.get(name) if isinstance(name, str) else name
+    if suffix is None and cls is not None:
+        parameter = inspect.signature(cls).parameters.get('img_suffix')
+        suffix = parameter.default if parameter else ''
+    for _, _, files in os.walk(folder, followlinks=True):
+        if any(file.endswith(suffix or '') for file in files):
+            return
+    raise ValueError(f'{name}: {key}.data_prefix.img_path got {folder!r}, in which no file ends in '
+                     f'{suffix!r}; correct `data_prefix.img_path` or `img_suffix`')
 
 
 def _check_files(dataset: BaseDataset, key: str) -> None:

@@ -41,6 +41,7 @@ class StreetDataset(BaseSegDataset):
             'type': type(self).__name__,
             'data_prefix': self.data_prefix,
             'ann_file': self.ann_file,
+            'img_suffix': self.img_suffix,
             'backend_args': self.backend_args
         })
         return super().load_data_list()

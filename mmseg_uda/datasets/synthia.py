@@ -17,6 +17,6 @@ class SYNTHIADataset(StreetDataset):
     keeps its 19 outputs and :class:`~mmseg_uda.evaluation.SubsetIoUMetric` averages over the
     classes that both domains have. The labels are those that
     ``tools/dataset_converters/synthia.py`` writes: ``RGB/0000000.png`` has
-    ``GT/LABELS/0000000_labelTrainIds.png``. The converter also writes ``train.txt`` with all samples
-    whose label is sound: give it as ``ann_file``.
+    ``GT/LABELS/0000000_labelTrainIds.png``. The converter also writes ``train.txt`` with all
+    samples whose label is sound: give it as ``ann_file``.
     """

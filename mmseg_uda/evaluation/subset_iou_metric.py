@@ -30,8 +30,8 @@ class SubsetIoUMetric(IoUMetric):
     IoU and accuracy of every class are computed on all labelled pixels, exactly as ``IoUMetric``
     does: a prediction of a class outside the subset is still an error. Only then is the mean taken
     over a subset. ``mIoU`` and ``mAcc`` (or whatever ``iou_metrics`` asks for) are those of the
-    first subset; ``mIoU_<name>`` and ``mAcc_<name>`` those of each. ``aAcc`` stays the accuracy over all
-    labelled pixels.
+    first subset; ``mIoU_<name>`` and ``mAcc_<name>`` those of each. ``aAcc`` stays the accuracy
+    over all labelled pixels.
 
     A class that neither ground truth nor prediction shows is NaN and left out of every mean, as in
     ``IoUMetric`` (unless ``nan_to_num`` is given); a class that is only predicted counts as 0.
@@ -72,7 +72,7 @@ class SubsetIoUMetric(IoUMetric):
                              'at least one train id, none of them twice')
         return ids
 
-    def process(self, data_batch: dict, data_samples: Sequence[dict]) -> None:
+    def process(self, data_batch: dict[str, Any], data_samples: Sequence[dict[str, Any]]) -> None:
         """Process one batch; see the base class."""
         num_classes = len(self.dataset_meta['classes'])
         for name, ids in self.subsets.items():
@@ -84,7 +84,7 @@ class SubsetIoUMetric(IoUMetric):
             self._check_label(sample, num_classes)
         super().process(data_batch, data_samples)
 
-    def _check_label(self, sample: dict, num_classes: int) -> None:
+    def _check_label(self, sample: dict[str, Any], num_classes: int) -> None:
         label = sample['gt_sem_seg']['data']
         wrong = label[(label >= num_classes) & (label != self.ignore_index)]
         if wrong.numel():
@@ -94,7 +94,7 @@ class SubsetIoUMetric(IoUMetric):
                 f'{num_classes} classes (0..{num_classes - 1}; {self.ignore_index} is ignored); '
                 'convert the labels to train ids with tools/dataset_converters')
 
-    def compute_metrics(self, results: list) -> dict[str, float]:
+    def compute_metrics(self, results: list[Any]) -> dict[str, float]:
         """Compute the metrics; see the base class.
 
         Args:

@@ -1,6 +1,8 @@
-# As camvid_day2camvid_dusk.py, with pseudo labels on the target: the folder that tools/generate_pseudo_labels.py wrote.
+# As camvid_day2camvid_dusk.py, with the target's pseudo labels from
+# tools/generate_pseudo_labels.py. Another folder:
+#   --cfg-options train_dataloader.target.dataset.pipeline.1.pseudo_dir=FOLDER
 _base_ = ['./camvid_day2camvid_dusk.py']
-pseudo_dir = '{{$MMSEG_UDA_DATA:data}}/pseudo_labels/camvid_day2camvid_dusk'
+pseudo_dir = '{{$MMSEG_UDA_PSEUDO_LABELS:work_dirs/pseudo_labels}}/camvid_day2camvid_dusk'
 
 train_dataloader = dict(
     target=dict(

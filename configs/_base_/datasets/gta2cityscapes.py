@@ -1,5 +1,5 @@
-# GTA5 -> Cityscapes. Folders: data/gta (tools/dataset_converters/gta.py writes the labels and train.txt),
-# data/cityscapes (tools/dataset_converters/cityscapes.py). No flip, no crop, no colour jitter.
+# GTA5 -> Cityscapes. Folders: data/gta, where tools/dataset_converters/gta.py writes the labels and
+# train.txt; data/cityscapes (tools/dataset_converters/cityscapes.py). No flip, crop or colour jitter.
 # Source images translated to the target's style, with the names of the originals:
 #   --cfg-options train_dataloader.source.dataset.data_prefix.img_path=images_translated
 data_root = '{{$MMSEG_UDA_DATA:data}}/'

@@ -1,6 +1,6 @@
 # SYNTHIA-RAND-CITYSCAPES -> Cityscapes. Folder: data/synthia (tools/dataset_converters/synthia.py).
-# The network keeps 19 outputs; mIoU is the mean over the 16 classes of SYNTHIA, mIoU_synthia13 the mean
-# without wall, fence and pole.
+# The network keeps 19 outputs; mIoU is the mean over SYNTHIA's 16 classes, mIoU_synthia13 that without
+# wall, fence and pole.
 _base_ = ['./gta2cityscapes.py']
 data_root = '{{$MMSEG_UDA_DATA:data}}/'
 source_scale = (1280, 760)

@@ -1,6 +1,8 @@
-# As synthia2cityscapes.py, with pseudo labels on the target: the folder that tools/generate_pseudo_labels.py wrote.
+# As synthia2cityscapes.py, with the target's pseudo labels from
+# tools/generate_pseudo_labels.py. Another folder:
+#   --cfg-options train_dataloader.target.dataset.pipeline.1.pseudo_dir=FOLDER
 _base_ = ['./synthia2cityscapes.py']
-pseudo_dir = '{{$MMSEG_UDA_DATA:data}}/pseudo_labels/synthia2cityscapes'
+pseudo_dir = '{{$MMSEG_UDA_PSEUDO_LABELS:work_dirs/pseudo_labels}}/synthia2cityscapes'
 
 train_dataloader = dict(
     target=dict(

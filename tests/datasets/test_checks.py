@@ -1,0 +1,107 @@
+import cv2
+import numpy as np
+import pytest
+from mmengine.dataset import ConcatDataset, RepeatDataset
+from mmseg.datasets import BaseSegDataset, CityscapesDataset
+
+from mmseg_uda.datasets import check_dataset, check_folders, check_same_classes, check_unlabelled
+
+
+@pytest.fixture
+def folder(tmp_path):
+    for path in ('images/a.jpg', 'labels/a.png'):
+        (tmp_path / path).parent.mkdir()
+        assert cv2.imwrite(str(tmp_path / path), np.zeros((2, 3), np.uint8))
+    return tmp_path
+
+
+def config(root, **kwargs):
+    return {
+        'type': 'CityscapesDataset',
+        'data_root': str(root),
+        'data_prefix': {'img_path': 'images', 'seg_map_path': 'labels'},
+        'img_suffix': '.jpg',
+        'seg_map_suffix': '.png',
+        **kwargs
+    }
+
+
+def build(root, cls=CityscapesDataset, **kwargs):
+    cfg = config(root, **kwargs)
+    cfg.pop('type')
+    return cls(**cfg)
+
+
+def test_folders_of_a_good_config(folder):
+    check_folders(config(folder))
+
+
+def test_missing_folder_inside_wrappers(folder):
+    bad = config(folder, data_prefix={'img_path': 'nowhere'})
+    concat = {'type': 'ConcatDataset', 'datasets': [config(folder), bad]}
+    with pytest.raises(ValueError, match=r'source.dataset.datasets\[1\].data_prefix.img_path got'):
+        check_folders({'type': 'RepeatDataset', 'dataset': concat}, 'source')
+
+
+def test_missing_list_file(folder):
+    with pytest.raises(ValueError, match=r'CityscapesDataset: dataset.ann_file got .*x.txt'):
+        check_folders(config(folder, ann_file='x.txt'))
+
+
+def test_remote_data_is_not_looked_for():
+    check_folders(config('s3://bucket', backend_args={'backend': 'petrel'}))
+
+
+def test_good_dataset_gives_its_classes(folder):
+    dataset = build(folder)
+    assert check_dataset(dataset) == CityscapesDataset.METAINFO['classes']
+    for wrapped in (ConcatDataset([dataset, dataset]), RepeatDataset(dataset, times=2)):
+        assert check_dataset(wrapped) == CityscapesDataset.METAINFO['classes']
+
+
+def test_folder_without_images(folder):
+    message = r"CityscapesDataset: val.data_prefix.img_path got .*images', in which no .* ends in "
+    with pytest.raises(ValueError, match=message + "'.bmp'"):
+        check_folders(config(folder, img_suffix='.bmp'), 'val')
+    default = config(folder)
+    del default['img_suffix']
+    with pytest.raises(ValueError, match=message + "'_leftImg8bit.png'"):
+        check_folders(default, 'val')
+
+
+def test_empty_dataset(folder):
+    empty = build(folder, img_suffix='.bmp', serialize_data=False)
+    with pytest.raises(ValueError, match='CityscapesDataset: val got no sample'):
+        check_dataset(empty, 'val')
+
+
+def test_empty_list(folder):
+    (folder / 'none.txt').write_text('')
+    with pytest.raises(ValueError, match=r'dataset.ann_file got .*none.txt., which has no line'):
+        check_folders(config(folder, ann_file='none.txt'))
+
+
+def test_missing_label_inside_wrapper(folder):
+    (folder / 'labels/a.png').unlink()
+    with pytest.raises(ValueError, match=r'val lists .*a.png. .seg_map_path., which does not'):
+        check_dataset(RepeatDataset(build(folder), times=2), 'val')
+
+
+def test_dataset_without_class_names(folder):
+    with pytest.raises(ValueError, match='BaseSegDataset: dataset got no class names'):
+        check_dataset(build(folder, cls=BaseSegDataset))
+
+
+def test_target_pipeline_must_not_load_labels(folder):
+    check_unlabelled(build(folder, pipeline=[{'type': 'LoadImageFromFile'}]))
+    labelled = build(folder, pipeline=[{'type': 'LoadImageFromFile'}, {'type': 'LoadAnnotations'}])
+    with pytest.raises(ValueError, match=r'target.dataset.pipeline got LoadAnnotations'):
+        check_unlabelled(RepeatDataset(labelled, times=2))
+
+
+def test_same_classes(folder):
+    source = build(folder)
+    check_same_classes(source, build(folder))
+    fewer = build(folder, metainfo={'classes': ('road', 'building')})
+    with pytest.raises(ValueError, match=r"19 classes .* has 2, first difference 1: 'sidewalk'"):
+        check_same_classes(source, fewer)
