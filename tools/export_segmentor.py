@@ -1,8 +1,8 @@
 """Write the segmentor inside a trained method as a checkpoint (and a config) of stock mmseg.
 
 The checkpoint's keys lose their prefix, so that a stock ``EncoderDecoder`` config loads it
-strictly; its meta data keep the classes and the palette. ``--out-config`` writes such a config, with
-which mmseg's own ``tools/test.py``, ``get_flops.py``, ``benchmark.py`` and ``MMSegInferencer`` run.
+strictly; its meta data keep the classes and the palette. ``--out-config`` writes such a config.
+Stock ``tools/test.py``, ``get_flops.py``, ``benchmark.py`` and ``MMSegInferencer`` run on both.
 """
 
 from __future__ import annotations
@@ -85,8 +85,11 @@ def plain_config(cfg: Config) -> Config:
                          'key `segmentor`; pass the config of a method of mmseg_uda')
     content = cfg.to_dict()
     model = copy.deepcopy(content['model']['segmentor'])
-    if not model.get('data_preprocessor'):
-        model['data_preprocessor'] = target_preprocessor(content)
+    joint = content['model'].get('data_preprocessor')
+    if joint:  # what the method sees target images with; else the segmentor's own
+        model['data_preprocessor'] = copy.deepcopy(joint.get('target') or joint['source'])
+    if model['data_preprocessor'].get('size') is None:  # stock benchmark.py pads, as in training
+        model['data_preprocessor'].setdefault('size_divisor', 1)
     plain: dict[str, Any] = {'default_scope': 'mmseg', 'model': model}
     plain.update((key, content[key]) for key in KEPT_CONFIG if key in content)
     plain['val_cfg'] = {'type': 'ValLoop'}
@@ -97,17 +100,11 @@ def plain_config(cfg: Config) -> Config:
     return Config(plain)
 
 
-def target_preprocessor(content: dict[str, Any]) -> dict[str, Any]:
-    """The stock preprocessor with which the method sees target images."""
-    joint = content['model'].get('data_preprocessor') or content.get('data_preprocessor') or {}
-    return copy.deepcopy(joint.get('target') or joint.get('source') or joint)
-
-
 def types_in(value: Any) -> Iterator[str]:
     """Every ``type`` in a nested config."""
     if isinstance(value, dict):
         if 'type' in value:
-            yield str(value['type'])
+            yield str(value['type']).rpartition('.')[2]
         value = list(value.values())
     if isinstance(value, (list, tuple)):
         for item in value:

@@ -19,8 +19,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
                         help='the directory to save the metrics, as JSON')
     parser.add_argument('--out', help='the directory to save predictions for offline evaluation')
     parser.add_argument('--show', action='store_true', help='show predictions in a window')
-    parser.add_argument('--show-dir',
-                        help='save painted images below <work directory>/<timestamp>/<this name>')
+    parser.add_argument('--show-dir', help='the directory to save painted images')
     parser.add_argument('--wait-time', type=float, default=2,
                         help='seconds to show each image')
     add_config_options(parser)

@@ -1,0 +1,254 @@
+"""Installation: toolbox versions, resume with ``weights_only``, configs inside the package."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pytest
+import torch
+from mmengine.config import Config
+from mmengine.logging import HistoryBuffer
+from mmengine.model import BaseModel
+from mmengine.runner import CheckpointLoader, Runner
+from packaging.requirements import Requirement
+from torch import Tensor, nn
+
+import mmseg_uda
+from mmseg_uda import compat
+
+ROOT = Path(__file__).resolve().parents[1]
+ONEDL = {'torch': '2.13.0+cpu', 'onedl-mmcv': '2.3.6', 'onedl-mmengine': '0.10.12',
+         'onedl-mmsegmentation': '1.4.2'}
+OPENMMLAB = {'torch': '2.1.0', 'mmcv': '2.1.0', 'mmengine': '0.10.4', 'mmsegmentation': '1.2.2'}
+TORCH_CHECKS_PICKLES = hasattr(torch.serialization, 'get_unsafe_globals_in_checkpoint')
+
+
+def load_setup() -> ModuleType:
+    spec = importlib.util.spec_from_file_location('project_setup', ROOT / 'setup.py')
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture
+def install(monkeypatch):
+    """Pretend that exactly these distributions are installed."""
+    def pretend(versions: dict[str, str], without_files: tuple[str, ...] = ()) -> None:
+        monkeypatch.setattr(compat, '_installed_version', versions.get)
+        monkeypatch.setattr(compat, '_source_version', lambda module: None)
+        monkeypatch.setattr(compat, '_has_files', lambda module: module not in without_files)
+    return pretend
+
+
+def requirements_in(line: str) -> dict[str, str]:
+    """Distribution -> versions of the last ``pip install`` of a command line."""
+    quoted = re.findall(r"'([^']+)'", line.rpartition('pip install')[2])
+    return {(entry := Requirement(text)).name: str(entry.specifier) for text in quoted}
+
+
+class TestVersions:
+
+    @pytest.mark.parametrize('versions', [ONEDL, OPENMMLAB, {**OPENMMLAB, 'torch': '2.13.0'},
+                                          {**OPENMMLAB, 'mmengine': '0.10.7'}])
+    def test_whole_family_is_accepted(self, install, versions):
+        install(versions)
+        compat.check_versions()
+
+    def test_this_environment(self):
+        compat.check_versions()
+        assert mmseg_uda.__version__ == load_setup().read_version()
+
+    @pytest.mark.parametrize(('versions', 'found', 'installs'), [
+        ({'torch': '2.13.0'}, ['onedl-mmcv missing', 'onedl-mmsegmentation missing'],
+         {'onedl-mmcv', 'onedl-mmengine', 'onedl-mmsegmentation'}),
+        ({}, ['torch missing'], set(ONEDL)),
+        ({**ONEDL, 'torch': '2.5.1'}, ['torch 2.5.1 (needs torch>=2.6)'], {'torch'}),
+        ({**ONEDL, 'onedl-mmengine': '0.10.8rc1'}, ['onedl-mmengine 0.10.8rc1'],
+         {'onedl-mmengine'}),
+        ({**OPENMMLAB, 'mmcv': '2.2.0'}, ['mmcv 2.2.0 (needs mmcv>=2.1.0,<2.2)'], {'mmcv'}),
+        ({**OPENMMLAB, 'mmsegmentation': '0.30.0', 'mmengine': '0.7.1'},
+         ['mmengine 0.7.1', 'mmsegmentation 0.30.0'], {'mmengine', 'mmsegmentation'}),
+    ])
+    def test_error_names_found_and_the_line(self, install, versions, found, installs):
+        install(versions)
+        with pytest.raises(ImportError) as caught:
+            compat.check_versions()
+        message = str(caught.value)
+        assert '\n' not in message
+        assert all(text in message for text in found)
+        assert set(requirements_in(message)) == installs
+        assert 'uninstall' not in message
+
+    def test_mmcv_is_compiled_against_the_installed_torch(self, install):
+        install({**OPENMMLAB, 'mmcv': '1.7.2'})
+        with pytest.raises(ImportError, match='--no-build-isolation'):
+            compat.check_versions()
+
+    @pytest.mark.parametrize('versions', [{**OPENMMLAB, **ONEDL}, {**ONEDL, 'mmcv': '2.1.0'}])
+    def test_families_that_overwrite_each_other(self, install, versions):
+        install(versions)
+        with pytest.raises(ImportError, match='writes the same modules') as caught:
+            compat.check_versions()
+        uninstalled = re.search('pip uninstall -y (.*?) &&', str(caught.value)).group(1).split()
+        assert set(uninstalled) == set(versions) - {'torch'}
+        assert set(requirements_in(str(caught.value))) == set(ONEDL) - {'torch'}
+
+    def test_mmcv_lite(self, install):
+        versions = {**OPENMMLAB, 'mmcv-lite': '2.1.0'}
+        del versions['mmcv']
+        install(versions)
+        with pytest.raises(ImportError, match=r'mmcv missing .*mmcv-lite 2\.1\.0'):
+            compat.check_versions()
+
+    def test_files_taken_away_with_the_other_family(self, install):
+        install(ONEDL, without_files=('mmcv',))
+        with pytest.raises(ImportError, match=r'onedl-mmcv 2\.3\.6 without its files.*uninstall'):
+            compat.check_versions()
+
+    def test_toolbox_without_distribution(self, monkeypatch):
+        monkeypatch.setattr(compat, '_installed_version', {'torch': '2.1.0'}.get)
+        monkeypatch.setattr(compat, '_source_version',
+                            {'mmcv': '2.1.0', 'mmengine': '0.10.7', 'mmseg': '1.2.1'}.get)
+        with pytest.raises(ImportError, match=r'found mmsegmentation 1\.2\.1 .needs'):
+            compat.check_versions()
+
+    @pytest.mark.parametrize('family', ['onedl', 'openmmlab'])
+    def test_extras_say_the_same(self, family):
+        lines = map(Requirement, load_setup().read_requirements(family))
+        extras = {entry.name: entry.specifier for entry in lines}
+        for name, versions in compat.FAMILIES[family].values():
+            if family == 'onedl' or name != 'torch':
+                assert extras[name] == Requirement(name + versions).specifier
+
+    def test_runtime_requires_no_family(self):
+        names = {Requirement(line).name for line in load_setup().read_requirements('runtime')}
+        assert not names & (set(ONEDL) | set(OPENMMLAB)) - {'torch'}
+        assert 'torch>=2.1' in load_setup().read_requirements('runtime')
+
+
+class Line(BaseModel):
+    """A model of one weight, for a runner that trains at once."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.linear = nn.Linear(1, 1)
+
+    def forward(self, inputs: list[Tensor], mode: str = 'tensor') -> dict[str, Tensor]:
+        return {'loss': self.linear(torch.stack(inputs)).square().mean()}
+
+
+def make_runner(work_dir: Path, max_iters: int, resume: bool) -> Runner:
+    torch.manual_seed(0)
+    return Runner(
+        model=Line(), work_dir=str(work_dir), resume=resume, experiment_name=f'line{max_iters}',
+        train_dataloader=dict(dataset=[dict(inputs=torch.ones(1))] * 4, batch_size=2,
+                              sampler=dict(type='InfiniteSampler')),
+        train_cfg=dict(by_epoch=False, max_iters=max_iters),
+        optim_wrapper=dict(optimizer=dict(type='Adam', lr=0.1)),
+        param_scheduler=dict(type='PolyLR', by_epoch=False, power=0.9, end=6),
+        default_hooks=dict(logger=dict(type='LoggerHook', interval=1),
+                           checkpoint=dict(type='CheckpointHook', by_epoch=False, interval=3)),
+        randomness=dict(seed=0), default_scope='mmengine')
+
+
+class TestCheckpoints:
+
+    def test_resume(self, tmp_path):
+        make_runner(tmp_path / 'whole', 6, False).train()
+        make_runner(tmp_path / 'halves', 3, False).train()
+        make_runner(tmp_path / 'halves', 6, True).train()
+        whole, halves = (compat.load_checkpoint(tmp_path / name / 'iter_6.pth')
+                         for name in ('whole', 'halves'))
+        assert halves['meta']['iter'] == 6
+        torch.testing.assert_close(halves['state_dict'], whole['state_dict'], rtol=0, atol=0)
+        torch.testing.assert_close(halves['optimizer'], whole['optimizer'], rtol=0, atol=0)
+        scalars = halves['message_hub']['log_scalars']['train/loss']
+        assert len(scalars.data[0]) == 6
+
+    @pytest.mark.skipif(not TORCH_CHECKS_PICKLES, reason='torch < 2.6 has no such check')
+    def test_every_class_of_a_checkpoint_is_allowed(self, tmp_path):
+        make_runner(tmp_path, 3, False).train()
+        path = str(tmp_path / 'iter_3.pth')
+        compat.allow_checkpoint_classes()
+        assert torch.serialization.get_unsafe_globals_in_checkpoint(path) == []
+
+    @pytest.mark.parametrize('value', [np.float64(1.5), np.float32(1.5), np.int64(2),
+                                       np.bool_(True), np.arange(3.0)])
+    def test_numpy_values(self, tmp_path, value):
+        torch.save({'best': value}, tmp_path / 'a.pth')
+        CheckpointLoader.load_checkpoint(str(tmp_path / 'a.pth'))  # may clear the list of classes
+        loaded = compat.load_checkpoint(tmp_path / 'a.pth')['best']
+        np.testing.assert_array_equal(loaded, value)
+
+    def test_getattr_gives_nothing_but_statistics(self):
+        assert compat._history_method(HistoryBuffer, 'mean') is HistoryBuffer.mean
+        for owner, name in [(HistoryBuffer, '__init__'), (np, 'save'), (HistoryBuffer.mean, 'x')]:
+            with pytest.raises(ValueError, match='only public methods of HistoryBuffer'):
+                compat._history_method(owner, name)
+
+    def test_foreign_code_is_refused(self, tmp_path):
+        class Foreign:
+            def __reduce__(self):
+                return print, ('run',)
+
+        torch.save({'a': Foreign()}, tmp_path / 'a.pth')
+        with pytest.raises(ValueError, match='weights_only=True'):
+            compat.load_checkpoint(tmp_path / 'a.pth')
+
+    def test_not_a_checkpoint(self, tmp_path):
+        (tmp_path / 'a.pth').write_text('weights')
+        with pytest.raises(ValueError, match=r'a\.pth is no checkpoint'):
+            compat.load_checkpoint(tmp_path / 'a.pth')
+        torch.save([1], tmp_path / 'b.pth')
+        with pytest.raises(ValueError, match='holds a list'):
+            compat.load_checkpoint(tmp_path / 'b.pth')
+        with pytest.raises(FileNotFoundError, match='no checkpoint file'):
+            compat.load_checkpoint(tmp_path / 'c.pth')
+
+
+class TestPackage:
+
+    def test_wheel_carries_the_configs(self, tmp_path):
+        names = subprocess.run(['git', 'ls-files', '-co', '--exclude-standard'], cwd=ROOT,
+                               capture_output=True, text=True).stdout.split()
+        wanted = {name for name in names if name.split('/')[0] in ('configs', 'tools')
+                  and Path(name).suffix in ('.py', '.sh', '.yml', '.md')}
+        if not wanted:
+            pytest.skip('not a git checkout')
+        for name in names:
+            if (ROOT / name).is_file():
+                (tmp_path / 'copy' / name).parent.mkdir(parents=True, exist_ok=True)
+                (tmp_path / 'copy' / name).write_bytes((ROOT / name).read_bytes())
+        subprocess.run([sys.executable, 'setup.py', '-q', 'bdist_wheel', '-d', str(tmp_path)],
+                       cwd=tmp_path / 'copy', check=True, capture_output=True)
+        wheel = next(tmp_path.glob('mmseg_uda-*.whl'))
+        packed = set(zipfile.ZipFile(wheel).namelist())
+        assert {f'mmseg_uda/.mim/{name}' for name in [*wanted, 'model-index.yml']} <= packed
+        assert 'mmseg_uda/py.typed' in packed
+        assert not [name for name in packed if name.startswith(('tests', 'configs', 'tools'))]
+
+    def test_links_follow_the_checkout(self, tmp_path):
+        load_setup().link_mim_entries(tmp_path)
+        load_setup().link_mim_entries(tmp_path)
+        assert (tmp_path / '.mim' / 'configs').resolve() == ROOT / 'configs'
+        assert (tmp_path / '.mim' / 'model-index.yml').read_text() == (
+            ROOT / 'model-index.yml').read_text()
+
+    def test_model_index(self):
+        index = Config.fromfile(ROOT / 'model-index.yml')
+        listed = {ROOT / name for name in index.Import}
+        assert listed == set(ROOT.glob('configs/*/metafile.yml'))
+        for path in listed:
+            metafile = Config.fromfile(path)
+            collections = [entry['Name'] for entry in metafile.Collections]
+            for model in metafile.get('Models') or []:
+                assert model['In Collection'] in collections
+                assert (ROOT / model['Config']).is_file()
+                assert Path(model['Config']).stem == model['Name']

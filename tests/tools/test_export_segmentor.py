@@ -1,0 +1,203 @@
+"""``tools/export_segmentor.py``: stock mmseg takes what it writes."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import runpy
+from pathlib import Path
+from types import ModuleType
+
+import cv2
+import mmseg
+import numpy as np
+import pytest
+import torch
+from mmengine.config import Config
+from mmseg.apis import MMSegInferencer
+from mmseg.registry import MODELS
+
+ROOT = Path(__file__).resolve().parents[2]
+STOCK_TOOLS = Path(mmseg.__file__).parent / '.mim' / 'tools'
+META = dict(classes=('dark', 'bright'), palette=[[0, 0, 0], [255, 255, 255]])
+PREPROCESSOR = dict(type='SegDataPreProcessor', mean=[127.5] * 3, std=[50.0] * 3)
+SEGMENTOR = dict(
+    type='EncoderDecoder', data_preprocessor=PREPROCESSOR,
+    backbone=dict(type='UNet', base_channels=2, num_stages=2, strides=(1, 1), enc_num_convs=(1, 1),
+                  dec_num_convs=(1,), downsamples=(True,), enc_dilations=(1, 1),
+                  dec_dilations=(1,)),
+    decode_head=dict(type='FCNHead', in_channels=2, in_index=1, channels=2, num_convs=0,
+                     concat_input=False, num_classes=2, norm_cfg=dict(type='BN')),
+    train_cfg=dict(), test_cfg=dict(mode='whole'))
+
+
+def load_tool() -> ModuleType:
+    path = ROOT / 'tools' / 'export_segmentor.py'
+    spec = importlib.util.spec_from_file_location('tools_export_segmentor', path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def training_config(root: Path) -> Config:
+    pipeline = [dict(type='LoadImageFromFile'), dict(type='LoadAnnotations'),
+                dict(type='PackSegInputs')]
+    dataset = dict(type='BaseSegDataset', data_root=str(root), img_suffix='.png', metainfo=META,
+                   data_prefix=dict(img_path='images', seg_map_path='labels'), pipeline=pipeline)
+    loader = dict(batch_size=1, sampler=dict(type='DefaultSampler', shuffle=False),
+                  dataset=dataset)
+    return Config(dict(
+        default_scope='mmseg', custom_imports=dict(imports=['mmseg_uda']),
+        model=dict(type='SourceOnly', segmentor=SEGMENTOR),
+        train_dataloader=dict(source=loader, target=loader),
+        train_cfg=dict(type='UDATrainLoop', max_iters=1),
+        optim_wrapper=dict(constructor='JointOptimWrapperConstructor'),
+        test_pipeline=pipeline, test_dataloader=loader, test_evaluator=dict(type='IoUMetric'),
+        val_dataloader=loader, val_evaluator=dict(type='IoUMetric'),
+        vis_backends=[dict(type='LocalVisBackend')],
+        visualizer=dict(type='SegLocalVisualizer', vis_backends=[dict(type='LocalVisBackend')]),
+        log_level='WARNING'))
+
+
+@pytest.fixture
+def student() -> torch.nn.Module:
+    return MODELS.build(SEGMENTOR)
+
+
+@pytest.fixture
+def checkpoint(tmp_path: Path, student: torch.nn.Module) -> str:
+    """What a method leaves after training: student, discriminator, records."""
+    for folder in ('images', 'labels'):
+        (tmp_path / folder).mkdir()
+    for i in range(2):
+        image = np.full((16, 16, 3), 100 * i + 50, np.uint8)
+        cv2.imwrite(str(tmp_path / f'images/{i}.png'), image)
+        cv2.imwrite(str(tmp_path / f'labels/{i}.png'), np.full((16, 16), i, np.uint8))
+    state = {f'student.{key}': value for key, value in student.state_dict().items()}
+    state |= {f'teacher.module.{key}': value + 1 for key, value in student.state_dict().items()}
+    state['discriminators.main.weight'] = torch.zeros(3)
+    path = tmp_path / 'iter_10.pth'
+    meta = dict(dataset_meta=META, iter=10, cfg=training_config(tmp_path).pretty_text,
+                hook_msgs={'best_score': np.float64(1)})
+    torch.save(dict(meta=meta, state_dict=state, optimizer={'student': {}}), path)
+    return str(path)
+
+
+def export(checkpoint: str, *options: str) -> tuple[str, str]:
+    out, config = (str(Path(checkpoint).with_name('export') / name) for name in ('a.pth', 'a.py'))
+    load_tool().main([checkpoint, out, '--out-config', config, *options])
+    return out, config
+
+
+def run_stock(monkeypatch: pytest.MonkeyPatch, tool: str, *arguments: str) -> None:
+    if not STOCK_TOOLS.is_dir():
+        pytest.skip('mmseg came without its tools')
+    monkeypatch.setenv('LOCAL_RANK', '0')
+    monkeypatch.setattr('sys.argv', [tool, *arguments])
+    runpy.run_path(str(STOCK_TOOLS / tool), run_name='__main__')
+
+
+class TestExport:
+
+    def test_weights_and_meta(self, checkpoint, student):
+        out, config = export(checkpoint)
+        written = torch.load(out, weights_only=True)
+        assert set(written) == {'meta', 'state_dict'}
+        assert written['meta']['dataset_meta'] == META
+        assert written['meta']['iter'] == 10
+        model = MODELS.build(Config.fromfile(config).model)
+        model.load_state_dict(written['state_dict'], strict=True)
+        torch.testing.assert_close(model.state_dict(), student.state_dict())
+        assert sorted(path.name for path in Path(out).parent.iterdir()) == ['a.pth', 'a.py']
+
+    def test_another_module(self, checkpoint, student):
+        out, _ = export(checkpoint, '--module', 'teacher.module')
+        written = torch.load(out, weights_only=True)['state_dict']
+        torch.testing.assert_close(
+            written, {key: value + 1 for key, value in student.state_dict().items()})
+
+    def test_config_has_nothing_of_training(self, checkpoint):
+        cfg = Config.fromfile(export(checkpoint)[1])
+        assert cfg.model.type == 'EncoderDecoder'
+        assert cfg.default_scope == 'mmseg'
+        assert not {'train_dataloader', 'optim_wrapper', 'train_cfg', 'custom_imports'} & set(cfg)
+
+    def test_config_imports_what_it_uses(self, checkpoint, tmp_path):
+        cfg = training_config(tmp_path)
+        cfg.model.segmentor.decode_head.type = 'mmseg_uda.DeepLabV2Head'
+        cfg.dump(tmp_path / 'own.py')
+        cfg = Config.fromfile(export(checkpoint, '--config', str(tmp_path / 'own.py'))[1])
+        assert cfg.custom_imports.imports == ['mmseg_uda']
+
+    def test_target_preprocessor(self, tmp_path):
+        cfg = training_config(tmp_path)
+        target = dict(PREPROCESSOR, mean=[1.0] * 3)
+        padded = dict(target, size_divisor=1)
+        cfg.model.data_preprocessor = dict(source=PREPROCESSOR, target=target)
+        assert load_tool().plain_config(cfg).model.data_preprocessor == padded
+        cfg.model.data_preprocessor = dict(source=target)
+        assert load_tool().plain_config(cfg).model.data_preprocessor == padded
+
+    def test_no_student(self, checkpoint, tmp_path, student):
+        torch.save(dict(state_dict=student.state_dict()), tmp_path / 'stock.pth')
+        with pytest.raises(ValueError, match=r"stock\.pth has no key that starts with 'student\.'"
+                                             r", but 'backbone\.', 'decode_head\.'"):
+            export(str(tmp_path / 'stock.pth'))
+        assert not (tmp_path / 'export').exists()
+
+    def test_no_config(self, checkpoint, tmp_path):
+        content = torch.load(checkpoint, weights_only=False)
+        torch.save(dict(state_dict=content['state_dict']), checkpoint)
+        with pytest.raises(ValueError, match='holds no config; pass the one'):
+            export(checkpoint)
+        load_tool().main([checkpoint, str(tmp_path / 'a.pth')])
+        assert (tmp_path / 'a.pth').is_file()
+
+    def test_config_of_no_method(self, checkpoint, tmp_path):
+        Config(dict(model=SEGMENTOR)).dump(tmp_path / 'stock.py')
+        with pytest.raises(ValueError, match="model 'EncoderDecoder' has no key `segmentor`"):
+            export(checkpoint, '--config', str(tmp_path / 'stock.py'))
+
+    def test_nothing_half_written(self, checkpoint, monkeypatch):
+        def fail(content, path):
+            Path(path).write_text('half')
+            raise OSError('disk full')
+
+        monkeypatch.setattr(torch, 'save', fail)
+        with pytest.raises(OSError, match='disk full'):
+            export(checkpoint)
+        assert not list(Path(checkpoint).with_name('export').iterdir())
+
+
+class TestStockTools:
+
+    def test_test(self, checkpoint, monkeypatch):
+        out, config = export(checkpoint)
+        work_dir = Path(out).parent / 'run'
+        run_stock(monkeypatch, 'test.py', config, out, '--work-dir', str(work_dir))
+        scores = json.loads(next(work_dir.glob('*/*.json')).read_text())
+        assert 0 <= scores['mIoU'] <= 100
+
+    def test_get_flops(self, checkpoint, monkeypatch, capsys):
+        run_stock(monkeypatch, 'analysis_tools/get_flops.py', export(checkpoint)[1], '--shape',
+                  '32', '32')
+        assert 'Flops' in capsys.readouterr().out
+
+    def test_benchmark(self, checkpoint, monkeypatch, capsys):
+        out, config = export(checkpoint)
+        cfg = Config.fromfile(config)  # the tool measures 200 images
+        cfg.test_dataloader.dataset = dict(type='RepeatDataset', times=100,
+                                           dataset=cfg.test_dataloader.dataset)
+        cfg.dump(config)
+        run_stock(monkeypatch, 'analysis_tools/benchmark.py', config, out, '--work-dir',
+                  str(Path(out).parent))
+        assert 'Overall fps' in capsys.readouterr().out
+
+    @pytest.mark.parametrize('config_by', ['file', 'checkpoint'])
+    def test_inferencer(self, checkpoint, config_by):
+        out, config = export(checkpoint)
+        inferencer = MMSegInferencer(config if config_by == 'file' else None, out, device='cpu',
+                                     show_progress=False)
+        prediction = inferencer(np.zeros((16, 24, 3), np.uint8))['predictions']
+        assert prediction.shape == (16, 24)
+        assert inferencer.visualizer.dataset_meta['classes'] == META['classes']

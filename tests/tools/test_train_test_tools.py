@@ -1,0 +1,216 @@
+"""``tools/train.py``, ``tools/test.py``, their launchers: a stock segmentor on toy images."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import subprocess
+from pathlib import Path
+from types import ModuleType
+
+import cv2
+import numpy as np
+import pytest
+from mmengine.config import Config
+
+from mmseg_uda.compat import load_checkpoint
+
+TOOLS = Path(__file__).resolve().parents[2] / 'tools'
+CONFIG = '''
+import uuid
+experiment_name = uuid.uuid4().hex  # runs of the same second share mmengine's singletons
+default_scope = 'mmseg'
+custom_imports = dict(imports=['mmseg_uda'], allow_failed_imports=False)
+model = dict(
+    type='EncoderDecoder',
+    data_preprocessor=dict(type='SegDataPreProcessor', mean=[127.5] * 3, std=[50.0] * 3,
+                           size=(16, 16)),
+    backbone=dict(type='UNet', base_channels=2, num_stages=2, strides=(1, 1),
+                  enc_num_convs=(1, 1), dec_num_convs=(1,), downsamples=(True,),
+                  enc_dilations=(1, 1), dec_dilations=(1,)),
+    decode_head=dict(type='FCNHead', in_channels=2, in_index=1, channels=2, num_convs=0,
+                     concat_input=False, num_classes=2, norm_cfg=dict(type='BN')),
+    train_cfg=dict(), test_cfg=dict(mode='whole'))
+pipeline = [dict(type='LoadImageFromFile'), dict(type='LoadAnnotations'),
+            dict(type='PackSegInputs')]
+train_dataloader = dict(
+    batch_size=2, sampler=dict(type='InfiniteSampler', shuffle=True),
+    dataset=dict(type='BaseSegDataset', data_root='{root}', img_suffix='.png',
+                 metainfo=dict(classes=('dark', 'bright'), palette=[[0, 0, 0], [255, 255, 255]]),
+                 data_prefix=dict(img_path='images', seg_map_path='labels'), pipeline=pipeline))
+test_dataloader = dict(
+    batch_size=1, sampler=dict(type='DefaultSampler', shuffle=False),
+    dataset=dict(train_dataloader['dataset'], test_mode=True))
+test_evaluator = dict(type='IoUMetric', iou_metrics=['mIoU'])
+train_cfg = dict(type='IterBasedTrainLoop', max_iters=4, val_interval=1000)
+test_cfg = dict(type='TestLoop')
+optim_wrapper = dict(type='OptimWrapper', optimizer=dict(type='SGD', lr=0.1))
+default_hooks = dict(checkpoint=dict(type='CheckpointHook', by_epoch=False, interval=2),
+                     visualization=dict(type='SegVisualizationHook', interval=1))
+visualizer = dict(type='SegLocalVisualizer', vis_backends=[dict(type='LocalVisBackend')])
+tta_model = dict(type='SegTTAModel')
+tta_pipeline = [
+    dict(type='LoadImageFromFile'),
+    dict(type='TestTimeAug', transforms=[
+        [dict(type='RandomFlip', prob=0.), dict(type='RandomFlip', prob=1.)],
+        [dict(type='LoadAnnotations')], [dict(type='PackSegInputs')]])]
+randomness = dict(seed=0)
+log_level = 'WARNING'
+'''
+
+
+def load_tool(name: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(f'tools_{name}', TOOLS / f'{name}.py')
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(autouse=True)
+def _launcher_rank(monkeypatch):
+    monkeypatch.setenv('LOCAL_RANK', '0')
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> str:
+    """A config over four images of 16 x 16 pixels, whose label is whether a pixel is bright."""
+    generator = np.random.default_rng(0)
+    for folder in ('images', 'labels'):
+        (tmp_path / folder).mkdir()
+    for i in range(4):
+        image = generator.integers(0, 256, (16, 16, 1), dtype=np.uint8).repeat(3, axis=2)
+        cv2.imwrite(str(tmp_path / f'images/{i}.png'), image)
+        cv2.imwrite(str(tmp_path / f'labels/{i}.png'), (image[..., 0] > 127).astype(np.uint8))
+    path = tmp_path / 'toy.py'
+    path.write_text(CONFIG.replace('{root}', str(tmp_path)))
+    return str(path)
+
+
+def train(config: str, *options: str) -> Path:
+    work_dir = Path(config).with_name('run')
+    load_tool('train').main([config, '--work-dir', str(work_dir), *options])
+    return work_dir
+
+
+class TestTrain:
+
+    def test_resume(self, config):
+        work_dir = train(config, '--cfg-options', 'train_cfg.max_iters=2')
+        train(config, '--resume')
+        assert (work_dir / 'last_checkpoint').read_text().endswith('iter_4.pth')
+        assert load_checkpoint(work_dir / 'iter_4.pth')['meta']['iter'] == 4
+
+    def test_work_dir_of_the_config_name(self, config, monkeypatch):
+        monkeypatch.chdir(Path(config).parent)
+        load_tool('train').main([config, '--cfg-options', 'train_cfg.max_iters=1'])
+        assert list(Path('work_dirs/toy').glob('*/vis_data/config.py'))
+
+    @pytest.mark.parametrize(('wrapper', 'expected'), [
+        (dict(type='OptimWrapper'), dict(type='AmpOptimWrapper', loss_scale='dynamic')),
+        (dict(type='AmpOptimWrapper', loss_scale=8), dict(type='AmpOptimWrapper', loss_scale=8)),
+        (dict(constructor='JointOptimWrapperConstructor', dtype=None),
+         dict(constructor='JointOptimWrapperConstructor', dtype='float16')),
+    ])
+    def test_amp(self, wrapper, expected):
+        cfg = Config(dict(optim_wrapper=wrapper))
+        load_tool('train').enable_amp(cfg)
+        assert cfg.optim_wrapper == expected
+
+    def test_amp_of_another_wrapper(self):
+        cfg = Config(dict(optim_wrapper=dict(type='DeepSpeedOptimWrapper')))
+        with pytest.raises(ValueError, match="--amp got optim_wrapper.type 'DeepSpeed"):
+            load_tool('train').enable_amp(cfg)
+
+    def test_missing_config(self):
+        with pytest.raises(FileNotFoundError, match=r'no config file nowhere\.py'):
+            load_tool('train').main(['nowhere.py'])
+
+
+class TestTest:
+
+    @pytest.fixture
+    def checkpoint(self, config) -> str:
+        return str(train(config) / 'iter_4.pth')
+
+    def test_scores_predictions_and_drawings(self, config, checkpoint, tmp_path):
+        work_dir = tmp_path / 'test'
+        load_tool('test').main([config, checkpoint, '--work-dir', str(work_dir), '--out',
+                                str(tmp_path / 'out'), '--show-dir', str(tmp_path / 'drawn')])
+        scores = json.loads(next(work_dir.glob('*/*.json')).read_text())
+        assert 0 <= scores['mIoU'] <= 100
+        assert sorted(path.name for path in (tmp_path / 'out').iterdir()) == [
+            f'{i}.png' for i in range(4)]
+        assert len(list((tmp_path / 'drawn').rglob('*.png'))) == 4
+
+    def test_tta(self, config, checkpoint, tmp_path):
+        load_tool('test').main([config, checkpoint, '--work-dir', str(tmp_path / 'tta'), '--tta'])
+        assert list((tmp_path / 'tta').glob('*/*.json'))
+
+    def test_several_metrics(self):
+        cfg = Config(dict(test_evaluator=[dict(type='IoUMetric'), dict(type='IoUMetric')]))
+        load_tool('test').save_predictions(cfg, 'out')
+        assert [metric.output_dir for metric in cfg.test_evaluator] == ['out', 'out']
+
+    def test_what_the_config_lacks(self):
+        tool = load_tool('test')
+        with pytest.raises(ValueError, match='no tta_model and no tta_pipeline'):
+            tool.enable_tta(Config({}))
+        with pytest.raises(ValueError, match=r'no default_hooks\.visualization'):
+            tool.enable_drawing(Config({}), tool.parse_args(['a.py', 'b.pth', '--show']))
+
+
+class TestLaunchers:
+    """The scripts, with a launcher that only writes down how it was called."""
+
+    @pytest.fixture
+    def launch(self, tmp_path):
+        for name in ('torchrun', 'srun'):
+            (tmp_path / name).write_text('#!/bin/sh\nfor i in "$@"; do echo "$i"; done\n')
+            (tmp_path / name).chmod(0o755)
+
+        def call(script: str, *arguments: str, **variables: str) -> list[str]:
+            env = {**os.environ, 'PATH': f"{tmp_path}{os.pathsep}{os.environ['PATH']}", **variables}
+            return subprocess.run(['bash', str(TOOLS / script), *arguments], env=env, check=True,
+                                  capture_output=True, text=True).stdout.splitlines()
+        return call
+
+    def test_dist(self, launch):
+        words = launch('dist_train.sh', 'a b.py', '2', '--cfg-options', 'x="[1, 2]"', PORT='1234')
+        assert words[-6:] == [str(TOOLS / 'train.py'), 'a b.py', '--launcher', 'pytorch',
+                              '--cfg-options', 'x="[1, 2]"']
+        assert {'--nproc_per_node=2', '--master_port=1234', '--nnodes=1'} <= set(words)
+        words = launch('dist_test.sh', 'a.py', 'b.pth', '4', '--tta', NNODES='2', NODE_RANK='1')
+        assert words[-6:] == [str(TOOLS / 'test.py'), 'a.py', 'b.pth', '--launcher', 'pytorch',
+                              '--tta']
+        assert {'--nproc_per_node=4', '--nnodes=2', '--node_rank=1'} <= set(words)
+
+    def test_slurm(self, launch):
+        words = launch('slurm_train.sh', 'gpu', 'job', 'a.py', '--amp', GPUS='8',
+                       SRUN_ARGS='--time=1 --qos=q')
+        assert words[-5:] == [str(TOOLS / 'train.py'), 'a.py', '--launcher', 'slurm', '--amp']
+        assert {'--job-name=job', '--ntasks=8', '--time=1', '--qos=q'} <= set(words)
+        words = launch('slurm_test.sh', 'gpu', 'job', 'a.py', 'b.pth')
+        assert words[-5:] == [str(TOOLS / 'test.py'), 'a.py', 'b.pth', '--launcher', 'slurm']
+
+    @pytest.mark.parametrize('script', ['dist_train.sh', 'dist_test.sh', 'slurm_train.sh',
+                                        'slurm_test.sh'])
+    def test_usage(self, launch, script):
+        with pytest.raises(subprocess.CalledProcessError) as caught:
+            launch(script, 'a.py')
+        assert f'usage: {script}' in caught.value.stderr
+
+
+def test_flags_are_those_of_mmseg():
+    import mmseg
+    for name, positional in [('train', ['c']), ('test', ['c', 'p'])]:
+        path = Path(mmseg.__file__).parent / '.mim' / 'tools' / f'{name}.py'
+        if not path.is_file():
+            pytest.skip('mmseg came without its tools')
+        spec = importlib.util.spec_from_file_location(f'stock_{name}', path)
+        stock = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(stock)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr('sys.argv', [name, *positional])
+            expected = vars(stock.parse_args())
+        assert vars(load_tool(name).parse_args(positional)) == expected
