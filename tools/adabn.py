@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from mmengine.config import Config, DictAction
+from mmengine.config import Config
 from mmengine.device import get_device
 from mmengine.dist import init_dist, is_main_process
 from mmengine.registry import init_default_scope
@@ -23,9 +23,10 @@ from torch import nn
 from mmseg_uda.compat import load_checkpoint
 from mmseg_uda.engine.hooks.adabn_hook import build_target_loader
 from mmseg_uda.utils.batch_norm import batch_norm_layers, reestimate_batch_norm
+from mmseg_uda.utils.cli import add_config_options, add_launcher, export_local_rank, load_config
 
 
-def parse_args() -> argparse.Namespace:
+def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('config', help='config of the model and of the target data')
     parser.add_argument('checkpoint', help='checkpoint to adapt')
@@ -35,26 +36,15 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--num-workers', type=int, default=2)
     parser.add_argument('--seed', type=int, default=0, help="of the images' order")
     parser.add_argument('--test', action='store_true', help='evaluate the adapted checkpoint')
-    parser.add_argument('--work-dir', help='where the logs of --test go')
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction)
-    parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none')
-    parser.add_argument('--local_rank', '--local-rank', type=int, default=0)
-    args = parser.parse_args()
-    os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
-    for key in ('num_images', 'batch_size'):
-        if getattr(args, key) < (1 if key == 'batch_size' else 0):
-            parser.error(f'--{key.replace("_", "-")} got {getattr(args, key)}; write at least 1')
+    parser.add_argument('--work-dir', help='the directory where the logs of --test go')
+    add_config_options(parser)
+    add_launcher(parser)
+    args = parser.parse_args(argv)
+    for key, least in (('num_images', 0), ('batch_size', 1)):
+        if getattr(args, key) < least:
+            flag = f'--{key.replace("_", "-")}'
+            parser.error(f'{flag} got {getattr(args, key)}; write at least {least} instead')
     return args
-
-
-def load_config(args: argparse.Namespace) -> Config:
-    cfg = Config.fromfile(args.config)
-    if args.cfg_options is not None:
-        cfg.merge_from_dict(args.cfg_options)
-    cfg.launcher = args.launcher
-    cfg.work_dir = args.work_dir or cfg.get('work_dir') or f'work_dirs/{Path(args.config).stem}'
-    init_default_scope(cfg.get('default_scope', 'mmseg'))
-    return cfg
 
 
 def load_model(cfg: Config, checkpoint: dict[str, Any], name: str) -> nn.Module:
@@ -96,9 +86,11 @@ def save(checkpoint: dict[str, Any], path: Path) -> None:
         temporary.unlink(missing_ok=True)
 
 
-def main() -> None:
-    args = parse_args()
+def main(argv: list[str] | None = None) -> None:
+    args = parse_args(argv)
+    export_local_rank(args)
     cfg = load_config(args)
+    init_default_scope(cfg.get('default_scope', 'mmseg'))
     if args.launcher != 'none':
         init_dist(args.launcher, **cfg.get('env_cfg', {}).get('dist_cfg', {}))
     checkpoint = load_checkpoint(args.checkpoint)

@@ -11,7 +11,6 @@ import numpy as np
 import torch
 from mmengine.model import BaseTTAModel, is_model_wrapper
 from mmseg.models import BaseSegmentor
-from mmseg.structures import SegDataSample
 from torch import Tensor, nn
 
 from mmseg_uda.structures import ImageBatch
@@ -58,17 +57,12 @@ def first_image(model: BaseSegmentor, data_batch: dict[str, Any], domain: str) -
         domain: ``'source'`` or ``'target'``.
 
     Returns:
-        One normalised image, and its sample. Labels lose the padding that training may have added.
+        One normalised image and a copy of its sample, on the model's device.
     """
-    data = data_batch[domain]
-    raw = data['inputs'][0]
-    height, width = raw.shape[-2:]
-    sample = SegDataSample(metainfo=data['data_samples'][0].metainfo)
-    for name, label in data['data_samples'][0].items():
-        sample.set_data({name: type(label)(data=label.data[..., :height, :width])})
+    data = {key: values[:1] for key, values in data_batch[domain].items()}
     preprocessor = getattr(model.data_preprocessor, domain, model.data_preprocessor)
-    images = preprocessor({'inputs': [raw], 'data_samples': [sample]}, False)
-    return ImageBatch(images['inputs'], [sample.to(images['inputs'].device)])
+    batch = preprocessor(data, False)
+    return ImageBatch(batch['inputs'], batch['data_samples'])
 
 
 def segment(model: BaseSegmentor, batch: ImageBatch) -> tuple[Tensor, Tensor]:

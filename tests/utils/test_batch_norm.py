@@ -171,7 +171,7 @@ def _run_process(rank: int, store: str, out: str) -> None:
 def test_two_processes_equal_one(tmp_path) -> None:
     context = multiprocessing.get_context('fork')
     processes = [
-        context.Process(target=_run_process, args=(i, str(tmp_path / 'store'), str(tmp_path / 'out')))
+        context.Process(target=_run_process, args=(i, f'{tmp_path}/store', f'{tmp_path}/out'))
         for i in range(2)
     ]
     for process in processes:

@@ -3,7 +3,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from mmseg_uda.utils import contact_sheet, denormalize, heat_map, label_to_color, overlay, tile_panel
+from mmseg_uda.utils.drawing import (
+    contact_sheet,
+    denormalize,
+    heat_map,
+    label_to_color,
+    overlay,
+    tile_panel,
+)
 
 PALETTE = [[128, 64, 128], [0, 0, 142]]
 

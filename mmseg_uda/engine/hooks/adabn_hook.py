@@ -20,6 +20,7 @@ from mmseg.registry import DATASETS, HOOKS, TRANSFORMS
 from torch import Tensor
 from torch.utils.data import DataLoader
 
+from mmseg_uda.datasets.checks import check_folders
 from mmseg_uda.utils.batch_norm import batch_norm_layers, reestimate_batch_norm
 from mmseg_uda.utils.observe import unwrap_model
 
@@ -38,7 +39,7 @@ def _is_label_loader(transform: dict[str, Any]) -> bool:
 
 
 def _with_pipeline(dataset: dict[str, Any], pipeline: Sequence[dict[str, Any]] | None) -> Any:
-    """A copy of a dataset's config (wrappers too) whose pipeline loads no label.
+    """A copy of a dataset's config (wrappers too) that knows of no label.
 
     Args:
         dataset: Config of a dataset, or of a wrapper with ``dataset`` or ``datasets`` inside.
@@ -52,6 +53,9 @@ def _with_pipeline(dataset: dict[str, Any], pipeline: Sequence[dict[str, Any]] |
     else:
         steps = dataset.get('pipeline', []) if pipeline is None else pipeline
         dataset['pipeline'] = [step for step in steps if not _is_label_loader(step)]
+        if 'data_prefix' in dataset:
+            prefixes = dataset['data_prefix'].items()
+            dataset['data_prefix'] = {k: v for k, v in prefixes if k != 'seg_map_path'}
     return dataset
 
 
@@ -77,7 +81,7 @@ def build_target_loader(
         seed: Of the order.
 
     Raises:
-        ValueError: If the dataset is empty, or the config names none.
+        ValueError: If the config names no dataset, or it is empty.
     """
     if dataset is None:
         test = cfg.get('test_dataloader') or cfg.get('val_dataloader')
@@ -92,11 +96,8 @@ def build_target_loader(
         config = _with_pipeline(target['dataset'], pipeline_owner['pipeline'])
     else:
         config = _with_pipeline(dataset, None)
+    check_folders(config)
     images = DATASETS.build(config)
-    if len(images) == 0:
-        raise ValueError(
-            f'AdaBNHook.dataset got an empty {config["type"]}; write a folder with images instead.'
-        )
     order = torch.randperm(len(images), generator=torch.Generator().manual_seed(seed)).tolist()
     order = order[:num_images]
     last_start = max(len(order) - batch_size, 0)

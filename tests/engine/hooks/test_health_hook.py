@@ -1,0 +1,80 @@
+from __future__ import annotations
+
+from types import SimpleNamespace
+from unittest.mock import Mock
+
+import pytest
+import torch
+from toys import batch, build
+
+from mmseg_uda.engine.hooks import HealthHook
+
+
+@pytest.fixture
+def runner() -> SimpleNamespace:
+    return SimpleNamespace(iter=0, logger=Mock(), model=build('source_only'))
+
+
+def look(hook: HealthHook, runner: SimpleNamespace, times: int = 1, **logs: float) -> list[str]:
+    """Warnings of some iterations with the same logs."""
+    runner.logger.reset_mock()
+    outputs = {key.replace('__', '.'): torch.tensor(value) for key, value in logs.items()}
+    for _ in range(times):
+        hook.after_train_iter(runner, runner.iter, batch(seed=runner.iter), outputs)
+        runner.iter += 1
+    return [call.args[0] for call in runner.logger.warning.call_args_list]
+
+
+@pytest.mark.parametrize('value', [float('nan'), float('inf'), -float('inf')])
+def test_lost_training_ends(runner: SimpleNamespace, value: float) -> None:
+    hook = HealthHook(interval=2)
+    assert look(hook, runner, loss=value) == []  # not an iteration to look at
+    with pytest.raises(FloatingPointError, match=r'iteration 2 got adv.loss_main=-?(nan|inf); '):
+        look(hook, runner, loss=1.0, adv__loss_main=value)
+
+
+def test_other_numbers_may_be_infinite(runner: SimpleNamespace) -> None:
+    assert look(HealthHook(interval=1), runner, loss=1.0, pseudo__temperature=float('inf')) == []
+
+
+def test_collapse_is_reported_once(runner: SimpleNamespace) -> None:
+    hook = HealthHook(interval=1, patience=3)
+    assert look(hook, runner, 4) == []
+    head = runner.model.decode_head
+    before = {key: value.clone() for key, value in runner.model.state_dict().items()}
+    biases = [p for name, p in head.named_parameters() if name.endswith('bias')]
+    for bias in biases:
+        bias.data[2] += 1e4
+    (warning,) = look(hook, runner, 6)
+    assert 'one class on 100.0% of the image' in warning
+    assert 'iteration 7' in warning
+    runner.model.load_state_dict(before)
+    assert look(hook, runner) == []
+    for bias in biases:
+        bias.data[2] += 1e4
+    assert len(look(hook, runner, 3)) == 1  # it was well in between
+
+
+def test_discriminator_that_is_always_right(runner: SimpleNamespace) -> None:
+    hook = HealthHook(interval=1, patience=2)
+    right = dict(disc__acc_source_main=1.0, disc__acc_target_main=1.0, disc__loss_main=0.5)
+    assert 'disc.acc_*_main is 1.000' in look(hook, runner, 2, **right)[0]
+    one_sided = dict(right, disc__acc_source_main=0.0)
+    assert look(hook, runner, 3, **one_sided) == []
+    assert 'disc.loss_main is 0.0e+00' in look(hook, runner, 2, disc__loss_main=0.0)[0]
+
+
+def test_model_and_random_state_stay(runner: SimpleNamespace) -> None:
+    runner.model.train()
+    state = torch.get_rng_state()
+    look(HealthHook(interval=1), runner, loss=1.0)
+    assert torch.equal(torch.get_rng_state(), state)
+    assert all(module.training for module in runner.model.modules())
+
+
+@pytest.mark.parametrize(
+    'bad', [dict(interval=0), dict(patience=0), dict(max_class_share=0.0), dict(max_class_share=98)]
+)
+def test_errors(bad: dict[str, float]) -> None:
+    with pytest.raises(ValueError, match=f'HealthHook.{next(iter(bad))} got'):
+        HealthHook(**bad)

@@ -1,0 +1,114 @@
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+from unittest.mock import Mock
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from mmengine.structures import PixelData
+from mmseg.registry import MODELS
+from torch import Tensor
+from torch.testing import assert_close
+from toys import METAINFO, SIZE, batch, build, runner_cfg, segmentor_cfg, train
+
+from mmseg_uda.engine.hooks import UDAVisualizationHook
+from mmseg_uda.models.uda import SourceOnly
+from mmseg_uda.structures import DomainBatch
+
+HEIGHT, WIDTH = SIZE
+HOOK = dict(type='UDAVisualizationHook', interval=2, cell_width=WIDTH)
+
+
+@MODELS.register_module(force=True)
+class _Showing(SourceOnly):
+    """Has maps to show, and draws random numbers for them."""
+
+    def visualize(self, batch: DomainBatch) -> dict[str, Tensor]:
+        assert not self.training
+        assert not torch.is_grad_enabled()
+        assert len(batch.source.images) == len(batch.target.samples) == 1
+        np.random.rand()
+        return {
+            'attention': torch.rand(4, 6),
+            'mixed label': torch.ones(SIZE, dtype=torch.int64),
+            'mixed image': torch.rand(3, *SIZE),
+        }
+
+
+MODEL = dict(type='_Showing', segmentor=segmentor_cfg(batch_norm=True, dropout=0.5))
+
+
+def cell(panel: np.ndarray, row: int, column: int) -> np.ndarray:
+    top, left = 6 + 22 + row * (HEIGHT + 6 + 22), 6 + column * (WIDTH + 6)
+    return panel[top : top + HEIGHT, left : left + WIDTH]
+
+
+def draw(model: torch.nn.Module, data: dict[str, Any]) -> np.ndarray:
+    visualizer = Mock(dataset_meta=METAINFO)
+    runner = SimpleNamespace(iter=1, model=model, visualizer=visualizer)
+    UDAVisualizationHook(interval=2, cell_width=WIDTH).after_train_iter(runner, 1, data, {})
+    (name, panel, step), _ = visualizer.add_image.call_args
+    assert (name, step) == ('train', 2)
+    return panel
+
+
+def test_training_is_the_same_with_and_without(tmp_path: Path) -> None:
+    plain = train(runner_cfg(tmp_path, tmp_path / 'plain', MODEL, max_iters=4))
+    backend = dict(type='LocalVisBackend')
+    shown = train(runner_cfg(
+        tmp_path, tmp_path / 'shown', MODEL, max_iters=4, custom_hooks=[HOOK],
+        visualizer=dict(type='SegLocalVisualizer', vis_backends=[backend], name='shown')))
+    assert_close(shown.model.state_dict(), plain.model.state_dict(), atol=0, rtol=0)
+    pictures = sorted((tmp_path / 'shown').rglob('vis_image/*.png'))
+    assert [path.name for path in pictures] == ['train_2.png', 'train_4.png']
+    assert cv2.imread(str(pictures[0])).shape == (6 + 3 * (HEIGHT + 28), 6 + 4 * (WIDTH + 6), 3)
+
+
+@pytest.mark.parametrize('pseudo', [True, False])
+def test_panel_shows_what_the_model_got(pseudo: bool) -> None:
+    data = batch(pseudo=pseudo)
+    model = build('source_only')
+    panel = draw(model, data)
+    for row, domain in enumerate(('source', 'target')):
+        image = data[domain]['inputs'][0].numpy()[::-1].transpose(1, 2, 0)
+        np.testing.assert_array_equal(cell(panel, row, 0), image)
+    truth = data['source']['data_samples'][0].gt_sem_seg.data[0].numpy()
+    np.testing.assert_array_equal(cell(panel, 0, 1)[..., 0], np.where(truth == 255, 0, truth))
+    model.eval()
+    inputs = model.data_preprocessor(dict(data['target']), False)['inputs'][:1]
+    metas = [data['target']['data_samples'][0].metainfo]
+    prediction = model.encode_decode(inputs, metas).argmax(1)[0].numpy()
+    np.testing.assert_array_equal(cell(panel, 1, 2 if pseudo else 1)[..., 0], prediction)
+
+
+def test_panel_of_images_of_different_sizes() -> None:
+    """Training pads them and their labels; the panel does not."""
+    data, model = batch(), build('source_only')
+    data['source']['inputs'][0] = data['source']['inputs'][0][:, : HEIGHT // 2]
+    sample = data['source']['data_samples'][0]
+    sample.gt_sem_seg = PixelData(data=sample.gt_sem_seg.data[:, : HEIGHT // 2])
+    expected = draw(model, data)
+    model.data_preprocessor(data, True)
+    np.testing.assert_array_equal(draw(model, data), expected)
+
+
+def test_stock_segmentor_works() -> None:
+    data = batch()
+    assert draw(MODELS.build(segmentor_cfg()), data).shape[2] == 3
+
+
+def test_errors() -> None:
+    with pytest.raises(ValueError, match='UDAVisualizationHook.interval got 0'):
+        UDAVisualizationHook(interval=0)
+    with pytest.raises(ValueError, match='UDAVisualizationHook.cell_width got -1'):
+        UDAVisualizationHook(cell_width=-1)
+    with pytest.raises(TypeError, match='train with UDATrainLoop'):
+        draw(build('source_only'), batch()['source'])
+    model = build('source_only')
+    model.visualize = lambda _: {'odd': torch.rand(2, 3, 4, 5)}
+    with pytest.raises(ValueError, match=r'visualize\(\)\["odd"\] got shape \(2, 3, 4, 5\)'):
+        draw(model, batch())
