@@ -9,6 +9,11 @@ from .version import __version__
 check_versions()
 allow_checkpoint_classes()
 
+from mmengine.config.utils import MODULE2PACKAGE  # noqa: E402
+
 from . import datasets, engine, evaluation, models  # noqa: E402
+
+# Configs of the package as 'mmseg_uda::cdanet/...', in `_base_` and in `mmengine.hub`.
+MODULE2PACKAGE.setdefault('mmseg_uda', 'mmseg_uda')
 
 __all__ = ['__version__', 'datasets', 'engine', 'evaluation', 'models']

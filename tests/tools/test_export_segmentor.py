@@ -17,6 +17,8 @@ from mmengine.config import Config
 from mmseg.apis import MMSegInferencer
 from mmseg.registry import MODELS
 
+from mmseg_uda.compat import load_checkpoint
+
 ROOT = Path(__file__).resolve().parents[2]
 STOCK_TOOLS = Path(mmseg.__file__).parent / '.mim' / 'tools'
 META = dict(classes=('dark', 'bright'), palette=[[0, 0, 0], [255, 255, 255]])
@@ -146,7 +148,7 @@ class TestExport:
         assert not (tmp_path / 'export').exists()
 
     def test_no_config(self, checkpoint, tmp_path):
-        content = torch.load(checkpoint, weights_only=False)
+        content = load_checkpoint(checkpoint)
         torch.save(dict(state_dict=content['state_dict']), checkpoint)
         with pytest.raises(ValueError, match='holds no config; pass the one'):
             export(checkpoint)
@@ -200,4 +202,4 @@ class TestStockTools:
                                      show_progress=False)
         prediction = inferencer(np.zeros((16, 24, 3), np.uint8))['predictions']
         assert prediction.shape == (16, 24)
-        assert inferencer.visualizer.dataset_meta['classes'] == META['classes']
+        assert inferencer.model.dataset_meta['classes'] == META['classes']
