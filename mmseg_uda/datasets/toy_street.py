@@ -40,11 +40,12 @@ class ToyStreetDataset(BaseSegDataset):
             if value not in known:
                 raise ValueError(f'ToyStreetDataset.{key} got {value!r}; write one of {known} '
                                  'instead')
-        prefix = dict(img_path=f'{domain}/images/{split}', seg_map_path=f'{domain}/labels/{split}')
+        prefix = {'img_path': f'{domain}/images/{split}',
+                  'seg_map_path': f'{domain}/labels/{split}'}
         super().__init__(data_root=data_root, data_prefix=prefix, img_suffix='.png',
                          seg_map_suffix='.png', **kwargs)
 
-    def load_data_list(self) -> list[dict]:
+    def load_data_list(self) -> list[dict[str, Any]]:
         """List the images with their labels, in the order of their names."""
         command = f'python tools/dataset_converters/toy_street.py {self.data_root}'
         folders = [self.data_prefix[key] for key in ('img_path', 'seg_map_path')]
@@ -52,7 +53,7 @@ class ToyStreetDataset(BaseSegDataset):
             if not osp.isdir(folder):
                 raise FileNotFoundError(f'ToyStreetDataset.data_root: there is no folder {folder}; '
                                         f'generate it with `{command}`')
-        data_list: list[dict] = super().load_data_list()
+        data_list: list[dict[str, Any]] = super().load_data_list()
         if not data_list:
             raise FileNotFoundError(f'ToyStreetDataset.data_root: the folder {folders[0]} holds no '
                                     f'image; generate them with `{command}`')

@@ -84,14 +84,15 @@ class Canvas:
     def project(self, points: np.ndarray) -> np.ndarray:
         """Metres, shape (..., 3), to map pixels, shape (..., 2)."""
         z = np.maximum(points[..., 2], self.near)
-        x = points[..., 0] + self.curve * z * z
-        column = 0.5 * self.shape[1] + self.focal * x / z
-        row = self.horizon + self.focal * (self.eye - points[..., 1]) / z
-        return np.stack([column, row], -1)
+        scale = self.focal / z
+        pixels = np.empty((*z.shape, 2))
+        pixels[..., 0] = 0.5 * self.shape[1] + (points[..., 0] + self.curve * z * z) * scale
+        pixels[..., 1] = self.horizon + (self.eye - points[..., 1]) * scale
+        return pixels
 
     def fill_pixels(self, polygons: np.ndarray, cls: str, material: str, normal: str = 'screen',
                     pick: float = 0.5, tone: float = 1., depth: float = 1e3) -> None:
-        """Paint polygons given in map pixels, shape (K, 2) or disjoint ones of shape (M, K, 2).
+        """Paint a polygon given in map pixels, shape (K, 2), or convex ones, shape (M, K, 2).
 
         ``pick`` in [0, 1) chooses the colour out of the material's palette, ``tone`` scales it.
         """
@@ -99,18 +100,20 @@ class Canvas:
         self.attributes.append((CLASS_IDS[cls], _MATERIAL_IDS[material], _NORMAL_IDS[normal], pick,
                                 tone, depth))
         limit = 8. * max(self.shape)
-        corners = np.rint(np.clip(polygons, -limit, limit) * (1 << _SHIFT)).astype(np.int32)
+        corners = (polygons.clip(-limit, limit) * (1 << _SHIFT)).astype(np.int32)
         if corners.ndim == 2:
-            corners = corners[None]
-        cv2.fillPoly(self.parts, list(corners), index, lineType=cv2.LINE_8, shift=_SHIFT)
+            cv2.fillPoly(self.parts, [corners], index, lineType=cv2.LINE_8, shift=_SHIFT)
+            return
+        for convex in corners:
+            cv2.fillConvexPoly(self.parts, convex, index, lineType=cv2.LINE_8, shift=_SHIFT)
 
     def fill(self, polygons: np.ndarray, cls: str, material: str, normal: str = 'front',
              pick: float = 0.5, tone: float = 1.) -> None:
-        """Paint polygons given in metres, shape (K, 3) or disjoint ones of shape (M, K, 3)."""
-        if polygons[..., 2].max() <= self.near:
-            return
-        depth = float(np.maximum(polygons[..., 2], self.near).mean())
-        self.fill_pixels(self.project(polygons), cls, material, normal, pick, tone, depth)
+        """Paint a polygon given in metres, shape (K, 3), or convex ones, shape (M, K, 3)."""
+        depth = polygons[..., 2].ravel()
+        if depth.max() > self.near:
+            middle = max(float(depth.sum()) / len(depth), self.near)
+            self.fill_pixels(self.project(polygons), cls, material, normal, pick, tone, middle)
 
     def ground(self, x0: float, x1: float, z0: float, z1: float, cls: str, material: str,
                pick: float = 0.5, y: float = 0.) -> None:
@@ -123,9 +126,10 @@ class Canvas:
     def card(self, x: float, z: float, outline: np.ndarray, cls: str, material: str,
              pick: float = 0.5, tone: float = 1.) -> None:
         """Paint an upright cut-out facing the camera; ``outline`` in metres, shape (..., 2)."""
-        depth = np.full(outline.shape[:-1] + (1,), z)
-        points = np.concatenate([outline + np.array([x, 0.]), depth], -1)
-        self.fill(points, cls, material, 'front', pick, tone)
+        scale = self.focal / z
+        origin = (0.5 * self.shape[1] + (x + self.curve * z * z) * scale,
+                  self.horizon + self.eye * scale)
+        self.fill_pixels(outline * (scale, -scale) + origin, cls, material, 'front', pick, tone, z)
 
     def faces(self, bottom: tuple[float, float, float, float], y0: float,
               top: tuple[float, float, float, float], y1: float) -> dict[str, np.ndarray]:
@@ -156,7 +160,7 @@ class Canvas:
             pick: float = 0.5) -> dict[str, np.ndarray]:
         """Paint a (tapered) box and return its visible faces."""
         seen = self.faces(bottom, y0, top, y1)
-        tones = dict(left=0.86, right=0.86, up=1.08, front=1.)
+        tones = {'left': 0.86, 'right': 0.86, 'up': 1.08, 'front': 1.}
         for normal, corners in seen.items():
             self.fill(corners, cls, material, normal, pick, tones[normal])
         return seen

@@ -15,7 +15,7 @@ _CIRCLE = np.stack([np.cos(_ANGLES), np.sin(_ANGLES)], -1)
 
 def disc(x: float, y: float, rx: float, ry: float) -> np.ndarray:
     """Outline of an ellipse, shape (14, 2)."""
-    return np.array([x, y]) + _CIRCLE * np.array([rx, ry])
+    return _CIRCLE * (rx, ry) + (x, y)
 
 
 def rect(x0: float, x1: float, y0: float, y1: float) -> np.ndarray:
@@ -241,9 +241,10 @@ def tree(canvas: Canvas, rng: np.random.Generator, x: float, z: float, size: flo
     for material, lift, radius, count in layers:
         angle = rng.uniform(0, 2 * np.pi, count)
         reach = rng.uniform(0.3, 0.95, count) * (1.1 - lift * 0.8)
-        for cx, cy in zip(np.cos(angle) * reach, np.sin(angle) * reach * 0.8):
-            blob = disc(cx - lift * 0.25, 3.1 + lift * 0.8 + cy, radius, radius * 0.9)
-            canvas.card(x, z, blob * np.array([wide, size]), 'vegetation', material, pick)
+        middle = np.stack([np.cos(angle) * reach - lift * 0.25,
+                           np.sin(angle) * reach * 0.8 + 3.1 + lift * 0.8], -1)
+        blobs = middle[:, None] + _CIRCLE * (radius, radius * 0.9)
+        canvas.card(x, z, blobs * (wide, size), 'vegetation', material, pick)
 
 
 def _post(canvas: Canvas, x: float, z: float, height: float, width: float = 0.2) -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import functools
-from typing import Sequence
+from collections.abc import Mapping
+from typing import Any
 
 import cv2
 import numpy as np
@@ -73,7 +74,7 @@ def _albedo(canvas: Canvas, domain: str, jitter: float) -> np.ndarray:
 def _shrink(canvas: Canvas, values: np.ndarray) -> np.ndarray:
     """Values of every part, shape (parts, ...), to an antialiased image."""
     height, width = (side // canvas.supersample for side in canvas.shape)
-    fine = values.astype(np.float32)[canvas.parts]
+    fine = values.astype(np.float32).take(canvas.parts, 0)
     return cv2.resize(fine, (width, height), interpolation=cv2.INTER_AREA)
 
 
@@ -98,17 +99,18 @@ def _noise() -> np.ndarray:
 
 # Grain, blotches and courses of the rougher materials; others get `_SMOOTH`.
 _SMOOTH = (0.03, 0.03, 0.)
-_ROUGH = dict(
-    asphalt=(0.12, 0.08, 0.), paving=(0.1, 0.08, 0.06), plaster=(0.06, 0.08, 0.1),
-    skyline=(0.04, 0.1, 0.), roof=(0.06, 0.04, 0.16), brick=(0.1, 0.06, 0.16),
-    leafdark=(0.24, 0.2, 0.), leaf=(0.24, 0.2, 0.), leaflight=(0.24, 0.16, 0.),
-    grass=(0.18, 0.14, 0.), grasslight=(0.18, 0.14, 0.), trunk=(0.2, 0.1, 0.),
-    sky=(0., 0.03, 0.03), cloud=(0., 0.06, 0.03), gap=(0.2, 0.2, 0.))
-_GLOW = dict(lit=0.75, headlight=1., taillight=0.7, red=1.2, amber=1., green=1.2)
+_ROUGH = {
+    'asphalt': (0.09, 0.05, 0.), 'paving': (0.1, 0.08, 0.06), 'plaster': (0.06, 0.08, 0.1),
+    'skyline': (0.04, 0.1, 0.), 'roof': (0.06, 0.04, 0.16), 'brick': (0.1, 0.06, 0.16),
+    'leafdark': (0.24, 0.2, 0.), 'leaf': (0.24, 0.2, 0.), 'leaflight': (0.24, 0.16, 0.),
+    'grass': (0.18, 0.14, 0.), 'grasslight': (0.18, 0.14, 0.), 'trunk': (0.2, 0.1, 0.),
+    'sky': (0., 0.03, 0.03), 'cloud': (0., 0.06, 0.03), 'gap': (0.2, 0.2, 0.),
+}
+_GLOW = {'lit': 0.75, 'headlight': 1., 'taillight': 0.7, 'red': 1.2, 'amber': 1., 'green': 1.2}
 
 
-def _per_material(table: dict[str, float] | dict[str, Sequence[float]], default: object,
-                  canvas: Canvas) -> np.ndarray:
+def _per_material(table: Mapping[str, Any], default: Any, canvas: Canvas) -> np.ndarray:
+    """Look every part's material up, shape (parts, ...)."""
     values = np.array([table.get(name, default) for name in MATERIALS], np.float32)
     return values[[item[1] for item in canvas.attributes]]
 
@@ -145,8 +147,8 @@ def _shadows(canvas: Canvas, slant: tuple[float, float]) -> np.ndarray:
 def _render_target(canvas: Canvas, rng: np.random.Generator) -> np.ndarray:
     """Textured, lit by a low sun, hazy, glowing, then seen through a cheap camera."""
     sun = rng.uniform(-1., 1.)  # -1: far left, 1: far right
-    side = rng.uniform(0.25, 0.45) * np.sign(sun)
-    facing = dict(screen=1., up=0.95, front=0.72, left=0.85 - side, right=0.85 + side)
+    side = rng.uniform(0.2, 0.35) * np.sign(sun)
+    facing = {'screen': 1., 'up': 0.97, 'front': 0.82, 'left': 0.9 - side, 'right': 0.9 + side}
     light = np.array([facing[name] for name in NORMALS], np.float32)
     normal = np.array([item[2] for item in canvas.attributes])
     warm = np.where(light[normal, None] > 0.9, [1.06, 1., 0.9], [0.92, 0.97, 1.08])
@@ -167,16 +169,17 @@ def _air(canvas: Canvas, rng: np.random.Generator, image: np.ndarray, sun: float
     rows, columns = np.mgrid[:height, :width].astype(np.float32)
     horizon = canvas.horizon / canvas.supersample
     up = np.clip((horizon - rows) / horizon, 0, 1)[..., None]
-    haze = np.array([0.93, 0.66, 0.47], np.float32) * rng.uniform(0.9, 1.05)
+    haze = np.array([0.93, 0.66, 0.47], np.float32) * np.float32(rng.uniform(0.9, 1.05))
     top = np.array([0.36, 0.36, 0.55], np.float32)
     depth = np.array([item[5] for item in canvas.attributes], np.float32)
     far = _shrink(canvas, np.minimum(depth, 300.))
     sky = _shrink(canvas, depth > 900.)[..., None]
     below = 0.5 * canvas.focal * canvas.eye / np.maximum(rows - horizon, 0.5)
     far = np.where(rows > horizon, np.minimum(far, below), far)
-    veil = 1 - np.exp(-far / rng.uniform(70., 120.))[..., None]
+    veil = 1 - np.exp(-far / rng.uniform(90., 150.))[..., None]
     image = image * (1 - veil * (1 - sky)) + haze * 0.85 * veil * (1 - sky)
-    image = image * (1 - 0.8 * sky) + 0.8 * sky * (haze * (1 - up**0.7) + top * up**0.7)
+    blend = up**0.7
+    image = image * (1 - 0.8 * sky) + 0.8 * sky * (haze * (1 - blend) + top * blend)
     place = width * (0.5 + 0.35 * sun)
     reach = ((columns - place) / (0.3 * width))**2 + ((rows - 0.8 * horizon) / (0.3 * height))**2
     return image + 0.25 * np.exp(-reach)[..., None] * haze
@@ -187,13 +190,13 @@ def _camera(rng: np.random.Generator, image: np.ndarray) -> np.ndarray:
     height, width = image.shape[:2]
     y = np.linspace(-1, 1, height, dtype=np.float32)[:, None]
     x = np.linspace(-1, 1, width, dtype=np.float32)
-    image = image * (1 - rng.uniform(0.2, 0.4) * (0.5 * (x * x + y * y)))[..., None]
-    image = image * (np.array([1.05, 0.97, 0.9]) * rng.uniform(0.94, 1.06, 3)) * rng.uniform(
-        0.85, 1.1)
-    image = np.clip(image, 0, 1.4)**rng.uniform(0.85, 1.05) * 0.9 + 0.03
-    image = cv2.GaussianBlur(image.astype(np.float32), (0, 0), rng.uniform(0.5, 0.9) * width / 256)
+    balance = np.array([1.05, 0.97, 0.9]) * rng.uniform(0.94, 1.06, 3) * rng.uniform(0.95, 1.2)
+    image = image * (1 - rng.uniform(0.1, 0.2) * (x * x + y * y))[..., None]
+    image = np.clip(image * balance.astype(np.float32), 0, 1.4)**rng.uniform(0.85, 1.05)
+    image = cv2.GaussianBlur(image * 0.9 + 0.03, (0, 0), rng.uniform(0.4, 0.75) * width / 256)
     noise = rng.standard_normal(image.shape, np.float32)
-    image += noise * (0.022 * np.sqrt(np.maximum(image, 0.05)) + 0.01)
+    image += noise * (0.02 * np.sqrt(np.maximum(image, 0.05)) + 0.006)
     pixels = np.clip(image[..., ::-1] * 255, 0, 255).astype(np.uint8)
     quality = [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(55, 85))]
-    return cv2.imdecode(cv2.imencode('.jpg', pixels, quality)[1], cv2.IMREAD_COLOR)
+    packed = cv2.imencode('.jpg', pixels, quality)[1]
+    return np.asarray(cv2.imdecode(packed, cv2.IMREAD_COLOR))

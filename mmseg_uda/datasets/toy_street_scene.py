@@ -6,9 +6,8 @@ from typing import Callable
 
 import numpy as np
 
+from . import toy_street_objects as things
 from .toy_street_canvas import Canvas, cells
-from .toy_street_objects import (bicycle, car, coach, lamp_post, motorcycle, person, sign_post,
-                                 signal_post, tree, truck)
 
 __all__ = ['compose']
 
@@ -24,7 +23,7 @@ class _Plan:
         self.left = -(0.5 * _LANE + _LANE * rng.integers(1, 3) + (2.3 if rng.random() < 0.5
                                                                  else 0.4))
         self.walk = rng.uniform(2.6, 4.2, 2)
-        self.verge = np.where(rng.random(2) < 0.5, rng.uniform(1., 2.6, 2), 0.)
+        self.verge = np.where(rng.random(2) < 0.75, rng.uniform(1.2, 3., 2), 0.)
 
     def kerb(self, side: int) -> float:
         """Edge of the road on side 0 (left) or 1 (right)."""
@@ -73,10 +72,10 @@ def _sky(canvas: Canvas, rng: np.random.Generator) -> None:
     for _ in range(rng.integers(2, 5)):
         middle = np.array([rng.uniform(0.2, 0.8) * columns, rng.uniform(0.02, 0.3) * rows])
         size = rng.uniform(0.02, 0.045) * columns
-        for step in rng.uniform(-2., 2., 5):
-            puff = size * (1.1 - 0.3 * abs(step))
-            centre = middle + np.array([step * size, -0.3 * puff])
-            canvas.fill_pixels(centre + circle * np.array([1.3, 0.6]) * puff, 'sky', 'cloud')
+        step = rng.uniform(-2., 2., (5, 1, 1))
+        puff = size * (1.1 - 0.3 * np.abs(step))
+        centre = middle + np.concatenate([step * size, -0.3 * puff], -1)
+        canvas.fill_pixels(centre + circle * (1.3, 0.6) * puff, 'sky', 'cloud')
 
 
 def _far_end(canvas: Canvas, rng: np.random.Generator) -> None:
@@ -101,14 +100,14 @@ def _ground(canvas: Canvas, rng: np.random.Generator, plan: _Plan) -> None:
     for side in (0, 1):
         sign = 1 if side else -1
         kerb, edge = plan.kerb(side), plan.kerb(side) + sign * plan.walk[side]
-        canvas.ground(*sorted((kerb, edge)), 1., _FAR, 'sidewalk', 'paving')
+        canvas.ground(kerb, edge, 1., _FAR, 'sidewalk', 'paving')
         z = np.arange(2., 40., 2.)
         x0, x1 = np.full_like(z, kerb), np.full_like(z, edge)
         slabs = np.stack([np.stack([x0, 0 * z, z], -1), np.stack([x1, 0 * z, z], -1),
                           np.stack([x1, 0 * z, z + 0.09], -1), np.stack([x0, 0 * z, z + 0.09], -1)],
                          1)
         canvas.fill(slabs, 'sidewalk', 'joint', 'up')
-        canvas.ground(*sorted((kerb, kerb + sign * 0.28)), 1., _FAR, 'sidewalk', 'curb')
+        canvas.ground(kerb, kerb + sign * 0.28, 1., _FAR, 'sidewalk', 'curb')
     canvas.ground(plan.left, plan.right, 1., _FAR, 'road', 'asphalt')
     lines = np.arange(-0.5 * _LANE, plan.left + 0.3, -_LANE)
     for order, x in enumerate(lines):
@@ -126,7 +125,7 @@ def _lots(canvas: Canvas, rng: np.random.Generator, plan: _Plan, side: int) -> N
     """Fill one side of the street with houses and gardens, far ones first."""
     ends, kinds = [-2.], []
     while ends[-1] < _FAR:
-        kinds.append(rng.choice(['house', 'wall', 'fence', 'park'], p=[0.46, 0.21, 0.21, 0.12]))
+        kinds.append(rng.choice(['house', 'wall', 'fence', 'park'], p=[0.42, 0.2, 0.2, 0.18]))
         ends.append(ends[-1] + (rng.uniform(9., 17.) if kinds[-1] == 'house' else
                                 rng.uniform(7., 12.)))
     for kind, z0, z1 in list(zip(kinds, ends, ends[1:]))[::-1]:
@@ -139,7 +138,7 @@ def _lots(canvas: Canvas, rng: np.random.Generator, plan: _Plan, side: int) -> N
 def _house(canvas: Canvas, rng: np.random.Generator, x: float, z0: float, z1: float) -> None:
     pick, tall, deep = rng.random(), rng.uniform(4., 11.), 9. * np.sign(x)
     pitched, floors = tall < 8.5 and rng.random() < 0.7, max(int((tall - 0.4) / 2.7), 1)
-    canvas.cast(*sorted((x, x + deep)), z0, z1, tall)
+    canvas.cast(x, x + deep, z0, z1, tall)
     side = 'left' if x > 0 else 'right'
     eave, ridge = tall, tall + (2.4 if pitched else 0.)
     if pitched:
@@ -195,15 +194,15 @@ def _garden(canvas: Canvas, rng: np.random.Generator, x: float, z0: float, z1: f
     """Grass and trees, behind a wall or a fence or open to the street."""
     sign = np.sign(x)
     places = rng.uniform(z0 + 1., z1 - 1., rng.integers(1, 4))
-    canvas.ground(*sorted((x, x + sign * 14.)), z0, z1, 'terrain', 'grasslight')
+    canvas.ground(x, x + sign * 14., z0, z1, 'terrain', 'grasslight')
     for z in np.sort(places)[::-1]:
         if z > 5.:
-            tree(canvas, rng, x + sign * rng.uniform(1.6, 5.), z, rng.uniform(0.9, 1.5))
+            things.tree(canvas, rng, x + sign * rng.uniform(1.6, 5.), z, rng.uniform(0.9, 1.5))
     if kind == 'park':
         return
     side = 'left' if x > 0 else 'right'
     pick, tall, begin = rng.random(), rng.uniform(1.9, 2.6), max(z0, canvas.near)
-    canvas.cast(*sorted((x, x + 0.2 * sign)), z0, z1, tall)
+    canvas.cast(x, x + 0.2 * sign, z0, z1, tall)
     panels = [(np.array([[x, 0, begin], [x, 0, z1], [x, tall, z1], [x, tall, begin]]), side)]
     if z0 > canvas.near:
         panels.insert(0, (np.array([[x, 0, z0], [x + sign * 6., 0, z0], [x + sign * 6., tall, z0],
@@ -240,26 +239,26 @@ def _street(canvas: Canvas, rng: np.random.Generator,
     _traffic(rng, plan, add, some)
     for side in (0, 1):
         for z in np.arange(rng.uniform(7., 13.), 60., rng.uniform(16., 24.)):
-            add(z, lamp_post, plan.spot(side, 0.), z)
-        for share, draw in ((0.45, signal_post), (0.5, sign_post)):
+            add(z, things.lamp_post, plan.spot(side, 0.), z)
+        for share, draw in ((0.45, things.signal_post), (0.5, things.sign_post)):
             if some(share):
                 z = rng.uniform(8., 17.)
                 add(z, draw, plan.spot(side, 0.02), z)
         for _ in range(rng.integers(0, 4)):
             z = rng.uniform(7., 24.)
-            add(z, person, plan.spot(side, rng.uniform(0.1, 0.9)), z)
-        for share, draw in ((0.3, bicycle), (0.24, motorcycle)):
+            add(z, things.person, plan.spot(side, rng.uniform(0.1, 0.9)), z)
+        for share, cycle in ((0.3, things.bicycle), (0.24, things.motorcycle)):
             if some(share):
                 z = rng.uniform(6., 14.)
-                add(z, draw, plan.spot(side, rng.uniform(0.1, 0.5)), z, False)
+                add(z, cycle, plan.spot(side, rng.uniform(0.1, 0.5)), z, False)
         if some(0.3):
             z = rng.uniform(12., 30.)
-            add(z, tree, plan.spot(side, 0.1), z, rng.uniform(0.8, 1.1))
-    for share, draw in ((0.42, bicycle), (0.36, motorcycle)):
+            add(z, things.tree, plan.spot(side, 0.1), z, rng.uniform(0.8, 1.1))
+    for share, cycle in ((0.42, things.bicycle), (0.36, things.motorcycle)):
         if some(share):
             z = rng.uniform(7., 15.)
             x = plan.right - rng.uniform(0.7, 1.5) if some(0.7) else rng.uniform(-3., 0.5)
-            add(z, draw, x, z, True)
+            add(z, cycle, x, z, True)
     return items
 
 
@@ -273,19 +272,19 @@ def _traffic(rng: np.random.Generator, plan: _Plan, add: Callable[..., None],
             kind = rng.choice(['car', 'truck', 'bus', 'train'], p=[0.4, 0.2, 0.2, 0.2])
             shift = rng.uniform(-0.25, 0.25)
             if kind == 'car':
-                add(z, car, x + shift, z, oncoming)
+                add(z, things.car, x + shift, z, oncoming)
             elif kind == 'truck':
-                add(z, truck, x + shift, z, oncoming)
+                add(z, things.truck, x + shift, z, oncoming)
             else:
-                add(z, coach, x, z, oncoming, kind)
-            z += dict(car=4.4, truck=8., bus=11., train=20.)[kind] + rng.uniform(4., 22.)
+                add(z, things.coach, x, z, oncoming, kind)
+            z += {'car': 4.4, 'truck': 8., 'bus': 11., 'train': 20.}[kind] + rng.uniform(4., 22.)
     for edge, sign, room in ((plan.right, -1, plan.right - 0.5 * _LANE), (
             plan.left, 1, -plan.left % _LANE)):
         if (room > 2. if sign < 0 else abs(room - 0.5 * _LANE) > 1.):
             z = rng.uniform(6., 12.)
             while z < 50.:
                 if some(0.6):
-                    add(z, car, edge + sign * 1.15, z, sign > 0)
+                    add(z, things.car, edge + sign * 1.15, z, sign > 0)
                 z += rng.uniform(5.2, 7.5)
 
 

@@ -84,14 +84,14 @@ def generate(task: Task) -> None:
 def prepare(root: Path, recipe: dict) -> None:
     """Throw away what another recipe has drawn and note this one."""
     text = json.dumps(recipe, sort_keys=True)
-    meta = dict(recipe=recipe, digest=hashlib.sha256(text.encode()).hexdigest())
+    meta = {'recipe': recipe, 'digest': hashlib.sha256(text.encode()).hexdigest()}
     note = root / 'meta.json'
     try:
         same = json.loads(note.read_text()) == meta
     except (FileNotFoundError, json.JSONDecodeError):
         same = False
     if not same:
-        remove(root, {split: 0 for split in SPLITS})
+        remove(root, dict.fromkeys(SPLITS, 0))
         root.mkdir(parents=True, exist_ok=True)
         part = root / 'meta.json.part'
         part.write_text(json.dumps(meta, indent=2) + '\n')
@@ -109,8 +109,8 @@ def remove(root: Path, counts: dict[str, int]) -> None:
 def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
     root, size = Path(args.root), tuple(args.size)
-    counts = dict(train=args.train, val=args.val)
-    prepare(root, dict(version=VERSION, seed=args.seed, size=list(size)))
+    counts = {'train': args.train, 'val': args.val}
+    prepare(root, {'version': VERSION, 'seed': args.seed, 'size': list(size)})
     remove(root, counts)
     for domain in DOMAINS:
         for kind in ('images', 'labels'):
