@@ -180,6 +180,8 @@ class TestStockTools:
         scores = json.loads(next(work_dir.glob('*/*.json')).read_text())
         assert 0 <= scores['mIoU'] <= 100
 
+    @pytest.mark.skipif(mmseg.__version__ == '1.2.2', reason='get_flops.py of mmseg 1.2.2 passes '
+                        'both `input_shape` and `inputs`, which mmengine >= 0.10 refuses')
     def test_get_flops(self, checkpoint, monkeypatch, capsys):
         run_stock(monkeypatch, 'analysis_tools/get_flops.py', export(checkpoint)[1], '--shape',
                   '32', '32')
@@ -198,8 +200,7 @@ class TestStockTools:
     @pytest.mark.parametrize('config_by', ['file', 'checkpoint'])
     def test_inferencer(self, checkpoint, config_by):
         out, config = export(checkpoint)
-        inferencer = MMSegInferencer(config if config_by == 'file' else None, out, device='cpu',
-                                     show_progress=False)
+        inferencer = MMSegInferencer(config if config_by == 'file' else None, out, device='cpu')
         prediction = inferencer(np.zeros((16, 24, 3), np.uint8))['predictions']
         assert prediction.shape == (16, 24)
         assert inferencer.model.dataset_meta['classes'] == META['classes']

@@ -18,8 +18,8 @@ from mmseg_uda.compat import load_checkpoint
 
 TOOLS = Path(__file__).resolve().parents[2] / 'tools'
 CONFIG = '''
-import uuid
-experiment_name = uuid.uuid4().hex  # runs of the same second share mmengine's singletons
+# Runs that start within the same second would share mmengine's singletons.
+experiment_name = __import__('uuid').uuid4().hex
 default_scope = 'mmseg'
 custom_imports = dict(imports=['mmseg_uda'], allow_failed_imports=False)
 model = dict(
