@@ -73,7 +73,7 @@ def build_target_loader(
 
     Args:
         cfg: The run's config. Images are those of ``train_dataloader.target`` (or, in a plain mmseg
-            config, of ``test_dataloader``) through the test pipeline without its label loaders.
+            config, of ``test_dataloader``), through the validation pipeline without label loaders.
         dataset: Config of another dataset to use; its own pipeline is kept, less label loaders.
         num_images: Images over all processes, rounded down to whole batches. Default: all.
         batch_size: Images per batch. With fewer images than this, they are one batch.
@@ -90,7 +90,8 @@ def build_target_loader(
                 'AdaBNHook.dataset got None in a config without test_dataloader; write either.'
             )
         target = (cfg.get('train_dataloader') or {}).get('target') or test
-        pipeline_owner = test['dataset']
+        # Not the test's: with test-time augmentation that gives several views of an image.
+        pipeline_owner = (cfg.get('val_dataloader') or test)['dataset']
         while 'pipeline' not in pipeline_owner:
             pipeline_owner = pipeline_owner.get('dataset') or pipeline_owner['datasets'][0]
         config = _with_pipeline(target['dataset'], pipeline_owner['pipeline'])

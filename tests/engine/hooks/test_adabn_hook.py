@@ -109,7 +109,7 @@ def test_processes_share_the_batches_of_one(
     assert parts == [one[0::2], one[1::2]]
 
 
-@pytest.mark.parametrize('wrapper', ['dataset', 'concat', 'repeat', 'plain_mmseg'])
+@pytest.mark.parametrize('wrapper', ['dataset', 'concat', 'repeat', 'plain_mmseg', 'tta'])
 def test_target_loader_finds_the_images(tmp_path: Path, wrapper: str) -> None:
     cfg = make_cfg(tmp_path, 'run')
     dataset = None
@@ -120,6 +120,8 @@ def test_target_loader_finds_the_images(tmp_path: Path, wrapper: str) -> None:
         cfg.train_dataloader.target.dataset = dict(type='ConcatDataset', datasets=[target, target])
     elif wrapper == 'repeat':
         cfg.train_dataloader.target.dataset = dict(type='RepeatDataset', dataset=target, times=2)
+    elif wrapper == 'tta':
+        cfg.test_dataloader.dataset.pipeline = [dict(type='TestTimeAug', transforms=[])]
     else:
         cfg.train_dataloader = cfg.train_dataloader.source
     loader = build_target_loader(cfg, dataset=dataset, batch_size=7, num_workers=0)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -11,11 +12,12 @@ import pytest
 import torch
 from mmengine.structures import PixelData
 from mmseg.registry import MODELS
+from mmseg.visualization import SegLocalVisualizer
 from torch import Tensor
 from torch.testing import assert_close
 from toys import METAINFO, SIZE, batch, build, runner_cfg, segmentor_cfg, train
 
-from mmseg_uda.engine.hooks import UDAVisualizationHook
+from mmseg_uda.engine.hooks import UDAVisualizationHook, uda_visualization_hook
 from mmseg_uda.models.uda import SourceOnly
 from mmseg_uda.structures import DomainBatch
 
@@ -47,10 +49,14 @@ def cell(panel: np.ndarray, row: int, column: int) -> np.ndarray:
     return panel[top : top + HEIGHT, left : left + WIDTH]
 
 
-def draw(model: torch.nn.Module, data: dict[str, Any]) -> np.ndarray:
-    visualizer = Mock(dataset_meta=METAINFO)
+def look(visualizer: Any, model: torch.nn.Module, data: dict[str, Any]) -> None:
     runner = SimpleNamespace(iter=1, model=model, visualizer=visualizer)
     UDAVisualizationHook(interval=2, cell_width=WIDTH).after_train_iter(runner, 1, data, {})
+
+
+def draw(model: torch.nn.Module, data: dict[str, Any]) -> np.ndarray:
+    visualizer = Mock(dataset_meta=METAINFO)
+    look(visualizer, model, data)
     (name, panel, step), _ = visualizer.add_image.call_args
     assert (name, step) == ('train', 2)
     return panel
@@ -94,6 +100,37 @@ def test_panel_of_images_of_different_sizes() -> None:
     expected = draw(model, data)
     model.data_preprocessor(data, True)
     np.testing.assert_array_equal(draw(model, data), expected)
+
+
+def test_tensorboard_backend(tmp_path: Path) -> None:
+    pytest.importorskip('tensorboard')
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    visualizer = SegLocalVisualizer(
+        vis_backends=[dict(type='TensorboardVisBackend')], save_dir=str(tmp_path))
+    look(visualizer, build('source_only'), batch())
+    visualizer.close()
+    events = EventAccumulator(str(next(tmp_path.rglob('events.*')))).Reload()
+    (image,) = events.Images('train')
+    assert image.step == 2
+    assert image.width == 6 + 4 * (WIDTH + 6)
+
+
+def test_wandb_backend(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    wandb = Mock(Image=lambda image: image)
+    monkeypatch.setitem(sys.modules, 'wandb', wandb)
+    visualizer = SegLocalVisualizer(
+        vis_backends=[dict(type='WandbVisBackend')], save_dir=str(tmp_path))
+    look(visualizer, build('source_only'), batch())
+    logged = visualizer.get_backend('WandbVisBackend').experiment.log.call_args[0][0]
+    assert logged['train'].shape[1] == 6 + 4 * (WIDTH + 6)
+
+
+def test_other_processes_do_not_draw(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(uda_visualization_hook, 'is_main_process', lambda: False)
+    visualizer = Mock(dataset_meta=METAINFO)
+    look(visualizer, build('source_only'), batch())
+    visualizer.add_image.assert_not_called()
 
 
 def test_stock_segmentor_works() -> None:
