@@ -34,19 +34,18 @@ def segment_probabilities(model: nn.Module, data: dict[str, Any],
         TypeError: If the model has no ``encode_decode``, or none that ``softmax_first`` applies to.
         ValueError: If the network has a single output, or gives NaN or infinity.
     """
-    if is_model_wrapper(model):
-        model = model.module
-    if not hasattr(model, 'encode_decode'):
-        raise TypeError(f'PseudoLabelLoop got the model {type(model).__name__}, which has no '
+    segmentor: Any = model.module if is_model_wrapper(model) else model
+    if not hasattr(segmentor, 'encode_decode'):
+        raise TypeError(f'PseudoLabelLoop got the model {type(segmentor).__name__}, which has no '
                         'encode_decode; write a segmentor instead')
-    data = model.data_preprocessor(data, False)
+    data = segmentor.data_preprocessor(data, False)
     samples = data['data_samples']
     metas = [sample.metainfo for sample in samples]
     if softmax_first:
-        with _softmax_before_resize(model):
-            probabilities = model.encode_decode(data['inputs'], metas).float()
+        with _softmax_before_resize(segmentor):
+            probabilities = segmentor.encode_decode(data['inputs'], metas).float()
     else:
-        probabilities = model.encode_decode(data['inputs'], metas).float().softmax(1)
+        probabilities = segmentor.encode_decode(data['inputs'], metas).float().softmax(1)
     if probabilities.shape[1] == 1:
         raise ValueError('PseudoLabelLoop got a network with one output, whose softmax is always '
                          '1; write decode_head.out_channels=2 instead')
@@ -61,10 +60,10 @@ def segment_probabilities(model: nn.Module, data: dict[str, Any],
 
 
 @contextmanager
-def _softmax_before_resize(model: nn.Module) -> Iterator[None]:
+def _softmax_before_resize(segmentor: nn.Module) -> Iterator[None]:
     """Let the decode head, on its own way through ``encode_decode``, resize probabilities."""
-    student = getattr(model, 'student', model)
-    head = getattr(student, 'decode_head', None)
+    student = getattr(segmentor, 'student', segmentor)
+    head: Any = getattr(student, 'decode_head', None)
     head = head[-1] if isinstance(head, nn.ModuleList) else head
     if not hasattr(head, 'predict_by_feat'):
         raise TypeError(f'PseudoLabelLoop.softmax_first got {type(student).__name__}, which has no '
@@ -72,7 +71,7 @@ def _softmax_before_resize(model: nn.Module) -> Iterator[None]:
     resize = head.predict_by_feat
     calls = 0
 
-    def predict_by_feat(seg_logits: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+    def predict_by_feat(seg_logits: Tensor, *args: Any, **kwargs: Any) -> Any:
         nonlocal calls
         calls += 1
         return resize(seg_logits.float().softmax(1), *args, **kwargs)

@@ -59,22 +59,22 @@ class ConfidencePools:
         """
         values = values.float()
         new = torch.bincount(pools, minlength=self.num_pools).cpu().numpy()
-        for pool in np.flatnonzero(self._counts + new > self.budget):
-            self._spill(int(pool))
+        for pool in np.flatnonzero(self._counts + new > self.budget).tolist():
+            self._spill(pool)
         spilled = torch.zeros(self.num_pools, dtype=torch.bool, device=pools.device)
         if self._histograms:
             spilled[list(self._histograms)] = True
             binned = (values * self.bins).long().clamp_(0, self.bins - 1)
             cells = (pools * self.bins + binned)[spilled[pools]]
             sums = torch.bincount(cells, minlength=self.num_pools * self.bins)
-            sums = sums.view(self.num_pools, self.bins).cpu().numpy()
+            table = sums.view(self.num_pools, self.bins).cpu().numpy()
             for pool, histogram in self._histograms.items():
-                histogram += sums[pool]
+                histogram += table[pool]
         kept = ~spilled[pools]
         exact_pools, exact_values = pools[kept].cpu().numpy(), values[kept].cpu().numpy()
-        for pool in np.flatnonzero(new):
+        for pool in np.flatnonzero(new).tolist():
             if pool not in self._histograms:
-                self._append(int(pool), exact_values[exact_pools == pool])
+                self._append(pool, exact_values[exact_pools == pool])
         self._counts += new
 
     def synchronize(self) -> None:
@@ -83,8 +83,8 @@ class ConfidencePools:
             return
         totals = torch.from_numpy(self._counts.copy())
         all_reduce(totals)
-        for pool in np.flatnonzero(totals.numpy() > self.budget):
-            self._spill(int(pool))
+        for pool in np.flatnonzero(totals.numpy() > self.budget).tolist():
+            self._spill(pool)
         for pool in range(self.num_pools):
             if pool in self._histograms:
                 histogram = torch.from_numpy(self._histograms[pool])

@@ -49,8 +49,9 @@ class PackUDAInputs(PackSegInputs):
         if 'img' in results and label.shape != results['img'].shape[:2]:
             raise ValueError(
                 f'PackUDAInputs.pseudo_seg_map got shape {label.shape} for an image of shape '
-                f'{results["img"].shape[:2]}; put LoadPseudoLabels before the transforms that '
-                'change the size')
+                f'{results["img"].shape[:2]}; write LoadPseudoLabels before the transforms that '
+                "change the size, and pad by the model's data_preprocessor instead of Pad, which "
+                'moves ground truth only')
         data = torch.from_numpy(label[None].astype(np.int64))
         packed['data_samples'].pseudo_sem_seg = PixelData(data=data)
         return packed

@@ -52,10 +52,10 @@ class LoadPseudoLabels(BaseTransform):
     """Load the pseudo label of an image; takes the place of ``LoadAnnotations`` on the target.
 
     Put it right after ``LoadImageFromFile``: the label joins ``results['seg_fields']``, so mmseg's
-    Resize, RandomFlip, RandomCrop and Pad move it in step with the image. Labels are stored at the
-    input size of the network that made them; where the image has another size, the label is
-    brought to it by :func:`resize_label`, which the following ``Resize`` to the stored size undoes
-    exactly.
+    Resize, RandomFlip and RandomCrop move it in step with the image (mmcv's Pad does not: leave
+    padding to the data preprocessor). Labels are stored at the input size of the network that made
+    them; where the image has another size, the label is brought to it by :func:`resize_label`,
+    which the following ``Resize`` to the stored size undoes exactly.
 
     The folder keeps the sub-folders of the image folder (Cityscapes' cities), so an image
     ``<images>/aachen/x.jpg`` finds ``<pseudo_dir>/aachen/x.png``; the folder's ``manifest.json``

@@ -20,6 +20,7 @@ from mmseg.registry import LOOPS
 from torch import Tensor
 from torch.utils.data import DataLoader
 
+from mmseg_uda.datasets.checks import check_folders
 from mmseg_uda.pseudo_labels.digests import checkpoint_digest, config_digest
 from mmseg_uda.pseudo_labels.files import read_counts, write_label
 from mmseg_uda.pseudo_labels.inference import segment_probabilities
@@ -77,6 +78,7 @@ class PseudoLabelLoop(BaseLoop):
         self.out_dir = out_dir
         self.overwrite = overwrite
         if isinstance(dataloader, dict):
+            check_folders(dataloader['dataset'], 'test_dataloader.dataset')
             dataloader = {'sampler': {'type': 'DefaultSampler', 'shuffle': False}, **dataloader}
         super().__init__(runner, dataloader)
         dataset = self.dataloader.dataset

@@ -1,0 +1,232 @@
+"""The loop that writes pseudo labels."""
+
+import hashlib
+import json
+import os
+
+import numpy as np
+import pytest
+import torch
+from mmengine.runner import Runner
+from PIL import Image
+from toys import NUM_CLASSES, SIZE, method_cfg, runner_cfg
+
+from mmseg_uda.datasets.transforms import LoadPseudoLabels
+from mmseg_uda.engine.loops import PseudoLabelLoop, pseudo_label_loop
+from mmseg_uda.pseudo_labels import Manifest, build_rule, segment_probabilities
+
+NUM_IMAGES = 7
+
+
+def make_runner(root, out='out', rule='bdl', **loop):
+    cfg = runner_cfg(root / 'data', root / 'work', method_cfg('source_only'))
+    for key in ('train_dataloader', 'train_cfg', 'optim_wrapper', 'param_scheduler',
+                'val_dataloader', 'val_cfg', 'val_evaluator'):
+        cfg[key] = None
+    dataset = cfg.test_dataloader.dataset
+    dataset.test_mode = True
+    dataset.pipeline = [dict(type='LoadImageFromFile'), dict(type='PackSegInputs')]
+    cfg.test_dataloader.pop('sampler')
+    cfg.test_cfg = dict(type='PseudoLabelLoop', out_dir=str(root / out), rule=rule, **loop)
+    cfg.test_evaluator = []
+    runner = Runner.from_cfg(cfg)
+    torch.manual_seed(1)
+    for parameter in runner.model.parameters():
+        torch.nn.init.normal_(parameter, std=0.3)
+    return runner
+
+
+def read(folder):
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob('*')
+            if path.is_file()}
+
+
+def label(folder, name):
+    return np.asarray(Image.open(folder / name))
+
+
+@pytest.mark.parametrize('rule', ['bdl', 'cbst', 'global', dict(type='fixed', threshold=0.5)])
+def test_against_the_rule_on_the_whole_set(tmp_path, rule):
+    runner = make_runner(tmp_path, rule=rule)
+    runner.model.train()
+    result = runner.test()
+    assert runner.model.training
+    runner.model.eval()
+    selection = build_rule(rule)
+    probabilities = {}
+    for data in runner.test_dataloader:
+        images, samples = segment_probabilities(runner.model, data, selection.softmax_first)
+        name = os.path.basename(samples[0].img_path)
+        probabilities[name] = images[0]
+    assert len(probabilities) == NUM_IMAGES
+    manifest = json.loads((tmp_path / 'out/manifest.json').read_text())
+    thresholds = torch.tensor(manifest['thresholds'])
+    predicted, kept = np.zeros((2, NUM_CLASSES), int)
+    for name, image in probabilities.items():
+        stored = label(tmp_path / 'out', name)
+        assert stored.shape == SIZE
+        assert stored.dtype == np.uint8
+        np.testing.assert_array_equal(stored, selection.select(image, thresholds))
+        predicted += np.bincount(image.argmax(0).ravel(), minlength=NUM_CLASSES)
+        kept += np.bincount(stored.ravel(), minlength=256)[:NUM_CLASSES]
+    assert 0 < kept.sum() <= predicted.sum()
+    assert manifest['predicted_pixels'] == predicted.tolist()
+    assert manifest['kept_pixels'] == kept.tolist()
+    assert manifest['files'] == sorted(probabilities)
+    assert manifest['num_images'] == NUM_IMAGES
+    assert manifest['complete']
+    assert result == dict(thresholds=manifest['thresholds'], coverage=manifest['coverage'])
+    if rule == 'bdl':  # by pooling everything
+        image = torch.stack(list(probabilities.values()), 1)
+        confidence, prediction = image.max(0)
+        for index in range(NUM_CLASSES):
+            pool = confidence[prediction == index].sort().values
+            expected = min(float(pool[round(0.5 * len(pool))]), 0.9) if len(pool) else 0
+            assert manifest['thresholds'][index] == expected
+
+
+def test_labels_can_be_loaded(tmp_path):
+    make_runner(tmp_path).test()
+    load = LoadPseudoLabels(str(tmp_path / 'out'), num_classes=NUM_CLASSES)
+    path = sorted((tmp_path / 'data/target/images').iterdir())[3]
+    results = load(dict(img=np.zeros((*SIZE, 3)), img_path=str(path)))
+    np.testing.assert_array_equal(results['pseudo_seg_map'], label(tmp_path / 'out', path.name))
+
+
+def test_a_small_budget_stays_within_tolerance(tmp_path):
+    exact = make_runner(tmp_path, 'exact').test()['thresholds']
+    binned = make_runner(tmp_path, 'binned', budget=50, bins=4096).test()['thresholds']
+    error = np.subtract(exact, binned)
+    assert (error >= 0).all()
+    assert (error < 1 / 4096).all()
+    assert error.any()
+
+
+def test_softmax_first_is_taken_from_rule_or_argument(tmp_path):
+    paper, other = (make_runner(tmp_path, str(first), softmax_first=first).test()['thresholds']
+                    for first in (None, False))
+    assert paper != other
+
+
+def test_resume_after_a_kill(tmp_path, monkeypatch):
+    whole = make_runner(tmp_path, 'whole')
+    whole.test()
+    runner = make_runner(tmp_path)
+    written = []
+
+    def write_and_die(path, *args):
+        if len(written) == 3:
+            raise KeyboardInterrupt
+        written.append(path)
+        write(path, *args)
+
+    write = pseudo_label_loop.write_label
+    monkeypatch.setattr(pseudo_label_loop, 'write_label', write_and_die)
+    with pytest.raises(KeyboardInterrupt):
+        runner.test()
+    assert len(read(tmp_path / 'out')) == 4
+    assert not Manifest.read(str(tmp_path / 'out')).complete
+    with pytest.raises(ValueError, match='not complete'):
+        LoadPseudoLabels(str(tmp_path / 'out'), num_classes=NUM_CLASSES).manifest  # noqa: B018
+    with open(written[0], 'r+b') as file:  # a damaged file is written anew
+        file.truncate(60)
+
+    segmented = []
+    monkeypatch.setattr(pseudo_label_loop, 'write_label', write)
+    monkeypatch.setattr(
+        pseudo_label_loop, 'segment_probabilities',
+        lambda *args: segmented.append(1) or segment_probabilities(*args))
+    make_runner(tmp_path).test()
+    assert len(segmented) == NUM_IMAGES - 3 + 1  # neither thresholds nor finished files again
+    assert read(tmp_path / 'out') == read(tmp_path / 'whole')
+    make_runner(tmp_path).test()
+    assert len(segmented) == NUM_IMAGES - 3 + 1
+
+
+def test_killed_while_writing_leaves_no_part(tmp_path, monkeypatch):
+    def die(*args):
+        raise OSError('disk full')
+
+    monkeypatch.setattr(os, 'replace', die)
+    with pytest.raises(OSError, match='disk full'):
+        pseudo_label_loop.write_label(str(tmp_path / 'a.png'), np.zeros((2, 2), np.uint8), [4])
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_other_settings_need_another_folder(tmp_path):
+    make_runner(tmp_path).test()
+    before = read(tmp_path / 'out')
+    with pytest.raises(ValueError, match=r'made with another rule; write another folder or over'):
+        make_runner(tmp_path, rule='cbst').test()
+    other = make_runner(tmp_path)
+    next(other.model.parameters()).data.add_(1)
+    with pytest.raises(ValueError, match='another checkpoint_sha256'):
+        other.test()
+    assert read(tmp_path / 'out') == before
+    make_runner(tmp_path, rule='cbst', overwrite=True).test()
+    after = read(tmp_path / 'out')
+    assert after.keys() == before.keys()
+    assert after != before
+    (tmp_path / 'out/manifest.json').unlink()
+    with pytest.raises(ValueError, match=r'has the file .* but no manifest\.json'):
+        make_runner(tmp_path).test()
+
+
+def test_checkpoint_digest_is_the_files(tmp_path):
+    runner = make_runner(tmp_path)
+    path = tmp_path / 'weights.pth'
+    torch.save(runner.model.state_dict(), path)
+    runner._load_from = str(path)
+    runner.test()
+    manifest = Manifest.read(str(tmp_path / 'out'))
+    assert manifest.checkpoint_sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
+    assert len(manifest.config_sha256) == 64
+
+
+def test_bad_arguments(tmp_path):
+    runner = make_runner(tmp_path)
+    loader = runner.cfg.test_dataloader
+    with pytest.raises(TypeError, match=r'PseudoLabelLoop\.out_dir got None'):
+        PseudoLabelLoop(runner, loader, None)
+    (tmp_path / 'file').touch()
+    with pytest.raises(ValueError, match=r'PseudoLabelLoop\.out_dir got the file'):
+        PseudoLabelLoop(runner, loader, str(tmp_path / 'file'))
+    for changes, match in ((dict(test_mode=False), 'write test_mode=True'),
+                           (dict(img_suffix='.bmp'), r"in which no file ends in '\.bmp'")):
+        dataset = {**loader.dataset, **changes}
+        with pytest.raises(ValueError, match=match):
+            PseudoLabelLoop(runner, {**loader, 'dataset': dataset}, str(tmp_path / 'out'))
+    flipped = [loader.dataset.pipeline[0], dict(type='RandomFlip', prob=1.0),
+               loader.dataset.pipeline[1]]
+    classes = dict(classes=('a', 'b'), palette=[[0, 0, 0]] * 2)
+    for changes, match in ((dict(pipeline=flipped), 'without RandomFlip'),
+                           (dict(metainfo=classes), '2 classes, but the network predicts 4')):
+        dataset = {**loader.dataset, **changes}
+        loop = PseudoLabelLoop(runner, {**loader, 'dataset': dataset}, str(tmp_path / 'out'))
+        with pytest.raises(ValueError, match=match):
+            loop.run()
+    assert not (tmp_path / 'out').exists()
+
+
+def _process(rank, root, port):
+    torch.set_num_threads(1)
+    os.environ.update(RANK=str(rank), LOCAL_RANK=str(rank), WORLD_SIZE='2',
+                      MASTER_ADDR='127.0.0.1', MASTER_PORT=str(port))
+    torch.distributed.init_process_group('gloo')
+    for rule in ('bdl', 'cbst'):
+        make_runner(root, f'two_{rule}', rule).test()
+    make_runner(root, 'two_binned', budget=50, bins=4096).test()
+    torch.distributed.destroy_process_group()
+
+
+def test_two_processes_equal_one(tmp_path):
+    for rule in ('bdl', 'cbst'):
+        make_runner(tmp_path, f'one_{rule}', rule).test()
+    make_runner(tmp_path, 'one_binned', budget=50, bins=4096).test()
+    port = 29500 + os.getpid() % 2000
+    torch.multiprocessing.start_processes(_process, (tmp_path, port), nprocs=2,
+                                          start_method='fork')
+    for case in ('bdl', 'cbst', 'binned'):
+        one, two = read(tmp_path / f'one_{case}'), read(tmp_path / f'two_{case}')
+        assert len(one) == NUM_IMAGES + 1
+        assert one == two

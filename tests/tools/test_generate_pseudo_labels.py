@@ -1,0 +1,91 @@
+"""The tool that writes pseudo labels."""
+
+import importlib.util
+from pathlib import Path
+
+import pytest
+import torch
+from mmengine.config import Config
+from toys import NUM_CLASSES, build, method_cfg, runner_cfg
+
+from mmseg_uda.pseudo_labels import Manifest
+
+TOOL = Path(__file__).parents[2] / 'tools' / 'generate_pseudo_labels.py'
+
+
+@pytest.fixture(scope='module')
+def tool():
+    spec = importlib.util.spec_from_file_location('generate_pseudo_labels', TOOL)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture
+def files(tmp_path):
+    cfg = runner_cfg(tmp_path / 'data', tmp_path / 'work', method_cfg('cdanet'))
+    cfg.test_dataloader.dataset.data_root = str(tmp_path / 'data/source')  # never to be labelled
+    cfg.dump(tmp_path / 'config.py')
+    torch.save(dict(state_dict=build('cdanet').state_dict()), tmp_path / 'weights.pth')
+    return [str(tmp_path / 'config.py'), str(tmp_path / 'weights.pth'), '--out-dir',
+            str(tmp_path / 'out'), '--work-dir', str(tmp_path / 'work')]
+
+
+def test_labels_the_target_training_images(tool, files, tmp_path):
+    for path in (tmp_path / 'data/target').rglob('labels/*'):
+        path.unlink()  # nor is ground truth looked at
+    tool.main([*files, '--share', '0.3', '--cfg-options', 'test_dataloader.num_workers=1'])
+    manifest = Manifest.read(files[3])
+    manifest.check(files[3], NUM_CLASSES)
+    images = [path.name for path in (tmp_path / 'data/target/images').iterdir()]
+    assert sorted(manifest.files) == sorted(images)
+    assert manifest.rule == dict(type='bdl', share=0.3, cap=0.9, softmax_first=True)
+    assert all((tmp_path / 'out' / name).is_file() for name in images)
+    with pytest.raises(ValueError, match='another rule'):
+        tool.main([*files, '--rule', 'fixed', '--threshold', '0.3'])
+    tool.main([*files, '--rule', 'fixed', '--threshold', '0.3', '--overwrite'])
+    assert Manifest.read(files[3]).thresholds == [0.3] * NUM_CLASSES
+
+
+def test_rule_arguments(tool):
+    base = ['config.py', 'weights.pth', '--out-dir', 'out']
+    assert tool.rule_config(tool.parse_args(base)) == dict(type='bdl')
+    args = tool.parse_args([*base, '--rule', 'cbst', '--share', '0.2', '--cap', '0.8'])
+    assert tool.rule_config(args) == dict(type='cbst', share=0.2, cap=0.8)
+
+
+@pytest.mark.parametrize(('options', 'message'), [
+    (['--share', '0'], 'BDLRule.share got 0.0; write a number in (0, 1]'),
+    (['--rule', 'fixed', '--share', '0.5'], "FixedRule got the unknown key 'share'"),
+    (['--rule', 'best'], 'invalid choice'),
+])
+def test_bad_rule_arguments(tool, options, message, capsys):
+    with pytest.raises(SystemExit):
+        tool.parse_args(['config.py', 'weights.pth', '--out-dir', 'out', *options])
+    assert message in capsys.readouterr().err
+
+
+def test_checkpoint_of_another_method(tool, files, tmp_path):
+    torch.save(dict(state_dict=build('source_only').state_dict()), files[1])
+    with pytest.raises(ValueError, match=r'weights\.pth does not fit CDANet: .* are missing'):
+        tool.main(files)
+    assert not (tmp_path / 'out').exists()
+
+
+@pytest.mark.parametrize(('key', 'match'), [('train_dataloader', 'no train_dataloader.target'),
+                                            ('test_dataloader', 'no test_dataloader.dataset')])
+def test_config_without_images(tool, files, key, match):
+    cfg = Config.fromfile(files[0])
+    cfg[key] = None
+    with pytest.raises(ValueError, match=match):
+        tool.target_dataset(cfg)
+
+
+def test_wrapped_dataset(tool, files):
+    cfg = Config.fromfile(files[0])
+    target = cfg.train_dataloader.target
+    plain = tool.target_dataset(cfg)
+    target.dataset = dict(type='RepeatDataset', times=3, dataset=target.dataset)
+    assert tool.target_dataset(cfg) == plain
+    assert plain['test_mode']
+    assert [step['type'] for step in plain['pipeline']] == ['LoadImageFromFile', 'PackUDAInputs']
