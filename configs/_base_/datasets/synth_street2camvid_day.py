@@ -1,7 +1,7 @@
 # Procedural street scenes -> CamVid by day: 480x360, train ids as PNG, 11 of the 19 classes. Training
 # is at `scale`; predictions are scored at full resolution over the 11 classes.
 data_root = '{{$MMSEG_UDA_DATA:data}}/'
-scale = (320, 240)
+scale = (240, 180)  # half resolution, for a CPU
 
 source_pipeline = [
     dict(type='LoadImageFromFile'),
@@ -25,7 +25,7 @@ test_pipeline = [
 
 train_dataloader = dict(
     source=dict(
-        batch_size=4,
+        batch_size=2,
         num_workers=1,
         persistent_workers=True,
         dataset=dict(
@@ -36,7 +36,7 @@ train_dataloader = dict(
             seg_map_suffix='.png',
             pipeline=source_pipeline)),
     target=dict(
-        batch_size=4,
+        batch_size=2,
         num_workers=1,
         persistent_workers=True,
         dataset=dict(

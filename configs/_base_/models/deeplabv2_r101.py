@@ -43,7 +43,7 @@ model = dict(
         dilations=(6, 12, 18, 24),
         aspp_branches=4,
         align_corners=True,
-        loss_decode=dict(type='CrossEntropyLoss', avg_non_ignore=True),
+        loss_decode=dict(type='PixelCrossEntropyLoss'),
     ),
     train_cfg=dict(),
     test_cfg=dict(mode='whole'),

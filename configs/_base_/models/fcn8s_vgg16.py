@@ -24,7 +24,7 @@ model = dict(
         in_channels=(256, 512, 4096),
         num_classes=19,
         align_corners=True,
-        loss_decode=dict(type='CrossEntropyLoss', avg_non_ignore=True),
+        loss_decode=dict(type='PixelCrossEntropyLoss'),
     ),
     train_cfg=dict(),
     test_cfg=dict(mode='whole'),

@@ -49,7 +49,7 @@ class DeepLabV2Head(BaseDecodeHead):
             num_classes=num_classes,
             dropout_ratio=dropout_ratio,
             align_corners=align_corners,
-            loss_decode=loss_decode or dict(type='CrossEntropyLoss', avg_non_ignore=True),
+            loss_decode=loss_decode or dict(type='PixelCrossEntropyLoss'),
             init_cfg=init_cfg or dict(type='Normal', std=0.01, layer='Conv2d'),
             **kwargs,
         )

@@ -56,7 +56,7 @@ class FCN8sHead(BaseDecodeHead):
             in_index=(0, 1, 2),
             input_transform='multiple_select',
             align_corners=align_corners,
-            loss_decode=loss_decode or dict(type='CrossEntropyLoss', avg_non_ignore=True),
+            loss_decode=loss_decode or dict(type='PixelCrossEntropyLoss'),
             init_cfg=init_cfg or dict(type='Normal', std=0.01, layer='Conv2d'),
             **kwargs,
         )
