@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from mmengine.config import Config
 from mmengine.device import get_device
-from mmengine.dist import init_dist, is_main_process
+from mmengine.dist import barrier, init_dist, is_main_process
 from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
 from mmengine.utils import ProgressBar
@@ -75,6 +75,14 @@ def load_model(cfg: Config, checkpoint: dict[str, Any], name: str) -> nn.Module:
     return model.to(get_device())
 
 
+def start_processes(launcher: str, cfg: Config) -> None:
+    """Join the other processes; mmengine's own way needs an accelerator."""
+    if launcher == 'pytorch' and get_device() == 'cpu':
+        torch.distributed.init_process_group('gloo')
+    else:
+        init_dist(launcher, **cfg.get('env_cfg', {}).get('dist_cfg', {}))
+
+
 def save(checkpoint: dict[str, Any], path: Path) -> None:
     """Write under a temporary name first: nothing half-written stays behind."""
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -92,7 +100,7 @@ def main(argv: list[str] | None = None) -> None:
     cfg = load_config(args)
     init_default_scope(cfg.get('default_scope', 'mmseg'))
     if args.launcher != 'none':
-        init_dist(args.launcher, **cfg.get('env_cfg', {}).get('dist_cfg', {}))
+        start_processes(args.launcher, cfg)
     checkpoint = load_checkpoint(args.checkpoint)
     model = load_model(cfg, checkpoint, args.checkpoint)
     loader = build_target_loader(
@@ -123,6 +131,7 @@ def main(argv: list[str] | None = None) -> None:
                     state[key] = getattr(layer, buffer).cpu()
         save(checkpoint, Path(args.out))
         print(f'\n{args.out}: batch-norm statistics of {count} target images')
+    barrier()
     if args.test:
         cfg.load_from = args.out
         cfg.resume = False
