@@ -9,7 +9,9 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
+import torch
 from mmengine.config import Config
+from mmengine.dist import init_dist
 from mmengine.runner import Runner
 
 import mmseg_uda  # noqa: F401 (checks the toolboxes, registers the classes)
@@ -93,6 +95,19 @@ def make_label_config(cfg: Config, args: argparse.Namespace) -> Config:
     return cfg
 
 
+def join_processes(cfg: Config) -> None:
+    """Connect the launcher's processes and hide them from the runner.
+
+    Each process labels images of its own, with the bare model: there is no gradient to share, and
+    so nothing to wrap the model for.
+    """
+    launcher, cfg.launcher = cfg.launcher, 'none'
+    if launcher == 'pytorch' and not torch.cuda.is_available():
+        torch.distributed.init_process_group('gloo')  # mmengine's would select a GPU
+    elif launcher != 'none':
+        init_dist(launcher, **cfg.get('env_cfg', {}).get('dist_cfg', {'backend': 'nccl'}))
+
+
 def check_checkpoint(runner: Runner, path: str) -> None:
     """Refuse a checkpoint of another model, which the runner would load in part.
 
@@ -101,13 +116,12 @@ def check_checkpoint(runner: Runner, path: str) -> None:
     """
     given = load_checkpoint(path)
     given = given.get('state_dict', given)
-    model = getattr(runner.model, 'module', runner.model)
-    expected = model.state_dict()
+    expected = runner.model.state_dict()
     wrong = [key for key, value in expected.items() if not key.endswith('num_batches_tracked')
              and (key not in given or given[key].shape != value.shape)]
     if wrong:
         raise ValueError(
-            f'generate_pseudo_labels.py: {path} does not fit {type(model).__name__}: {wrong[0]} '
+            f'generate_pseudo_labels.py: {path} does not fit {type(runner.model).__name__}: {wrong[0]} '
             f'and {len(wrong) - 1} other of {len(expected)} entries are missing or of another '
             'shape; pass a checkpoint that was trained with this config')
 
@@ -115,7 +129,9 @@ def check_checkpoint(runner: Runner, path: str) -> None:
 def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
     export_local_rank(args)
-    runner = Runner.from_cfg(make_label_config(load_config(args), args))
+    cfg = make_label_config(load_config(args), args)
+    join_processes(cfg)
+    runner = Runner.from_cfg(cfg)
     check_checkpoint(runner, args.checkpoint)
     runner.test()
 
