@@ -121,9 +121,9 @@ def check_checkpoint(runner: Runner, path: str) -> None:
              and (key not in given or given[key].shape != value.shape)]
     if wrong:
         raise ValueError(
-            f'generate_pseudo_labels.py: {path} does not fit {type(runner.model).__name__}: {wrong[0]} '
-            f'and {len(wrong) - 1} other of {len(expected)} entries are missing or of another '
-            'shape; pass a checkpoint that was trained with this config')
+            f'generate_pseudo_labels.py: {path} does not fit {type(runner.model).__name__}: '
+            f'{wrong[0]} and {len(wrong) - 1} other of {len(expected)} entries are missing or of '
+            'another shape; pass a checkpoint that was trained with this config')
 
 
 def main(argv: list[str] | None = None) -> None:
