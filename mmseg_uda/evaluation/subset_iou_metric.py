@@ -39,6 +39,7 @@ class SubsetIoUMetric(IoUMetric):
     Args:
         subsets: Name -> train ids, or name -> a name of ``CLASS_SUBSETS``; or only one or several
             such names. The first one is the primary one.
+        per_class: Whether the metrics also hold ``IoU_<class>`` (and so on) of every class.
         **kwargs: Arguments of :class:`mmseg.evaluation.IoUMetric`.
 
     Raises:
@@ -47,8 +48,9 @@ class SubsetIoUMetric(IoUMetric):
     """
 
     def __init__(self, subsets: Mapping[str, Subset] | str | Sequence[str] = 'cityscapes19',
-                 **kwargs: Any) -> None:
+                 per_class: bool = False, **kwargs: Any) -> None:
         super().__init__(**kwargs)
+        self.per_class = per_class
         if isinstance(subsets, str):
             subsets = [subsets]
         if not isinstance(subsets, Mapping):
@@ -113,6 +115,10 @@ class SubsetIoUMetric(IoUMetric):
             means = {name: _mean(values[ids]) for name, ids in self.subsets.items()}
             metrics[f'm{key}'] = next(iter(means.values()))
             metrics.update({f'm{key}_{name}': mean for name, mean in means.items()})
+            if self.per_class:
+                classes = self.dataset_meta['classes']
+                metrics.update({f'{key}_{name}': float(np.round(value * 100, 2))
+                                for name, value in zip(classes, values)})
         sizes = ', '.join(f'{name} ({len(ids)} classes)' for name, ids in self.subsets.items())
         print_log(f'means over {sizes}; the first is mIoU', MMLogger.get_current_instance())
         return metrics

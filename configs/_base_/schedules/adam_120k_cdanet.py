@@ -1,0 +1,23 @@
+# CDANet with VGG-16, Sec. 4.2: Adam in steps for the network, SGD with poly for the attention. The
+# longest key wins: `student` is the backbone, `student.decode_head` the attention. Adam treats each
+# parameter by itself, so two optimizers with equal settings are as one.
+# Our choice: the convolutions around the modules and the aggregation belong to the attention; the
+# discriminators' rate falls in steps too, as in BDL.
+_base_ = ['./adam_120k.py']
+step = [dict(type='StepLR', step_size=50000, gamma=0.1, begin=0, end=120000, by_epoch=False)]
+optim_wrapper = dict(
+    optimizers={
+        'student.decode_head.classifier': dict(
+            optimizer=dict(type='Adam', lr=1e-5, betas=(0.9, 0.99))),
+        'student.decode_head': dict(
+            optimizer=dict(type='SGD', lr=1e-4, momentum=0.9, weight_decay=5e-4)),
+    })
+param_scheduler = {
+    '_delete_': True,
+    'student': step,
+    'student.decode_head.classifier': step,
+    'student.decode_head': [
+        dict(type='PolyLR', eta_min=0., power=0.9, begin=0, end=250000, by_epoch=False)
+    ],
+    'discriminators': step,
+}

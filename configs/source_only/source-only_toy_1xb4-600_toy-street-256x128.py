@@ -1,0 +1,7 @@
+_base_ = [
+    '../_base_/models/toy_mobilenetv2.py', '../_base_/datasets/toy_street.py',
+    '../_base_/schedules/toy.py', '../_base_/default_runtime.py'
+]
+model = dict(_delete_=True, type='SourceOnly', segmentor=_base_.model)
+optim_wrapper = dict(
+    optimizers=dict(_delete_=True, student=_base_.optim_wrapper.optimizers.student))
