@@ -34,8 +34,8 @@ class ImageBatch:
 
     @property
     def labels(self) -> Tensor:
-        """Ground truth, else the pseudo label, shape (N, H, W), int64."""
-        field = 'gt_sem_seg' if 'gt_sem_seg' in self.samples[0] else 'pseudo_sem_seg'
+        """The pseudo label if there is one, else ground truth, shape (N, H, W), int64."""
+        field = 'pseudo_sem_seg' if 'pseudo_sem_seg' in self.samples[0] else 'gt_sem_seg'
         return torch.cat([sample.get(field).data for sample in self.samples])
 
 

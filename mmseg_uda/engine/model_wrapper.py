@@ -7,7 +7,7 @@ from typing import Any
 import torch
 import torch.distributed as dist
 from mmengine.model import MMDistributedDataParallel
-from mmseg.registry import MODEL_WRAPPERS
+from mmengine.registry import MODEL_WRAPPERS  # mmengine looks wrappers up in its own registry
 from torch import Tensor, nn
 from torch._utils import _flatten_dense_tensors, _unflatten_dense_tensors
 
@@ -22,10 +22,11 @@ def average_buffers(module: nn.Module) -> None:
         if buffer.is_floating_point():
             by_dtype.setdefault(buffer.dtype, []).append(buffer)
     for buffers in by_dtype.values():
-        flat = _flatten_dense_tensors(buffers)
+        flat = _flatten_dense_tensors(buffers)  # type: ignore[no-untyped-call]
         dist.all_reduce(flat)
         flat /= dist.get_world_size()
-        for buffer, mean in zip(buffers, _unflatten_dense_tensors(flat, buffers)):
+        means = _unflatten_dense_tensors(flat, buffers)  # type: ignore[no-untyped-call]
+        for buffer, mean in zip(buffers, means):
             buffer.copy_(mean)
 
 
@@ -36,6 +37,7 @@ class UDADistributedDataParallel(MMDistributedDataParallel):
     The stock wrapper never calls a module's ``train_step``; here it does, and hands itself in, so
     that every backward of the iteration is synchronised. After the step, batch-norm statistics are
     averaged, so that replicas (and hence validation on every process, and the checkpoint) agree.
+    Works on CPU (gloo) as well.
 
     Args:
         module: A :class:`~mmseg_uda.models.uda.BaseUDASegmentor`.
@@ -46,6 +48,8 @@ class UDADistributedDataParallel(MMDistributedDataParallel):
 
     def __init__(self, module: nn.Module, find_unused_parameters: bool = True,
                  broadcast_buffers: bool = False, **kwargs: Any) -> None:
+        if next(module.parameters()).device.type == 'cpu':
+            kwargs['device_ids'] = None  # the runner always gives one, torch then refuses
         super().__init__(module=module, find_unused_parameters=find_unused_parameters,
                          broadcast_buffers=broadcast_buffers, **kwargs)
 

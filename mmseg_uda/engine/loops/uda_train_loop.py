@@ -12,9 +12,13 @@ from mmengine.dist import get_rank
 from mmengine.registry import DATASETS
 from mmengine.runner import IterBasedTrainLoop, Runner
 from mmseg.registry import LOOPS
-from torch.utils.data import DataLoader
 
-from mmseg_uda.datasets.checks import check_dataset, check_same_classes
+from mmseg_uda.datasets.checks import (
+    check_dataset,
+    check_folders,
+    check_same_classes,
+    check_unlabelled,
+)
 from mmseg_uda.datasets.endless import EndlessDataset, PositionSampler, derive_seed
 from mmseg_uda.structures import DOMAINS
 
@@ -28,7 +32,7 @@ class _DomainIterator:
     iterations that a resumed run has behind it, and here they cost nothing.
     """
 
-    def __init__(self, loaders: dict[str, DataLoader], start: int) -> None:
+    def __init__(self, loaders: dict[str, Any], start: int) -> None:
         for loader in loaders.values():
             loader.sampler.start = start * loader.batch_size * loader.sampler.world_size
         self._loaders = loaders
@@ -81,20 +85,24 @@ class UDATrainLoop(IterBasedTrainLoop):
         super().__init__(runner, self.dataloaders['source'], max_iters, **kwargs)
 
     @staticmethod
-    def _build(runner: Runner, domain: str, cfg: dict[str, Any]) -> DataLoader:
+    def _build(runner: Runner, domain: str, cfg: dict[str, Any]) -> Any:
         cfg = copy.deepcopy(dict(cfg))
-        sampler = cfg.pop('sampler', None)
-        if sampler is not None:
-            raise ValueError(f'UDATrainLoop.train_dataloader.{domain}.sampler got {sampler}; remove'
-                             ' it: the loop samples by (seed, iteration) so that it can resume')
-        dataset = cfg.pop('dataset')
+        if cfg.get('sampler') is not None:
+            raise ValueError(f'UDATrainLoop.train_dataloader.{domain}.sampler got '
+                             f'{cfg["sampler"]}; remove it: the loop samples by (seed, iteration), '
+                             'so that it can resume')
+        dataset, key = cfg.pop('dataset'), f'train_dataloader.{domain}.dataset'
         if isinstance(dataset, dict):
+            check_folders(dataset, key)
             dataset = DATASETS.build(dataset)
         if hasattr(dataset, 'full_init'):
             dataset.full_init()
-        check_dataset(dataset, f'train_dataloader.{domain}.dataset')
+        check_dataset(dataset, key)
+        if domain == 'target':
+            check_unlabelled(dataset, key)
         stream = EndlessDataset(dataset, seed=0, shuffle=cfg.pop('shuffle', True))
-        return runner.build_dataloader(dict(cfg, dataset=stream, sampler=PositionSampler(len(stream))))
+        sampler = PositionSampler(len(stream))
+        return runner.build_dataloader(dict(cfg, dataset=stream, sampler=sampler))
 
     @staticmethod
     def _check_num_classes(runner: Runner, dataset: Any) -> None:
@@ -109,7 +117,7 @@ class UDATrainLoop(IterBasedTrainLoop):
     def run(self) -> torch.nn.Module:
         """Train from the current iteration on."""
         # Only now is the seed final (resuming may have changed it), and the iteration known.
-        for stream, (domain, loader) in enumerate(self.dataloaders.items()):
+        for stream, loader in enumerate(self.dataloaders.values()):
             # Different streams: else image i of one domain always meets image i of the other.
             loader.dataset.seed = derive_seed(self.runner.seed, stream)
         self.dataloader_iterator = _DomainIterator(self.dataloaders, self._iter)

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from contextlib import contextmanager
-from typing import Any, Callable, Iterator
+from typing import Any, Iterator
 
-import torch
 from mmengine.model import ModuleDict
 from mmengine.optim import OptimWrapper
 from mmseg.models.segmentors.base import BaseSegmentor
@@ -22,7 +21,8 @@ from mmseg_uda.structures import DomainBatch, ImageBatch, SegOutput
 
 __all__ = ['BaseUDASegmentor', 'Losses']
 
-Losses = dict  # name -> scalar; every name with the letters `loss` is trained
+Losses = dict[str, Tensor]
+"""Name to scalar; every name with the letters ``loss`` is trained."""
 
 
 class BaseUDASegmentor(BaseSegmentor):
@@ -75,9 +75,9 @@ class BaseUDASegmentor(BaseSegmentor):
                 raise ValueError(f'{name}.{key} got {value}; ' + (
                     'write its config' if self.views else 'remove it: the method has no adversary'))
         self.backward_mode = backward
-        self.discriminators = _build_all({view: discriminator for view in self.views})
+        self.discriminators = _build_all(dict.fromkeys(self.views, discriminator))
         self.regularizers = _build_all(regularizers)
-        self.adversarial_loss = MODELS.build(adversarial_loss) if adversarial_loss else None
+        self.adversarial_loss: Any = MODELS.build(adversarial_loss) if adversarial_loss else None
         # Passes of the step under way; emptied before the step ends.
         self._passes: list[SegOutput] = []
 
@@ -168,7 +168,7 @@ class BaseUDASegmentor(BaseSegmentor):
     # -------------------------------------------------------------------------- one iteration
 
     def train_step(self, data: dict[str, Any], optim_wrapper: OptimWrapper,
-                   forward: Callable[..., Any] | None = None) -> dict[str, Tensor]:
+                   forward: nn.Module | None = None) -> dict[str, Tensor]:
         """Back-propagate the losses step by step and update once.
 
         Args:
@@ -180,7 +180,7 @@ class BaseUDASegmentor(BaseSegmentor):
         Returns:
             Log variables.
         """
-        forward = self if forward is None else forward
+        forward = forward or self
         data = self.data_preprocessor(data, True)
         if self.backward_mode == 'joint' or not isinstance(optim_wrapper, JointOptimWrapperDict):
             with optim_wrapper.optim_context(forward):
@@ -189,12 +189,12 @@ class BaseUDASegmentor(BaseSegmentor):
             optim_wrapper.update_params(total)
             return log_vars
         steps = self._steps(_domain_batch(**data))
-        log_vars: dict[str, Tensor] = {}
-        total = 0.
+        log_vars, total = {}, 0.
         while True:
-            with optim_wrapper.optim_context(forward):
-                losses = forward(steps, mode='step')
-            if losses is None:
+            try:
+                with optim_wrapper.optim_context(forward):
+                    losses = forward(steps, mode='step')
+            except StopIteration:
                 break
             loss, logs = self.parse_losses(losses)
             del losses
@@ -219,9 +219,14 @@ class BaseUDASegmentor(BaseSegmentor):
         }
 
     def forward(self, inputs: Any, data_samples: Any = None, mode: str = 'tensor') -> Any:
-        """As in mmseg; ``mode='step'`` runs the generator ``inputs`` to its next losses."""
+        """As in mmseg; ``mode='step'`` runs the generator ``inputs`` to its next losses.
+
+        Raises:
+            StopIteration: There are no more. A distributed wrapper that got None instead would go
+                on to expect a backward, and stumble over the next one that it need not synchronise.
+        """
         if mode == 'step':
-            return next(inputs, None)
+            return next(inputs)
         return super().forward(inputs, data_samples, mode)
 
     def loss(self, inputs: dict[str, Tensor], data_samples: dict[str, SampleList]) -> Losses:
@@ -241,7 +246,7 @@ class BaseUDASegmentor(BaseSegmentor):
         """The student's prediction."""
         return self.student.predict(inputs, data_samples)
 
-    def encode_decode(self, inputs: Tensor, batch_data_samples: list[dict]) -> Tensor:
+    def encode_decode(self, inputs: Tensor, batch_data_samples: list[dict[str, Any]]) -> Tensor:
         """The student's logits at the size of its input."""
         return self.student.encode_decode(inputs, batch_data_samples)
 
@@ -258,7 +263,7 @@ class BaseUDASegmentor(BaseSegmentor):
         return self.student.backbone
 
     @property
-    def decode_head(self) -> nn.Module:
+    def decode_head(self) -> Any:
         """The student's decode head."""
         return self.student.decode_head
 
@@ -284,8 +289,10 @@ class BaseUDASegmentor(BaseSegmentor):
             heads = tuple(f'{prefix}{key}.' for key, _ in self.student.named_children())
             for key in [key for key in state_dict if key.startswith(heads)]:
                 state_dict[f'{prefix}student.{key[len(prefix):]}'] = state_dict.pop(key)
-        wrong = [key for key, value in own.items()
-                 if key not in state_dict or state_dict[key].shape != value.shape]
+        # Of parameters only: a buffer may grow with what it stores.
+        shapes = {f'{prefix}student.{k}': v.shape for k, v in self.student.named_parameters()}
+        wrong = [key for key in own if key not in state_dict
+                 or (key in shapes and state_dict[key].shape != shapes[key])]
         if wrong:
             raise ValueError(
                 f'{type(self).__name__}: the checkpoint is of another method or network: '

@@ -1,0 +1,113 @@
+"""Training in two processes: ``python two_processes.py RANK FOLDER`` is one of them.
+
+What it computes goes to ``FOLDER/RANK.pth``; the tests read it and compute the same with the joint
+batch by the functions below, called without a rank.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import toys
+import torch
+import torch.distributed as dist
+from mmengine.model import MMDistributedDataParallel
+from mmengine.optim import build_optim_wrapper
+from mmengine.registry import init_default_scope
+from torch import nn
+
+from mmseg_uda.engine import UDADistributedDataParallel
+
+State = dict  # name -> Tensor
+RUNS = ('adversarial', 'cdanet')  # methods that are also trained by a runner
+BATCH_NORM = 'adversarial'
+
+
+def part(data: dict[str, Any], rank: int | None) -> dict[str, Any]:
+    """Every second image of each domain, as the sampler splits them; all without a rank."""
+    if rank is None:
+        return data
+    return {domain: {key: value[rank::2] for key, value in batch.items()}
+            for domain, batch in data.items()}
+
+
+def joint_wrapper(model: nn.Module, name: str, **options: Any) -> Any:
+    """The optimizers of a method."""
+    return build_optim_wrapper(model, toys.optim_wrapper_cfg(toys.METHODS[name], **options))
+
+
+def weights(model: nn.Module, name: str, rank: int | None = None, iters: int = 3,
+            **options: Any) -> State:
+    """Everything a method holds after some iterations."""
+    model.train()
+    wrapped = model if rank is None else UDADistributedDataParallel(model)
+    wrapper = joint_wrapper(model, name, **options)
+    wrapper.initialize_count_status(model, 0, iters)
+    for i in range(iters):
+        torch.manual_seed(i)
+        wrapped.train_step(part(toys.batch(2, seed=10 * i), rank), wrapper)
+    return {key: value.clone() for key, value in model.state_dict().items()}
+
+
+def gradients(model: nn.Module, wrapper: Any, data: dict[str, Any] | None = None,
+              wrapped: nn.Module | None = None) -> State:
+    """Gradients of one iteration, for which the wrapper does not step."""
+    model.train()
+    wrapper.step = wrapper.zero_grad = lambda **_: None
+    torch.manual_seed(0)
+    (wrapped or model).train_step(data or toys.batch(2), wrapper)
+    return {name: param.grad.clone() if param.grad is not None else None
+            for name, param in model.named_parameters()}
+
+
+def plain_wrapper(model: nn.Module) -> Any:
+    """Stock mmengine's, one optimizer for all."""
+    return build_optim_wrapper(model, dict(type='OptimWrapper', optimizer=dict(type='SGD', lr=.1)))
+
+
+def run(name: str, folder: Path, work_dir: Path, batch_size: int, **changes: Any) -> State:
+    """Weights after a few iterations by a runner."""
+    cfg = toys.runner_cfg(folder / 'data', work_dir, toys.method_cfg(name), max_iters=4,
+                          batch_size=batch_size, **changes)
+    return {key: value.clone() for key, value in toys.train(cfg).model.state_dict().items()}
+
+
+def _results(rank: int, folder: Path) -> dict[str, State]:
+    results: dict[str, State] = {}
+    for name in toys.METHODS:
+        results[f'weights {name}'] = weights(toys.build(name), name, rank)
+        model = toys.build(name)
+        results[f'gradients {name}'] = gradients(
+            model, joint_wrapper(model, name), part(toys.batch(2), rank),
+            UDADistributedDataParallel(model))
+        model = toys.build(name)
+        results[f'stock {name}'] = gradients(
+            model, plain_wrapper(model), part(toys.batch(2), rank),
+            MMDistributedDataParallel(model, find_unused_parameters=True))
+    name = BATCH_NORM
+    results['accumulated'] = weights(toys.build(name), name, rank, 5, accumulative_counts=2)
+    segmentor = toys.segmentor_cfg(batch_norm=True)
+    results['batch norm'] = weights(toys.build(name, segmentor=segmentor), name, rank)
+    for name in RUNS:
+        state = run(name, folder, folder / f'run_{name}_{rank}', 1, launcher='pytorch',
+                    model_wrapper_cfg=dict(type='UDADistributedDataParallel'))
+        results[f'run {name}'] = {key.replace('module.', '', 1): v for key, v in state.items()}
+    return results
+
+
+def main(rank: int, folder: Path) -> None:
+    """Meet the other process, compute, write."""
+    torch.set_num_threads(1)
+    init_default_scope('mmseg')
+    os.environ.update(RANK=str(rank), LOCAL_RANK=str(rank), WORLD_SIZE='2')
+    dist.init_process_group('gloo', init_method=f'file://{folder}/meeting', rank=rank, world_size=2)
+    results = _results(rank, folder)
+    torch.save(results, folder / f'{rank}.pth')
+    dist.destroy_process_group()
+
+
+if __name__ == '__main__':
+    main(int(sys.argv[1]), Path(sys.argv[2]))
