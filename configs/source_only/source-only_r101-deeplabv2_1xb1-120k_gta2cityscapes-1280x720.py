@@ -1,0 +1,9 @@
+# 36.6 mIoU in the literature (AdaptSegNet; DAST, Table 1); not trained by us.
+# Our choice: the schedule of CDANet and BDL, for comparable rows.
+_base_ = [
+    '../_base_/models/deeplabv2_r101.py', '../_base_/datasets/gta2cityscapes.py',
+    '../_base_/schedules/sgd_120k.py', '../_base_/default_runtime.py'
+]
+model = dict(_delete_=True, type='SourceOnly', segmentor=_base_.model)
+optim_wrapper = dict(
+    optimizers=dict(_delete_=True, student=_base_.optim_wrapper.optimizers.student))
