@@ -1,0 +1,245 @@
+"""Attention against loops over positions, and what it holds in memory."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import Any, Callable
+
+import pytest
+import torch
+from torch import Tensor
+from torch.autograd import gradcheck
+from torch.profiler import ProfilerActivity, profile
+from torch.testing import assert_close
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_flatten
+
+from mmseg_uda.models.layers import attend, attention_map, channel_attend
+
+# Queries, keys, depth, channels of the values, images.
+SIZES = [(5, 5, 3, 4, 1), (5, 8, 3, 4, 2), (8, 5, 1, 2, 3), (1, 6, 2, 3, 2), (6, 1, 2, 3, 2)]
+CHUNKS = [1, 8, 13, 24, 10**6]  # one row and less, several rows, a remainder, everything
+
+
+def draw(*shape: int, dtype: torch.dtype = torch.float64) -> Tensor:
+    return torch.randn(*shape, dtype=dtype).requires_grad_()
+
+
+def slow_attend(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+    """o_i = sum_j exp(q_i . k_j) v_j / sum_j exp(q_i . k_j), term by term."""
+    images = []
+    for q, k, v in zip(query, key, value):
+        columns = []
+        for i in range(q.shape[1]):
+            terms = [torch.exp(sum(q[d, i] * k[d, j] for d in range(q.shape[0])))
+                     for j in range(k.shape[1])]
+            total = sum(terms)
+            columns.append(sum(term / total * v[:, j] for j, term in enumerate(terms)))
+        images.append(torch.stack(columns, 1))
+    return torch.stack(images)
+
+
+def slow_channel_attend(query: Tensor, key: Tensor) -> tuple[Tensor, Tensor]:
+    """Theta_ij = sum_n q_in k_jn; each side's weights sum to 1 over the other's channels."""
+    batch, num_queries, positions = query.shape
+    num_keys = key.shape[1]
+    to_query, to_key = [], []
+    for b in range(batch):
+        theta = [[sum(query[b, i, n] * key[b, j, n] for n in range(positions))
+                  for j in range(num_keys)] for i in range(num_queries)]
+        for i in range(num_queries):
+            total = sum(torch.exp(theta[i][j]) for j in range(num_keys))
+            to_query.append(sum(torch.exp(theta[i][j]) / total * key[b, j]
+                                for j in range(num_keys)))
+        for j in range(num_keys):
+            total = sum(torch.exp(theta[i][j]) for i in range(num_queries))
+            to_key.append(sum(torch.exp(theta[i][j]) / total * query[b, i]
+                              for i in range(num_queries)))
+    return torch.stack(to_query).view(query.shape), torch.stack(to_key).view(key.shape)
+
+
+@pytest.mark.parametrize('chunk', CHUNKS)
+@pytest.mark.parametrize(('n_q', 'n_k', 'depth', 'channels', 'batch'), SIZES)
+def test_attend_equals_loops(n_q: int, n_k: int, depth: int, channels: int, batch: int,
+                             chunk: int) -> None:
+    inputs = draw(batch, depth, n_q), draw(batch, depth, n_k), draw(batch, channels, n_k)
+    expected, got = slow_attend(*inputs), attend(*inputs, chunk)
+    assert_close(got, expected)
+    seed = torch.randn_like(expected)
+    assert_close(torch.autograd.grad(got, inputs, seed),
+                 torch.autograd.grad(expected, inputs, seed))
+
+
+@pytest.mark.parametrize('chunk', [1, 7, 15, 100])
+def test_attend_gradcheck(chunk: int) -> None:
+    inputs = draw(2, 2, 3), draw(2, 2, 5), draw(2, 3, 5)
+    assert gradcheck(lambda *tensors: attend(*tensors, chunk), inputs)
+
+
+def test_attend_by_hand() -> None:
+    # exp(energies) of the only query are 1 and 3: it takes a quarter and three quarters.
+    query, key = torch.tensor([[[1.]]]), torch.tensor([[[0., math.log(3)]]])
+    value = torch.tensor([[[4., 8.], [0., -4.]]])
+    assert_close(attend(query, key, value), torch.tensor([[[7.], [-3.]]]))
+
+
+def test_attend_is_not_scaled_by_depth() -> None:
+    query, key, value = torch.ones(1, 4, 1), torch.zeros(1, 4, 2), torch.eye(2)[None]
+    key[..., 1] = math.log(3) / 4
+    assert_close(attend(query, key, value), torch.tensor([[[.25], [.75]]]))
+
+
+@pytest.mark.parametrize('chunk', [1, 1000, 3001, 1 << 22])
+def test_attend_equals_naive_in_fp32(chunk: int) -> None:
+    inputs = [draw(2, 8, 90, dtype=torch.float32), draw(2, 8, 70, dtype=torch.float32),
+              draw(2, 16, 70, dtype=torch.float32)]
+    query, key, value = inputs
+    expected = value @ (query.transpose(1, 2) @ key).softmax(-1).transpose(1, 2)
+    got = attend(*inputs, chunk)
+    seed = torch.randn_like(expected) / expected[0].numel()**.5
+    for one, other in zip((got, *torch.autograd.grad(got, inputs, seed)),
+                          (expected, *torch.autograd.grad(expected, inputs, seed))):
+        assert_close(one, other, atol=1e-5, rtol=0)
+
+
+def test_weights_sum_to_one() -> None:
+    query, key = 3 * torch.randn(2, 4, 6), 3 * torch.randn(2, 4, 9)
+    assert_close(attend(query, key, torch.ones(2, 1, 9), 20), torch.ones(2, 1, 6))
+    rows = attention_map(query, key, torch.tensor([0, 5, 2]))
+    assert rows.shape == (2, 3, 9)
+    assert (rows >= 0).all()
+    assert_close(rows.sum(-1), torch.ones(2, 3))
+    for b in range(2):
+        for row, i in enumerate((0, 5, 2)):
+            terms = torch.stack([(query[b, :, i] * key[b, :, j]).sum().exp() for j in range(9)])
+            assert_close(rows[b, row], terms / terms.sum())
+    identity = torch.eye(9).expand(2, 9, 9)  # values that show the weights themselves
+    assert_close(attend(query, key, identity)[:, :, [0, 5, 2]].transpose(1, 2), rows)
+    to_query, to_key = channel_attend(torch.randn(1, 3, 1).expand(1, 3, 4) * 2,
+                                      torch.ones(1, 5, 4))
+    assert_close(to_query, torch.ones(1, 3, 4))
+    assert to_key.shape == (1, 5, 4)
+
+
+def test_large_energies_stay_finite() -> None:
+    query, key = torch.full((1, 1, 2), 1e4), torch.tensor([[[0., 1e3, 999.]]])
+    inputs = [query.requires_grad_(), key.requires_grad_(), draw(1, 2, 3, dtype=torch.float32)]
+    out = attend(*inputs)
+    assert_close(out, inputs[2][..., 1:2].expand(1, 2, 2))
+    assert all(grad.isfinite().all() for grad in torch.autograd.grad(out.sum(), inputs))
+    to_query, to_key = channel_attend(1e4 * torch.randn(1, 3, 50), 1e4 * torch.randn(1, 3, 50))
+    assert to_query.isfinite().all()
+    assert to_key.isfinite().all()
+
+
+@pytest.mark.parametrize('autocast', [False, True])
+@pytest.mark.parametrize('dtype', [torch.bfloat16, torch.float16])
+def test_half_precision_computes_in_fp32(dtype: torch.dtype, autocast: bool) -> None:
+    query, key, value = (torch.randn(1, c, n).to(dtype).requires_grad_()
+                         for c, n in ((64, 20), (64, 30), (4, 30)))
+    inputs = (query, key, value)
+    full = [tensor.detach().float().requires_grad_() for tensor in inputs]
+    with torch.autocast('cpu', torch.bfloat16, enabled=autocast):
+        out, expected = attend(*inputs), attend(*full)
+        pair, pair_expected = channel_attend(query, query), channel_attend(full[0], full[0])
+    assert expected.dtype == torch.float32
+    # Equal to the last bit: only the result is rounded.
+    assert torch.equal(out, expected.to(dtype))
+    for one, other in zip(pair, pair_expected):
+        assert torch.equal(one, other.to(dtype))
+    seed = torch.randn_like(out)
+    grads = torch.autograd.grad(out, inputs, seed)
+    for one, other in zip(grads, torch.autograd.grad(expected, full, seed.float())):
+        assert torch.equal(one, other.to(dtype))
+
+
+def test_mixed_dtypes_keep_the_values_dtype() -> None:
+    out = attend(torch.randn(1, 2, 3), torch.randn(1, 2, 4), torch.randn(1, 5, 4).bfloat16())
+    assert out.dtype == torch.bfloat16
+
+
+def test_inputs_of_any_stride() -> None:
+    query, key, value = draw(2, 7, 3), draw(2, 10, 3), draw(2, 10, 4)
+    strided = query.transpose(1, 2), key.transpose(1, 2)[:, :, ::2], value.transpose(1, 2)[..., ::2]
+    got = attend(*strided, 7)
+    assert_close(got, slow_attend(*strided))
+    # The gradient of a sum is expanded from one number.
+    assert_close(torch.autograd.grad(got.sum(), (query, key, value)), torch.autograd.grad(
+        slow_attend(*strided).sum(), (query, key, value)))
+    one_for_all = draw(1, 3, 1).expand(2, 3, 5)
+    assert_close(attend(one_for_all, strided[1], strided[2]),
+                 slow_attend(one_for_all, strided[1], strided[2]))
+
+
+def test_only_the_asked_gradients_and_no_second_derivative() -> None:
+    query, key, value = draw(1, 2, 3), draw(1, 2, 4).detach(), draw(1, 2, 4)
+    loss = attend(query, key, value).square().sum()
+    grads = torch.autograd.grad(loss, (query, value), create_graph=True)
+    assert [grad.shape for grad in grads] == [query.shape, value.shape]
+    with pytest.raises(RuntimeError, match='differentiate twice'):
+        grads[1].square().sum().backward()
+
+
+@pytest.mark.parametrize(('c_q', 'c_k', 'positions', 'batch'), [(3, 3, 4, 1), (2, 4, 3, 2)])
+def test_channel_attend_equals_loops(c_q: int, c_k: int, positions: int, batch: int) -> None:
+    inputs = draw(batch, c_q, positions), draw(batch, c_k, positions)
+    expected, got = slow_channel_attend(*inputs), channel_attend(*inputs)
+    assert_close(got, expected)
+    seeds = [torch.randn_like(tensor) for tensor in expected]
+    assert_close(torch.autograd.grad(got, inputs, seeds),
+                 torch.autograd.grad(expected, inputs, seeds))
+    assert gradcheck(channel_attend, inputs)
+
+
+def test_channel_attend_tells_other_formulas_apart() -> None:
+    q, k = draw(1, 3, 5).detach(), draw(1, 3, 5).detach()
+    to_query, to_key = channel_attend(q, k)
+    energy = q @ k.transpose(1, 2)
+    # DANet subtracts the energies from their maximum: the most alike channels count least.
+    flipped = (energy.amax(2, keepdim=True) - energy).softmax(2)
+    # B_t B_s^T, as the paper prints it, with its equation (5) and (6) taken literally.
+    printed = energy.transpose(1, 2)
+    for wrong in (flipped @ k, printed.softmax(2) @ k, printed.softmax(1) @ k, energy.softmax(1) @ k):
+        assert (to_query - wrong).abs().max() > 1e-2
+    for wrong in (flipped.transpose(1, 2) @ q, printed.softmax(2).transpose(1, 2) @ q,
+                  printed.softmax(1).transpose(1, 2) @ q, energy.softmax(2).transpose(1, 2) @ q):
+        assert (to_key - wrong).abs().max() > 1e-2
+
+
+class _Largest(TorchDispatchMode):
+    """Elements of the largest tensor that any operator gives, forward and backward."""
+
+    numel = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        result = func(*args, **(kwargs or {}))
+        tensors = [x for x in tree_flatten(result)[0] if isinstance(x, Tensor)]
+        self.numel = max([self.numel, *(x.numel() for x in tensors)])
+        return result
+
+
+def largest_allocation(call: Callable[[], object], folder: Path) -> int:
+    """Bytes of the largest allocation, also of those inside an operator."""
+    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as record:
+        call()
+    record.export_chrome_trace(str(folder / 'trace.json'))
+    events = json.loads((folder / 'trace.json').read_text())['traceEvents']
+    return max(event['args']['Bytes'] for event in events if event.get('name') == '[memory]')
+
+
+def test_no_map_is_ever_in_memory(tmp_path: Path) -> None:
+    positions, chunk = 300, 3000
+    inputs = [draw(1, c, positions, dtype=torch.float32) for c in (4, 4, 8)]
+
+    def run(limit: int) -> None:
+        attend(*inputs, limit).square().sum().backward()
+
+    for limit in (chunk, positions**2):  # the recorders do see a map where there is one
+        with _Largest() as largest:
+            run(limit)
+        # Two chunks of weights and of their gradients are allocated as one.
+        assert (largest.numel <= 2 * chunk) == (limit == chunk), largest.numel
+        assert (largest_allocation(lambda limit=limit: run(limit), tmp_path) <= 2 * 4 * chunk) == (
+            limit == chunk)

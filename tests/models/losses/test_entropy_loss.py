@@ -1,0 +1,72 @@
+"""Entropy of predictions."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from torch import Tensor
+from torch.autograd import gradcheck
+from torch.testing import assert_close
+
+from mmseg_uda.models.losses import EntropyLoss
+from mmseg_uda.structures import SegOutput
+
+
+def entropy(logits: Tensor, **kwargs: float) -> Tensor:
+    loss = EntropyLoss(**{'loss_weight': 1., **kwargs})(SegOutput((), logits, 'target'))
+    assert list(loss) == ['loss_entropy']
+    return loss['loss_entropy']
+
+
+def slow(logits: Tensor) -> float:
+    """-1 / (N h w log C) sum_nci p log p."""
+    batch, classes, height, width = logits.shape
+    total = 0.
+    for n in range(batch):
+        for y in range(height):
+            for x in range(width):
+                exp = [math.exp(float(logits[n, c, y, x])) for c in range(classes)]
+                total -= sum(e / sum(exp) * math.log(e / sum(exp)) for e in exp)
+    return total / (batch * height * width * math.log(classes))
+
+
+def test_by_hand() -> None:
+    assert_close(entropy(torch.zeros(2, 5, 3, 3)), torch.tensor(1.))  # uniform
+    sure = torch.zeros(1, 3, 1, 1)
+    sure[:, 0] = 500
+    assert entropy(sure) == 0
+    half = torch.tensor([0., 0., -500., -500.]).view(1, 4, 1, 1)  # log 2 of log 4
+    assert_close(entropy(half), torch.tensor(.5))
+
+
+@pytest.mark.parametrize('weight', [1e-3, 1., 0.])
+@pytest.mark.parametrize('classes', [2, 5])
+def test_equals_loops(classes: int, weight: float) -> None:
+    logits = 2 * torch.randn(2, classes, 3, 4)
+    assert float(entropy(logits, loss_weight=weight)) == pytest.approx(
+        weight * slow(logits), rel=1e-5)
+
+
+def test_default_weight() -> None:
+    loss = EntropyLoss()(SegOutput((), torch.zeros(1, 3, 2, 2), 'target'))['loss_entropy']
+    assert_close(loss, torch.tensor(1e-3))
+
+
+def test_gradcheck() -> None:
+    logits = torch.randn(1, 3, 2, 2, dtype=torch.float64).requires_grad_()
+    assert gradcheck(entropy, logits, eps=1e-2, atol=1e-3)  # fp32 inside, hence coarse
+
+
+def test_sure_predictions_have_finite_gradients() -> None:
+    logits = torch.tensor([1e4, -1e4, 0.]).view(1, 3, 1, 1).requires_grad_()
+    assert torch.autograd.grad(entropy(logits), logits)[0].isfinite().all()
+
+
+def test_domains() -> None:
+    logits = torch.zeros(1, 3, 2, 2)
+    both = EntropyLoss(domains=['source', 'target'])
+    for domain in ('source', 'target'):
+        assert both(SegOutput((), logits, domain))
+    assert EntropyLoss()(SegOutput((), logits, 'source')) == {}
