@@ -18,6 +18,15 @@ sys.path.insert(0, str(Path(__file__).parent))  # tests/toys.py is what tests sh
 torch.set_num_threads(1)
 
 
+@pytest.fixture(autouse=True, scope='session')
+def _plain_configs() -> Iterator[None]:
+    """Each runner lays its config out several times; the formatter takes seconds and changes nothing."""
+    with pytest.MonkeyPatch.context() as patch:
+        for place in ('yapf.yapflib.yapf_api.FormatCode', 'mmengine.config.config.FormatCode'):
+            patch.setattr(place, lambda text, **_: (text, True), raising=False)
+        yield
+
+
 @pytest.fixture(autouse=True)
 def _seed() -> Iterator[None]:
     random.seed(0)

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from mmengine.config import Config
 from mmengine.device import get_device
-from mmengine.dist import barrier, init_dist, is_main_process
+from mmengine.dist import barrier, is_main_process
 from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
 from mmengine.utils import ProgressBar
@@ -23,7 +23,13 @@ from torch import nn
 from mmseg_uda.compat import load_checkpoint
 from mmseg_uda.engine.hooks.adabn_hook import build_target_loader
 from mmseg_uda.utils.batch_norm import batch_norm_layers, reestimate_batch_norm
-from mmseg_uda.utils.cli import add_config_options, add_launcher, export_local_rank, load_config
+from mmseg_uda.utils.cli import (
+    add_config_options,
+    add_launcher,
+    export_local_rank,
+    join_processes,
+    load_config,
+)
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -75,14 +81,6 @@ def load_model(cfg: Config, checkpoint: dict[str, Any], name: str) -> nn.Module:
     return model.to(get_device())
 
 
-def start_processes(launcher: str, cfg: Config) -> None:
-    """Join the other processes; mmengine's own way needs an accelerator."""
-    if launcher == 'pytorch' and get_device() == 'cpu':
-        torch.distributed.init_process_group('gloo')
-    else:
-        init_dist(launcher, **cfg.get('env_cfg', {}).get('dist_cfg', {}))
-
-
 def save(checkpoint: dict[str, Any], path: Path) -> None:
     """Write under a temporary name first: nothing half-written stays behind."""
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -99,8 +97,7 @@ def main(argv: list[str] | None = None) -> None:
     export_local_rank(args)
     cfg = load_config(args)
     init_default_scope(cfg.get('default_scope', 'mmseg'))
-    if args.launcher != 'none':
-        start_processes(args.launcher, cfg)
+    join_processes(cfg)
     checkpoint = load_checkpoint(args.checkpoint)
     model = load_model(cfg, checkpoint, args.checkpoint)
     loader = build_target_loader(

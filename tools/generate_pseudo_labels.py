@@ -9,15 +9,19 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-import torch
 from mmengine.config import Config
-from mmengine.dist import init_dist
 from mmengine.runner import Runner
 
 import mmseg_uda  # noqa: F401 (checks the toolboxes, registers the classes)
 from mmseg_uda.compat import load_checkpoint
 from mmseg_uda.pseudo_labels import RULES, build_rule
-from mmseg_uda.utils.cli import add_config_options, add_launcher, export_local_rank, load_config
+from mmseg_uda.utils.cli import (
+    add_config_options,
+    add_launcher,
+    export_local_rank,
+    join_processes,
+    load_config,
+)
 
 LABEL_LOADERS = ('LoadAnnotations', 'LoadPseudoLabels')
 
@@ -95,19 +99,6 @@ def make_label_config(cfg: Config, args: argparse.Namespace) -> Config:
     return cfg
 
 
-def join_processes(cfg: Config) -> None:
-    """Connect the launcher's processes and hide them from the runner.
-
-    Each process labels images of its own, with the bare model: there is no gradient to share, and
-    so nothing to wrap the model for.
-    """
-    launcher, cfg.launcher = cfg.launcher, 'none'
-    if launcher == 'pytorch' and not torch.cuda.is_available():
-        torch.distributed.init_process_group('gloo')  # mmengine's would select a GPU
-    elif launcher != 'none':
-        init_dist(launcher, **cfg.get('env_cfg', {}).get('dist_cfg', {'backend': 'nccl'}))
-
-
 def check_checkpoint(runner: Runner, path: str) -> None:
     """Refuse a checkpoint of another model, which the runner would load in part.
 
@@ -131,6 +122,8 @@ def main(argv: list[str] | None = None) -> None:
     export_local_rank(args)
     cfg = make_label_config(load_config(args), args)
     join_processes(cfg)
+    # Each process labels images of its own with the bare model: no gradient, nothing to wrap for.
+    cfg.launcher = 'none'
     runner = Runner.from_cfg(cfg)
     check_checkpoint(runner, args.checkpoint)
     runner.test()

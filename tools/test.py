@@ -8,7 +8,13 @@ from mmengine.config import Config
 from mmengine.runner import Runner
 
 import mmseg_uda  # noqa: F401 (checks the toolboxes, registers the classes)
-from mmseg_uda.utils.cli import add_config_options, add_launcher, export_local_rank, load_config
+from mmseg_uda.utils.cli import (
+    add_config_options,
+    add_launcher,
+    export_local_rank,
+    join_processes,
+    load_config,
+)
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -73,6 +79,7 @@ def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
     export_local_rank(args)
     cfg = load_config(args)
+    join_processes(cfg)
     cfg.load_from = args.checkpoint
     if args.show or args.show_dir:
         enable_drawing(cfg, args)

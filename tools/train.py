@@ -11,7 +11,13 @@ from mmengine.runner import Runner
 from mmseg.registry import RUNNERS
 
 import mmseg_uda  # noqa: F401 (checks the toolboxes, registers the classes)
-from mmseg_uda.utils.cli import add_config_options, add_launcher, export_local_rank, load_config
+from mmseg_uda.utils.cli import (
+    add_config_options,
+    add_launcher,
+    export_local_rank,
+    join_processes,
+    load_config,
+)
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -54,6 +60,7 @@ def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
     export_local_rank(args)
     cfg = load_config(args)
+    join_processes(cfg)
     if args.amp:
         enable_amp(cfg)
     cfg.resume = args.resume

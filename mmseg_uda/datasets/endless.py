@@ -10,6 +10,7 @@ from typing import Any, Iterator
 import numpy as np
 import torch
 from mmengine.dist import get_dist_info
+from torch import default_generator
 from torch.utils.data import Dataset, Sampler
 
 __all__ = ['EndlessDataset', 'PositionSampler', 'derive_seed', 'seeded']
@@ -26,7 +27,7 @@ def seeded(seed: int) -> Iterator[None]:
     states = random.getstate(), np.random.get_state(), torch.get_rng_state()
     random.seed(seed)
     np.random.seed(seed)
-    torch.random.default_generator.manual_seed(seed)
+    default_generator.manual_seed(seed)
     try:
         yield
     finally:
@@ -40,7 +41,7 @@ def _permutation(seed: int, epoch: int, length: int) -> np.ndarray:
     return np.random.default_rng((seed, epoch)).permutation(length)
 
 
-class EndlessDataset(Dataset):
+class EndlessDataset(Dataset[Any]):
     """Maps a position in an endless stream to a sample.
 
     The stream is one permutation of the dataset after another. Which image stands at a position,
@@ -78,8 +79,8 @@ class EndlessDataset(Dataset):
             return self.dataset[self.index(position)]
 
 
-class PositionSampler(Sampler):
-    """Endless positions ``start + rank, start + rank + world_size, ...`` of an :class:`EndlessDataset`.
+class PositionSampler(Sampler[int]):
+    """Endless positions ``start + rank, start + rank + world_size, ...`` of a stream.
 
     N processes with batches of B together see, iteration by iteration, what one process with
     batches of N·B sees.

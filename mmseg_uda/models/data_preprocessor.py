@@ -81,15 +81,15 @@ class UDADataPreprocessor(BaseDataPreprocessor):
                     'LoadAnnotations to train_dataloader.source.dataset.pipeline')
             field = LABEL_FIELDS[domain]
             if self.num_classes is not None and field in sample:
-                self._check_range(name, sample.get(field).data)
+                self._check_range(name, sample.get(field).data, self.num_classes)
 
-    def _check_range(self, name: str, label: Tensor) -> None:
+    def _check_range(self, name: str, label: Tensor, num_classes: int) -> None:
         """Labels are still on the CPU here, so that looking at them stalls no device."""
-        wrong = label[(label >= self.num_classes) & (label != self.ignore_index) | (label < 0)]
+        wrong = label[(label >= num_classes) & (label != self.ignore_index) | (label < 0)]
         if wrong.numel():
             raise ValueError(
                 f'UDADataPreprocessor: the label of {name} has the value {int(wrong[0])}, but the '
-                f'student predicts {self.num_classes} classes (0..{self.num_classes - 1}, ignore '
+                f'student predicts {num_classes} classes (0..{num_classes - 1}, ignore '
                 f'{self.ignore_index}); convert labels to train ids with tools/dataset_converters')
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from mmengine.structures import PixelData
 from mmseg.models.decode_heads.decode_head import BaseDecodeHead
 from mmseg.models.utils import resize
@@ -11,12 +13,12 @@ from torch import Tensor, nn
 __all__ = ['decode_loss']
 
 
-def decode_loss(head: nn.Module, seg_logits: Tensor, labels: Tensor,
+def decode_loss(head: Any, seg_logits: Tensor, labels: Tensor,
                 pixel_weight: Tensor | None = None) -> dict[str, Tensor]:
     """The losses that ``head.loss_by_feat`` computes, from labels as a tensor.
 
     Args:
-        head: A mmseg decode head.
+        head: A mmseg decode head, any subclass of ``BaseDecodeHead``.
         seg_logits: Shape (N, C, h, w).
         labels: Shape (N, H, W), int64.
         pixel_weight: Shape (N, H, W), or None for 1.
@@ -46,7 +48,7 @@ def decode_loss(head: nn.Module, seg_logits: Tensor, labels: Tensor,
         value = loss(seg_logits, labels, weight=pixel_weight, ignore_index=head.ignore_index)
         losses[loss.loss_name] = losses[loss.loss_name] + value \
             if loss.loss_name in losses else value
-    valid = labels != head.ignore_index
+    valid = labels.ne(head.ignore_index)
     right = (seg_logits.detach().argmax(1) == labels) & valid
     losses['acc_seg'] = 100. * right.sum() / valid.sum().clamp(min=1)
     return losses

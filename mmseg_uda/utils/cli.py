@@ -6,9 +6,13 @@ import os
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
+import torch
 from mmengine.config import Config, DictAction
+from mmengine.dist import init_dist, is_distributed
 
-__all__ = ['add_config_options', 'add_launcher', 'export_local_rank', 'load_config']
+__all__ = [
+    'add_config_options', 'add_launcher', 'export_local_rank', 'join_processes', 'load_config'
+]
 
 
 def add_config_options(parser: ArgumentParser) -> None:
@@ -52,3 +56,16 @@ def load_config(args: Namespace) -> Config:
     elif cfg.get('work_dir') is None:
         cfg.work_dir = str(Path('work_dirs') / Path(args.config).stem)
     return cfg
+
+
+def join_processes(cfg: Config) -> None:
+    """Connect the processes of ``cfg.launcher``; the runner then takes them as they are.
+
+    mmengine's own way selects a GPU in every case; without one the processes meet over gloo.
+    """
+    if cfg.launcher == 'none' or is_distributed():
+        return
+    if cfg.launcher == 'pytorch' and not torch.cuda.is_available():
+        torch.distributed.init_process_group('gloo')
+    else:
+        init_dist(cfg.launcher, **cfg.get('env_cfg', {}).get('dist_cfg', {'backend': 'nccl'}))

@@ -32,11 +32,6 @@ def tool() -> ModuleType:
     return module
 
 
-@pytest.fixture(autouse=True)
-def _plain_config_text(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr('yapf.yapflib.yapf_api.FormatCode', lambda text, **_: (text, True))
-
-
 def prepare(tmp_path: Path, model: dict[str, Any], trained: dict[str, Any] | None = None) -> Config:
     """A config file, and a checkpoint of ``trained`` (default: of the config's model)."""
     cfg = runner_cfg(tmp_path, tmp_path / 'work', model)

@@ -13,6 +13,8 @@ from torch import Tensor, nn
 
 __all__ = ['JointOptimWrapperConstructor', 'JointOptimWrapperDict']
 
+DTYPES = {None: None, 'float16': torch.float16, 'bfloat16': torch.bfloat16}
+
 
 @OPTIM_WRAPPERS.register_module()
 class JointOptimWrapperDict(OptimWrapperDict):
@@ -29,18 +31,16 @@ class JointOptimWrapperDict(OptimWrapperDict):
         optim_wrappers: One plain :class:`OptimWrapper` per name.
     """
 
-    _dtypes = {None: None, 'float16': torch.float16, 'bfloat16': torch.bfloat16}
-
     def __init__(self, dtype: str | None = None, loss_scale: str | float = 'dynamic',
                  accumulative_counts: int = 1, **optim_wrappers: OptimWrapper) -> None:
         super().__init__(**optim_wrappers)
-        if dtype not in self._dtypes:
+        if dtype not in DTYPES:
             raise ValueError(f'JointOptimWrapperDict.dtype got {dtype!r}; write one of '
-                             f'{list(self._dtypes)}')
+                             f'{list(DTYPES)}')
         if accumulative_counts < 1:
             raise ValueError('JointOptimWrapperDict.accumulative_counts got '
                              f'{accumulative_counts}; write an integer of at least 1')
-        self.dtype = self._dtypes[dtype]
+        self.dtype = DTYPES[dtype]
         self.accumulative_counts = accumulative_counts
         self.scaler = self._build_scaler(loss_scale) if dtype == 'float16' else None
         self._inner_count = 0
@@ -71,7 +71,7 @@ class JointOptimWrapperDict(OptimWrapperDict):
         """Autocast, and no gradient synchronisation where no step follows."""
         with ExitStack() as stack:
             if not self.should_update() and hasattr(model, 'no_sync'):
-                stack.enter_context(model.no_sync())
+                stack.enter_context(model.no_sync())  # type: ignore[operator]
             if self.dtype is not None:
                 stack.enter_context(torch.autocast(self._device.type, dtype=self.dtype))
             yield
@@ -89,7 +89,7 @@ class JointOptimWrapperDict(OptimWrapperDict):
         loss = self.scale_loss(loss)
         if self.scaler is not None:
             loss = self.scaler.scale(loss)
-        loss.backward(**kwargs)
+        loss.backward(**kwargs)  # type: ignore[no-untyped-call]
 
     def step(self, **kwargs: Any) -> None:
         """End the iteration: update all optimizers and clear gradients if it is time to."""
@@ -162,7 +162,7 @@ class JointOptimWrapperConstructor:
         ...     constructor='JointOptimWrapperConstructor',
         ...     optimizers={
         ...         'student': dict(optimizer=dict(type='SGD', lr=2.5e-4),
-        ...                         paramwise_cfg=dict(custom_keys={'decode_head': dict(lr_mult=10)})),
+        ...                         paramwise_cfg=dict(bias_lr_mult=2.)),
         ...         'discriminators': dict(optimizer=dict(type='Adam', lr=1e-4))})
     """
 
@@ -171,8 +171,8 @@ class JointOptimWrapperConstructor:
         cfg = dict(optim_wrapper_cfg)
         cfg.pop('type', None)
         if paramwise_cfg is not None:
-            raise ValueError('JointOptimWrapperConstructor.paramwise_cfg is set beside `optimizers`;'
-                             ' write it into the dict of the optimizer that it is meant for')
+            raise ValueError('JointOptimWrapperConstructor.paramwise_cfg is set beside '
+                             '`optimizers`; write it into the dict of the optimizer it is for')
         if not isinstance(cfg.get('optimizers'), dict) or not cfg['optimizers']:
             raise ValueError('JointOptimWrapperConstructor.optimizers got '
                              f'{cfg.get("optimizers")!r}; write a dict from submodule names to '

@@ -11,12 +11,14 @@ from mmseg.registry import MODELS
 from mmseg.utils import ConfigType
 from torch import Tensor, nn
 
-from mmseg_uda.models.layers.cross_domain_attention import (CrossDomainChannelAttention,
-                                                            CrossDomainSpatialAttention)
+from mmseg_uda.models.layers.cross_domain_attention import (
+    CrossDomainChannelAttention,
+    CrossDomainSpatialAttention,
+)
 
 __all__ = ['CrossDomainAttentionHead']
 
-Views = dict  # view name -> Tensor
+Views = dict[str, Tensor]
 
 
 @MODELS.register_module()
@@ -46,6 +48,7 @@ class CrossDomainAttentionHead(BaseDecodeHead):
     """
 
     test_contexts = ('self', 'reference', 'none')
+    reference: Tensor
 
     def __init__(self, in_channels: int, classifier: ConfigType, *,
                  spatial_weight: float | None = 1.0, channel_weight: float | None = 1.0,
@@ -65,6 +68,7 @@ class CrossDomainAttentionHead(BaseDecodeHead):
         del self.conv_seg  # the classifier scores
         self.classifier = scorer
         self.loss_decode = scorer.loss_decode
+        self.sampler = scorer.sampler
         self.resize_to = resize_to
         self.test_context = test_context
 
@@ -101,25 +105,26 @@ class CrossDomainAttentionHead(BaseDecodeHead):
         Returns:
             For each domain, view name to logits (N, num_classes, h, w).
         """
-        source, target = self._transform_inputs(source), self._transform_inputs(target)
-        if len(source) != len(target):
+        x_s: Tensor = self._transform_inputs(source)
+        x_t: Tensor = self._transform_inputs(target)
+        if len(x_s) != len(x_t):
             raise ValueError(
-                f'{type(self).__name__} pairs source and target images, but got {len(source)} and '
-                f'{len(target)}; set the same batch_size for both domains')
+                f'{type(self).__name__} pairs source and target images, but got {len(x_s)} and '
+                f'{len(x_t)}; set the same batch_size for both domains')
         if self.resize_to == 'target':
-            source = self._fit(source, target)
+            x_s = self._fit(x_s, x_t)
         else:
-            target = self._fit(target, source)
-        pairs = {name: module(conv(source), conv(target))
+            x_t = self._fit(x_t, x_s)
+        pairs = {name: module(conv(x_s), conv(x_t))
                  for name, conv, module in self._attentions()}
         logits = []
-        for side, features in enumerate((source, target)):
+        for side, features in enumerate((x_s, x_t)):
             views = {name: pair[side] for name, pair in pairs.items()}
             logits.append({name: self.classifier.forward((view, ))
                            for name, view in self._add_main(features, views).items()})
         return logits[0], logits[1]
 
-    def _attentions(self) -> Iterator[tuple[str, nn.Module, nn.Module]]:
+    def _attentions(self) -> Iterator[tuple[str, nn.Module, Any]]:
         if self.spatial is not None:
             yield 'spatial', self.conv_spatial, self.spatial
         if self.channel is not None:
@@ -147,13 +152,12 @@ class CrossDomainAttentionHead(BaseDecodeHead):
             return self._score(target, None)
         if not self.reference.numel():
             raise ValueError(f"{type(self).__name__}.test_context is 'reference', but no source "
-                             'features are stored; add custom_hooks=[dict(type='
-                             "'ReferenceContextHook')] and train or test with it once")
-        prob = 0.
-        for reference in self.reference.split(1):
-            context = self._fit(reference.expand(len(target), -1, -1, -1), target)
-            prob = prob + self._score(target, context).float().softmax(1)
-        return (prob / len(self.reference)).clamp(min=1e-12).log()
+                             "features are stored; write custom_hooks=[dict(type="
+                             "'ReferenceContextHook')], or a checkpoint that was saved with it")
+        contexts = (self._fit(one.expand(len(target), -1, -1, -1), target)
+                    for one in self.reference.unsqueeze(1))
+        probs = [self._score(target, context).float().softmax(1) for context in contexts]
+        return torch.stack(probs).mean(0).clamp(min=1e-12).log()
 
     def _score(self, target: Tensor, context: Tensor | None) -> Tensor:
         views = {}
@@ -161,6 +165,26 @@ class CrossDomainAttentionHead(BaseDecodeHead):
             view = conv(target)
             views[name] = view if context is None else module.to_target(conv(context), view)
         return self.classifier.forward((self._add_main(target, views)['main'], ))
+
+    def set_reference(self, features: Tensor | None) -> None:
+        """Store what ``test_context='reference'`` looks at, as a buffer of the checkpoint.
+
+        Args:
+            features: Features of K source images, shape (K, in_channels, h, w); None for none.
+        """
+        if features is None:
+            features = self.reference.new_empty(0)
+        elif features.ndim != 4 or features.shape[1] != self.in_channels:
+            raise ValueError(f'{type(self).__name__}.reference got shape {tuple(features.shape)}; '
+                             f'write features of shape (K, {self.in_channels}, h, w)')
+        self.reference = features.detach().to(self.reference)
+
+    def _load_from_state_dict(self, state_dict: dict[str, Tensor], prefix: str, *args: Any) -> None:
+        """Make room for as many reference features as the checkpoint has."""
+        stored = state_dict.get(f'{prefix}reference')
+        if stored is not None:
+            self.reference = self.reference.new_empty(stored.shape)
+        super()._load_from_state_dict(state_dict, prefix, *args)
 
     @torch.no_grad()
     def attention_maps(self, source: Sequence[Tensor], target: Sequence[Tensor],

@@ -79,7 +79,8 @@ def attend(query: Tensor, key: Tensor, value: Tensor,
     """
     dtype = torch.promote_types(value.dtype, torch.float32)
     with torch.autocast(query.device.type, enabled=False):
-        out = _Attend.apply(query.to(dtype), key.to(dtype), value.to(dtype), chunk_elements)
+        out: Tensor = _Attend.apply(  # type: ignore[no-untyped-call]
+            query.to(dtype), key.to(dtype), value.to(dtype), chunk_elements)
     return out.to(value.dtype)
 
 

@@ -62,7 +62,7 @@ class CrossDomainSpatialAttention(BaseModule):
             Shape (N, P, h_s, w_s); each map sums to 1.
         """
         rows = attention_map(self.key(target).flatten(2), self.query(source).flatten(2), positions)
-        return rows.unflatten(2, source.shape[2:])
+        return rows.reshape(*rows.shape[:2], *source.shape[2:])
 
 
 class CrossDomainChannelAttention(BaseModule):

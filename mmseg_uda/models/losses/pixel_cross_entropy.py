@@ -49,8 +49,8 @@ class PixelCrossEntropyLoss(nn.Module):
     def __init__(self, loss_weight: float = 1.0, loss_name: str = 'loss_ce') -> None:
         super().__init__()
         if 'loss' not in loss_name:
-            raise ValueError(f'PixelCrossEntropyLoss.loss_name got {loss_name!r}; write a name with '
-                             '`loss` in it, or it will not be trained')
+            raise ValueError(f'PixelCrossEntropyLoss.loss_name got {loss_name!r}; write a name '
+                             'with `loss` in it, or it will not be trained')
         self.loss_weight = loss_weight
         self._loss_name = loss_name
 
