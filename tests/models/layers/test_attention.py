@@ -201,7 +201,8 @@ def test_channel_attend_tells_other_formulas_apart() -> None:
     flipped = (energy.amax(2, keepdim=True) - energy).softmax(2)
     # B_t B_s^T, as the paper prints it, with its equation (5) and (6) taken literally.
     printed = energy.transpose(1, 2)
-    for wrong in (flipped @ k, printed.softmax(2) @ k, printed.softmax(1) @ k, energy.softmax(1) @ k):
+    for wrong in (flipped @ k, printed.softmax(2) @ k, printed.softmax(1) @ k,
+                  energy.softmax(1) @ k):
         assert (to_query - wrong).abs().max() > 1e-2
     for wrong in (flipped.transpose(1, 2) @ q, printed.softmax(2).transpose(1, 2) @ q,
                   printed.softmax(1).transpose(1, 2) @ q, energy.softmax(2).transpose(1, 2) @ q):
