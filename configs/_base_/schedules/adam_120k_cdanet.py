@@ -4,7 +4,6 @@
 # Our choice: the convolutions around the modules and the aggregation belong to the attention; the
 # discriminators' rate falls in steps too, as in BDL.
 _base_ = ['./adam_120k.py']
-step = [dict(type='StepLR', step_size=50000, gamma=0.1, begin=0, end=120000, by_epoch=False)]
 optim_wrapper = dict(
     optimizers={
         'student.decode_head.classifier': dict(
@@ -14,10 +13,10 @@ optim_wrapper = dict(
     })
 param_scheduler = {
     '_delete_': True,
-    'student': step,
-    'student.decode_head.classifier': step,
+    'student': _base_.param_scheduler,
+    'student.decode_head.classifier': _base_.param_scheduler,
     'student.decode_head': [
         dict(type='PolyLR', eta_min=0., power=0.9, begin=0, end=250000, by_epoch=False)
     ],
-    'discriminators': step,
+    'discriminators': _base_.param_scheduler,
 }

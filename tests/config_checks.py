@@ -1,0 +1,216 @@
+"""Finds what is wrong in a config without data, weights or a GPU."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from typing import Any, Callable, Iterator
+
+import mmseg.registry as mmseg_registry
+import torch
+from mmcv.transforms import LoadAnnotations
+from mmengine.config import Config
+from mmengine.optim import OptimWrapperDict
+from mmengine.registry import WEIGHT_INITIALIZERS
+from mmengine.runner import LogProcessor, Runner
+from mmseg.registry import DATASETS, MODELS, OPTIM_WRAPPER_CONSTRUCTORS, TRANSFORMS
+from torch import nn
+from torch.utils.data import DataLoader
+
+__all__ = ['build_model', 'build_optimizers', 'check_config']
+
+# Where a dict with a `type` is built: its path without indices, the registry, and what its builder
+# adds. The first pattern that is found in the path counts. None: the model's build checks it.
+PLACES: tuple[tuple[str, Any, tuple[str, ...]], ...] = (
+    (r'(norm|conv|act)_cfg$', None, ()),
+    (r'init_cfg(\.override)?$', WEIGHT_INITIALIZERS, ()),
+    (r'^(model|segmentor)(\.|$)', MODELS, ()),
+    (r'pipeline$|\.transforms$', TRANSFORMS, ()),
+    (r'datasets?$', DATASETS, ()),
+    (r'sampler$', mmseg_registry.DATA_SAMPLERS, ('dataset', )),
+    (r'^optim_wrapper\..*\.optimizer$', mmseg_registry.OPTIMIZERS, ('params', )),
+    (r'^param_scheduler(\.|$)', mmseg_registry.PARAM_SCHEDULERS, ('optimizer', )),
+    (r'^train_cfg$', mmseg_registry.LOOPS, ('runner', 'dataloader')),
+    (r'^(val|test)_cfg$', mmseg_registry.LOOPS, ('runner', 'dataloader', 'evaluator')),
+    (r'_evaluator$', mmseg_registry.METRICS, ()),
+    (r'^(default|custom)_hooks(\.|$)', mmseg_registry.HOOKS, ()),
+    (r'vis_backends$', mmseg_registry.VISBACKENDS, ('save_dir', )),
+    (r'^visualizer$', mmseg_registry.VISUALIZERS, ()),
+    (r'^model_wrapper_cfg$', mmseg_registry.MODEL_WRAPPERS, ('module', )),
+)
+# Names that configs give to parts of themselves; any other name that the runner does not take is
+# taken for a mistake.
+OWN_NAMES = re.compile(r'\w*_pipeline|\w*scale|\w+_root|\w+_dir|\w+_type|vis_backends|segmentor')
+RUNNER_NAMES = {*inspect.signature(Runner).parameters, 'custom_imports', 'model_wrapper_cfg'}
+PARAMWISE_KEYS = {
+    'custom_keys', 'bias_lr_mult', 'bias_decay_mult', 'norm_decay_mult', 'dwconv_decay_mult',
+    'dcn_offset_lr_mult', 'flat_decay_mult', 'bypass_duplicate'
+}
+LOADER_KEYS = set(inspect.signature(DataLoader).parameters)
+
+_models: dict[str, nn.Module] = {}
+
+
+def check_config(config: Config) -> list[str]:
+    """Everything that is wrong in a config, one line each; empty if it is sound."""
+    cfg = config.to_dict()
+    problems = [f'{name}: neither the runner nor the config itself uses this name' for name in cfg
+                if name not in RUNNER_NAMES and not OWN_NAMES.fullmatch(name)]
+    for path, node in _dicts(cfg, ''):
+        problems += _check_dict(path, node)
+    problems += _check_target(cfg) + _check_classes(cfg)
+    model = _attempt('model', problems, lambda: build_model(cfg))
+    if model is not None:
+        problems += _check_paramwise(cfg, model)
+        wrapper = _attempt('optim_wrapper', problems, lambda: build_optimizers(cfg))
+        if wrapper is not None:
+            problems += _check_schedulers(cfg, wrapper)
+    return problems
+
+
+def build_model(cfg: dict[str, Any]) -> nn.Module:
+    """The model of a config, without memory for its parameters; equal ones are built once."""
+    key = repr(cfg['model'])
+    if key not in _models:
+        with torch.device('meta'):
+            _models[key] = MODELS.build(cfg['model'])
+    return _models[key]
+
+
+def build_optimizers(cfg: dict[str, Any]) -> OptimWrapperDict:
+    """The optimizers of a config, over the parameters of :func:`build_model`."""
+    options = dict(cfg['optim_wrapper'])
+    constructor = OPTIM_WRAPPER_CONSTRUCTORS.get(options.pop('constructor'))
+    return constructor(options)(build_model(cfg))
+
+
+def _attempt(path: str, problems: list[str], build: Callable[[], Any]) -> Any:
+    try:
+        return build()
+    except Exception as error:  # whatever it is, it is a finding
+        problems.append(f'{path}: {type(error).__name__}: {error}')
+        return None
+
+
+def _dicts(node: Any, path: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    if isinstance(node, dict):
+        yield path, node
+        for key, value in node.items():
+            yield from _dicts(value, f'{path}.{key}' if path else str(key))
+    elif isinstance(node, (list, tuple)):
+        for value in node:
+            yield from _dicts(value, path)
+
+
+def _check_dict(path: str, node: dict[str, Any]) -> list[str]:
+    if path == 'log_processor':
+        return _check_arguments(path, LogProcessor, node, ())
+    if re.search(r'_dataloader(\.source|\.target)?$', path) and 'dataset' in node:
+        return [f'{path}: DataLoader has no argument `{key}`'
+                for key in node if key not in LOADER_KEYS]
+    if 'type' not in node:
+        return []
+    for pattern, registry, given in PLACES:
+        if re.search(pattern, path):
+            break
+    else:
+        return [f'{path}: nothing is known to be built here, but it has a `type`']
+    if registry is None:
+        return []
+    target = registry.get(node['type'])
+    if target is None:
+        return [f'{path}: {node["type"]} is not in the registry `{registry.name}`']
+    arguments = {key: value for key, value in node.items() if key not in ('type', 'override')}
+    return _check_arguments(path, target, arguments, given)
+
+
+def _check_arguments(path: str, target: Any, arguments: dict[str, Any],
+                     given: tuple[str, ...]) -> list[str]:
+    """Bind arguments, following ``**kwargs`` into the base classes."""
+    own, inherited = _parameters(target)
+    unknown = [key for key in arguments if key not in own and key not in inherited]
+    problems = [f'{path}: {target.__name__} has no argument `{key}`' for key in unknown]
+    known = {key: value for key, value in arguments.items() if key not in unknown}
+    added = {key: None for key in given if key not in known and (key in own or key in inherited)}
+    try:
+        inspect.signature(target).bind(**known, **added)
+    except TypeError as error:
+        problems.append(f'{path}: {target.__name__}: {error}')
+    return problems
+
+
+def _parameters(target: Any) -> tuple[set[str], set[str]]:
+    """Names of a callable's own parameters, and of those that its ``**kwargs`` can be."""
+    levels: list[set[str]] = []
+    functions = [vars(base)['__init__'] for base in target.__mro__[:-1] if '__init__' in vars(base)
+                 ] if inspect.isclass(target) else [target]
+    for function in functions:
+        parameters = inspect.signature(function).parameters.values()
+        levels.append({p.name for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD,
+                                                                p.KEYWORD_ONLY)} - {'self'})
+        if all(p.kind != p.VAR_KEYWORD for p in parameters):
+            break
+    return (levels[0], set().union(*levels[1:])) if levels else (set(), set())
+
+
+def _check_target(cfg: dict[str, Any]) -> list[str]:
+    """Training must not see labels of the target."""
+    problems = []
+    for path, node in _dicts(cfg['train_dataloader'].get('target', {}), 'train_dataloader.target'):
+        transform = TRANSFORMS.get(node['type']) if path.endswith('pipeline') else None
+        if inspect.isclass(transform) and issubclass(transform, LoadAnnotations):
+            problems.append(f'{path}: {node["type"]} loads labels of the target')
+    return problems
+
+
+def _check_classes(cfg: dict[str, Any]) -> list[str]:
+    """The network's classes, the discriminator's input and the data sets agree."""
+    sizes = {}
+    for path, node in _dicts({key: cfg[key] for key in cfg if key.endswith('_dataloader')}, ''):
+        if re.search(r'datasets?$', path) and 'type' in node:
+            classes = (getattr(DATASETS.get(node['type']), 'METAINFO', None) or {}).get('classes')
+            if classes:
+                sizes[f'{path}.type={node["type"]}'] = len(classes)
+    for path, node in _dicts(cfg['model'], 'model'):
+        if 'num_classes' in node:
+            sizes[f'{path}.num_classes'] = node['num_classes']
+        if path == 'model.discriminator':
+            sizes[f'{path}.in_channels'] = node.get('in_channels')
+    return [] if len(set(sizes.values())) == 1 else [f'numbers of classes differ: {sizes}']
+
+
+def _check_paramwise(cfg: dict[str, Any], model: nn.Module) -> list[str]:
+    """Rules for parameters that no parameter follows do nothing, silently."""
+    problems = []
+    for name, optimizer in cfg['optim_wrapper'].get('optimizers', {}).items():
+        path = f'optim_wrapper.optimizers.{name}.paramwise_cfg'
+        rules = optimizer.get('paramwise_cfg') or {}
+        problems += [f'{path}: there is no rule `{key}`' for key in rules.keys() - PARAMWISE_KEYS]
+        names = [key for key, _ in model.named_parameters() if key.startswith(f'{name}.')]
+        for key, rule in rules.get('custom_keys', {}).items():
+            if not any(key in parameter for parameter in names):
+                problems.append(f'{path}: no parameter has a name with `{key}`')
+            problems += [f'{path}: `{key}` has the unknown rule `{field}`'
+                         for field in rule.keys() - {'lr_mult', 'decay_mult'}]
+    return problems
+
+
+class _SchedulerBuilder(Runner):
+    """As much of a runner as building schedulers needs."""
+
+    train_dataloader = (None, )
+
+    def __init__(self, optim_wrapper: OptimWrapperDict) -> None:
+        self.optim_wrapper = optim_wrapper
+        self._train_loop = {}
+
+
+def _check_schedulers(cfg: dict[str, Any], wrapper: OptimWrapperDict) -> list[str]:
+    problems: list[str] = []
+    schedulers, names = cfg['param_scheduler'], set(wrapper.keys())
+    if isinstance(schedulers, dict) and 'type' not in schedulers and set(schedulers) != names:
+        problems.append(f'param_scheduler: for {sorted(schedulers)}, but the optimizers are '
+                        f'{sorted(names)}')
+    _attempt('param_scheduler', problems,
+             lambda: _SchedulerBuilder(wrapper).build_param_scheduler(schedulers))
+    return problems
