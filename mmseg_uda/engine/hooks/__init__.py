@@ -2,6 +2,9 @@
 
 from mmseg_uda.engine.hooks.adabn_hook import AdaBNHook, build_target_loader
 from mmseg_uda.engine.hooks.health_hook import HealthHook
+from mmseg_uda.engine.hooks.reference_context_hook import ReferenceContextHook
 from mmseg_uda.engine.hooks.uda_visualization_hook import UDAVisualizationHook
 
-__all__ = ['AdaBNHook', 'HealthHook', 'UDAVisualizationHook', 'build_target_loader']
+__all__ = [
+    'AdaBNHook', 'HealthHook', 'ReferenceContextHook', 'UDAVisualizationHook', 'build_target_loader'
+]
