@@ -110,11 +110,10 @@ def _check_dict(path: str, node: dict[str, Any]) -> list[str]:
                 for key in node if key not in LOADER_KEYS]
     if 'type' not in node:
         return []
-    for pattern, registry, given in PLACES:
-        if re.search(pattern, path):
-            break
-    else:
+    place = next((place for place in PLACES if re.search(place[0], path)), None)
+    if place is None:
         return [f'{path}: nothing is known to be built here, but it has a `type`']
+    _, registry, given = place
     if registry is None:
         return []
     target = registry.get(node['type'])

@@ -33,7 +33,7 @@ NETWORKS = {
 }
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def load(name: str) -> Config:
     return Config.fromfile(CONFIGS[name])
 
@@ -182,6 +182,14 @@ def test_cdanet_optimizers(network: str, backbone: tuple[str, float],
     assert met == set(expected)
 
 
+@pytest.mark.parametrize('name', CONFIGS)
+def test_reference_context_has_its_hook(name: str) -> None:
+    cfg = load(name)
+    context = cfg.model.segmentor.decode_head.get('test_context', 'self')
+    hooks = [hook['type'] for hook in cfg.custom_hooks]
+    assert (context == 'reference') == ('ReferenceContextHook' in hooks)
+
+
 def test_fcn8s_biases_learn_twice_as_fast() -> None:
     for name in CONFIGS:
         if 'fcn8s' in name:
@@ -229,4 +237,4 @@ def test_metafile_lists_every_config(method: str) -> None:
 def test_model_index_lists_every_metafile() -> None:
     index = yaml.safe_load((FOLDER.parent / 'model-index.yml').read_text())
     assert index['Import'] == [f'configs/{method}/metafile.yml' for method in METHODS]
-    assert METHODS == sorted({name.split('/')[0] for name in CONFIGS} | {'adabn'})
+    assert sorted({name.split('/')[0] for name in CONFIGS} | {'adabn'}) == METHODS
