@@ -14,7 +14,7 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from mmseg.models.utils import resize
 from mmseg.registry import HOOKS
-from torch import Tensor, nn
+from torch import Tensor
 
 from mmseg_uda.engine.hooks.adabn_hook import build_target_loader
 from mmseg_uda.utils.observe import no_trace, unwrap_model
@@ -129,7 +129,7 @@ class ReferenceContextHook(Hook):
         features = self._features(runner, saved)
         state[f'{prefix}decode_head.reference'] = features.cpu()
 
-    def _features(self, runner: Runner, student: nn.Module) -> Tensor:
+    def _features(self, runner: Runner, student: Any) -> Tensor:
         """The student's features of the images, shape (K, C, h, w); the first image's h and w."""
         preprocessor = unwrap_model(runner.model).data_preprocessor
         preprocessor = getattr(preprocessor, 'source', preprocessor)
@@ -153,7 +153,7 @@ class ReferenceContextHook(Hook):
             raise ValueError('ReferenceContextHook: neither the checkpoint nor the config has '
                              'source images; write train_dataloader=dict(source=...), or test a '
                              'checkpoint that was saved with this hook')
-        dataset = build_target_loader(
+        dataset: Any = build_target_loader(
             runner.cfg, dataset=_without_augmentation(loaders['source']['dataset'])).dataset
         if self.images is not None:
             for path in self.images:

@@ -50,6 +50,8 @@ class JointOptimWrapperDict(OptimWrapperDict):
         options: dict[str, Any] = {}
         if loss_scale != 'dynamic':
             options = dict(init_scale=float(loss_scale), growth_interval=1 << 30)
+        if not hasattr(torch.amp, 'GradScaler'):  # torch < 2.3
+            return torch.cuda.amp.GradScaler(**options)
         return torch.amp.GradScaler(self._device.type, **options)
 
     @property
