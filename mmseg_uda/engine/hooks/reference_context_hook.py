@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 from mmcv.transforms import Compose
+from mmengine.config import Config
 from mmengine.dataset import pseudo_collate
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
@@ -19,7 +20,7 @@ from torch import Tensor
 from mmseg_uda.engine.hooks.adabn_hook import build_target_loader
 from mmseg_uda.utils.observe import no_trace, unwrap_model
 
-__all__ = ['ReferenceContextHook']
+__all__ = ['ReferenceContextHook', 'load_images', 'plain_dataset']
 
 
 def _is_random(transform: dict[str, Any]) -> bool:
@@ -47,6 +48,30 @@ def _pipelines(dataset: Any) -> Iterator[Compose]:
     for inner in getattr(dataset, 'datasets', [getattr(dataset, 'dataset', None)]):
         if inner is not None:
             yield from _pipelines(inner)
+
+
+def plain_dataset(cfg: Config, dataset: dict[str, Any]) -> Any:
+    """A dataset whose pipeline loads no label and draws nothing.
+
+    Args:
+        cfg: The run's config.
+        dataset: Config of a dataset, or of a wrapper of datasets.
+    """
+    return build_target_loader(cfg, dataset=_without_augmentation(dataset)).dataset
+
+
+def load_images(dataset: Any, paths: Sequence[str]) -> list[dict[str, Any]]:
+    """Samples of any image files, through a dataset's pipeline.
+
+    Raises:
+        FileNotFoundError: One of them is no file.
+    """
+    for path in paths:
+        if not Path(path).is_file():
+            raise FileNotFoundError(f'load_images.paths got {path}, which is no file; write paths '
+                                    'of images')
+    pipeline = next(_pipelines(dataset))
+    return [pipeline(dict(img_path=str(path), seg_fields=[])) for path in paths]
 
 
 @HOOKS.register_module()
@@ -153,15 +178,9 @@ class ReferenceContextHook(Hook):
             raise ValueError('ReferenceContextHook: neither the checkpoint nor the config has '
                              'source images; write train_dataloader=dict(source=...), or test a '
                              'checkpoint that was saved with this hook')
-        dataset: Any = build_target_loader(
-            runner.cfg, dataset=_without_augmentation(loaders['source']['dataset'])).dataset
+        dataset = plain_dataset(runner.cfg, loaders['source']['dataset'])
         if self.images is not None:
-            for path in self.images:
-                if not Path(path).is_file():
-                    raise FileNotFoundError(f'ReferenceContextHook.images got {path}, which is no '
-                                            'file; write paths of source images')
-            pipeline = next(_pipelines(dataset))
-            return [pipeline(dict(img_path=str(path), seg_fields=[])) for path in self.images]
+            return load_images(dataset, self.images)
         if self.num_images > len(dataset):
             raise ValueError(f'ReferenceContextHook.num_images got {self.num_images}, but '
                              f'train_dataloader.source has {len(dataset)} images; write at most '

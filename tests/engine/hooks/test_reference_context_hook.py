@@ -206,7 +206,7 @@ def test_errors(tmp_path: Path) -> None:
         train(cfg)
     with pytest.raises(ValueError, match='num_images got 9, but train_dataloader.source has 5'):
         train(make_cfg(tmp_path, 'many', dict(HOOK, num_images=9)))
-    with pytest.raises(FileNotFoundError, match='images got /none.png, which is no file'):
+    with pytest.raises(FileNotFoundError, match='paths got /none.png, which is no file'):
         train(make_cfg(tmp_path, 'missing', dict(HOOK, images=['/none.png'])))
     with pytest.raises(ValueError, match="write custom_hooks=.dict.type='ReferenceContextHook'"):
         train(make_cfg(tmp_path, 'without'))

@@ -1,0 +1,120 @@
+"""The picture of attention maps."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from mmengine.config import Config
+from mmseg.registry import MODELS
+from toys import attention_head_cfg, method_cfg, runner_cfg, segmentor_cfg
+
+
+@pytest.fixture(scope='module')
+def tool() -> ModuleType:
+    path = Path(__file__).parents[2] / 'tools' / 'analysis_tools' / 'show_attention.py'
+    spec = importlib.util.spec_from_file_location('show_attention', path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def prepare(tmp_path: Path, model: dict[str, Any]) -> Config:
+    """A config and a checkpoint; gives the command line's first words."""
+    cfg = runner_cfg(tmp_path, tmp_path / 'work', model)
+    cfg.test_dataloader.dataset.pipeline.insert(1, dict(type='Resize', scale=(96, 64)))
+    cfg.dump(tmp_path / 'config.py')
+    torch.save(dict(state_dict=MODELS.build(model).state_dict()), tmp_path / 'a.pth')
+    return cfg
+
+
+def run(tool: ModuleType, tmp_path: Path, *flags: str) -> np.ndarray:
+    tool.main([str(tmp_path / 'config.py'), str(tmp_path / 'a.pth'), '--out',
+               str(tmp_path / 'out/x.png'), '--device', 'cpu', '--cell-width', '120', *flags])
+    assert [path.name for path in (tmp_path / 'out').iterdir()] == ['x.png']
+    return cv2.imread(str(tmp_path / 'out/x.png'))
+
+
+def test_draws(tool: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+               capsys: pytest.CaptureFixture[str]) -> None:
+    prepare(tmp_path, method_cfg('cdanet'))
+    seen = {}
+    monkeypatch.setattr(tool, 'draw', lambda *args, draw=tool.draw: (
+        seen.update(zip(('source', 'target', 'points', 'maps'), args)), draw(*args))[1])
+    first = run(tool, tmp_path)
+    assert '4 points' in capsys.readouterr().out
+    # Six pictures in two rows of three.
+    assert first.shape == (6 + 2 * (22 + 80 + 6), 3 * 126 + 6, 3)
+    assert seen['source'].shape == (32, 48, 3)
+    assert seen['target'].shape == (64, 96, 3)
+    assert seen['maps'].shape == (4, 8, 12)
+    np.testing.assert_allclose(seen['maps'].sum((1, 2)), 1, rtol=1e-5)
+
+    paths = [str(tmp_path / domain / 'images/2.png') for domain in ('source', 'target')]
+    run(tool, tmp_path, '--source', paths[0], '--target', paths[1], '--points', '0,0', '47,31')
+    np.testing.assert_array_equal(seen['source'][..., ::-1], cv2.imread(paths[0]))
+    assert seen['points'] == [(1, 1), (95, 63)]
+    model = MODELS.build(method_cfg('cdanet'))
+    model.load_state_dict(torch.load(tmp_path / 'a.pth', weights_only=True)['state_dict'])
+    model.eval()
+    images = {name: torch.from_numpy(seen[name][..., ::-1].copy()).permute(2, 0, 1)
+              for name in ('source', 'target')}
+    with torch.no_grad():
+        features = [model.extract_feat(getattr(model.data_preprocessor, name)(
+            dict(inputs=[image]), False)['inputs']) for name, image in images.items()]
+        maps = model.decode_head.attention_maps(*features, torch.tensor([0, 16 * 24 - 1]))
+    np.testing.assert_allclose(seen['maps'], maps[0].numpy(), rtol=1e-5)
+
+
+def test_marks_points_and_maps(tool: ModuleType) -> None:
+    target, source = np.zeros((40, 60, 3), np.uint8), np.full((20, 30, 3), 90, np.uint8)
+    marked = tool.mark(target, [(10, 20), (50, 5)])
+    assert marked[20, 10].any()
+    assert marked[5, 50].any()
+    assert not marked[35:, :].any()
+    assert not target.any()
+    maps = np.zeros((1, 4, 6), np.float32)
+    maps[0, 1, 4] = 1
+    panel = tool.draw(source, target, [(10, 20)], maps, 60)
+    third = panel[-46:-6, -66:-6].astype(int)  # the attention's picture, 60 x 40
+    y, x = np.unravel_index(third.sum(2).argmax(), third.shape[:2])
+    assert (y // 10, x // 10) == (1, 4)
+
+
+def test_plain_segmentor(tool: ModuleType, tmp_path: Path) -> None:
+    cfg = prepare(tmp_path, segmentor_cfg(attention_head_cfg(channel_weight=None)))
+    assert run(tool, tmp_path, '--points', '3,4').size
+    cfg.pop('train_dataloader')
+    cfg.dump(tmp_path / 'config.py')
+    with pytest.raises(ValueError, match=r'the config has no train_dataloader.source; write the'):
+        run(tool, tmp_path)
+
+
+def test_errors(tool: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    prepare(tmp_path, method_cfg('cdanet'))
+    with pytest.raises(ValueError, match='--points got 48,0, but the target image is 48x32; write'):
+        run(tool, tmp_path, '--points', '48,0')
+    with pytest.raises(FileNotFoundError, match='paths got none.png, which is no file'):
+        run(tool, tmp_path, '--source', 'none.png')
+    with pytest.raises(SystemExit):
+        run(tool, tmp_path, '--points', '1;2')
+    assert "got '1;2'; write x,y in pixels" in capsys.readouterr().err
+    torch.save(dict(state_dict={}), tmp_path / 'a.pth')
+    with pytest.raises(ValueError, match='another method or network|lacks'):
+        run(tool, tmp_path)
+    prepare(tmp_path, segmentor_cfg(attention_head_cfg(spatial_weight=None)))
+    with pytest.raises(ValueError, match='there is no spatial attention'):
+        run(tool, tmp_path)
+    torch.save(dict(state_dict={}), tmp_path / 'a.pth')
+    with pytest.raises(ValueError, match='a.pth lacks .* more tensors; write a checkpoint'):
+        run(tool, tmp_path)
+    prepare(tmp_path, segmentor_cfg())
+    with pytest.raises(TypeError, match='DeepLabV2Head has no attention; write the config of'):
+        run(tool, tmp_path)
+    assert not (tmp_path / 'out').exists()
