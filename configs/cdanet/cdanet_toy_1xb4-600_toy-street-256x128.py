@@ -2,12 +2,14 @@ _base_ = [
     '../_base_/models/toy_mobilenetv2.py', '../_base_/datasets/toy_street.py',
     '../_base_/schedules/toy.py', '../_base_/default_runtime.py'
 ]
-segmentor = _base_.model
-segmentor.decode_head = dict(
-    type='CrossDomainAttentionHead', in_channels=160, classifier=_base_.model.decode_head)
 model = dict(
     _delete_=True,
     type='CDANet',
-    segmentor=segmentor,
+    segmentor=dict(
+        _base_.model,
+        decode_head=dict(
+            type='CrossDomainAttentionHead',
+            in_channels=160,
+            classifier=_base_.model.decode_head)),
     discriminator=dict(type='FCDiscriminator', in_channels=19, channels=(16, 32, 64, 128)),
     adversarial_loss=dict(type='AdversarialLoss', loss_weight=0.001))

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import difflib
 import os
 from argparse import ArgumentParser, Namespace
+from inspect import signature
 from pathlib import Path
 
 import torch
 from mmengine.config import Config, DictAction
 from mmengine.dist import init_dist, is_distributed
+from mmengine.runner import Runner
 
 __all__ = [
     'add_config_options', 'add_launcher', 'export_local_rank', 'join_processes', 'load_config'
@@ -44,6 +47,8 @@ def load_config(args: Namespace) -> Config:
 
     Raises:
         FileNotFoundError: There is no such config.
+        ValueError: A top-level name looks like a misspelt one of the runner's, which would be
+            ignored in silence.
     """
     if not Path(args.config).is_file():
         raise FileNotFoundError(f'load_config: no config file {args.config}')
@@ -55,7 +60,17 @@ def load_config(args: Namespace) -> Config:
         cfg.work_dir = args.work_dir
     elif cfg.get('work_dir') is None:
         cfg.work_dir = str(Path('work_dirs') / Path(args.config).stem)
+    _check_names(cfg)
     return cfg
+
+
+def _check_names(cfg: Config) -> None:
+    known = [name for name in signature(Runner.__init__).parameters if name != 'self']
+    for name in cfg:
+        similar = difflib.get_close_matches(name, known, n=1, cutoff=.88)
+        if similar and name not in known:
+            raise ValueError(f'load_config: {cfg.filename} sets `{name}`, which nothing reads; write '
+                             f'`{similar[0]}`, or choose another name')
 
 
 def join_processes(cfg: Config) -> None:

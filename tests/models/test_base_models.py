@@ -19,6 +19,7 @@ NETWORKS = {
     'deeplabv2_vgg16': (29.573, (64, 128)),
     'fcn8s_vgg16': (134.353, (512, 1024)),
     'deeplabv2_mobilenetv2': (2.031, (64, 128)),
+    'deeplabv2_mobilenetv2-035': (0.330, (64, 128)),
     'toy_mobilenetv2': (0.590, (64, 128)),
 }
 

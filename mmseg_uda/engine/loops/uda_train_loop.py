@@ -121,7 +121,11 @@ class UDATrainLoop(IterBasedTrainLoop):
             # Different streams: else image i of one domain always meets image i of the other.
             loader.dataset.seed = derive_seed(self.runner.seed, stream)
         self.dataloader_iterator = _DomainIterator(self.dataloaders, self._iter)
-        return super().run()
+        self.fast_forward_on_resume = False  # newer mmengine's way to save what costs nothing here
+        try:
+            return super().run()
+        finally:
+            del self.dataloader_iterator  # ends the workers now, not when the runner is collected
 
     def run_iter(self, data_batch: dict[str, Any]) -> None:
         """Run one iteration with its own random numbers."""

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 from contextlib import ExitStack, contextmanager
 from typing import Any, Iterator
 
 import torch
+from mmengine.logging import print_log
 from mmengine.optim import DefaultOptimWrapperConstructor, OptimWrapper, OptimWrapperDict
 from mmengine.registry import OPTIMIZERS
 from mmseg.registry import OPTIM_WRAPPER_CONSTRUCTORS, OPTIM_WRAPPERS
@@ -13,6 +15,10 @@ from torch import Tensor, nn
 
 __all__ = ['JointOptimWrapperConstructor', 'JointOptimWrapperDict']
 
+PARAMWISE_RULES = {
+    'custom_keys', 'bias_lr_mult', 'bias_decay_mult', 'norm_decay_mult', 'dwconv_decay_mult',
+    'flat_decay_mult', 'dcn_offset_lr_mult', 'bypass_duplicate'
+}
 DTYPES = {None: None, 'float16': torch.float16, 'bfloat16': torch.bfloat16}
 
 
@@ -21,7 +27,8 @@ class JointOptimWrapperDict(OptimWrapperDict):
     """An :class:`OptimWrapperDict` that forwards, backs up and steps as one.
 
     Any number of :meth:`backward` calls may come before one :meth:`step`; accumulation is counted
-    in iterations (calls of :meth:`step`), and one gradient scaler serves all optimizers.
+    in iterations (calls of :meth:`step`), and one gradient scaler serves all optimizers: where one
+    of them overflows, all skip the step.
 
     Args:
         dtype: Autocast type, ``None`` (fp32), ``'bfloat16'`` or ``'float16'``; only the last one
@@ -33,18 +40,36 @@ class JointOptimWrapperDict(OptimWrapperDict):
 
     def __init__(self, dtype: str | None = None, loss_scale: str | float = 'dynamic',
                  accumulative_counts: int = 1, **optim_wrappers: OptimWrapper) -> None:
+        for name, wrapper in optim_wrappers.items():
+            self._check_wrapper(name, wrapper)
         super().__init__(**optim_wrappers)
         if dtype not in DTYPES:
             raise ValueError(f'JointOptimWrapperDict.dtype got {dtype!r}; write one of '
                              f'{list(DTYPES)}')
-        if accumulative_counts < 1:
+        if not isinstance(accumulative_counts, int) or accumulative_counts < 1:
             raise ValueError('JointOptimWrapperDict.accumulative_counts got '
                              f'{accumulative_counts}; write an integer of at least 1')
+        if loss_scale != 'dynamic' and not (isinstance(loss_scale, (int, float))
+                                            and loss_scale > 0):
+            raise ValueError(f'JointOptimWrapperDict.loss_scale got {loss_scale!r}; write '
+                             "'dynamic' or a number above 0")
         self.dtype = DTYPES[dtype]
         self.accumulative_counts = accumulative_counts
         self.scaler = self._build_scaler(loss_scale) if dtype == 'float16' else None
         self._inner_count = 0
         self._max_counts = -1
+
+    @staticmethod
+    def _check_wrapper(name: str, wrapper: Any) -> None:
+        if type(wrapper) is not OptimWrapper:
+            raise TypeError(
+                f'JointOptimWrapperDict.{name} got {type(wrapper).__name__}, neither one of its '
+                "options nor a plain OptimWrapper; write an optimizer's own options, such as "
+                'clip_grad, into its dict inside `optimizers`, and dtype beside `optimizers`')
+        if wrapper._accumulative_counts != 1:
+            raise ValueError(
+                f'JointOptimWrapperDict.{name}.accumulative_counts got '
+                f'{wrapper._accumulative_counts}; write it beside `optimizers`: all step together')
 
     def _build_scaler(self, loss_scale: str | float) -> torch.amp.GradScaler:
         options: dict[str, Any] = {}
@@ -96,24 +121,33 @@ class JointOptimWrapperDict(OptimWrapperDict):
     def step(self, **kwargs: Any) -> None:
         """End the iteration: update all optimizers and clear gradients if it is time to."""
         if self.should_update():
-            for wrapper in self.optim_wrappers.values():
-                self._step_one(wrapper, **kwargs)
-            if self.scaler is not None:
-                self.scaler.update()
+            if self.scaler is None:
+                for wrapper in self.optim_wrappers.values():
+                    wrapper.step(**kwargs)
+            else:
+                self._scaled_step(self.scaler, **kwargs)
             self.zero_grad()
         self._inner_count += 1
 
-    def _step_one(self, wrapper: OptimWrapper, **kwargs: Any) -> None:
-        if self.scaler is None:
-            wrapper.step(**kwargs)
-            return
-        if all(p.grad is None for group in wrapper.optimizer.param_groups
-               for p in group['params']):
-            return  # the scaler refuses an optimizer that got no gradient at all
-        if wrapper.clip_grad_kwargs:
-            self.scaler.unscale_(wrapper.optimizer)
-            wrapper._clip_grad()
-        self.scaler.step(wrapper.optimizer, **kwargs)
+    def _scaled_step(self, scaler: torch.amp.GradScaler, **kwargs: Any) -> None:
+        # The scaler refuses an optimizer that got no gradient at all.
+        wrappers = [
+            wrapper for wrapper in self.optim_wrappers.values()
+            if any(param.grad is not None for group in wrapper.optimizer.param_groups
+                   for param in group['params'])
+        ]
+        overflows = []
+        for wrapper in wrappers:
+            scaler.unscale_(wrapper.optimizer)
+            overflows += scaler._found_inf_per_device(wrapper.optimizer).values()
+        worst = torch.stack(overflows).max()
+        for overflow in overflows:  # one optimizer's overflow is everybody's
+            overflow.copy_(worst)
+        for wrapper in wrappers:
+            if wrapper.clip_grad_kwargs:
+                wrapper._clip_grad()
+            scaler.step(wrapper.optimizer, **kwargs)
+        scaler.update()
 
     def update_params(self, loss: Tensor, step_kwargs: dict[str, Any] | None = None,
                       zero_kwargs: dict[str, Any] | None = None) -> None:
@@ -227,11 +261,20 @@ class JointOptimWrapperConstructor:
                 f'{type(model).__name__} has no such submodule; write one of '
                 f'{[key for key, _ in model.named_children()]}') from error
         cfg = dict(cfg)
-        paramwise = cfg.pop('paramwise_cfg', None)
+        paramwise = dict(cfg.pop('paramwise_cfg', None) or {})
+        unknown = sorted(paramwise.keys() - PARAMWISE_RULES)
+        if unknown:
+            raise ValueError(f'JointOptimWrapperConstructor.optimizers.{name}.paramwise_cfg got '
+                             f'the rule {unknown[0]!r}; write one of {sorted(PARAMWISE_RULES)}')
         # The stock constructor applies the rules; we regroup what it says of our own parameters.
-        rules = DefaultOptimWrapperConstructor(dict(cfg), dict(paramwise or {}))
+        rules = DefaultOptimWrapperConstructor(dict(cfg), paramwise)
         per_parameter: list[dict[str, Any]] = []
         rules.add_params(per_parameter, module, prefix=name)
+        names = [f'{name}.{key}' for key, _ in module.named_parameters()]
+        for key in paramwise.get('custom_keys', {}):
+            if not any(key in parameter for parameter in names):
+                print_log(f'optimizers.{name}.paramwise_cfg.custom_keys: no parameter has a name '
+                          f'with `{key}`', logger='current', level=logging.WARNING)
         groups: dict[tuple[Any, ...], dict[str, Any]] = {}
         for entry in per_parameter:
             (param,) = entry['params']

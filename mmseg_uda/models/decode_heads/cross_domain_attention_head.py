@@ -64,7 +64,8 @@ class CrossDomainAttentionHead(BaseDecodeHead):
         kwargs.setdefault('init_cfg', dict(type='Normal', layer='Conv2d', std=0.01))
         super().__init__(in_channels, channels=in_channels, num_classes=scorer.num_classes,
                          in_index=in_index, align_corners=scorer.align_corners,
-                         ignore_index=scorer.ignore_index, **kwargs)
+                         ignore_index=scorer.ignore_index,
+                         loss_decode=dict(type='PixelCrossEntropyLoss'), **kwargs)
         del self.conv_seg  # the classifier scores
         self.classifier = scorer
         self.loss_decode = scorer.loss_decode
