@@ -1,0 +1,310 @@
+"""What every method must satisfy. A new method joins by its line in ``toys.METHODS``."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import toys
+import two_processes as processes
+from mmengine.config import ConfigDict
+from mmengine.hooks import Hook
+from mmengine.runner import Runner
+from mmengine.structures import PixelData
+from mmseg.registry import MODELS
+from torch import nn
+from torch.testing import assert_close
+
+from mmseg_uda.compat import load_checkpoint
+from mmseg_uda.structures import DomainBatch, ImageBatch
+
+every_method = pytest.mark.parametrize('name', toys.METHODS)
+every_exact_method = pytest.mark.parametrize(
+    'name', [name for name in toys.METHODS if name not in toys.STOCHASTIC])
+
+# Losses and diagnostics of one batch, as they were when the method was checked against its paper.
+GOLDEN: dict[str, dict[str, float]] = json.loads(
+    Path(__file__).with_name('golden_losses.json').read_text())
+
+
+def all_losses(model: nn.Module, data: dict[str, Any] | None = None) -> dict[str, torch.Tensor]:
+    """Losses and diagnostics of one training iteration."""
+    model.train()
+    torch.manual_seed(0)
+    return model(**model.data_preprocessor(data or toys.batch(), True), mode='loss')
+
+
+# ------------------------------------------------------------------------------------------ losses
+
+
+def shaken(name: str) -> nn.Module:
+    """A method with weights at which every loss is far from where it starts."""
+    model = toys.build(name)
+    torch.manual_seed(1)
+    with torch.no_grad():
+        for param in model.parameters():
+            param += .3 * torch.randn_like(param)
+    return model
+
+
+def assert_golden(losses: dict[str, torch.Tensor], expected: dict[str, float]) -> None:
+    got = {key: round(float(value), 5) for key, value in losses.items()}
+    assert got.keys() == expected.keys(), f'golden_losses.json needs {json.dumps(got)}'
+    for key, value in got.items():
+        assert value == pytest.approx(expected[key], abs=1e-4 if 'loss' in key else .1), got
+
+
+@every_method
+def test_golden_losses(name: str) -> None:
+    losses = all_losses(shaken(name))
+    assert_golden(losses, GOLDEN.get(name, {}))
+    for key, value in losses.items():
+        assert value.ndim == 0, key
+        assert value.requires_grad == ('loss' in key), key
+
+
+@every_exact_method
+def test_pseudo_labels_only_add_losses(name: str) -> None:
+    expected = {key: value for key, value in GOLDEN[name].items()
+                if not (key.startswith('target.') and ('.loss_ce' in key or '.acc_seg' in key))}
+    data = toys.batch()
+    for sample in data['target']['data_samples']:
+        del sample.pseudo_sem_seg
+    assert_golden(all_losses(shaken(name), data), expected)
+
+
+@every_method
+def test_every_parameter_gets_a_gradient(name: str) -> None:
+    model = toys.build(name)
+    gradients = processes.gradients(model, processes.joint_wrapper(model, name))
+    for key, gradient in gradients.items():
+        assert gradient is not None, key
+        assert gradient.isfinite().all(), key
+
+
+@every_method
+def test_sequential_joint_and_stock_backward_agree(name: str) -> None:
+    gradients = {}
+    for how in ('sequential', 'joint', 'stock', 'mode=loss'):
+        model = toys.build(name, backward='joint' if how == 'joint' else 'sequential')
+        if how == 'mode=loss':
+            total, _ = model.parse_losses(all_losses(model))
+            total.backward()
+            gradients[how] = {key: param.grad for key, param in model.named_parameters()}
+        else:
+            wrapper = (processes.plain_wrapper(model) if how == 'stock' else
+                       processes.joint_wrapper(model, name))
+            gradients[how] = processes.gradients(model, wrapper)
+    for how in ('joint', 'stock', 'mode=loss'):
+        assert_close(gradients[how], gradients['sequential'], atol=1e-6, rtol=1e-5)
+
+
+@every_method
+def test_log_of_both_backward_modes_agrees(name: str) -> None:
+    logs = []
+    for backward in ('sequential', 'joint'):
+        model = toys.build(name, backward=backward).train()
+        torch.manual_seed(0)
+        logs.append(model.train_step(toys.batch(), processes.joint_wrapper(model, name)))
+        assert not any(value.requires_grad for value in logs[0].values())
+    assert_close({k: float(v) for k, v in logs[0].items()},
+                 {k: float(v) for k, v in logs[1].items()}, atol=1e-5, rtol=0)
+    trained = sum(v for k, v in logs[0].items() if 'loss' in k and k != 'loss')
+    assert_close(logs[0]['loss'], trained, atol=1e-5, rtol=0)
+
+
+# ---------------------------------------------------------------------------------- target labels
+
+
+@every_method
+def test_target_labels_are_refused(name: str) -> None:
+    data = toys.batch()
+    for sample in data['target']['data_samples']:
+        sample.gt_sem_seg = PixelData(data=torch.zeros(1, *toys.SIZE, dtype=torch.int64))
+    with pytest.raises(ValueError, match='1000.png carries ground truth .gt_sem_seg.; remove '
+                       'LoadAnnotations from train_dataloader.target.dataset.pipeline'):
+        all_losses(toys.build(name), data)
+
+
+@every_method
+@pytest.mark.parametrize('pseudo', [True, False])
+def test_target_labels_cannot_change_a_loss(name: str, pseudo: bool) -> None:
+    """Not even those that come in behind the preprocessor's back."""
+    model = toys.build(name).train()
+    losses = []
+    for label in (None, 0, 3):
+        data = model.data_preprocessor(toys.batch(pseudo=pseudo), True)
+        for sample in data['data_samples']['target'] if label is not None else ():
+            sample.gt_sem_seg = PixelData(data=torch.full((1, *toys.SIZE), label))
+        torch.manual_seed(0)
+        losses.append(model(**data, mode='loss'))
+    for leaked in losses[1:]:
+        assert_close(leaked, losses[0], atol=0, rtol=0)
+
+
+# ------------------------------------------------------------------------------------------- state
+
+
+@every_method
+def test_losses_leave_the_state_alone(name: str) -> None:
+    """Except batch-norm statistics: a method that counts or averages does so in its step."""
+    segmentor = toys.method_cfg(name)['segmentor']
+    segmentor['backbone']['batch_norm'] = True
+    model = toys.build(name, segmentor=segmentor)
+    before = {key: value.clone() for key, value in model.state_dict().items()}
+    for _ in range(2):
+        all_losses(model)
+    changed = {key for key, value in model.state_dict().items() if not value.equal(before[key])}
+    assert changed == {f'student.backbone.norm.{key}' for key in (
+        'running_mean', 'running_var', 'num_batches_tracked')}
+    assert not model._passes
+
+
+@every_method
+def test_predicts_as_the_bare_student(name: str) -> None:
+    cfg = ConfigDict(toys.method_cfg(name))
+    model, stock = MODELS.build(cfg).eval(), MODELS.build(cfg.segmentor).eval()
+    stock.load_state_dict(model.student.state_dict(), strict=True)
+    data = toys.batch(pseudo=False)['target']
+    with torch.no_grad():
+        ours = model.test_step(data)
+        theirs = stock.test_step(toys.batch(pseudo=False)['target'])
+        for one, other in zip(ours, theirs):
+            assert one.pred_sem_seg.data.equal(other.pred_sem_seg.data)
+            assert one.seg_logits.data.equal(other.seg_logits.data)
+        images = torch.randn(2, 3, *toys.SIZE)
+        assert model(images).equal(stock(images))
+        assert model.encode_decode(images, [dict(img_shape=toys.SIZE)]).shape == (2, toys.NUM_CLASSES, *toys.SIZE)
+        assert model.extract_feat(images)[0].equal(stock.extract_feat(images)[0])
+
+
+# ------------------------------------------------------------------------------------------ resume
+
+
+class DataRecorder(Hook):
+    """Writes down which images came, and how they were flipped."""
+
+    def __init__(self) -> None:
+        self.seen: list[Any] = []
+
+    def before_train_iter(self, runner: Any, batch_idx: int, data_batch: Any = None) -> None:
+        self.seen.append([(domain, sample.img_path, sample.get('flip_direction'))
+                          for domain in ('source', 'target')
+                          for sample in data_batch[domain]['data_samples']])
+
+
+def record_run(work_dir: Path, name: str, max_iters: int, **changes: Any) -> tuple[dict, list]:
+    """Train and give the checkpoint and the data back."""
+    cfg = toys.runner_cfg(work_dir.parent, work_dir, toys.method_cfg(name), max_iters, **changes)
+    runner = Runner.from_cfg(cfg)
+    recorder = DataRecorder()
+    runner.register_hook(recorder)
+    runner.train()
+    return load_checkpoint(work_dir / f'iter_{max_iters}.pth'), recorder.seen
+
+
+def plain(value: Any) -> Any:
+    """What can be compared by ``==``."""
+    if isinstance(value, torch.Tensor):
+        return value.tolist()
+    if isinstance(value, dict):
+        return {key: plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(item) for item in value]
+    return value
+
+
+@pytest.mark.parametrize(('name', 'num_workers'),
+                         [*((name, 0) for name in toys.METHODS), ('adversarial', 2)])
+def test_resume(name: str, num_workers: int, tmp_path: Path) -> None:
+    """Ten iterations = five, and five more after resuming: bit by bit, in all state and data."""
+    tag = f'{name}{num_workers}'
+    whole, data = record_run(tmp_path / f'whole_{tag}', name, 10, num_workers=num_workers)
+    _, first = record_run(tmp_path / f'first_{tag}', name, 5, num_workers=num_workers)
+    resumed, second = record_run(tmp_path / f'second_{tag}', name, 10, num_workers=num_workers,
+                                 load_from=str(tmp_path / f'first_{tag}' / 'iter_5.pth'),
+                                 resume=True)
+    assert len(data) == 10
+    assert first + second == data
+    assert len({str(images) for images in data}) > 5
+    for key in ('state_dict', 'optimizer', 'param_schedulers'):
+        assert plain(resumed[key]) == plain(whole[key]), key
+    scalars, again = (checkpoint['message_hub']['log_scalars'] for checkpoint in (whole, resumed))
+    assert scalars.keys() == again.keys()
+    assert any('student' in key and 'lr' in key for key in scalars)
+    for key in scalars:
+        if 'time' not in key:
+            assert again[key].data[0].tolist() == scalars[key].data[0].tolist(), key
+
+
+# --------------------------------------------------------------------------------- two processes
+
+
+@pytest.fixture(scope='module')
+def ranks(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[dict[str, Any]]]:
+    """What two processes found; see ``two_processes.py``."""
+    folder = tmp_path_factory.mktemp('processes')
+    for seed, domain in enumerate(('source', 'target')):
+        toys.write_domain(folder / 'data', domain, 5 + 2 * seed, seed)
+    script = Path(processes.__file__)
+    root = str(script.parents[1])
+    path = os.pathsep.join(filter(None, (root, os.environ.get('PYTHONPATH'))))
+    running = [
+        subprocess.Popen([sys.executable, str(script), str(rank), str(folder)],
+                         stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+                         env=dict(os.environ, PYTHONPATH=path, OMP_NUM_THREADS='1'))
+        for rank in range(2)
+    ]
+    for process in running:
+        _, errors = process.communicate(timeout=300)
+        assert process.returncode == 0, errors[-2000:]
+    return folder, [torch.load(folder / f'{rank}.pth', weights_only=True) for rank in range(2)]
+
+
+@every_method
+@pytest.mark.parametrize('what', ['weights', 'gradients', 'stock'])
+def test_replicas_are_bit_equal(name: str, what: str, ranks: Any) -> None:
+    _, (one, other) = ranks
+    assert_close(one[f'{what} {name}'], other[f'{what} {name}'], atol=0, rtol=0)
+
+
+@pytest.mark.parametrize('what', ['accumulated', 'batch norm', *map('run {}'.format,
+                                                                    processes.RUNS)])
+def test_replicas_are_bit_equal_in_whole_runs(what: str, ranks: Any) -> None:
+    """Batch-norm statistics too, though each process saw other images."""
+    _, (one, other) = ranks
+    assert_close(one[what], other[what], atol=0, rtol=0)
+
+
+@every_exact_method
+def test_two_processes_train_as_one(name: str, ranks: Any) -> None:
+    expected = processes.weights(toys.build(name), name)
+    assert_close(ranks[1][0][f'weights {name}'], expected, atol=2e-6, rtol=0)
+
+
+@every_exact_method
+@pytest.mark.parametrize('what', ['gradients', 'stock'])
+def test_two_processes_have_the_gradients_of_one(name: str, what: str, ranks: Any) -> None:
+    model = toys.build(name)
+    expected = processes.gradients(model, processes.joint_wrapper(model, name))
+    assert_close(ranks[1][0][f'{what} {name}'], expected, atol=1e-6, rtol=1e-5)
+
+
+def test_two_processes_accumulate_as_one(ranks: Any) -> None:
+    name = processes.BATCH_NORM
+    expected = processes.weights(toys.build(name), name, iters=5, accumulative_counts=2)
+    assert_close(ranks[1][0]['accumulated'], expected, atol=2e-6, rtol=0)
+
+
+@pytest.mark.parametrize('name', processes.RUNS)
+def test_two_processes_run_as_one(name: str, ranks: Any) -> None:
+    """The sampler splits the stream, the runner wraps the model, the hooks write."""
+    folder, (one, _) = ranks
+    expected = processes.run(name, folder, folder / f'alone_{name}', 2)
+    assert_close(one[f'run {name}'], expected, atol=2e-6, rtol=0)
