@@ -11,9 +11,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import toys
 import torch
 import torch.distributed as dist
+import toys
 from mmengine.model import MMDistributedDataParallel
 from mmengine.optim import build_optim_wrapper
 from mmengine.registry import init_default_scope

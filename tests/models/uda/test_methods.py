@@ -22,7 +22,6 @@ from torch import nn
 from torch.testing import assert_close
 
 from mmseg_uda.compat import load_checkpoint
-from mmseg_uda.structures import DomainBatch, ImageBatch
 
 every_method = pytest.mark.parametrize('name', toys.METHODS)
 every_exact_method = pytest.mark.parametrize(

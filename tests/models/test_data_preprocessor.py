@@ -1,0 +1,127 @@
+"""The preprocessor of two domains."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+import toys
+from mmseg.registry import MODELS
+from torch import nn
+from torch.testing import assert_close
+
+STOCK = dict(type='SegDataPreProcessor', mean=[100.] * 3, std=[50.] * 3)
+
+
+def build(**kwargs: Any) -> nn.Module:
+    return MODELS.build(dict(type='UDADataPreprocessor', source=STOCK, num_classes=4, **kwargs))
+
+
+def batch(sizes: dict[str, list[tuple[int, int]]]) -> dict[str, Any]:
+    fields = dict(source='gt_sem_seg', target='pseudo_sem_seg')
+    result = {}
+    for domain, each in sizes.items():
+        samples = [toys.sample(i, fields[domain], size) for i, size in enumerate(each)]
+        result[domain] = {key: [s[key] for s in samples] for key in ('inputs', 'data_samples')}
+    return result
+
+
+def test_normalises_each_domain_by_its_own() -> None:
+    data = toys.batch()
+    out = build(target=dict(STOCK, mean=[0.] * 3))(data, True)
+    assert_close(out['inputs']['source'], (torch.stack(data['source']['inputs']) - 100.) / 50.)
+    assert_close(out['inputs']['target'], torch.stack(data['target']['inputs']) / 50.)
+    assert out['data_samples'].keys() == {'source', 'target'}
+
+
+def test_target_is_as_source_by_default() -> None:
+    data = toys.batch()
+    out = build()(data, True)
+    assert_close(out['inputs']['target'], (torch.stack(data['target']['inputs']) - 100.) / 50.)
+
+
+def test_pads_images_and_labels_to_the_largest() -> None:
+    sizes = [(4, 8), (6, 5)]
+    data = batch(dict(source=sizes, target=sizes))
+    pseudo = [s.pseudo_sem_seg.data.clone() for s in data['target']['data_samples']]
+    out = build(ignore_index=255)(data, True)
+    for domain, field in (('source', 'gt_sem_seg'), ('target', 'pseudo_sem_seg')):
+        assert out['inputs'][domain].shape == (2, 3, 6, 8)
+        for sample in out['data_samples'][domain]:
+            assert sample.get(field).data.shape == (1, 6, 8)
+    for sample, label, (height, width) in zip(out['data_samples']['target'], pseudo, sizes):
+        padded = sample.pseudo_sem_seg.data
+        assert padded[:, :height, :width].equal(label)
+        assert (padded[:, height:] == 255).all()
+        assert (padded[:, :, width:] == 255).all()
+
+
+def test_validation_is_a_stock_batch_of_the_target() -> None:
+    model = build(target=dict(STOCK, mean=[0.] * 3))
+    image = toys.sample(0, 'gt_sem_seg')
+    data = dict(inputs=[image['inputs']], data_samples=[image['data_samples']])
+    out = model(data, False)
+    assert_close(out['inputs'], image['inputs'][None] / 50.)
+    assert 'gt_sem_seg' in out['data_samples'][0]
+
+
+def test_moves_with_the_model() -> None:
+    model = toys.build('source_only').to('meta')
+    assert {model.data_preprocessor.source.device, model.data_preprocessor.target.device} == {
+        torch.device('meta')}
+
+
+# ------------------------------------------------------------------------------------------ errors
+
+
+@pytest.mark.parametrize('keys', [('source', ), ('target', ), (), ('source', 'target', 'other')])
+def test_wrong_domains(keys: tuple[str, ...]) -> None:
+    data = {key: toys.batch()['source'] for key in keys}
+    with pytest.raises(ValueError, match='UDADataPreprocessor got a batch with the keys .*; it needs '
+                       "'source' and 'target': set train_cfg.type='UDATrainLoop'"):
+        build()(data, True)
+
+
+def test_stock_batch_in_training() -> None:
+    with pytest.raises(ValueError, match=r"keys \['data_samples', 'inputs'\]"):
+        build()(toys.batch()['source'], True)
+
+
+def test_unlabelled_source() -> None:
+    data = toys.batch()
+    del data['source']['data_samples'][1].gt_sem_seg
+    with pytest.raises(ValueError, match='the source sample 1.png has no label .gt_sem_seg.; add '
+                       'LoadAnnotations to train_dataloader.source.dataset.pipeline'):
+        build()(data, True)
+
+
+def test_labelled_target() -> None:
+    data = toys.batch()
+    data['target'] = toys.batch()['source']
+    with pytest.raises(ValueError, match='the target sample 0.png carries ground truth'):
+        build()(data, True)
+
+
+@pytest.mark.parametrize('value', [4, 254, -1])
+@pytest.mark.parametrize(('domain', 'field'), [('source', 'gt_sem_seg'),
+                                               ('target', 'pseudo_sem_seg')])
+def test_label_out_of_range(value: int, domain: str, field: str) -> None:
+    data = toys.batch()
+    sample = data[domain]['data_samples'][1]
+    sample.get(field).data[0, 5, 5] = value
+    with pytest.raises(ValueError, match=f'the label of {sample.img_path} has the value {value}, but '
+                       r'the student predicts 4 classes \(0..3, ignore 255\); convert labels'):
+        build()(data, True)
+    MODELS.build(dict(type='UDADataPreprocessor', source=STOCK))(data, True)  # knows no classes
+
+
+def test_other_ignore_index() -> None:
+    data = batch(dict(source=[(4, 4)], target=[(4, 4)]))
+    with pytest.raises(ValueError, match='has the value 255, .* ignore 4'):
+        build(ignore_index=4)(data, True)
+
+
+def test_unknown_key() -> None:
+    with pytest.raises(TypeError, match="unexpected keyword argument 'sources'"):
+        build(sources=STOCK)

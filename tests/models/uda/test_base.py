@@ -1,0 +1,279 @@
+"""What ``BaseUDASegmentor`` gives every method."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+import toys
+from mmengine.model import BaseModule
+from mmengine.runner import load_checkpoint
+from mmseg.models.decode_heads.decode_head import BaseDecodeHead
+from mmseg.registry import MODELS
+from torch import Tensor, nn
+
+from mmseg_uda.models.uda import SourceOnly
+from mmseg_uda.models.uda.base import frozen
+from mmseg_uda.structures import DomainBatch, ImageBatch, SegOutput
+
+
+def losses_of(model: nn.Module, **batch: Any) -> dict[str, Tensor]:
+    return model(**model.data_preprocessor(toys.batch(**batch), True), mode='loss')
+
+
+# ----------------------------------------------------------------------------------- construction
+
+
+@pytest.mark.parametrize(('name', 'changes', 'message'), [
+    ('source_only', dict(backward='both'),
+     "SourceOnly.backward got 'both'; write 'sequential' or 'joint'"),
+    ('source_only', dict(discriminator=toys.DISCRIMINATOR),
+     'SourceOnly.discriminator got .*; remove it: the method has no adversary'),
+    ('source_only', dict(adversarial_loss=dict(type='AdversarialLoss')),
+     'SourceOnly.adversarial_loss got .*; remove it'),
+    ('adversarial', dict(discriminator=None),
+     'Adversarial.discriminator got None; write its config'),
+    ('adversarial', dict(adversarial_loss=None),
+     'Adversarial.adversarial_loss got None; write its config'),
+    ('source_only', dict(segmentor={**toys.segmentor_cfg(), 'data_preprocessor': None}),
+     'SourceOnly.segmentor.data_preprocessor is missing; write dict'),
+])
+def test_wrong_value(name: str, changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        toys.build(name, **changes)
+
+
+@pytest.mark.parametrize('name', toys.METHODS)
+def test_unknown_keyword(name: str) -> None:
+    with pytest.raises(TypeError, match="unexpected keyword argument 'teacher'"):
+        toys.build(name, teacher=dict())
+
+
+def test_cascade_is_refused() -> None:
+    head = toys.segmentor_cfg()['decode_head']
+    cascade = dict(toys.segmentor_cfg(), type='CascadeEncoderDecoder', num_stages=2,
+                   decode_head=[head, head])
+    with pytest.raises(TypeError, match='SourceOnly.segmentor got CascadeEncoderDecoder, a cascade'):
+        toys.build('source_only', segmentor=cascade)
+
+
+def test_cdanet_needs_its_head() -> None:
+    with pytest.raises(TypeError, match='CDANet.segmentor.decode_head got DeepLabV2Head; write '
+                       r"dict\(type='CrossDomainAttentionHead'"):
+        toys.build('cdanet', segmentor=toys.segmentor_cfg())
+
+
+def test_preprocessor_defaults_come_from_the_student() -> None:
+    model = toys.build('source_only')
+    assert model.data_preprocessor.num_classes == toys.NUM_CLASSES == model.num_classes
+    assert model.data_preprocessor.ignore_index == 255
+    assert model.backbone is model.student.backbone
+    assert model.decode_head is model.student.decode_head
+    assert model.align_corners is True
+    own = dict(type='UDADataPreprocessor', num_classes=9, source=dict(type='SegDataPreProcessor'))
+    model = toys.build('source_only', data_preprocessor=own)
+    assert model.data_preprocessor.num_classes == 9
+
+
+# ---------------------------------------------------------------------------------------- loading
+
+
+def test_stock_checkpoint_initialises_the_student(tmp_path: Any) -> None:
+    stock = MODELS.build(toys.segmentor_cfg())
+    for param in stock.parameters():
+        nn.init.normal_(param)
+    torch.save(dict(state_dict=stock.state_dict(), meta={}), tmp_path / 'stock.pth')
+    model = toys.build('adversarial')
+    discriminators = {k: v.clone() for k, v in model.discriminators.state_dict().items()}
+    load_checkpoint(model, str(tmp_path / 'stock.pth'))
+    for key, value in stock.state_dict().items():
+        assert model.student.state_dict()[key].equal(value), key
+    for key, value in discriminators.items():
+        assert model.discriminators.state_dict()[key].equal(value), key
+
+
+def test_own_checkpoint_loads_strictly() -> None:
+    model, other = toys.build('cdanet'), toys.build('cdanet')
+    for param in model.parameters():
+        nn.init.normal_(param)
+    other.load_state_dict(model.state_dict(), strict=True)
+    assert all(v.equal(model.state_dict()[k]) for k, v in other.state_dict().items())
+
+
+def _renamed(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {f'model.{key}': value for key, value in state.items()}
+
+
+@pytest.mark.parametrize(('state', 'wrong'), [
+    (lambda: toys.build('cdanet').state_dict(),
+     '4 of 10 tensors .* the first is student.decode_head.branches.0.weight'),
+    (lambda: toys.build('source_only', segmentor=toys.segmentor_cfg(channels=4)).state_dict(),
+     '.* of 10 tensors .* another shape, the first is student.backbone.stem.weight'),
+    (lambda: _renamed(toys.build('source_only').state_dict()), '10 of 10 tensors'),
+])
+def test_checkpoint_of_another_network(state: Any, wrong: str) -> None:
+    with pytest.raises(ValueError, match=f'Adversarial: the checkpoint is of another method or '
+                       f'network: {wrong}.*; give the config that wrote the checkpoint'):
+        toys.build('adversarial').load_state_dict(state(), strict=False)
+
+
+# ------------------------------------------------------------------------------ pieces of a method
+
+
+def test_frozen_passes_gradients_through_and_keeps_none() -> None:
+    module = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 1))
+    module[1].bias.requires_grad_(False)
+    x = torch.ones(1, 2, requires_grad=True)
+    with frozen(module):
+        out = module(x).sum()
+        assert not any(param.requires_grad for param in module.parameters())
+    out.backward()
+    assert x.grad.abs().sum() > 0
+    assert all(param.grad is None for param in module.parameters())
+    assert [param.requires_grad for param in module.parameters()] == [True, True, True, False]
+
+
+def test_frozen_thaws_after_an_error() -> None:
+    module = nn.Linear(1, 1)
+    with pytest.raises(RuntimeError), frozen(module):
+        raise RuntimeError
+    assert module.weight.requires_grad
+
+
+def test_each_side_of_the_game_learns_from_its_own_loss() -> None:
+    model = toys.build('adversarial')
+    batch = model.data_preprocessor(toys.batch(pseudo=False), True)
+    steps = model._steps(DomainBatch(**{
+        domain: ImageBatch(batch['inputs'][domain], batch['data_samples'][domain])
+        for domain in ('source', 'target')}))
+    touched = []
+    for losses in steps:
+        model.zero_grad()
+        model.parse_losses(losses)[0].backward()
+        touched.append(tuple(any(param.grad is not None for param in part.parameters())
+                             for part in (model.student, model.discriminators)))
+    assert touched == [(True, False), (True, False), (False, True)]
+
+
+@MODELS.register_module(force=True)
+class Watcher(BaseModule):
+    """A regulariser with a parameter that writes down what it sees."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.scale = nn.Parameter(torch.tensor(2.))
+        self.seen: list[tuple[str, tuple[int, ...], int]] = []
+
+    def forward(self, output: SegOutput) -> dict[str, Tensor]:
+        self.seen.append((output.domain, tuple(output.seg_logits.shape), len(output.features)))
+        return dict(loss_size=self.scale * output.seg_logits.square().mean())
+
+
+@pytest.mark.parametrize(('name', 'domains'), [
+    ('source_only', ['source', 'target']), ('adversarial', ['source', 'target']),
+    ('cdanet', ['source', 'target'])])
+@pytest.mark.parametrize('backward', ['sequential', 'joint'])
+def test_regularizers_see_every_pass(name: str, domains: list[str], backward: str) -> None:
+    model = toys.build(name, regularizers=dict(size=dict(type='Watcher')), backward=backward)
+    wrapper = toys.optim_wrapper_cfg(toys.METHODS[name])
+    wrapper['optimizers']['regularizers'] = dict(optimizer=dict(type='SGD', lr=.1))
+    from mmengine.optim import build_optim_wrapper
+    for _ in range(2):
+        logs = model.train_step(toys.batch(), build_optim_wrapper(model, wrapper))
+    watcher = model.regularizers['size']
+    assert watcher.seen == [(d, (2, toys.NUM_CLASSES, 8, 12), 1) for d in domains] * 2
+    assert {f'{domain}.size.loss_size' for domain in domains} < logs.keys()
+    assert watcher.scale != 2.
+    assert model._passes == []
+
+
+def test_auxiliary_heads() -> None:
+    aux = dict(type='FCNHead', in_channels=8, in_index=0, channels=2, num_convs=1, concat_input=False,
+               num_classes=toys.NUM_CLASSES, dropout_ratio=0.,
+               loss_decode=dict(type='PixelCrossEntropyLoss', loss_weight=.4))
+    for heads, names in ((aux, {'aux_0'}), ([aux, aux], {'aux_0', 'aux_1'})):
+        segmentor = dict(toys.segmentor_cfg(), auxiliary_head=heads)
+        losses = losses_of(toys.build('adversarial', segmentor=segmentor))
+        assert {f'{domain}.{name}.loss_ce' for domain in ('source', 'target')
+                for name in names} < losses.keys()
+        assert {key.split('.')[1] for key in losses if key.startswith('source')} == {*names, 'decode'}
+        assert losses['source.aux_0.loss_ce'].requires_grad
+
+
+@MODELS.register_module(force=True)
+class OwnLossHead(BaseDecodeHead):
+    """A decode head that computes its loss itself."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(in_channels=8, channels=8, num_classes=toys.NUM_CLASSES, **kwargs)
+
+    def forward(self, inputs: tuple[Tensor, ...]) -> Tensor:
+        return self.cls_seg(inputs[-1])
+
+    def loss_by_feat(self, seg_logits: Tensor, batch_data_samples: list[Any]) -> dict[str, Tensor]:
+        labels = torch.stack([sample.gt_sem_seg.data for sample in batch_data_samples])
+        assert labels.shape == (len(seg_logits), 1, *toys.SIZE)
+        return dict(loss_own=seg_logits.mean())
+
+
+def test_head_with_its_own_loss() -> None:
+    model = toys.build('adversarial', segmentor=toys.segmentor_cfg(dict(type='OwnLossHead')))
+    losses = losses_of(model)
+    assert {key for key in losses if 'decode' in key} == {
+        'source.decode.loss_own', 'target.decode.loss_own'}
+
+
+@MODELS.register_module(force=True)
+class TwoMapsHead(OwnLossHead):
+    """A decode head that gives no logits."""
+
+    def forward(self, inputs: tuple[Tensor, ...]) -> Any:
+        return [inputs[-1], inputs[-1]]
+
+
+def test_head_without_logits_is_refused() -> None:
+    model = toys.build('source_only', segmentor=toys.segmentor_cfg(dict(type='TwoMapsHead')))
+    with pytest.raises(TypeError, match='SourceOnly.segmentor.decode_head: TwoMapsHead.forward gives '
+                       'list, not logits'):
+        losses_of(model)
+
+
+def test_pixel_weights() -> None:
+    model = toys.build('source_only')
+    data = model.data_preprocessor(toys.batch(), True)
+    batch = ImageBatch(data['inputs']['source'], data['data_samples']['source'])
+    output = model.segment(batch, 'source')
+    plain = model.supervised(output, batch.labels)['source.decode.loss_ce']
+    weight = torch.ones(batch.labels.shape)
+    for factor in (0., 1., 2.):
+        got = model.supervised(output, batch.labels, weight * factor)['source.decode.loss_ce']
+        torch.testing.assert_close(got, factor * plain)
+
+
+@pytest.mark.parametrize('name', toys.METHODS)
+def test_nothing_labelled(name: str) -> None:
+    """Supervised losses are 0, not NaN, and train nothing astray."""
+    model = toys.build(name).train()
+    data = toys.batch()
+    for domain, field in (('source', 'gt_sem_seg'), ('target', 'pseudo_sem_seg')):
+        for sample in data[domain]['data_samples']:
+            sample.get(field).data.fill_(255)
+    losses = model(**model.data_preprocessor(data, True), mode='loss')
+    supervised = {key: value for key, value in losses.items() if 'loss_ce' in key}
+    assert supervised
+    assert all(value == 0 for value in supervised.values())
+    model.parse_losses(losses)[0].backward()
+    assert all(param.grad.isfinite().all() for param in model.parameters())
+
+
+def test_a_name_that_comes_twice() -> None:
+    class Twice(SourceOnly):
+        def losses(self, batch: DomainBatch) -> Any:
+            for _ in range(2):
+                yield self.supervised(self.segment(batch.source, 'source'), batch.source.labels)
+
+    model = Twice(toys.segmentor_cfg())
+    with pytest.raises(ValueError, match=r"Twice.losses yields \['source.decode.acc_seg', "
+                       "'source.decode.loss_ce'] twice; give each loss its own name"):
+        losses_of(model)
