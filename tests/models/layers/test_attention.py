@@ -142,9 +142,11 @@ def test_half_precision_computes_in_fp32(dtype: torch.dtype, autocast: bool) -> 
     inputs = (query, key, value)
     full = [tensor.detach().float().requires_grad_() for tensor in inputs]
     with torch.autocast('cpu', torch.bfloat16, enabled=autocast):
-        out, expected = attend(*inputs), attend(*full)
-        pair, pair_expected = channel_attend(query, query), channel_attend(full[0], full[0])
-    assert expected.dtype == torch.float32
+        out, pair = attend(*inputs), channel_attend(query, query)
+        in_full = attend(*full)
+    expected, pair_expected = attend(*full), channel_attend(full[0], full[0])
+    assert torch.equal(in_full, expected)
+    assert in_full.dtype == torch.float32
     # Equal to the last bit: only the result is rounded.
     assert torch.equal(out, expected.to(dtype))
     for one, other in zip(pair, pair_expected):
