@@ -78,8 +78,8 @@ def test_moves_with_the_model() -> None:
 @pytest.mark.parametrize('keys', [('source', ), ('target', ), (), ('source', 'target', 'other')])
 def test_wrong_domains(keys: tuple[str, ...]) -> None:
     data = {key: toys.batch()['source'] for key in keys}
-    with pytest.raises(ValueError, match='UDADataPreprocessor got a batch with the keys .*; it needs '
-                       "'source' and 'target': set train_cfg.type='UDATrainLoop'"):
+    with pytest.raises(ValueError, match='UDADataPreprocessor got a batch with the keys .*; it '
+                       "needs 'source' and 'target': set train_cfg.type='UDATrainLoop'"):
         build()(data, True)
 
 
@@ -110,8 +110,8 @@ def test_label_out_of_range(value: int, domain: str, field: str) -> None:
     data = toys.batch()
     sample = data[domain]['data_samples'][1]
     sample.get(field).data[0, 5, 5] = value
-    with pytest.raises(ValueError, match=f'the label of {sample.img_path} has the value {value}, but '
-                       r'the student predicts 4 classes \(0..3, ignore 255\); convert labels'):
+    with pytest.raises(ValueError, match=f'the label of {sample.img_path} has the value {value}, '
+                       r'but the student predicts 4 classes \(0..3, ignore 255\); convert labels'):
         build()(data, True)
     MODELS.build(dict(type='UDADataPreprocessor', source=STOCK))(data, True)  # knows no classes
 

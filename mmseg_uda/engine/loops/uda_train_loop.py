@@ -81,6 +81,9 @@ class UDATrainLoop(IterBasedTrainLoop):
         datasets = {domain: loader.dataset.dataset for domain, loader in self.dataloaders.items()}
         check_same_classes(datasets['source'], datasets['target'])
         self._check_num_classes(runner, datasets['source'])
+        validation = (runner.cfg.get('val_dataloader') or {}).get('dataset')
+        if isinstance(validation, dict):  # the runner builds it later, and stock errors are vague
+            check_folders(validation, 'val_dataloader.dataset')
         # Hooks look at the length and the classes of `loop.dataloader`: a real one, the source's.
         super().__init__(runner, self.dataloaders['source'], max_iters, **kwargs)
 

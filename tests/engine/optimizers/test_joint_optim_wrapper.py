@@ -104,8 +104,8 @@ def test_shared_parameter() -> None:
     model.discriminators['main'].weight = nn.Parameter(torch.zeros(1, 3))
     model.student['tied'] = model.discriminators['main']
     with pytest.raises(ValueError, match='optimizers gives discriminators.main.weight to '
-                       '`discriminators` and, as student.tied.weight, to `student`; a parameter can '
-                       'have only one optimizer'):
+                       '`discriminators` and, as student.tied.weight, to `student`; a parameter '
+                       'can have only one optimizer'):
         build(model)
 
 
@@ -148,7 +148,7 @@ def test_wrong_options(options: dict[str, Any], error: type, message: str) -> No
 
 @pytest.mark.parametrize(('inner', 'error', 'message'), [
     (dict(accumulative_counts=2), ValueError, 'student.accumulative_counts got 2; write it beside'),
-    (dict(type='JointOptimWrapperDict'), TypeError, 'optimizer got SGD, neither one of its options'),
+    (dict(type='JointOptimWrapperDict'), TypeError, 'optimizer got SGD, neither one of its'),
 ])
 def test_wrong_inner_options(inner: dict[str, Any], error: type, message: str) -> None:
     with pytest.raises(error, match=message):

@@ -118,6 +118,26 @@ def test_log_of_both_backward_modes_agrees(name: str) -> None:
     assert_close(logs[0]['loss'], trained, atol=1e-5, rtol=0)
 
 
+@every_method
+@pytest.mark.parametrize('dtype', ['bfloat16', 'float16'])
+def test_mixed_precision(name: str, dtype: str) -> None:
+    """Losses stay in fp32, and one iteration gives about the weights of full precision."""
+    model, twin = toys.build(name).train(), toys.build(name).train()
+    start = model.student.backbone.stem.weight.clone()
+    logs = {}
+    for each, options in ((model, dict(dtype=dtype, loss_scale=8.)), (twin, {})):
+        torch.manual_seed(0)
+        wrapper = processes.joint_wrapper(each, name, **options)
+        logs[each] = each.train_step(toys.batch(), wrapper)
+    for key, value in logs[model].items():
+        assert value.dtype is torch.float32, key
+        if 'loss' in key:
+            assert_close(value, logs[twin][key], atol=2e-2, rtol=0)
+    assert not model.student.backbone.stem.weight.equal(start)
+    for key, value in model.student.state_dict().items():
+        assert_close(value, twin.student.state_dict()[key], atol=5e-3, rtol=0)
+
+
 # ---------------------------------------------------------------------------------- target labels
 
 
@@ -179,7 +199,8 @@ def test_predicts_as_the_bare_student(name: str) -> None:
             assert one.seg_logits.data.equal(other.seg_logits.data)
         images = torch.randn(2, 3, *toys.SIZE)
         assert model(images).equal(stock(images))
-        assert model.encode_decode(images, [dict(img_shape=toys.SIZE)]).shape == (2, toys.NUM_CLASSES, *toys.SIZE)
+        logits = model.encode_decode(images, [dict(img_shape=toys.SIZE)])
+        assert logits.shape == (2, toys.NUM_CLASSES, *toys.SIZE)
         assert model.extract_feat(images)[0].equal(stock.extract_feat(images)[0])
 
 

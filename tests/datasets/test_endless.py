@@ -1,0 +1,116 @@
+"""The endless stream and its positions."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch.utils.data import DataLoader, Dataset
+
+from mmseg_uda.datasets import endless
+from mmseg_uda.datasets.endless import EndlessDataset, PositionSampler, derive_seed, seeded
+
+LENGTH = 7
+
+
+class Draws(Dataset):
+    """Each sample is its index and a number of each random generator."""
+
+    def __init__(self) -> None:
+        self.metainfo = dict(classes=('a', 'b'))
+
+    def __len__(self) -> int:
+        return LENGTH
+
+    def __getitem__(self, index: int) -> tuple[int, float, float, float]:
+        return index, random.random(), float(np.random.rand()), float(torch.rand(()))
+
+
+def take(stream: Dataset, count: int, num_workers: int = 0, start: int = 0,
+         batch_size: int = 2) -> list[Any]:
+    """The first batches as tuples."""
+    loader = DataLoader(stream, batch_size, sampler=PositionSampler(LENGTH, start),
+                        num_workers=num_workers, collate_fn=list)
+    return [sample for batch, _ in zip(loader, range(count)) for sample in batch]
+
+
+def test_each_pass_is_another_permutation() -> None:
+    stream = EndlessDataset(Draws(), seed=5)
+    passes = [tuple(stream.index(LENGTH * i + j) for j in range(LENGTH)) for i in range(6)]
+    for each in passes:
+        assert sorted(each) == list(range(LENGTH))
+    assert len(set(passes)) == 6
+    assert len(stream) == LENGTH
+    assert stream.metainfo == dict(classes=('a', 'b'))
+
+
+def test_without_shuffling() -> None:
+    stream = EndlessDataset(Draws(), seed=5, shuffle=False)
+    assert [stream.index(i) for i in range(2 * LENGTH)] == list(range(LENGTH)) * 2
+
+
+def test_seed_changes_order_and_augmentation() -> None:
+    one, other = (EndlessDataset(Draws(), seed=seed) for seed in (0, 1))
+    assert [one.index(i) for i in range(LENGTH)] != [other.index(i) for i in range(LENGTH)]
+    one.shuffle = other.shuffle = False
+    for draw, another in zip(one[0][1:], other[0][1:]):
+        assert draw != another
+
+
+def test_sample_is_a_function_of_its_position() -> None:
+    stream = EndlessDataset(Draws(), seed=5)
+    expected = [stream[i] for i in range(20)]
+    assert [stream[i] for i in reversed(range(20))] == expected[::-1]
+    assert len({draws[1:] for draws in expected}) == 20  # the same image is drawn anew each pass
+    np.random.seed(9)
+    torch.manual_seed(9)
+    random.seed(9)
+    assert [stream[i] for i in range(20)] == expected
+
+
+@pytest.mark.parametrize('num_workers', [0, 1, 2])
+def test_any_number_of_workers(num_workers: int) -> None:
+    stream = EndlessDataset(Draws(), seed=5)
+    assert take(stream, 10, num_workers) == [stream[i] for i in range(20)]
+
+
+def test_seeking() -> None:
+    stream = EndlessDataset(Draws(), seed=5)
+    assert take(stream, 5, start=10) == [stream[i] for i in range(10, 20)]
+
+
+def test_global_random_state_is_untouched() -> None:
+    def states() -> tuple[Any, ...]:
+        return random.getstate(), str(np.random.get_state()), torch.get_rng_state().tolist()
+
+    before = states()
+    EndlessDataset(Draws(), seed=5)[3]
+    assert states() == before
+    with pytest.raises(ZeroDivisionError), seeded(3):
+        torch.rand(1) / (1 // 0)
+    assert states() == before
+
+
+def test_two_ranks_see_what_one_sees(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Batch by batch, and they share nothing."""
+    stream = EndlessDataset(Draws(), seed=5)
+    alone = take(stream, 6, batch_size=4)
+    parts = []
+    for rank in range(2):
+        monkeypatch.setattr(endless, 'get_dist_info', lambda rank=rank: (rank, 2))
+        parts.append(take(stream, 6, batch_size=2))
+        assert len(PositionSampler(LENGTH)) == 4
+    for i in range(6):
+        together = parts[0][2 * i:2 * i + 2] + parts[1][2 * i:2 * i + 2]
+        assert sorted(together) == sorted(alone[4 * i:4 * i + 4])
+
+
+def test_derived_seeds() -> None:
+    seeds = {derive_seed(seed, position) for seed in range(20) for position in range(50)}
+    assert len(seeds) == 1000
+    assert all(0 <= seed < 2**31 for seed in seeds)
+    assert derive_seed(1, 2) != derive_seed(2, 1)
+    assert derive_seed(0) == derive_seed(0)

@@ -1,0 +1,100 @@
+"""The distributed wrapper; see ``tests/models/uda/test_methods.py`` for two processes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Iterator
+
+import pytest
+import torch
+import torch.distributed as dist
+import toys
+import two_processes
+from mmengine.registry import MODEL_WRAPPERS
+from torch import Tensor, nn
+from torch.testing import assert_close
+
+from mmseg_uda.engine import UDADistributedDataParallel
+from mmseg_uda.engine.model_wrapper import average_buffers
+
+
+class Buffers(nn.Module):
+    """Statistics of several types, and a parameter."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.norm = nn.BatchNorm2d(2)
+        self.norm.running_mean += torch.tensor([1., 2.])
+        self.register_buffer('precise', torch.tensor([3.], dtype=torch.float64))
+        self.register_buffer('empty', torch.empty(0))
+        self.register_buffer('count', torch.tensor(5))
+
+
+@pytest.fixture
+def alone(tmp_path: Path) -> Iterator[None]:
+    """A group of one process."""
+    dist.init_process_group('gloo', init_method=f'file://{tmp_path}/meeting', rank=0, world_size=1)
+    yield
+    dist.destroy_process_group()
+
+
+def test_average_buffers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The other process holds all zeros."""
+    calls: list[torch.dtype] = []
+    monkeypatch.setattr(dist, 'all_reduce', lambda flat: calls.append(flat.dtype))
+    monkeypatch.setattr(dist, 'get_world_size', lambda: 2)
+    module = Buffers()
+    weight = module.norm.weight.clone()
+    average_buffers(module)
+    assert_close(module.norm.running_mean, torch.tensor([.5, 1.]))
+    assert_close(module.norm.running_var, torch.tensor([.5, .5]))
+    assert_close(module.precise, torch.tensor([1.5], dtype=torch.float64))
+    assert module.empty.numel() == 0
+    assert module.count == 5
+    assert module.norm.weight.equal(weight)
+    assert len(calls) == 2  # one message for each type
+    assert set(calls) == {torch.float32, torch.float64}
+
+
+def test_average_of_one_process_changes_nothing(alone: None) -> None:
+    module = Buffers()
+    before = {key: value.clone() for key, value in module.state_dict().items()}
+    average_buffers(module)
+    assert_close(module.state_dict(), before, atol=0, rtol=0)
+    average_buffers(nn.Linear(1, 1))  # nothing to do
+
+
+def test_built_as_the_runner_does(alone: None) -> None:
+    """Which gives a device number even on CPU."""
+    model = toys.build('adversarial').train()
+    wrapped = MODEL_WRAPPERS.build(dict(type='UDADistributedDataParallel'),
+                                   default_args=dict(module=model, device_ids=[0]))
+    assert isinstance(wrapped, UDADistributedDataParallel)
+    assert wrapped.find_unused_parameters
+    assert not wrapped.broadcast_buffers
+
+
+def test_steps_run_through_the_wrapper(alone: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And the pass that only finds that there are no more leaves the reducer in peace."""
+    model, twin = toys.build('adversarial'), toys.build('adversarial')
+    wrapped = UDADistributedDataParallel(model)
+    prepared: list[Any] = []
+    plain = wrapped.reducer.prepare_for_backward
+
+    class Reducer:
+        def __getattr__(self, name: str) -> Any:
+            return getattr(reducer, name)
+
+        def prepare_for_backward(self, outputs: list[Tensor]) -> None:
+            prepared.append(outputs)
+            plain(outputs)
+
+    reducer = wrapped.reducer
+    monkeypatch.setattr(wrapped, 'reducer', Reducer())
+    wrapper = two_processes.joint_wrapper(model, 'adversarial')
+    logs = wrapped.train_step(toys.batch(), wrapper)
+    assert len(prepared) == 3
+    assert all(prepared)
+    expected = twin.train_step(toys.batch(), two_processes.joint_wrapper(twin, 'adversarial'))
+    assert_close(logs, expected)
+    assert_close(model.state_dict(), twin.state_dict())
