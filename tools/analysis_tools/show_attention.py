@@ -120,12 +120,12 @@ def place(points: list[Point], size: tuple[int, int], grid: tuple[int, int]) -> 
 def mark(image: np.ndarray, points: list[Point]) -> np.ndarray:
     """Number the points."""
     image = image.copy()
-    radius = max(3, image.shape[1] // 100)
+    radius = max(4, image.shape[1] // 80)
     for number, point in enumerate(points, 1):
         cv2.circle(image, point, radius, (255, 255, 255), -1)
         cv2.circle(image, point, radius - 1, (230, 30, 30), -1)
         corner = point[0] + radius + 1, point[1] + radius
-        for color, width in (((255, 255, 255), 3), ((0, 0, 0), 1)):
+        for color, width in (((0, 0, 0), 3), ((255, 255, 255), 1)):
             cv2.putText(image, str(number), corner, cv2.FONT_HERSHEY_SIMPLEX, radius / 8, color,
                         width, cv2.LINE_AA)
     return image
@@ -145,7 +145,9 @@ def draw(source: np.ndarray, target: np.ndarray, points: list[Point], maps: np.n
     size = source.shape[1::-1]
     tiles = [('target', mark(target, points)), ('source', source)]
     for number, values in enumerate(maps, 1):
-        heat = heat_map(cv2.resize(values, size, interpolation=cv2.INTER_LINEAR))
+        # Rounding errors of an even attention are not to look like a pattern.
+        high = max(values.max(), 1.1 / values.size)
+        heat = heat_map(cv2.resize(values, size, interpolation=cv2.INTER_LINEAR), high=high)
         tiles.append((f'point {number}: {values.size * values.max():.1f} x uniform at the peak',
                       overlay(source, heat, .6)))
     return tile_panel([tiles[i:i + COLUMNS] for i in range(0, len(tiles), COLUMNS)], cell_width)
