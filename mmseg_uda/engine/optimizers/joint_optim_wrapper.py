@@ -77,6 +77,8 @@ class JointOptimWrapperDict(OptimWrapperDict):
             options = dict(init_scale=float(loss_scale), growth_interval=1 << 30)
         if not hasattr(torch.amp, 'GradScaler'):  # torch < 2.3
             return torch.cuda.amp.GradScaler(**options)
+        if not hasattr(torch.amp, 'GradScaler'):  # torch < 2.3
+            return torch.cuda.amp.GradScaler(**options)
         return torch.amp.GradScaler(self._device.type, **options)
 
     @property
@@ -136,7 +138,7 @@ class JointOptimWrapperDict(OptimWrapperDict):
             if any(param.grad is not None for group in wrapper.optimizer.param_groups
                    for param in group['params'])
         ]
-        overflows = []
+        overflows: list[Tensor] = []
         for wrapper in wrappers:
             scaler.unscale_(wrapper.optimizer)
             overflows += scaler._found_inf_per_device(wrapper.optimizer).values()
