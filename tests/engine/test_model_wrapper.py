@@ -1,4 +1,4 @@
-"""The distributed wrapper; see ``tests/models/uda/test_methods.py`` for two processes."""
+"""The distributed wrapper; see ``tests/models/uda/test_methods_in_processes.py`` too."""
 
 from __future__ import annotations
 

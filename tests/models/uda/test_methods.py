@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -261,70 +258,3 @@ def test_resume(name: str, num_workers: int, tmp_path: Path) -> None:
     for key in scalars:
         if 'time' not in key:
             assert again[key].data[0].tolist() == scalars[key].data[0].tolist(), key
-
-
-# --------------------------------------------------------------------------------- two processes
-
-
-@pytest.fixture(scope='module')
-def ranks(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[dict[str, Any]]]:
-    """What two processes found; see ``two_processes.py``."""
-    folder = tmp_path_factory.mktemp('processes')
-    for seed, domain in enumerate(('source', 'target')):
-        toys.write_domain(folder / 'data', domain, 5 + 2 * seed, seed)
-    script = Path(processes.__file__)
-    root = str(script.parents[1])
-    path = os.pathsep.join(filter(None, (root, os.environ.get('PYTHONPATH'))))
-    running = [
-        subprocess.Popen([sys.executable, str(script), str(rank), str(folder)],
-                         stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
-                         env=dict(os.environ, PYTHONPATH=path, OMP_NUM_THREADS='1'))
-        for rank in range(2)
-    ]
-    for process in running:
-        _, errors = process.communicate(timeout=300)
-        assert process.returncode == 0, errors[-2000:]
-    return folder, [torch.load(folder / f'{rank}.pth', weights_only=True) for rank in range(2)]
-
-
-@every_method
-@pytest.mark.parametrize('what', ['weights', 'gradients', 'stock'])
-def test_replicas_are_bit_equal(name: str, what: str, ranks: Any) -> None:
-    _, (one, other) = ranks
-    assert_close(one[f'{what} {name}'], other[f'{what} {name}'], atol=0, rtol=0)
-
-
-@pytest.mark.parametrize('what', ['accumulated', 'batch norm', *map('run {}'.format,
-                                                                    processes.RUNS)])
-def test_replicas_are_bit_equal_in_whole_runs(what: str, ranks: Any) -> None:
-    """Batch-norm statistics too, though each process saw other images."""
-    _, (one, other) = ranks
-    assert_close(one[what], other[what], atol=0, rtol=0)
-
-
-@every_exact_method
-def test_two_processes_train_as_one(name: str, ranks: Any) -> None:
-    expected = processes.weights(toys.build(name), name)
-    assert_close(ranks[1][0][f'weights {name}'], expected, atol=2e-6, rtol=0)
-
-
-@every_exact_method
-@pytest.mark.parametrize('what', ['gradients', 'stock'])
-def test_two_processes_have_the_gradients_of_one(name: str, what: str, ranks: Any) -> None:
-    model = toys.build(name)
-    expected = processes.gradients(model, processes.joint_wrapper(model, name))
-    assert_close(ranks[1][0][f'{what} {name}'], expected, atol=1e-6, rtol=1e-5)
-
-
-def test_two_processes_accumulate_as_one(ranks: Any) -> None:
-    name = processes.BATCH_NORM
-    expected = processes.weights(toys.build(name), name, iters=5, accumulative_counts=2)
-    assert_close(ranks[1][0]['accumulated'], expected, atol=2e-6, rtol=0)
-
-
-@pytest.mark.parametrize('name', processes.RUNS)
-def test_two_processes_run_as_one(name: str, ranks: Any) -> None:
-    """The sampler splits the stream, the runner wraps the model, the hooks write."""
-    folder, (one, _) = ranks
-    expected = processes.run(name, folder, folder / f'alone_{name}', 2)
-    assert_close(one[f'run {name}'], expected, atol=2e-6, rtol=0)
