@@ -24,7 +24,7 @@ every_method = pytest.mark.parametrize('name', toys.METHODS)
 every_exact_method = pytest.mark.parametrize(
     'name', [name for name in toys.METHODS if name not in toys.STOCHASTIC])
 
-# Losses and diagnostics of one batch, as they were when the method was checked against its paper.
+# Losses and diagnostics of one batch; a change of them must be meant.
 GOLDEN: dict[str, dict[str, float]] = json.loads(
     Path(__file__).with_name('golden_losses.json').read_text())
 
