@@ -7,4 +7,5 @@ model = dict(
     type='Adversarial',
     segmentor=_base_.model,
     discriminator=dict(type='FCDiscriminator', in_channels=19, channels=(16, 32, 64, 128)),
+    norm_statistics='target',
     adversarial_loss=dict(type='AdversarialLoss', loss_weight=0.001))

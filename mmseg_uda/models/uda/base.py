@@ -13,6 +13,7 @@ from mmseg.models.utils import resize
 from mmseg.registry import MODELS
 from mmseg.utils import ConfigType, OptConfigType, OptMultiConfig, OptSampleList, SampleList
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from mmseg_uda.engine.optimizers import JointOptimWrapperDict
 from mmseg_uda.models.decode_loss import decode_loss
@@ -40,6 +41,9 @@ class BaseUDASegmentor(BaseSegmentor):
         adversarial_loss: Config of the adversarial loss; with ``discriminator`` only.
         regularizers: Configs by name of modules that see every student pass (a
             :class:`~mmseg_uda.structures.SegOutput`) and give ``dict`` of further losses.
+        norm_statistics: Whose images the running statistics of batch norm, with which the student is
+            tested, come from: ``'both'`` domains in turn, as in AdaptSegNet and its heirs, or the
+            ``'target'`` alone. In training each batch is normalised by its own in either case.
         backward: ``'sequential'`` (memory of about one pass) or ``'joint'``.
         data_preprocessor: Config of a :class:`UDADataPreprocessor`; by default both domains take
             the segmentor's own.
@@ -48,11 +52,15 @@ class BaseUDASegmentor(BaseSegmentor):
 
     def __init__(self, segmentor: ConfigType, *, discriminator: OptConfigType = None,
                  adversarial_loss: OptConfigType = None, regularizers: OptConfigType = None,
-                 backward: str = 'sequential', data_preprocessor: OptConfigType = None,
+                 norm_statistics: str = 'both', backward: str = 'sequential',
+                 data_preprocessor: OptConfigType = None,
                  init_cfg: OptMultiConfig = None) -> None:
         name = type(self).__name__
         if backward not in ('sequential', 'joint'):
             raise ValueError(f"{name}.backward got {backward!r}; write 'sequential' or 'joint'")
+        if norm_statistics not in ('both', 'target'):
+            raise ValueError(f"{name}.norm_statistics got {norm_statistics!r}; write 'both' or "
+                             "'target'")
         segmentor = dict(segmentor)
         own_preprocessor = segmentor.pop('data_preprocessor', None)
         student = MODELS.build(segmentor)
@@ -75,6 +83,7 @@ class BaseUDASegmentor(BaseSegmentor):
                 raise ValueError(f'{name}.{key} got {value}; ' + (
                     'write its config' if self.views else 'remove it: the method has no adversary'))
         self.backward_mode = backward
+        self.norm_statistics = norm_statistics
         self.discriminators = _build_all(dict.fromkeys(self.views, discriminator))
         self.regularizers = _build_all(regularizers)
         self.adversarial_loss: Any = MODELS.build(adversarial_loss) if adversarial_loss else None
@@ -99,8 +108,25 @@ class BaseUDASegmentor(BaseSegmentor):
             batch: Images.
             domain: Name for logs and regularisers.
         """
-        features = self.student.extract_feat(batch.images)
-        return self.record(SegOutput(features, self.student.decode_head.forward(features), domain))
+        with self.statistics_of(domain):
+            features = self.student.extract_feat(batch.images)
+            seg_logits = self.student.decode_head.forward(features)
+        return self.record(SegOutput(features, seg_logits, domain))
+
+    @contextmanager
+    def statistics_of(self, domain: str) -> Iterator[None]:
+        """Student passes inside update running statistics only if ``norm_statistics`` has them."""
+        layers = []
+        if self.norm_statistics == 'target' and domain == 'source':
+            layers = [m for m in self.student.modules() if isinstance(m, _BatchNorm)]
+        momenta = [layer.momentum for layer in layers]
+        for layer in layers:
+            layer.momentum = 0.
+        try:
+            yield
+        finally:
+            for layer, momentum in zip(layers, momenta):
+                layer.momentum = momentum
 
     def record(self, output: SegOutput) -> SegOutput:
         """Show a student pass to the regularisers."""

@@ -61,7 +61,10 @@ class CDANet(BaseUDASegmentor):
 
     def segment_pair(self, batch: DomainBatch) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         """Logits of both domains by view, after they exchanged context; eq. (1)-(8)."""
-        features = {domain: self.student.extract_feat(images.images) for domain, images in batch}
+        features = {}
+        for domain, images in batch:
+            with self.statistics_of(domain):
+                features[domain] = self.student.extract_feat(images.images)
         source, target = self.decode_head.forward_pair(features['source'], features['target'])
         self.record(SegOutput(features['source'], source['main'], 'source'))
         self.record(SegOutput(features['target'], target['main'], 'target'))
