@@ -20,7 +20,7 @@ torch.set_num_threads(1)
 
 @pytest.fixture(autouse=True, scope='session')
 def _plain_configs() -> Iterator[None]:
-    """Each runner lays its config out several times; the formatter takes seconds and changes nothing."""
+    """A runner lays its config out several times; the formatter takes seconds, changes nothing."""
     with pytest.MonkeyPatch.context() as patch:
         for place in ('yapf.yapflib.yapf_api.FormatCode', 'mmengine.config.config.FormatCode'):
             patch.setattr(place, lambda text, **_: (text, True), raising=False)
@@ -28,9 +28,8 @@ def _plain_configs() -> Iterator[None]:
 
 
 @pytest.fixture(autouse=True)
-def _seed() -> Iterator[None]:
+def _seed() -> None:
     random.seed(0)
     np.random.seed(0)
     torch.manual_seed(0)
     init_default_scope('mmseg')
-    yield

@@ -58,7 +58,7 @@ def attention_head_cfg(**kwargs: Any) -> dict[str, Any]:
                 classifier=segmentor_cfg()['decode_head'], **kwargs)
 
 
-DISCRIMINATOR = dict(type='FCDiscriminator', in_channels=NUM_CLASSES, channels=(4, 4), kernel_size=4)
+DISCRIMINATOR = dict(type='FCDiscriminator', in_channels=NUM_CLASSES, channels=(4, 4))
 
 # Every method of the package, by name, with a model config small enough for a test. A new method
 # joins the shared tests (resume, processes, backward, gradients, leaks) by its line here.

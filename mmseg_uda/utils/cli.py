@@ -69,8 +69,8 @@ def _check_names(cfg: Config) -> None:
     for name in cfg:
         similar = difflib.get_close_matches(name, known, n=1, cutoff=.88)
         if similar and name not in known:
-            raise ValueError(f'load_config: {cfg.filename} sets `{name}`, which nothing reads; write '
-                             f'`{similar[0]}`, or choose another name')
+            raise ValueError(f'load_config: {cfg.filename} sets `{name}`, which nothing reads; '
+                             f'write `{similar[0]}`, or choose another name')
 
 
 def join_processes(cfg: Config) -> None:

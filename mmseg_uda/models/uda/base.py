@@ -13,11 +13,12 @@ from mmseg.models.utils import resize
 from mmseg.registry import MODELS
 from mmseg.utils import ConfigType, OptConfigType, OptMultiConfig, OptSampleList, SampleList
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm
 
 from mmseg_uda.engine.optimizers import JointOptimWrapperDict
+from mmseg_uda.models.contexts import frozen, untracked
 from mmseg_uda.models.decode_loss import decode_loss
 from mmseg_uda.models.pretrained import explain_missing_weights
+from mmseg_uda.models.uda.student_checkpoint import fit_checkpoint
 from mmseg_uda.structures import DomainBatch, ImageBatch, SegOutput
 
 __all__ = ['BaseUDASegmentor', 'Losses']
@@ -41,9 +42,9 @@ class BaseUDASegmentor(BaseSegmentor):
         adversarial_loss: Config of the adversarial loss; with ``discriminator`` only.
         regularizers: Configs by name of modules that see every student pass (a
             :class:`~mmseg_uda.structures.SegOutput`) and give ``dict`` of further losses.
-        norm_statistics: Whose images the running statistics of batch norm, with which the student is
-            tested, come from: ``'both'`` domains in turn, as in AdaptSegNet and its heirs, or the
-            ``'target'`` alone. In training each batch is normalised by its own in either case.
+        norm_statistics: Whose images the running statistics of batch norm, with which the student
+            is tested, come from: ``'both'`` domains in turn, as in AdaptSegNet and its heirs, or
+            the ``'target'`` alone. In training each batch is normalised by its own in either case.
         backward: ``'sequential'`` (memory of about one pass) or ``'joint'``.
         data_preprocessor: Config of a :class:`UDADataPreprocessor`; by default both domains take
             the segmentor's own.
@@ -116,17 +117,11 @@ class BaseUDASegmentor(BaseSegmentor):
     @contextmanager
     def statistics_of(self, domain: str) -> Iterator[None]:
         """Student passes inside update running statistics only if ``norm_statistics`` has them."""
-        layers = []
         if self.norm_statistics == 'target' and domain == 'source':
-            layers = [m for m in self.student.modules() if isinstance(m, _BatchNorm)]
-        momenta = [layer.momentum for layer in layers]
-        for layer in layers:
-            layer.momentum = 0.
-        try:
+            with untracked(self.student):
+                yield
+        else:
             yield
-        finally:
-            for layer, momentum in zip(layers, momenta):
-                layer.momentum = momentum
 
     def record(self, output: SegOutput) -> SegOutput:
         """Show a student pass to the regularisers."""
@@ -310,34 +305,8 @@ class BaseUDASegmentor(BaseSegmentor):
 
     def _load_from_state_dict(self, state_dict: dict[str, Tensor], prefix: str, *args: Any) -> None:
         """Take a stock mmseg checkpoint as the student's, and refuse another network's."""
-        own = {f'{prefix}student.{k}': v for k, v in self.student.state_dict().items()}
-        if state_dict and not any(key.startswith(f'{prefix}student.') for key in state_dict):
-            heads = tuple(f'{prefix}{key}.' for key, _ in self.student.named_children())
-            for key in [key for key in state_dict if key.startswith(heads)]:
-                state_dict[f'{prefix}student.{key[len(prefix):]}'] = state_dict.pop(key)
-        # Of parameters only: a buffer may grow with what it stores.
-        shapes = {f'{prefix}student.{k}': v.shape for k, v in self.student.named_parameters()}
-        wrong = [key for key in own if key not in state_dict
-                 or (key in shapes and state_dict[key].shape != shapes[key])]
-        if wrong:
-            raise ValueError(
-                f'{type(self).__name__}: the checkpoint is of another method or network: '
-                f'{len(wrong)} of {len(own)} tensors of the student are missing or of another '
-                f'shape, the first is {wrong[0]}; give the config that wrote the checkpoint')
+        fit_checkpoint(self, state_dict, prefix)
         super()._load_from_state_dict(state_dict, prefix, *args)
-
-
-@contextmanager
-def frozen(module: nn.Module) -> Iterator[None]:
-    """Graphs built inside do not reach the module's parameters (but pass through it)."""
-    trainable = [param for param in module.parameters() if param.requires_grad]
-    for param in trainable:
-        param.requires_grad_(False)
-    try:
-        yield
-    finally:
-        for param in trainable:
-            param.requires_grad_(True)
 
 
 def _build_all(configs: OptConfigType) -> ModuleDict:

@@ -13,8 +13,8 @@ from mmseg.models.decode_heads.decode_head import BaseDecodeHead
 from mmseg.registry import MODELS
 from torch import Tensor, nn
 
+from mmseg_uda.models.contexts import frozen
 from mmseg_uda.models.uda import SourceOnly
-from mmseg_uda.models.uda.base import frozen
 from mmseg_uda.structures import DomainBatch, ImageBatch, SegOutput
 
 
@@ -28,6 +28,8 @@ def losses_of(model: nn.Module, **batch: Any) -> dict[str, Tensor]:
 @pytest.mark.parametrize(('name', 'changes', 'message'), [
     ('source_only', dict(backward='both'),
      "SourceOnly.backward got 'both'; write 'sequential' or 'joint'"),
+    ('source_only', dict(norm_statistics='source'),
+     "SourceOnly.norm_statistics got 'source'; write 'both' or 'target'"),
     ('source_only', dict(discriminator=toys.DISCRIMINATOR),
      'SourceOnly.discriminator got .*; remove it: the method has no adversary'),
     ('source_only', dict(adversarial_loss=dict(type='AdversarialLoss')),
@@ -278,3 +280,24 @@ def test_a_name_that_comes_twice() -> None:
     with pytest.raises(ValueError, match=r"Twice.losses yields \['source.decode.acc_seg', "
                        "'source.decode.loss_ce'] twice; give each loss its own name"):
         losses_of(model)
+
+
+# -------------------------------------------------------------------------------- norm statistics
+
+
+@pytest.mark.parametrize('name', ['adversarial', 'cdanet'])
+def test_norm_statistics(name: str) -> None:
+    """With 'target', running statistics are those that the target pass alone would leave."""
+    head = toys.attention_head_cfg() if name == 'cdanet' else None
+    segmentor = toys.segmentor_cfg(head, batch_norm=True)
+    statistics, losses = {}, {}
+    for mode in ('both', 'target'):
+        model = toys.build(name, segmentor=segmentor, norm_statistics=mode)
+        losses[mode] = losses_of(model)
+        statistics[mode] = model.student.backbone.norm.running_mean.clone()
+        assert model.student.backbone.norm.momentum == .1
+    alone = toys.build(name, segmentor=segmentor)
+    alone.extract_feat(alone.data_preprocessor(toys.batch(), True)['inputs']['target'])
+    torch.testing.assert_close(statistics['target'], alone.student.backbone.norm.running_mean)
+    assert not torch.equal(statistics['both'], statistics['target'])
+    torch.testing.assert_close(losses['both'], losses['target'], rtol=0, atol=0)
