@@ -33,7 +33,7 @@ class JointOptimWrapperDict(OptimWrapperDict):
     Args:
         dtype: Autocast type, ``None`` (fp32), ``'bfloat16'`` or ``'float16'``; only the last one
             scales the loss.
-        loss_scale: ``'dynamic'`` or a constant.
+        loss_scale: ``'dynamic'``, or a constant that an overflow does not lower.
         accumulative_counts: Iterations per optimizer step.
         optim_wrappers: One plain :class:`OptimWrapper` per name.
     """
@@ -55,7 +55,8 @@ class JointOptimWrapperDict(OptimWrapperDict):
                              "'dynamic' or a number above 0")
         self.dtype = DTYPES[dtype]
         self.accumulative_counts = accumulative_counts
-        self.scaler = self._build_scaler(loss_scale) if dtype == 'float16' else None
+        self._fixed_scale = None if loss_scale == 'dynamic' else float(loss_scale)
+        self.scaler = self._build_scaler() if dtype == 'float16' else None
         self._inner_count = 0
         self._max_counts = -1
 
@@ -71,15 +72,11 @@ class JointOptimWrapperDict(OptimWrapperDict):
                 f'JointOptimWrapperDict.{name}.accumulative_counts got '
                 f'{wrapper._accumulative_counts}; write it beside `optimizers`: all step together')
 
-    def _build_scaler(self, loss_scale: str | float) -> torch.amp.GradScaler:
-        options: dict[str, Any] = {}
-        if loss_scale != 'dynamic':
-            options = dict(init_scale=float(loss_scale), growth_interval=1 << 30)
+    def _build_scaler(self) -> torch.amp.GradScaler:
+        scale = self._fixed_scale or 2.**16
         if not hasattr(torch.amp, 'GradScaler'):  # torch < 2.3
-            return torch.cuda.amp.GradScaler(**options)
-        if not hasattr(torch.amp, 'GradScaler'):  # torch < 2.3
-            return torch.cuda.amp.GradScaler(**options)
-        return torch.amp.GradScaler(self._device.type, **options)
+            return torch.cuda.amp.GradScaler(init_scale=scale)
+        return torch.amp.GradScaler(self._device.type, init_scale=scale)
 
     @property
     def _device(self) -> torch.device:
@@ -109,7 +106,7 @@ class JointOptimWrapperDict(OptimWrapperDict):
         """Divide by the iterations that share a step; the last group may be shorter."""
         counts = self.accumulative_counts
         remainder = self._max_counts % counts
-        if self._max_counts > 0 and self._inner_count >= self._max_counts - remainder:
+        if self._max_counts > 0 and remainder and self._inner_count >= self._max_counts - remainder:
             counts = remainder
         return loss / counts
 
@@ -142,14 +139,16 @@ class JointOptimWrapperDict(OptimWrapperDict):
         for wrapper in wrappers:
             scaler.unscale_(wrapper.optimizer)
             overflows += scaler._found_inf_per_device(wrapper.optimizer).values()
-        worst = torch.stack(overflows).max()
-        for overflow in overflows:  # one optimizer's overflow is everybody's
-            overflow.copy_(worst)
+        if overflows:  # one optimizer's overflow is everybody's
+            worst = torch.stack(overflows).max()
+            for overflow in overflows:
+                overflow.copy_(worst)
         for wrapper in wrappers:
             if wrapper.clip_grad_kwargs:
                 wrapper._clip_grad()
             scaler.step(wrapper.optimizer, **kwargs)
-        scaler.update()
+        if overflows:
+            scaler.update(self._fixed_scale)  # None: as the overflows say
 
     def update_params(self, loss: Tensor, step_kwargs: dict[str, Any] | None = None,
                       zero_kwargs: dict[str, Any] | None = None) -> None:

@@ -200,6 +200,15 @@ def test_accumulation_counts_iterations_not_backwards() -> None:
     assert_close(state(model), state(twin))
 
 
+def test_iterations_beyond_the_announced_ones() -> None:
+    model, twin = Pair(), Pair()
+    wrapper = build(model, accumulative_counts=2)
+    wrapper.initialize_count_status(model, 4, 4)
+    iterate(model, wrapper, [0, 0])
+    iterate(twin, build(twin), [0])
+    assert_close(state(model), state(twin))
+
+
 def test_clipping_is_each_optimizers_own() -> None:
     model, twin = Pair(), Pair()
     clipped = dict(SGD, clip_grad=dict(max_norm=1e-3))
@@ -287,8 +296,18 @@ def test_optimizer_without_gradients_waits() -> None:
 
 
 def test_constant_loss_scale() -> None:
-    wrapper = build(Pair(), dtype='float16', loss_scale=8.)
+    model = Pair()
+    wrapper = build(model, dtype='float16', loss_scale=8.)
     assert wrapper.scaler.get_scale() == 8.
+    exact_losses(model, wrapper, [0], float('inf'))
+    assert wrapper.scaler.get_scale() == 8.
+
+
+def test_step_without_any_gradient() -> None:
+    model = Pair()
+    before = state(model)
+    build(model, dtype='float16').step()
+    assert_close(state(model), before, atol=0, rtol=0)
 
 
 # ------------------------------------------------------------------------------------------ resume
