@@ -10,17 +10,19 @@ from mmengine.model import MMDistributedDataParallel
 from mmengine.registry import MODEL_WRAPPERS  # mmengine looks wrappers up in its own registry
 from torch import Tensor, nn
 from torch._utils import _flatten_dense_tensors, _unflatten_dense_tensors
+from torch.nn.modules.batchnorm import _NormBase
 
 __all__ = ['UDADistributedDataParallel', 'average_buffers']
 
 
 @torch.no_grad()
 def average_buffers(module: nn.Module) -> None:
-    """Replace every floating buffer (batch-norm statistics) by its mean over the processes."""
+    """Replace running means and variances of norm layers by their means over the processes."""
     by_dtype: dict[torch.dtype, list[Tensor]] = {}
-    for buffer in module.buffers():
-        if buffer.is_floating_point():
-            by_dtype.setdefault(buffer.dtype, []).append(buffer)
+    for layer in module.modules():
+        for buffer in layer.buffers(recurse=False) if isinstance(layer, _NormBase) else ():
+            if buffer.is_floating_point():
+                by_dtype.setdefault(buffer.dtype, []).append(buffer)
     for buffers in by_dtype.values():
         flat = _flatten_dense_tensors(buffers)  # type: ignore[no-untyped-call]
         dist.all_reduce(flat)

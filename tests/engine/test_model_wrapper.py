@@ -19,15 +19,16 @@ from mmseg_uda.engine.model_wrapper import average_buffers
 
 
 class Buffers(nn.Module):
-    """Statistics of several types, and a parameter."""
+    """Statistics of two types, other buffers, and parameters."""
 
     def __init__(self) -> None:
         super().__init__()
         self.norm = nn.BatchNorm2d(2)
         self.norm.running_mean += torch.tensor([1., 2.])
-        self.register_buffer('precise', torch.tensor([3.], dtype=torch.float64))
-        self.register_buffer('empty', torch.empty(0))
-        self.register_buffer('count', torch.tensor(5))
+        self.norm.num_batches_tracked += 5
+        self.precise = nn.BatchNorm2d(1, affine=False, dtype=torch.float64)
+        self.stateless = nn.BatchNorm2d(2, track_running_stats=False)
+        self.register_buffer('stored', torch.tensor([3.]))
 
 
 @pytest.fixture
@@ -48,9 +49,9 @@ def test_average_buffers(monkeypatch: pytest.MonkeyPatch) -> None:
     average_buffers(module)
     assert_close(module.norm.running_mean, torch.tensor([.5, 1.]))
     assert_close(module.norm.running_var, torch.tensor([.5, .5]))
-    assert_close(module.precise, torch.tensor([1.5], dtype=torch.float64))
-    assert module.empty.numel() == 0
-    assert module.count == 5
+    assert_close(module.precise.running_var, torch.tensor([.5], dtype=torch.float64))
+    assert module.norm.num_batches_tracked == 5
+    assert module.stored == 3
     assert module.norm.weight.equal(weight)
     assert len(calls) == 2  # one message for each type
     assert set(calls) == {torch.float32, torch.float64}
