@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -136,6 +137,20 @@ def test_mixed_precision(name: str, dtype: str) -> None:
 
 
 # ---------------------------------------------------------------------------------- target labels
+
+
+@every_method
+@pytest.mark.parametrize('backward', ['sequential', 'joint'])
+def test_an_iteration_stays_on_the_device(name: str, backward: str,
+                                          monkeypatch: pytest.MonkeyPatch) -> None:
+    """The meta device holds no values: looking at one, or a tensor made on the CPU, would raise."""
+    monkeypatch.setattr(torch, 'autocast', lambda *_, **__: nullcontext())  # meta has none
+    model = toys.build(name, backward=backward).train().to('meta')
+    wrapper = processes.joint_wrapper(model, name)
+    logs = model.train_step(toys.batch(), wrapper)
+    assert {str(value.device) for value in logs.values()} == {'meta'}
+    with pytest.raises(RuntimeError, match='meta'):
+        logs['loss'].item()
 
 
 @every_method
