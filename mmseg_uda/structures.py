@@ -46,6 +46,13 @@ class DomainBatch:
     source: ImageBatch
     target: ImageBatch
 
+    @classmethod
+    def collect(cls, inputs: dict[str, Tensor],
+                data_samples: dict[str, list[SegDataSample]]) -> DomainBatch:
+        """The batch that a :class:`UDADataPreprocessor` gives, one entry per domain in each."""
+        return cls(**{domain: ImageBatch(inputs[domain], data_samples[domain])
+                      for domain in DOMAINS})
+
     def __iter__(self) -> Iterator[tuple[str, ImageBatch]]:
         yield 'source', self.source
         yield 'target', self.target

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Iterator
 
+import torch
 from mmengine.model import ModuleDict
 from mmengine.optim import OptimWrapper
 from mmseg.models.segmentors.base import BaseSegmentor
@@ -18,7 +19,7 @@ from mmseg_uda.engine.optimizers import JointOptimWrapperDict
 from mmseg_uda.models.contexts import frozen, untracked
 from mmseg_uda.models.decode_loss import decode_loss
 from mmseg_uda.models.pretrained import explain_missing_weights
-from mmseg_uda.models.uda.student_checkpoint import fit_checkpoint
+from mmseg_uda.models.uda.student import build_student, fit_checkpoint
 from mmseg_uda.structures import DomainBatch, ImageBatch, SegOutput
 
 __all__ = ['BaseUDASegmentor', 'Losses']
@@ -46,6 +47,8 @@ class BaseUDASegmentor(BaseSegmentor):
             is tested, come from: ``'both'`` domains in turn, as in AdaptSegNet and its heirs, or
             the ``'target'`` alone. In training each batch is normalised by its own in either case.
         backward: ``'sequential'`` (memory of about one pass) or ``'joint'``.
+        channels_last: Keep weights, and hence feature maps, with channels innermost in memory: the
+            same arithmetic, and faster convolutions on a CPU and in half precision.
         data_preprocessor: Config of a :class:`UDADataPreprocessor`; by default both domains take
             the segmentor's own.
         init_cfg: As for every mmengine module.
@@ -54,7 +57,7 @@ class BaseUDASegmentor(BaseSegmentor):
     def __init__(self, segmentor: ConfigType, *, discriminator: OptConfigType = None,
                  adversarial_loss: OptConfigType = None, regularizers: OptConfigType = None,
                  norm_statistics: str = 'both', backward: str = 'sequential',
-                 data_preprocessor: OptConfigType = None,
+                 channels_last: bool = False, data_preprocessor: OptConfigType = None,
                  init_cfg: OptMultiConfig = None) -> None:
         name = type(self).__name__
         if backward not in ('sequential', 'joint'):
@@ -62,24 +65,11 @@ class BaseUDASegmentor(BaseSegmentor):
         if norm_statistics not in ('both', 'target'):
             raise ValueError(f"{name}.norm_statistics got {norm_statistics!r}; write 'both' or "
                              "'target'")
-        segmentor = dict(segmentor)
-        own_preprocessor = segmentor.pop('data_preprocessor', None)
-        student = MODELS.build(segmentor)
-        if isinstance(student.decode_head, nn.ModuleList):
-            raise TypeError(f'{name}.segmentor got {type(student).__name__}, a cascade of decode '
-                            'heads; write a segmentor with one decode head')
-        if data_preprocessor is None:
-            if own_preprocessor is None:
-                raise ValueError(f'{name}.segmentor.data_preprocessor is missing; write '
-                                 "dict(type='SegDataPreProcessor', mean=..., std=...)")
-            data_preprocessor = dict(type='UDADataPreprocessor', source=own_preprocessor)
-        data_preprocessor = dict(data_preprocessor)
-        data_preprocessor.setdefault('num_classes', student.num_classes)
-        data_preprocessor.setdefault('ignore_index', student.decode_head.ignore_index)
+        student, data_preprocessor = build_student(name, segmentor, data_preprocessor)
         super().__init__(data_preprocessor=data_preprocessor, init_cfg=init_cfg)
         self.student = student
-        for key, value in (('discriminator', discriminator), ('adversarial_loss',
-                                                              adversarial_loss)):
+        adversary = dict(discriminator=discriminator, adversarial_loss=adversarial_loss)
+        for key, value in adversary.items():
             if bool(self.views) != bool(value):
                 raise ValueError(f'{name}.{key} got {value}; ' + (
                     'write its config' if self.views else 'remove it: the method has no adversary'))
@@ -90,6 +80,8 @@ class BaseUDASegmentor(BaseSegmentor):
         self.adversarial_loss: Any = MODELS.build(adversarial_loss) if adversarial_loss else None
         # Passes of the step under way; emptied before the step ends.
         self._passes: list[SegOutput] = []
+        if channels_last:
+            self.to(memory_format=torch.channels_last)
 
     # ------------------------------------------------------------------ what a method is made of
 
@@ -114,14 +106,11 @@ class BaseUDASegmentor(BaseSegmentor):
             seg_logits = self.student.decode_head.forward(features)
         return self.record(SegOutput(features, seg_logits, domain))
 
-    @contextmanager
-    def statistics_of(self, domain: str) -> Iterator[None]:
+    def statistics_of(self, domain: str) -> AbstractContextManager[None]:
         """Student passes inside update running statistics only if ``norm_statistics`` has them."""
         if self.norm_statistics == 'target' and domain == 'source':
-            with untracked(self.student):
-                yield
-        else:
-            yield
+            return untracked(self.student)
+        return nullcontext()
 
     def record(self, output: SegOutput) -> SegOutput:
         """Show a student pass to the regularisers."""
@@ -209,7 +198,7 @@ class BaseUDASegmentor(BaseSegmentor):
             total, log_vars = self.parse_losses(losses)
             optim_wrapper.update_params(total)
             return log_vars
-        steps = self._steps(_domain_batch(**data))
+        steps = self._steps(DomainBatch.collect(**data))
         log_vars, total = {}, 0.
         while True:
             try:
@@ -253,7 +242,7 @@ class BaseUDASegmentor(BaseSegmentor):
     def loss(self, inputs: dict[str, Tensor], data_samples: dict[str, SampleList]) -> Losses:
         """All losses of an iteration at once, for stock wrappers and loops."""
         merged: Losses = {}
-        for losses in self._steps(_domain_batch(inputs, data_samples)):
+        for losses in self._steps(DomainBatch.collect(inputs, data_samples)):
             twice = merged.keys() & losses.keys()
             if twice:
                 raise ValueError(f'{type(self).__name__}.losses yields {sorted(twice)} twice; give '
@@ -311,9 +300,3 @@ class BaseUDASegmentor(BaseSegmentor):
 
 def _build_all(configs: OptConfigType) -> ModuleDict:
     return ModuleDict({name: MODELS.build(cfg) for name, cfg in (configs or {}).items()})
-
-
-def _domain_batch(inputs: dict[str, Tensor], data_samples: dict[str, SampleList]) -> DomainBatch:
-    return DomainBatch(**{
-        domain: ImageBatch(inputs[domain], data_samples[domain]) for domain in inputs
-    })

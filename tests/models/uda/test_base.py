@@ -146,9 +146,7 @@ def test_frozen_thaws_after_an_error() -> None:
 def test_each_side_of_the_game_learns_from_its_own_loss() -> None:
     model = toys.build('adversarial')
     batch = model.data_preprocessor(toys.batch(pseudo=False), True)
-    steps = model._steps(DomainBatch(**{
-        domain: ImageBatch(batch['inputs'][domain], batch['data_samples'][domain])
-        for domain in ('source', 'target')}))
+    steps = model._steps(DomainBatch.collect(**batch))
     touched = []
     for losses in steps:
         model.zero_grad()
@@ -301,3 +299,11 @@ def test_norm_statistics(name: str) -> None:
     torch.testing.assert_close(statistics['target'], alone.student.backbone.norm.running_mean)
     assert not torch.equal(statistics['both'], statistics['target'])
     torch.testing.assert_close(losses['both'], losses['target'], rtol=0, atol=0)
+
+
+@pytest.mark.parametrize('name', ['adversarial', 'cdanet'])
+def test_channels_last_changes_the_layout_only(name: str) -> None:
+    stock, fast = toys.build(name), toys.build(name, channels_last=True)
+    assert fast.backbone.layer.weight.is_contiguous(memory_format=torch.channels_last)
+    assert not stock.backbone.layer.weight.is_contiguous(memory_format=torch.channels_last)
+    torch.testing.assert_close(losses_of(fast), losses_of(stock))

@@ -1,0 +1,75 @@
+"""The student: how a method comes by it, and what a checkpoint must hold to be the method's."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mmseg.registry import MODELS
+from mmseg.utils import ConfigType, OptConfigType
+from torch import Tensor, nn
+
+__all__ = ['build_student', 'fit_checkpoint']
+
+
+def build_student(owner: str, segmentor: ConfigType,
+                  data_preprocessor: OptConfigType) -> tuple[Any, ConfigType]:
+    """Build a method's student, which leaves its data preprocessor to the method.
+
+    Args:
+        owner: Name of the method, for errors.
+        segmentor: Config of a mmseg segmentor.
+        data_preprocessor: Config of a :class:`UDADataPreprocessor`; None for one that treats both
+            domains as the segmentor's own does.
+
+    Returns:
+        The student, and the config of the method's data preprocessor, which knows the labels that
+        the student can learn.
+
+    Raises:
+        TypeError: The segmentor has several decode heads.
+        ValueError: There is no data preprocessor.
+    """
+    segmentor = dict(segmentor)
+    own_preprocessor = segmentor.pop('data_preprocessor', None)
+    student = MODELS.build(segmentor)
+    if isinstance(student.decode_head, nn.ModuleList):
+        raise TypeError(f'{owner}.segmentor got {type(student).__name__}, a cascade of decode '
+                        'heads; write a segmentor with one decode head')
+    if data_preprocessor is None:
+        if own_preprocessor is None:
+            raise ValueError(f'{owner}.segmentor.data_preprocessor is missing; write '
+                             "dict(type='SegDataPreProcessor', mean=..., std=...)")
+        data_preprocessor = dict(type='UDADataPreprocessor', source=own_preprocessor)
+    labels = dict(num_classes=student.num_classes, ignore_index=student.decode_head.ignore_index)
+    return student, {**labels, **data_preprocessor}
+
+
+def fit_checkpoint(method: Any, state_dict: dict[str, Tensor], prefix: str = '') -> None:
+    """Make a stock mmseg checkpoint the student's, in place, and refuse another network's.
+
+    Args:
+        method: A :class:`BaseUDASegmentor`.
+        state_dict: The checkpoint's weights, with or without ``student.`` before the names.
+        prefix: What stands before the method's own names.
+
+    Raises:
+        ValueError: A tensor of the student is missing, or a parameter has another shape.
+    """
+    student: nn.Module = method.student
+    prefixed = f'{prefix}student.'
+    if state_dict and not any(key.startswith(prefixed) for key in state_dict):
+        heads = tuple(f'{prefix}{name}.' for name, _ in student.named_children())
+        for key in [key for key in state_dict if key.startswith(heads)]:
+            state_dict[prefixed + key[len(prefix):]] = state_dict.pop(key)
+    # Of parameters only: a buffer may grow with what it stores.
+    shapes = {name: param.shape for name, param in student.named_parameters()}
+    names = list(student.state_dict())
+    wrong = [
+        name for name in names if prefixed + name not in state_dict
+        or state_dict[prefixed + name].shape != shapes.get(name, state_dict[prefixed + name].shape)
+    ]
+    if wrong:
+        raise ValueError(
+            f'{type(method).__name__}: the checkpoint is of another method or network: '
+            f'{len(wrong)} of {len(names)} tensors of the student are missing or of another shape, '
+            f'the first is {prefixed}{wrong[0]}; give the config that wrote the checkpoint')
