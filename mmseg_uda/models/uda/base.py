@@ -75,13 +75,12 @@ class BaseUDASegmentor(BaseSegmentor):
                     'write its config' if self.views else 'remove it: the method has no adversary'))
         self.backward_mode = backward
         self.norm_statistics = norm_statistics
+        self.channels_last = channels_last
         self.discriminators = _build_all(dict.fromkeys(self.views, discriminator))
         self.regularizers = _build_all(regularizers)
         self.adversarial_loss: Any = MODELS.build(adversarial_loss) if adversarial_loss else None
         # Passes of the step under way; emptied before the step ends.
         self._passes: list[SegOutput] = []
-        if channels_last:
-            self.to(memory_format=torch.channels_last)
 
     # ------------------------------------------------------------------ what a method is made of
 
@@ -217,16 +216,14 @@ class BaseUDASegmentor(BaseSegmentor):
     def _steps(self, batch: DomainBatch) -> Iterator[Losses]:
         """The method's steps, with the regularisers' losses of the passes made in each."""
         for losses in self.losses(batch):
-            yield {**losses, **self._regularize()}
-
-    def _regularize(self) -> Losses:
-        passes, self._passes = self._passes, []
-        return {
-            f'{output.domain}.{name}.{key}': value
-            for output in passes
-            for name, regularizer in self.regularizers.items()
-            for key, value in regularizer(output).items()
-        }
+            extra = {
+                f'{output.domain}.{name}.{key}': value
+                for output in self._passes
+                for name, regularizer in self.regularizers.items()
+                for key, value in regularizer(output).items()
+            }
+            self._passes.clear()
+            yield {**losses, **extra}
 
     def forward(self, inputs: Any, data_samples: Any = None, mode: str = 'tensor') -> Any:
         """As in mmseg; ``mode='step'`` runs the generator ``inputs`` to its next losses.
@@ -291,6 +288,8 @@ class BaseUDASegmentor(BaseSegmentor):
         """Initialise; a pretrained file that is missing is named, with where to get it."""
         with explain_missing_weights(self, dict(student='segmentor')):
             super().init_weights()
+        if self.channels_last:  # not before: random numbers fill a tensor in the order of its memory
+            self.to(memory_format=torch.channels_last)
 
     def _load_from_state_dict(self, state_dict: dict[str, Tensor], prefix: str, *args: Any) -> None:
         """Take a stock mmseg checkpoint as the student's, and refuse another network's."""
