@@ -14,4 +14,5 @@ model = dict(
             classifier=_base_.model.decode_head)),
     discriminator=dict(type='FCDiscriminator', in_channels=19, channels=(16, 32, 64, 128)),
     norm_statistics='target',
+    channels_last=True,
     adversarial_loss=dict(type='AdversarialLoss', loss_weight=0.001))

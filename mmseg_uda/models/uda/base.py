@@ -288,7 +288,7 @@ class BaseUDASegmentor(BaseSegmentor):
         """Initialise; a pretrained file that is missing is named, with where to get it."""
         with explain_missing_weights(self, dict(student='segmentor')):
             super().init_weights()
-        if self.channels_last:  # not before: random numbers fill a tensor in the order of its memory
+        if self.channels_last:  # not before: random numbers fill tensors in the order of memory
             self.to(memory_format=torch.channels_last)
 
     def _load_from_state_dict(self, state_dict: dict[str, Tensor], prefix: str, *args: Any) -> None:
