@@ -11,8 +11,19 @@ model = dict(
         decode_head=dict(
             type='CrossDomainAttentionHead',
             in_channels=112,
+            # N(0, 0.01), the default, suits 2,048 channels; with few of them it mutes the features.
+            init_cfg=dict(
+                type='Kaiming', layer='Conv2d', mode='fan_in', nonlinearity='linear'),
             classifier=_base_.model.decode_head)),
     discriminator=dict(type='FCDiscriminator', in_channels=19, channels=(16, 32, 64, 128)),
     norm_statistics='target',
     channels_last=True,
     adversarial_loss=dict(type='AdversarialLoss', loss_weight=0.001))
+optim_wrapper = dict(
+    optimizers=dict(
+        student=dict(
+            paramwise_cfg=dict(
+                custom_keys={
+                    'decode_head': dict(lr_mult=1.),
+                    'decode_head.classifier': dict(lr_mult=10.)
+                }))))

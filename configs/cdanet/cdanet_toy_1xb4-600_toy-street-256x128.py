@@ -10,6 +10,9 @@ model = dict(
         decode_head=dict(
             type='CrossDomainAttentionHead',
             in_channels=160,
+            # N(0, 0.01), the default, suits 2,048 channels; with few of them it mutes the features.
+            init_cfg=dict(
+                type='Kaiming', layer='Conv2d', mode='fan_in', nonlinearity='linear'),
             classifier=_base_.model.decode_head)),
     discriminator=dict(type='FCDiscriminator', in_channels=19, channels=(16, 32, 64, 128)),
     norm_statistics='target',

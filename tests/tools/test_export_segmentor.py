@@ -182,9 +182,15 @@ class TestStockTools:
 
     @pytest.mark.skipif(mmseg.__version__ == '1.2.2', reason='get_flops.py of mmseg 1.2.2 passes '
                         'both `input_shape` and `inputs`, which mmengine >= 0.10 refuses')
-    def test_get_flops(self, checkpoint, monkeypatch, capsys):
-        run_stock(monkeypatch, 'analysis_tools/get_flops.py', export(checkpoint)[1], '--shape',
-                  '32', '32')
+    @pytest.mark.parametrize('attention', [False, True])
+    def test_get_flops(self, checkpoint, attention, monkeypatch, capsys):
+        config = export(checkpoint)[1]
+        if attention:
+            cfg = Config.fromfile(config)
+            cfg.model.decode_head = dict(type='CrossDomainAttentionHead', in_channels=2,
+                                         in_index=1, classifier=SEGMENTOR['decode_head'])
+            cfg.dump(config)
+        run_stock(monkeypatch, 'analysis_tools/get_flops.py', config, '--shape', '32', '32')
         assert 'Flops' in capsys.readouterr().out
 
     def test_benchmark(self, checkpoint, monkeypatch, capsys):

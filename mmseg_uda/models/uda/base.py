@@ -68,8 +68,7 @@ class BaseUDASegmentor(BaseSegmentor):
         student, data_preprocessor = build_student(name, segmentor, data_preprocessor)
         super().__init__(data_preprocessor=data_preprocessor, init_cfg=init_cfg)
         self.student = student
-        adversary = dict(discriminator=discriminator, adversarial_loss=adversarial_loss)
-        for key, value in adversary.items():
+        for key, value in (('discriminator', discriminator), ('adversarial_loss', adversarial_loss)):
             if bool(self.views) != bool(value):
                 raise ValueError(f'{name}.{key} got {value}; ' + (
                     'write its config' if self.views else 'remove it: the method has no adversary'))
@@ -167,7 +166,7 @@ class BaseUDASegmentor(BaseSegmentor):
         discriminator = self.discriminators[name]
         source_score = discriminator(source_prob.detach()).float()
         target_score = discriminator(target_prob.detach()).float()
-        middle = 0. if self.adversarial_loss.mode == 'bce' else .5
+        middle = self.adversarial_loss.boundary
         return {
             f'disc.loss_{name}': self.adversarial_loss.discriminate(source_score, target_score),
             f'disc.acc_source_{name}': (source_score.detach() < middle).float().mean(),

@@ -184,6 +184,15 @@ def test_only_the_asked_gradients_and_no_second_derivative() -> None:
         grads[1].square().sum().backward()
 
 
+def test_a_trace_holds_plain_products() -> None:
+    tensors = draw(2, 3, 5), draw(2, 3, 8), draw(2, 4, 8)
+    traced = torch.jit.trace(attend, tensors)
+    operations = {node.kind() for node in traced.inlined_graph.nodes()}
+    assert 'aten::bmm' in operations
+    assert not any('prim::PythonOp' in kind for kind in operations)
+    assert_close(traced(*tensors), attend(*tensors))
+
+
 @pytest.mark.parametrize(('c_q', 'c_k', 'positions', 'batch'), [(3, 3, 4, 1), (2, 4, 3, 2)])
 def test_channel_attend_equals_loops(c_q: int, c_k: int, positions: int, batch: int) -> None:
     inputs = draw(batch, c_q, positions), draw(batch, c_k, positions)
