@@ -9,9 +9,12 @@ import torch
 from mmseg.structures import SegDataSample
 from torch import Tensor
 
-__all__ = ['DOMAINS', 'DomainBatch', 'ImageBatch', 'SegOutput']
+__all__ = ['DOMAINS', 'DomainBatch', 'ImageBatch', 'Losses', 'SegOutput']
 
 DOMAINS = ('source', 'target')
+
+Losses = dict[str, Tensor]
+"""Name to scalar; every name with the letters ``loss`` is trained."""
 
 
 @dataclass(frozen=True)

@@ -33,6 +33,11 @@ class AdversarialLoss(nn.Module):
         self.loss_weight = loss_weight
         self.disc_weight = disc_weight
 
+    @property
+    def boundary(self) -> float:
+        """The score that speaks for neither domain; a higher one says target."""
+        return 0. if self.mode == 'bce' else .5
+
     def _distance(self, score: Tensor, label: float) -> Tensor:
         goal = torch.full_like(score, label)
         if self.mode == 'bce':

@@ -20,12 +20,9 @@ from mmseg_uda.models.contexts import frozen, untracked
 from mmseg_uda.models.decode_loss import decode_loss
 from mmseg_uda.models.pretrained import explain_missing_weights
 from mmseg_uda.models.uda.student import build_student, fit_checkpoint
-from mmseg_uda.structures import DomainBatch, ImageBatch, SegOutput
+from mmseg_uda.structures import DomainBatch, ImageBatch, Losses, SegOutput
 
-__all__ = ['BaseUDASegmentor', 'Losses']
-
-Losses = dict[str, Tensor]
-"""Name to scalar; every name with the letters ``loss`` is trained."""
+__all__ = ['BaseUDASegmentor']
 
 
 class BaseUDASegmentor(BaseSegmentor):
@@ -68,7 +65,8 @@ class BaseUDASegmentor(BaseSegmentor):
         student, data_preprocessor = build_student(name, segmentor, data_preprocessor)
         super().__init__(data_preprocessor=data_preprocessor, init_cfg=init_cfg)
         self.student = student
-        for key, value in (('discriminator', discriminator), ('adversarial_loss', adversarial_loss)):
+        adversary = dict(discriminator=discriminator, adversarial_loss=adversarial_loss)
+        for key, value in adversary.items():
             if bool(self.views) != bool(value):
                 raise ValueError(f'{name}.{key} got {value}; ' + (
                     'write its config' if self.views else 'remove it: the method has no adversary'))

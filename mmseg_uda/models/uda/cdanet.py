@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, Iterator
+from typing import Iterator
 
 import torch
 from mmseg.registry import MODELS
-from mmseg.utils import ConfigType
 from torch import Tensor
 
-from mmseg_uda.models.uda.base import BaseUDASegmentor, Losses
-from mmseg_uda.structures import DomainBatch, SegOutput
+from mmseg_uda.models.uda.base import BaseUDASegmentor
+from mmseg_uda.structures import DomainBatch, Losses, SegOutput
 
 __all__ = ['CDANet']
 
@@ -23,13 +22,9 @@ class CDANet(BaseUDASegmentor):
     The attention is the student's :class:`CrossDomainAttentionHead`; every loss reaches the
     features of both images, hence one joint pass.
 
-    Args:
-        segmentor: Student whose decode head is a ``CrossDomainAttentionHead``.
-        base: As for :class:`BaseUDASegmentor`.
+    Takes the arguments of :class:`BaseUDASegmentor`; the decode head of ``segmentor`` must be a
+    ``CrossDomainAttentionHead``, ``discriminator`` and ``adversarial_loss`` are required.
     """
-
-    def __init__(self, segmentor: ConfigType, **base: Any) -> None:
-        super().__init__(segmentor, **base)
 
     @property
     def views(self) -> tuple[str, ...]:

@@ -6,8 +6,8 @@ from typing import Iterator
 
 from mmseg.registry import MODELS
 
-from mmseg_uda.models.uda.base import BaseUDASegmentor, Losses
-from mmseg_uda.structures import DomainBatch
+from mmseg_uda.models.uda.base import BaseUDASegmentor
+from mmseg_uda.structures import DomainBatch, Losses
 
 __all__ = ['SourceOnly']
 

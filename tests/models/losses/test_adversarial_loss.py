@@ -64,6 +64,15 @@ def test_equals_loops(mode: str, loss_weight: float, disc_weight: float) -> None
         disc_weight * (slow(source, 0, mode) + slow(target, 1, mode)), rel=1e-5)
 
 
+@pytest.mark.parametrize('mode', MODES)
+def test_at_the_boundary_both_labels_cost_the_same(mode: str) -> None:
+    boundary = AdversarialLoss(mode).boundary
+    source, above = (slow(torch.tensor([boundary + step]), 0, mode) for step in (0, .1))
+    target, below = (slow(torch.tensor([boundary + step]), 1, mode) for step in (0, .1))
+    assert source == pytest.approx(target)
+    assert above > below
+
+
 def test_defaults_are_those_of_the_paper() -> None:
     loss = AdversarialLoss()
     assert (loss.mode, loss.loss_weight, loss.disc_weight) == ('bce', 1e-3, .5)
