@@ -26,8 +26,8 @@ import mmseg_uda  # noqa: F401 (registers)
 from mmseg_uda.utils.drawing import contact_sheet, heat_map, label_to_color, overlay
 
 ROOT = Path(__file__).resolve().parents[1]
-SOURCE_ONLY = 'source_only/source-only_toy_1xb4-600_toy-street-256x128.py'
-CDANET = 'cdanet/cdanet_toy_1xb4-600_toy-street-256x128.py'
+SOURCE_ONLY = 'source_only/source-only_toy_1xb2-600_toy-street-256x128.py'
+CDANET = 'cdanet/cdanet_toy_1xb2-600_toy-street-256x128.py'
 METHODS = {'source only': SOURCE_ONLY, 'CDANet': CDANET}
 NUM_TRAIN, NUM_VAL = 400, 100
 

@@ -19,7 +19,7 @@ test_pipeline = [
 ]
 train_dataloader = dict(
     source=dict(
-        batch_size=4,
+        batch_size=2,
         num_workers=2,
         persistent_workers=True,
         dataset=dict(
@@ -29,7 +29,7 @@ train_dataloader = dict(
             split='train',
             pipeline=source_pipeline)),
     target=dict(
-        batch_size=4,
+        batch_size=2,
         num_workers=2,
         persistent_workers=True,
         dataset=dict(

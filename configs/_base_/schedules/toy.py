@@ -1,4 +1,4 @@
-# From scratch in minutes: Adam, batch 4.
+# From scratch in minutes: Adam, batch 2.
 optim_wrapper = dict(
     constructor='JointOptimWrapperConstructor',
     optimizers=dict(

@@ -81,12 +81,12 @@ def attend(query: Tensor, key: Tensor, value: Tensor,
     with torch.autocast(query.device.type, enabled=False):
         q, k, v = query.to(dtype), key.to(dtype), value.to(dtype)
         out: Tensor
-        if torch.jit.is_tracing():
+        if torch.jit.is_tracing():  # type: ignore
             # Counters of operations and exporters read plain products, not writes to buffers.
             weight = torch.bmm(q.transpose(1, 2), k).softmax(2)
             out = torch.bmm(v, weight.transpose(1, 2))
         else:
-            out = _Attend.apply(q, k, v, chunk_elements)  # type: ignore[no-untyped-call]
+            out = _Attend.apply(q, k, v, chunk_elements)  # type: ignore
     return out.to(value.dtype)
 
 
