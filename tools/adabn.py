@@ -6,8 +6,6 @@ Works on any checkpoint of any mmseg segmentor; see configs/adabn/README.md.
 from __future__ import annotations
 
 import argparse
-import os
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -30,6 +28,7 @@ from mmseg_uda.utils.cli import (
     join_processes,
     load_config,
 )
+from mmseg_uda.utils.replacing import replacing
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -81,17 +80,6 @@ def load_model(cfg: Config, checkpoint: dict[str, Any], name: str) -> nn.Module:
     return model.to(get_device())
 
 
-def save(checkpoint: dict[str, Any], path: Path) -> None:
-    """Write under a temporary name first: nothing half-written stays behind."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f'.{path.name}.{os.getpid()}')
-    try:
-        torch.save(checkpoint, temporary)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
 def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
     export_local_rank(args)
@@ -126,7 +114,8 @@ def main(argv: list[str] | None = None) -> None:
                 key = key if key in state else key[len('student.') :]
                 if key in state:
                     state[key] = getattr(layer, buffer).cpu()
-        save(checkpoint, Path(args.out))
+        with replacing(args.out) as partial:
+            torch.save(checkpoint, partial)
         print(f'\n{args.out}: batch-norm statistics of {count} target images')
     barrier()
     if args.test:

@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import argparse
 import copy
-import os
-from pathlib import Path
 from typing import Any, Iterator
 
 import torch
@@ -19,6 +17,7 @@ from mmseg import registry
 
 import mmseg_uda  # noqa: F401 (checks the toolboxes, registers the classes)
 from mmseg_uda.compat import load_checkpoint
+from mmseg_uda.utils.replacing import replacing
 
 KEPT_META = ('dataset_meta', 'CLASSES', 'PALETTE', 'iter', 'epoch', 'seed', 'experiment_name',
              'time', 'mmengine_version')
@@ -118,21 +117,6 @@ def own_types() -> set[str]:
             if cls.__module__.startswith('mmseg_uda')}
 
 
-def write(path: str, save: Any) -> None:
-    """Let ``save`` write a file under a temporary name, then give it its own.
-
-    Nothing half-written is left where a call is interrupted.
-    """
-    target = Path(path)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    partial = target.with_name(f'.{target.stem}.tmp{os.getpid()}{target.suffix}')
-    try:
-        save(partial)
-        os.replace(partial, target)
-    finally:
-        partial.unlink(missing_ok=True)
-
-
 def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
     checkpoint = load_checkpoint(args.checkpoint)
@@ -145,10 +129,12 @@ def main(argv: list[str] | None = None) -> None:
     kept = {key: meta[key] for key in KEPT_META if key in meta}
     if plain is not None:
         kept['cfg'] = plain.pretty_text
-    write(args.out, lambda path: torch.save({'meta': kept, 'state_dict': weights}, path))
+    with replacing(args.out) as partial:
+        torch.save({'meta': kept, 'state_dict': weights}, partial)
     print(f'wrote {args.out}: {len(weights)} tensors of {args.module!r}')
     if args.out_config is not None and plain is not None:
-        write(args.out_config, plain.dump)
+        with replacing(args.out_config) as partial:
+            partial.write_text(plain.pretty_text, encoding='utf-8')
         print(f'wrote {args.out_config}')
 
 

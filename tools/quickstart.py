@@ -24,6 +24,7 @@ from mmengine.runner import Runner, load_checkpoint
 
 import mmseg_uda  # noqa: F401 (registers)
 from mmseg_uda.utils.drawing import contact_sheet, heat_map, label_to_color, overlay
+from mmseg_uda.utils.replacing import replacing
 
 ROOT = Path(__file__).resolve().parents[1]
 SOURCE_ONLY = 'source_only/source-only_toy_1xb2-600_toy-street-256x128.py'
@@ -76,9 +77,8 @@ def evaluate(method: str, checkpoint: Path, folder: Path) -> dict[str, float]:
     config.test_evaluator = dict(type='SubsetIoUMetric', per_class=True)
     config.log_level = 'WARNING'
     metrics = Runner.from_cfg(config).test()
-    partial = path.with_suffix('.tmp')
-    partial.write_text(json.dumps(metrics, indent=2))
-    os.replace(partial, path)
+    with replacing(path) as partial:
+        partial.write_text(json.dumps(metrics, indent=2))
     return metrics
 
 
@@ -124,9 +124,8 @@ def draw(checkpoints: dict[str, Path], path: Path, count: int = 6) -> None:
             row.append(label_to_color(prediction, palette))
         rows.append([*row, attention(models['CDANet'], batch, image)])
     sheet = contact_sheet(rows, ['target image', 'ground truth', *models, 'attention of the dot'])
-    partial = path.with_name(f'partial-{path.name}')
-    cv2.imwrite(str(partial), sheet[..., ::-1])
-    os.replace(partial, path)
+    with replacing(path) as partial:
+        partial.write_bytes(cv2.imencode('.png', sheet[..., ::-1])[1].tobytes())
 
 
 def attention(model: torch.nn.Module, batch: dict[str, Any], image: np.ndarray) -> np.ndarray:

@@ -19,7 +19,6 @@ complete after a resumed run as well.
 from __future__ import annotations
 
 import json
-import os
 import signal
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -33,6 +32,8 @@ import numpy as np
 from mmengine.utils import ProgressBar
 from mmseg.datasets import CityscapesDataset
 from PIL import Image
+
+from mmseg_uda.utils.replacing import replacing
 
 __all__ = [
     'IGNORE_INDEX', 'LabelFormat', 'LabelJob', 'LabelResult', 'convert_dataset', 'convert_label',
@@ -160,7 +161,8 @@ def convert_label(job: LabelJob, label_format: LabelFormat, overwrite: bool = Fa
         if train_ids is None:
             train_ids = label_format.load(job.label)
             _check_size(train_ids, job.image)
-            _write(job.output, cv2.imencode('.png', train_ids)[1].tobytes())
+            with replacing(job.output) as file:
+                file.write_bytes(cv2.imencode('.png', train_ids)[1].tobytes())
         ids, counts = np.unique(train_ids, return_counts=True)
         return LabelResult(job, dict(zip(ids.tolist(), counts.tolist())), resumed)
     except Exception as error:  # decoders raise anything on damaged files; the others must go on
@@ -190,9 +192,13 @@ def convert_dataset(label_format: LabelFormat, jobs: Sequence[LabelJob], list_di
     sys.stderr.write('\n')
     for split in sorted({job.split for job in jobs}):
         done = [result for result in results if result.job.split == split and not result.error]
-        names = ''.join(f'{result.job.name}\n' for result in done)
-        _write(list_dir / f'{split}.txt', names.encode())
-        _write(list_dir / f'class_stats_{split}.json', json.dumps(_statistics(done)).encode())
+        texts = {
+            f'{split}.txt': ''.join(f'{result.job.name}\n' for result in done),
+            f'class_stats_{split}.json': json.dumps(_statistics(done)),
+        }
+        for name, text in texts.items():
+            with replacing(list_dir / name) as file:
+                file.write_text(text, encoding='utf-8')
     return results
 
 
@@ -243,13 +249,3 @@ def _statistics(results: Sequence[LabelResult]) -> dict[str, object]:
         'totals': totals,
         'images': {result.job.name: result.counts for result in results}
     }
-
-
-def _write(path: Path, content: bytes) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f'{path.name}.{os.getpid()}.tmp')
-    try:
-        temporary.write_bytes(content)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)

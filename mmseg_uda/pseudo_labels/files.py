@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
-import os.path as osp
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
+
+from mmseg_uda.utils.replacing import replacing
 
 __all__ = ['read_counts', 'write_label']
 
@@ -17,7 +17,7 @@ PREDICTED_KEY = 'predicted_pixels'
 
 
 def write_label(path: str, label: NDArray[np.uint8], predicted: list[int]) -> None:
-    """Write a label at once: under a temporary name, then moved into place.
+    """Write a label, as a whole or not at all.
 
     Args:
         path: Where to.
@@ -25,16 +25,10 @@ def write_label(path: str, label: NDArray[np.uint8], predicted: list[int]) -> No
         predicted: Pixels that the network predicted as each class; kept as text inside the PNG, so
             that a resumed run can count this image without running the network.
     """
-    os.makedirs(osp.dirname(path), exist_ok=True)
     info = PngInfo()
     info.add_text(PREDICTED_KEY, json.dumps(predicted))
-    temporary = f'{path}.tmp'
-    try:
-        Image.fromarray(label).save(temporary, format='PNG', pnginfo=info)
-        os.replace(temporary, path)
-    finally:
-        if osp.exists(temporary):
-            os.remove(temporary)
+    with replacing(path) as partial:
+        Image.fromarray(label).save(partial, format='PNG', pnginfo=info)
 
 
 def read_counts(path: str, num_classes: int) -> NDArray[np.int64] | None:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
 import os.path as osp
 from collections.abc import Sequence
 from pathlib import PurePath
 from typing import Any
+
+from mmseg_uda.utils.replacing import replacing
 
 __all__ = ['FORMAT_VERSION', 'MANIFEST_NAME', 'Manifest', 'label_names']
 
@@ -88,13 +89,11 @@ class Manifest:
         return [key for key in keys if getattr(self, key) != getattr(other, key)]
 
     def write(self, folder: str) -> None:
-        """Write ``manifest.json`` at once: under a temporary name, then moved into place."""
+        """Write ``manifest.json``, as a whole or not at all."""
         content = dataclasses.asdict(self)
         content.update(num_images=len(self.files), coverage=self.coverage)
-        path = osp.join(folder, MANIFEST_NAME)
-        with open(f'{path}.tmp', 'w', encoding='utf-8') as file:
-            json.dump(content, file, indent=1)
-        os.replace(f'{path}.tmp', path)
+        with replacing(osp.join(folder, MANIFEST_NAME)) as partial:
+            partial.write_text(json.dumps(content, indent=1), encoding='utf-8')
 
     @classmethod
     def read(cls, folder: str) -> Manifest:

@@ -10,6 +10,7 @@ from mmseg_uda.utils.drawing import (
     tile_panel,
 )
 from mmseg_uda.utils.observe import first_image, no_trace, segment, unwrap_model
+from mmseg_uda.utils.replacing import replacing
 
 __all__ = [
     'batch_norm_layers',
@@ -21,6 +22,7 @@ __all__ = [
     'no_trace',
     'overlay',
     'reestimate_batch_norm',
+    'replacing',
     'segment',
     'tile_panel',
     'unwrap_model',

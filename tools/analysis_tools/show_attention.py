@@ -7,7 +7,6 @@ the attention map of each point.
 from __future__ import annotations
 
 import argparse
-import os
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +24,7 @@ import mmseg_uda  # noqa: F401 (checks the toolboxes, registers the classes)
 from mmseg_uda.compat import load_checkpoint
 from mmseg_uda.engine.hooks.reference_context_hook import load_images, plain_dataset
 from mmseg_uda.utils.drawing import heat_map, overlay, tile_panel
+from mmseg_uda.utils.replacing import replacing
 
 COLUMNS = 3
 Point = tuple[int, int]
@@ -154,15 +154,10 @@ def draw(source: np.ndarray, target: np.ndarray, points: list[Point], maps: np.n
 
 
 def save(image: np.ndarray, path: Path) -> None:
-    """Write under a temporary name first: nothing half-written stays behind."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f'.{path.stem}.{os.getpid()}{path.suffix or ".png"}')
-    try:
-        if not cv2.imwrite(str(partial), image[..., ::-1]):
-            raise OSError(f'show_attention: cannot write {path}')
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
+    """Write a picture in the format of its suffix."""
+    content = cv2.imencode(path.suffix or '.png', image[..., ::-1])[1]
+    with replacing(path) as partial:
+        partial.write_bytes(content.tobytes())
 
 
 def main(argv: list[str] | None = None) -> None:
