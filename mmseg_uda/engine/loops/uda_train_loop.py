@@ -8,7 +8,7 @@ from typing import Any, Iterator
 
 import numpy as np
 import torch
-from mmengine.dist import get_rank
+from mmengine.dist import broadcast_object_list, get_rank
 from mmengine.registry import DATASETS
 from mmengine.runner import IterBasedTrainLoop, Runner
 from mmseg.registry import LOOPS
@@ -119,10 +119,14 @@ class UDATrainLoop(IterBasedTrainLoop):
 
     def run(self) -> torch.nn.Module:
         """Train from the current iteration on."""
-        # Only now is the seed final (resuming may have changed it), and the iteration known.
+        # Only now is the seed final (resuming may have changed it), and the iteration known. All
+        # processes share one, also where `randomness.diff_rank_seed` gave each its own.
+        seeds = [self.runner.seed]
+        broadcast_object_list(seeds)
+        (self._seed, ) = seeds
         for stream, loader in enumerate(self.dataloaders.values()):
             # Different streams: else image i of one domain always meets image i of the other.
-            loader.dataset.seed = derive_seed(self.runner.seed, stream)
+            loader.dataset.seed = derive_seed(self._seed, stream)
         self.dataloader_iterator = _DomainIterator(self.dataloaders, self._iter)
         self.fast_forward_on_resume = False  # newer mmengine's way to save what costs nothing here
         try:
@@ -132,7 +136,7 @@ class UDATrainLoop(IterBasedTrainLoop):
 
     def run_iter(self, data_batch: dict[str, Any]) -> None:
         """Run one iteration with its own random numbers."""
-        seed = derive_seed(self.runner.seed, self._iter, get_rank())
+        seed = derive_seed(self._seed, self._iter, get_rank())
         random.seed(seed)
         np.random.seed(seed)
         torch.manual_seed(seed)

@@ -13,6 +13,8 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from mmseg.datasets import BaseSegDataset
 
+from mmseg_uda.engine.loops import uda_train_loop
+
 
 class Recorder(Hook):
     """Image names of each domain and a random number by iteration."""
@@ -82,6 +84,15 @@ def test_seed_changes_everything(tmp_path: Path) -> None:
     assert (one.images, one.draws) == (same.images, same.draws)
     assert one.images != other.images
     assert one.draws != other.draws
+
+
+def test_processes_share_the_first_ones_seed(tmp_path: Path,
+                                             monkeypatch: pytest.MonkeyPatch) -> None:
+    _, one = record(config(tmp_path, 'first', 3))
+    monkeypatch.setattr(uda_train_loop, 'broadcast_object_list', lambda seeds: seeds.__setitem__(
+        0, 3))  # what the first process has
+    _, other = record(config(tmp_path, 'second', 3, randomness=dict(seed=4)))
+    assert (one.images, one.draws) == (other.images, other.draws)
 
 
 @pytest.mark.parametrize('fast_forward', [False, True])
