@@ -9,9 +9,11 @@ import torch
 from mmseg.structures import SegDataSample
 from torch import Tensor
 
-__all__ = ['DOMAINS', 'DomainBatch', 'ImageBatch', 'Losses', 'SegOutput']
+__all__ = ['DOMAINS', 'IGNORE_INDEX', 'DomainBatch', 'ImageBatch', 'Losses', 'SegOutput']
 
 DOMAINS = ('source', 'target')
+IGNORE_INDEX = 255
+"""In label files; networks take theirs from the decode head."""
 
 Losses = dict[str, Tensor]
 """Name to scalar; every name with the letters ``loss`` is trained."""

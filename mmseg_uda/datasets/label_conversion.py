@@ -33,14 +33,14 @@ from mmengine.utils import ProgressBar
 from mmseg.datasets import CityscapesDataset
 from PIL import Image
 
+from mmseg_uda.structures import IGNORE_INDEX
 from mmseg_uda.utils.replacing import replacing
 
 __all__ = [
-    'IGNORE_INDEX', 'LabelFormat', 'LabelJob', 'LabelResult', 'convert_dataset', 'convert_label',
+    'LabelFormat', 'LabelJob', 'LabelResult', 'convert_dataset', 'convert_label',
     'find_jobs', 'read_index_png', 'read_uint16_png'
 ]
 
-IGNORE_INDEX = 255
 CLASSES: tuple[str, ...] = CityscapesDataset.METAINFO['classes']
 
 

@@ -15,12 +15,12 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
+from mmseg_uda.structures import IGNORE_INDEX
+
 from .statistics import ConfidencePools
 
-__all__ = ['IGNORE_INDEX', 'RULES', 'BDLRule', 'CBSTRule', 'FixedRule', 'GlobalRule',
+__all__ = ['RULES', 'BDLRule', 'CBSTRule', 'FixedRule', 'GlobalRule',
            'PseudoLabelRule', 'build_rule']
-
-IGNORE_INDEX = 255
 
 
 def _check_fraction(rule: object, key: str) -> None:

@@ -13,10 +13,9 @@ from mmseg.registry import TRANSFORMS
 from numpy.typing import NDArray
 
 from mmseg_uda.pseudo_labels.manifest import Manifest
+from mmseg_uda.structures import IGNORE_INDEX
 
 __all__ = ['LoadPseudoLabels', 'resize_label']
-
-IGNORE_INDEX = 255
 
 
 @lru_cache(maxsize=64)

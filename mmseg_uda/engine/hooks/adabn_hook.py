@@ -59,6 +59,22 @@ def _with_pipeline(dataset: dict[str, Any], pipeline: Sequence[dict[str, Any]] |
     return dataset
 
 
+def _target_config(cfg: Config) -> dict[str, Any]:
+    """The training images of the target, or else those of the test, as validation sees them."""
+    test = cfg.get('test_dataloader') or cfg.get('val_dataloader')
+    if test is None:
+        raise ValueError(
+            'AdaBNHook.dataset got None in a config without test_dataloader; write either.'
+        )
+    target = (cfg.get('train_dataloader') or {}).get('target') or test
+    # Not the test's: with test-time augmentation that gives several views of an image.
+    owner = (cfg.get('val_dataloader') or test)['dataset']
+    while 'pipeline' not in owner:
+        owner = owner.get('dataset') or owner['datasets'][0]
+    config: dict[str, Any] = _with_pipeline(target['dataset'], owner['pipeline'])
+    return config
+
+
 def build_target_loader(
     cfg: Config,
     dataset: dict[str, Any] | None = None,
@@ -83,20 +99,7 @@ def build_target_loader(
     Raises:
         ValueError: If the config names no dataset, or it is empty.
     """
-    if dataset is None:
-        test = cfg.get('test_dataloader') or cfg.get('val_dataloader')
-        if test is None:
-            raise ValueError(
-                'AdaBNHook.dataset got None in a config without test_dataloader; write either.'
-            )
-        target = (cfg.get('train_dataloader') or {}).get('target') or test
-        # Not the test's: with test-time augmentation that gives several views of an image.
-        pipeline_owner = (cfg.get('val_dataloader') or test)['dataset']
-        while 'pipeline' not in pipeline_owner:
-            pipeline_owner = pipeline_owner.get('dataset') or pipeline_owner['datasets'][0]
-        config = _with_pipeline(target['dataset'], pipeline_owner['pipeline'])
-    else:
-        config = _with_pipeline(dataset, None)
+    config = _target_config(cfg) if dataset is None else _with_pipeline(dataset, None)
     check_folders(config)
     images = DATASETS.build(config)
     order = torch.randperm(len(images), generator=torch.Generator().manual_seed(seed)).tolist()

@@ -6,7 +6,6 @@ import logging
 import os
 import os.path as osp
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -27,6 +26,7 @@ from mmseg_uda.pseudo_labels.inference import segment_probabilities
 from mmseg_uda.pseudo_labels.manifest import MANIFEST_NAME, Manifest, label_names
 from mmseg_uda.pseudo_labels.rules import build_rule
 from mmseg_uda.pseudo_labels.statistics import ConfidencePools
+from mmseg_uda.utils.observe import no_trace
 from mmseg_uda.version import __version__
 
 __all__ = ['PseudoLabelLoop']
@@ -106,7 +106,7 @@ class PseudoLabelLoop(BaseLoop):
             print_log(f'All {len(manifest.files)} pseudo labels are in {self.out_dir} already',
                       logger='current')
         else:
-            with _eval_mode(self.runner.model):
+            with no_trace(self.runner.model):
                 if manifest.thresholds is None:
                     manifest.thresholds = self._find_thresholds()
                     self._save(manifest)
@@ -269,13 +269,3 @@ class PseudoLabelLoop(BaseLoop):
         if not kept:
             print_log('No pixel was kept: lower the threshold or raise the share',
                       logger='current', level=logging.WARNING)
-
-
-@contextmanager
-def _eval_mode(model: torch.nn.Module) -> Iterator[None]:
-    training = model.training
-    model.eval()
-    try:
-        yield
-    finally:
-        model.train(training)

@@ -163,8 +163,10 @@ class CrossDomainAttentionHead(BaseDecodeHead):
     def _score(self, target: Tensor, context: Tensor | None) -> Tensor:
         views = {}
         for name, conv, module in self._attentions():
-            view = conv(target)
-            views[name] = view if context is None else module.to_target(conv(context), view)
+            views[name] = view = conv(target)
+            if context is not None:
+                partner = view if context is target else conv(context)
+                views[name] = module.to_target(partner, view)
         return self.classifier.forward((self._add_main(target, views)['main'], ))
 
     def set_reference(self, features: Tensor | None) -> None:
