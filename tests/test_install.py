@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import re
 import subprocess
 import sys
@@ -13,6 +12,7 @@ from types import ModuleType
 import numpy as np
 import pytest
 import torch
+import toys
 from mmengine.config import Config
 from mmengine.logging import HistoryBuffer
 from mmengine.model import BaseModel
@@ -31,10 +31,7 @@ TORCH_CHECKS_PICKLES = hasattr(torch.serialization, 'get_unsafe_globals_in_check
 
 
 def load_setup() -> ModuleType:
-    spec = importlib.util.spec_from_file_location('project_setup', ROOT / 'setup.py')
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return toys.load_script('setup.py')
 
 
 @pytest.fixture

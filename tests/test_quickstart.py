@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import importlib.util
 import sys
 from pathlib import Path
 
 import pytest
+import toys
 
 PATH = Path(__file__).resolve().parents[1] / 'quickstart.py'
 
@@ -14,9 +14,7 @@ PATH = Path(__file__).resolve().parents[1] / 'quickstart.py'
 @pytest.fixture
 def quickstart(tmp_path, monkeypatch):
     """The script as a module, with an environment to be made and commands only noted down."""
-    spec = importlib.util.spec_from_file_location('quickstart_script', PATH)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    module = toys.load_script(PATH)
     module.VENV = tmp_path / 'venv'
     module.PYTHON = module.VENV / 'bin' / 'python'
     module.STAMP = module.VENV / 'digest'
@@ -92,9 +90,7 @@ def test_python_without_ensurepip(quickstart, monkeypatch):
 
 
 def test_exit_code_is_passed_on(tmp_path):
-    spec = importlib.util.spec_from_file_location('quickstart_script', PATH)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    module = toys.load_script(PATH)
     with pytest.raises(SystemExit) as caught:
         module.run(sys.executable, '-c', 'raise SystemExit(7)')
     assert caught.value.code == 7

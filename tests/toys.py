@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import copy
+import importlib.util
+import sys
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import cv2
@@ -17,9 +20,26 @@ from mmseg.registry import MODELS
 from mmseg.structures import SegDataSample
 from torch import Tensor, nn
 
+ROOT = Path(__file__).parents[1]
 NUM_CLASSES = 4
 SIZE = (32, 48)  # height, width
 METAINFO = dict(classes=tuple('abcd'), palette=[[i, i, i] for i in range(4)])
+
+
+def load_script(path: str | Path) -> ModuleType:
+    """A script as a module.
+
+    Args:
+        path: Relative to the repository's root, or absolute.
+    """
+    path = ROOT / path
+    spec = importlib.util.spec_from_file_location(f'script_{path.stem}', path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # so that what it defines can be pickled
+    spec.loader.exec_module(module)
+    return module
 
 
 @MODELS.register_module(force=True)

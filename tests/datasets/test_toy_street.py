@@ -1,12 +1,11 @@
-import importlib.util
 import json
-import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
+import toys
 from mmengine.config import Config
 from mmseg.datasets import CityscapesDataset
 from mmseg.registry import DATASETS
@@ -22,12 +21,7 @@ SMALL = (32, 64)
 
 @pytest.fixture(scope='module')
 def tool():
-    spec = importlib.util.spec_from_file_location('toy_street_tool', TOOL)
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # so that its tasks can be pickled
-    spec.loader.exec_module(module)
-    yield module
-    del sys.modules[spec.name]
+    return toys.load_script(TOOL)
 
 
 @pytest.fixture(scope='module')

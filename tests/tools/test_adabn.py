@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import re
 from pathlib import Path
@@ -14,7 +13,7 @@ import torch
 from mmengine.config import Config
 from mmseg.registry import MODELS
 from torch.testing import assert_close
-from toys import runner_cfg, segmentor_cfg
+from toys import load_script, runner_cfg, segmentor_cfg
 
 from mmseg_uda.engine.hooks import build_target_loader
 from mmseg_uda.utils import reestimate_batch_norm
@@ -26,10 +25,7 @@ METHOD = dict(type='SourceOnly', segmentor=STOCK)
 
 @pytest.fixture(scope='module')
 def tool() -> ModuleType:
-    spec = importlib.util.spec_from_file_location('adabn_tool', ROOT / 'tools' / 'adabn.py')
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load_script('tools/adabn.py')
 
 
 def prepare(tmp_path: Path, model: dict[str, Any], trained: dict[str, Any] | None = None) -> Config:

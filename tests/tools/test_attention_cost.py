@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-import importlib.util
-from pathlib import Path
 from types import ModuleType
 
 import pytest
 import torch
+import toys
 
 SIZES = ['--positions', '400', '--channels', '32', '--repeat', '1']
 
 
 @pytest.fixture(scope='module')
 def tool() -> ModuleType:
-    path = Path(__file__).parents[2] / 'tools' / 'analysis_tools' / 'attention_cost.py'
-    spec = importlib.util.spec_from_file_location('attention_cost', path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return toys.load_script('tools/analysis_tools/attention_cost.py')
 
 
 @pytest.mark.parametrize('directions', [1, 2])

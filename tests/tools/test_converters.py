@@ -1,4 +1,3 @@
-import importlib.util
 import json
 import re
 import struct
@@ -8,6 +7,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+import toys
 from mmseg.datasets import CityscapesDataset
 from PIL import Image
 
@@ -22,9 +22,7 @@ SYNTHIA_NAMES = {1: 'sky', 2: 'building', 3: 'road', 4: 'sidewalk', 5: 'fence', 
 
 
 def convert(dataset, *argv):
-    spec = importlib.util.spec_from_file_location(f'{dataset}_converter', TOOLS / f'{dataset}.py')
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    module = toys.load_script(TOOLS / f'{dataset}.py')
     return module.main([str(argument) for argument in argv])
 
 

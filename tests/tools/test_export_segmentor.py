@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import runpy
 from pathlib import Path
@@ -13,6 +12,7 @@ import mmseg
 import numpy as np
 import pytest
 import torch
+import toys
 from mmengine.config import Config
 from mmseg.apis import MMSegInferencer
 from mmseg.registry import MODELS
@@ -34,11 +34,7 @@ SEGMENTOR = dict(
 
 
 def load_tool() -> ModuleType:
-    path = ROOT / 'tools' / 'export_segmentor.py'
-    spec = importlib.util.spec_from_file_location('tools_export_segmentor', path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return toys.load_script('tools/export_segmentor.py')
 
 
 def training_config(root: Path) -> Config:

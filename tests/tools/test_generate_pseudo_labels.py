@@ -1,24 +1,17 @@
 """The tool that writes pseudo labels."""
 
-import importlib.util
-from pathlib import Path
 
 import pytest
 import torch
 from mmengine.config import Config
-from toys import NUM_CLASSES, build, method_cfg, runner_cfg
+from toys import NUM_CLASSES, build, load_script, method_cfg, runner_cfg
 
 from mmseg_uda.pseudo_labels import Manifest
-
-TOOL = Path(__file__).parents[2] / 'tools' / 'generate_pseudo_labels.py'
 
 
 @pytest.fixture(scope='module')
 def tool():
-    spec = importlib.util.spec_from_file_location('generate_pseudo_labels', TOOL)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load_script('tools/generate_pseudo_labels.py')
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -13,16 +12,12 @@ import pytest
 import torch
 from mmengine.config import Config
 from mmseg.registry import MODELS
-from toys import attention_head_cfg, method_cfg, runner_cfg, segmentor_cfg
+from toys import attention_head_cfg, load_script, method_cfg, runner_cfg, segmentor_cfg
 
 
 @pytest.fixture(scope='module')
 def tool() -> ModuleType:
-    path = Path(__file__).parents[2] / 'tools' / 'analysis_tools' / 'show_attention.py'
-    spec = importlib.util.spec_from_file_location('show_attention', path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load_script('tools/analysis_tools/show_attention.py')
 
 
 def prepare(tmp_path: Path, model: dict[str, Any]) -> Config:

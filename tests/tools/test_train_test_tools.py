@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
 import subprocess
@@ -12,6 +11,7 @@ from types import ModuleType
 import cv2
 import numpy as np
 import pytest
+import toys
 from mmengine.config import Config
 
 from mmseg_uda.compat import load_checkpoint
@@ -61,10 +61,7 @@ log_level = 'WARNING'
 
 
 def load_tool(name: str) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(f'tools_{name}', TOOLS / f'{name}.py')
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return toys.load_script(TOOLS / f'{name}.py')
 
 
 @pytest.fixture(autouse=True)
@@ -207,9 +204,7 @@ def test_flags_are_those_of_mmseg():
         path = Path(mmseg.__file__).parent / '.mim' / 'tools' / f'{name}.py'
         if not path.is_file():
             pytest.skip('mmseg came without its tools')
-        spec = importlib.util.spec_from_file_location(f'stock_{name}', path)
-        stock = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(stock)
+        stock = toys.load_script(path)
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr('sys.argv', [name, *positional])
             expected = vars(stock.parse_args())
