@@ -8,6 +8,8 @@ model = dict(
     type='CDANet',
     segmentor=dict(
         _base_.model,
+        # Running statistics over some 200 images, not 20: they decide at test time.
+        backbone=dict(_base_.model.backbone, norm_cfg=dict(type='BN', momentum=0.01)),
         decode_head=dict(
             type='CrossDomainAttentionHead',
             in_channels=112,
