@@ -12,6 +12,7 @@ from mmengine.dist import broadcast_object_list, get_rank
 from mmengine.registry import DATASETS
 from mmengine.runner import IterBasedTrainLoop, Runner
 from mmseg.registry import LOOPS
+from torch.utils.data import DataLoader
 
 from mmseg_uda.datasets.checks import (
     check_dataset,
@@ -84,8 +85,11 @@ class UDATrainLoop(IterBasedTrainLoop):
         validation = (runner.cfg.get('val_dataloader') or {}).get('dataset')
         if isinstance(validation, dict):  # the runner builds it later, and stock errors are vague
             check_folders(validation, 'val_dataloader.dataset')
+        # Older mmengine starts to iterate at once: workers would not know the seed of `run`.
+        idle = DataLoader(self.dataloaders['source'].dataset, generator=torch.Generator())
+        super().__init__(runner, idle, max_iters, **kwargs)
         # Hooks look at the length and the classes of `loop.dataloader`: a real one, the source's.
-        super().__init__(runner, self.dataloaders['source'], max_iters, **kwargs)
+        self.dataloader = self.dataloaders['source']
 
     @staticmethod
     def _build(runner: Runner, domain: str, cfg: dict[str, Any]) -> Any:

@@ -86,6 +86,16 @@ def test_seed_changes_everything(tmp_path: Path) -> None:
     assert one.draws != other.draws
 
 
+@pytest.mark.parametrize('persistent', [False, True])
+def test_workers_see_the_same_stream(tmp_path: Path, persistent: bool) -> None:
+    _, alone = record(config(tmp_path, 'alone', 4))
+    cfg = config(tmp_path, 'workers', 4, num_workers=1)
+    for loader in cfg.train_dataloader.values():
+        loader.persistent_workers = persistent
+    _, recorder = record(cfg)
+    assert (recorder.images, recorder.draws) == (alone.images, alone.draws)
+
+
 def test_processes_share_the_first_ones_seed(tmp_path: Path,
                                              monkeypatch: pytest.MonkeyPatch) -> None:
     _, one = record(config(tmp_path, 'first', 3))
