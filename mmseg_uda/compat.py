@@ -176,9 +176,10 @@ def load_checkpoint(path: str | PathLike[str]) -> dict[str, Any]:
     allow_checkpoint_classes()
     try:
         checkpoint = torch.load(path, map_location='cpu', weights_only=True)
-    except (UnpicklingError, EOFError, RuntimeError) as error:
+    except (UnpicklingError, EOFError, RuntimeError, OSError) as error:
+        reason = (str(error) or type(error).__name__).splitlines()[0]
         raise ValueError(f'load_checkpoint: {path} is no checkpoint that torch {torch.__version__} '
-                         f'reads with weights_only=True: {str(error).splitlines()[0]}') from error
+                         f'reads with weights_only=True: {reason}') from error
     if not isinstance(checkpoint, dict):
         raise ValueError(f'load_checkpoint: {path} holds a {type(checkpoint).__name__}, not the '
                          'dictionary of a checkpoint')

@@ -8,6 +8,7 @@ from mmengine.config import Config
 from mmengine.runner import Runner
 
 import mmseg_uda  # noqa: F401 (checks the toolboxes, registers the classes)
+from mmseg_uda.utils.clear_errors import clear_errors
 from mmseg_uda.utils.cli import (
     add_config_options,
     add_launcher,
@@ -87,7 +88,8 @@ def main(argv: list[str] | None = None) -> None:
         enable_tta(cfg)
     if args.out is not None:
         save_predictions(cfg, args.out)
-    Runner.from_cfg(cfg).test()
+    with clear_errors(cfg):
+        Runner.from_cfg(cfg).test()
 
 
 if __name__ == '__main__':

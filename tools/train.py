@@ -11,6 +11,7 @@ from mmengine.runner import Runner
 from mmseg.registry import RUNNERS
 
 import mmseg_uda  # noqa: F401 (checks the toolboxes, registers the classes)
+from mmseg_uda.utils.clear_errors import clear_errors
 from mmseg_uda.utils.cli import (
     add_config_options,
     add_launcher,
@@ -64,8 +65,9 @@ def main(argv: list[str] | None = None) -> None:
     if args.amp:
         enable_amp(cfg)
     cfg.resume = args.resume
-    runner = RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
-    runner.train()
+    with clear_errors(cfg):
+        runner = RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
+        runner.train()
 
 
 if __name__ == '__main__':

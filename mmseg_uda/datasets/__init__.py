@@ -1,6 +1,12 @@
 """Data sets, their checks and their transforms."""
 
-from .checks import check_dataset, check_folders, check_same_classes, check_unlabelled
+from .checks import (
+    check_dataset,
+    check_folders,
+    check_pseudo_labels,
+    check_same_classes,
+    check_unlabelled,
+)
 from .gta import GTADataset
 from .street import StreetDataset
 from .synthia import SYNTHIADataset
@@ -9,5 +15,6 @@ from .transforms import LoadPseudoLabels, PackUDAInputs
 
 __all__ = [
     'GTADataset', 'LoadPseudoLabels', 'PackUDAInputs', 'SYNTHIADataset', 'StreetDataset',
-    'ToyStreetDataset', 'check_dataset', 'check_folders', 'check_same_classes', 'check_unlabelled'
+    'ToyStreetDataset', 'check_dataset', 'check_folders', 'check_pseudo_labels',
+    'check_same_classes', 'check_unlabelled'
 ]

@@ -1,8 +1,7 @@
 """Checks that end a wrong data set in one clear error before training starts.
 
-``check_folders`` looks at a config, before anything is built; ``check_dataset``,
-``check_unlabelled`` and ``check_same_classes`` look at built data sets. ``key`` is always the place
-in the config that the error names.
+``check_folders`` looks at a config, before anything is built; the others look at built data sets.
+``key`` is always the place in the config that the error names.
 """
 
 from __future__ import annotations
@@ -17,7 +16,12 @@ from mmcv.transforms import LoadAnnotations
 from mmengine.dataset import BaseDataset, Compose
 from mmseg.registry import DATASETS
 
-__all__ = ['check_dataset', 'check_folders', 'check_same_classes', 'check_unlabelled']
+from mmseg_uda.datasets.transforms.loading import LoadPseudoLabels
+
+__all__ = [
+    'check_dataset', 'check_folders', 'check_pseudo_labels', 'check_same_classes',
+    'check_unlabelled'
+]
 
 ROOT_HINT = 'set `data_root`, or the environment variable MMSEG_UDA_DATA that the configs read'
 LABEL_HINT = 'tools/dataset_converters writes the labels of GTA5, SYNTHIA and Cityscapes'
@@ -99,6 +103,21 @@ def check_unlabelled(dataset: Any, key: str = 'train_dataloader.target.dataset')
                 raise ValueError(f'{_name(inner)}: {key}.pipeline got {type(transform).__name__}, '
                                  'but adaptation never sees target labels; delete it '
                                  '(LoadPseudoLabels is for pseudo labels)')
+
+
+def check_pseudo_labels(dataset: Any) -> None:
+    """Check that the images of a training set have the pseudo labels that its pipeline loads.
+
+    Raises:
+        FileNotFoundError: If the folder has no manifest, or an image no label.
+        ValueError: If the manifest does not fit.
+    """
+    for inner in _unwrap(dataset):
+        pipeline = getattr(inner, 'pipeline', None)
+        for transform in pipeline.transforms if isinstance(pipeline, Compose) else ():
+            if isinstance(transform, LoadPseudoLabels):
+                for index in range(len(inner)):
+                    transform.path_of(inner.get_data_info(index)['img_path'])
 
 
 def check_same_classes(source: Any, target: Any) -> None:

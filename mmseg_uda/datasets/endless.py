@@ -75,8 +75,21 @@ class EndlessDataset(Dataset[Any]):
         return len(self.dataset)
 
     def __getitem__(self, position: int) -> Any:
+        index = self.index(position)
         with seeded(derive_seed(self.seed, position)):
-            return self.dataset[self.index(position)]
+            try:
+                return self.dataset[index]
+            except (OSError, SyntaxError) as error:  # Pillow's, of a damaged file
+                if getattr(error, 'filename', None) is not None or not str(error):
+                    raise
+                raise OSError(f'{type(self.dataset).__name__}: sample {index} cannot be read '
+                              f'({error}): {self._describe(index)}') from error
+
+    def _describe(self, index: int) -> str:
+        if not hasattr(self.dataset, 'get_data_info'):
+            return 'no path known'
+        info = self.dataset.get_data_info(index)
+        return ', '.join(f'{key}={value}' for key, value in info.items() if key.endswith('_path'))
 
 
 class PositionSampler(Sampler[int]):

@@ -7,6 +7,7 @@ from typing import Any
 import torch.nn.functional as F
 from mmengine.model import BaseDataPreprocessor
 from mmseg.registry import MODELS
+from mmseg.structures import SegDataSample
 from mmseg.utils import ConfigType, OptConfigType, SampleList
 from torch import Tensor
 
@@ -55,6 +56,8 @@ class UDADataPreprocessor(BaseDataPreprocessor):
                 range.
         """
         if not training:
+            for sample in data.get('data_samples') or ():
+                self._check_label(sample, 'gt_sem_seg')
             return self.target(data, False)
         if set(data) != set(DOMAINS):
             raise ValueError(f'UDADataPreprocessor got a batch with the keys {sorted(data)}; it '
@@ -79,17 +82,19 @@ class UDADataPreprocessor(BaseDataPreprocessor):
                 raise ValueError(
                     f'UDADataPreprocessor: the source sample {name} has no label (gt_sem_seg); add '
                     'LoadAnnotations to train_dataloader.source.dataset.pipeline')
-            field = LABEL_FIELDS[domain]
-            if self.num_classes is not None and field in sample:
-                self._check_range(name, sample.get(field).data, self.num_classes)
+            self._check_label(sample, LABEL_FIELDS[domain])
 
-    def _check_range(self, name: str, label: Tensor, num_classes: int) -> None:
+    def _check_label(self, sample: SegDataSample, field: str) -> None:
         """Labels are still on the CPU here, so that looking at them stalls no device."""
-        wrong = label[(label >= num_classes) & (label != self.ignore_index) | (label < 0)]
+        if self.num_classes is None or field not in sample:
+            return
+        label = sample.get(field).data
+        wrong = label[(label >= self.num_classes) & (label != self.ignore_index) | (label < 0)]
         if wrong.numel():
+            name = sample.metainfo.get('img_path', 'an image')
             raise ValueError(
                 f'UDADataPreprocessor: the label of {name} has the value {int(wrong[0])}, but the '
-                f'student predicts {num_classes} classes (0..{num_classes - 1}, ignore '
+                f'student predicts {self.num_classes} classes (0..{self.num_classes - 1}, ignore '
                 f'{self.ignore_index}); convert labels to train ids with tools/dataset_converters')
 
 

@@ -1,10 +1,19 @@
+from pathlib import Path
+
 import cv2
 import numpy as np
 import pytest
 from mmengine.dataset import ConcatDataset, RepeatDataset
 from mmseg.datasets import BaseSegDataset, CityscapesDataset
 
-from mmseg_uda.datasets import check_dataset, check_folders, check_same_classes, check_unlabelled
+from mmseg_uda.datasets import (
+    check_dataset,
+    check_folders,
+    check_pseudo_labels,
+    check_same_classes,
+    check_unlabelled,
+)
+from mmseg_uda.pseudo_labels import Manifest
 
 
 @pytest.fixture
@@ -97,6 +106,24 @@ def test_target_pipeline_must_not_load_labels(folder):
     labelled = build(folder, pipeline=[{'type': 'LoadImageFromFile'}, {'type': 'LoadAnnotations'}])
     with pytest.raises(ValueError, match=r'target.dataset.pipeline got LoadAnnotations'):
         check_unlabelled(RepeatDataset(labelled, times=2))
+
+
+def test_every_target_image_needs_its_pseudo_label(folder, tmp_path):
+    pipeline = [{'type': 'LoadImageFromFile'},
+                {'type': 'LoadPseudoLabels', 'pseudo_dir': str(tmp_path / 'pseudo')}]
+    dataset = RepeatDataset(build(folder, pipeline=pipeline), times=2)
+    with pytest.raises(FileNotFoundError, match='manifest'):
+        check_pseudo_labels(dataset)
+    names = [Path(dataset.dataset.get_data_info(i)['img_path']).with_suffix('.png').name
+             for i in range(len(dataset.dataset))]
+    Manifest(rule={'type': 'bdl'}, num_classes=19, config_sha256='c', checkpoint_sha256='w',
+             files=names, thresholds=[0.5] * 19, complete=True).write(str(tmp_path / 'pseudo'))
+    for name in names[1:]:
+        (tmp_path / 'pseudo' / name).touch()
+    with pytest.raises(FileNotFoundError, match=f'lacks the file .*{names[0]}'):
+        check_pseudo_labels(dataset)
+    (tmp_path / 'pseudo' / names[0]).touch()
+    check_pseudo_labels(dataset)
 
 
 def test_same_classes(folder):

@@ -108,6 +108,20 @@ def test_two_ranks_see_what_one_sees(monkeypatch: pytest.MonkeyPatch) -> None:
         assert sorted(together) == sorted(alone[4 * i:4 * i + 4])
 
 
+def test_damaged_file_is_named() -> None:
+    class Damaged(Draws):
+
+        def get_data_info(self, index: int) -> dict[str, Any]:
+            return dict(img_path='a.png', seg_map_path=f'{index}.png', seg_fields=[])
+
+        def __getitem__(self, index: int) -> Any:
+            raise OSError('image file is truncated')
+
+    stream = EndlessDataset(Damaged(), seed=0, shuffle=False)
+    with pytest.raises(OSError, match=r'Damaged: sample 2 .*truncated.*seg_map_path=2\.png'):
+        stream[2]
+
+
 def test_derived_seeds() -> None:
     seeds = {derive_seed(seed, position) for seed in range(20) for position in range(50)}
     assert len(seeds) == 1000

@@ -116,6 +116,13 @@ def test_label_out_of_range(value: int, domain: str, field: str) -> None:
     MODELS.build(dict(type='UDADataPreprocessor', source=STOCK))(data, True)  # knows no classes
 
 
+def test_validation_label_out_of_range() -> None:
+    sample = toys.sample(0, 'gt_sem_seg', (8, 8))
+    sample['data_samples'].gt_sem_seg.data[..., 0] = 7
+    with pytest.raises(ValueError, match='has the value 7, but the student predicts 4'):
+        build()({key: [sample[key]] for key in ('inputs', 'data_samples')}, False)
+
+
 def test_other_ignore_index() -> None:
     data = batch(dict(source=[(4, 4)], target=[(4, 4)]))
     with pytest.raises(ValueError, match='has the value 255, .* ignore 4'):

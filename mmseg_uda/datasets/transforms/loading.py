@@ -104,7 +104,7 @@ class LoadPseudoLabels(BaseTransform):
         if results.get('flip'):
             raise ValueError('LoadPseudoLabels got an image that was flipped already; write '
                              'LoadPseudoLabels right after LoadImageFromFile instead')
-        path = self._path_of(results['img_path'])
+        path = self.path_of(results['img_path'])
         label = self._read(path)
         height, width = results['img'].shape[:2]
         if label.shape != (height, width):
@@ -114,7 +114,12 @@ class LoadPseudoLabels(BaseTransform):
         results.setdefault('seg_fields', []).append('pseudo_seg_map')
         return results
 
-    def _path_of(self, img_path: str) -> str:
+    def path_of(self, img_path: str) -> str:
+        """Path of an image's label.
+
+        Raises:
+            FileNotFoundError: If the manifest does not list it, or the file is missing.
+        """
         name = self.manifest.find(img_path, self.suffix)
         if name is None:
             raise FileNotFoundError(
@@ -128,7 +133,10 @@ class LoadPseudoLabels(BaseTransform):
         return path
 
     def _read(self, path: str) -> NDArray[np.uint8]:
-        label = mmcv.imread(path, flag='unchanged', backend='pillow')
+        try:
+            label = mmcv.imread(path, flag='unchanged', backend='pillow')
+        except (OSError, SyntaxError):  # what Pillow says of a damaged file, without its name
+            label = None
         if label is None or label.ndim != 2 or label.dtype != np.uint8:
             raise ValueError(f'LoadPseudoLabels.pseudo_dir got the file {path!r}, which is not a '
                              'single-channel 8-bit image; generate it again')

@@ -17,6 +17,7 @@ from torch.utils.data import DataLoader
 from mmseg_uda.datasets.checks import (
     check_dataset,
     check_folders,
+    check_pseudo_labels,
     check_same_classes,
     check_unlabelled,
 )
@@ -107,6 +108,7 @@ class UDATrainLoop(IterBasedTrainLoop):
         check_dataset(dataset, key)
         if domain == 'target':
             check_unlabelled(dataset, key)
+            check_pseudo_labels(dataset)
         stream = EndlessDataset(dataset, seed=0, shuffle=cfg.pop('shuffle', True))
         sampler = PositionSampler(len(stream))
         return runner.build_dataloader(dict(cfg, dataset=stream, sampler=sampler))

@@ -34,6 +34,7 @@ class FCDiscriminator(BaseModule):
                  kernel_size: int = 4, stride: int = 2, padding: int = 1,
                  negative_slope: float = 0.2, init_cfg: OptMultiConfig = None) -> None:
         super().__init__(init_cfg=init_cfg)
+        self.in_channels = in_channels
         layers: list[nn.Module] = []
         for width in channels:
             layers += [
@@ -45,5 +46,13 @@ class FCDiscriminator(BaseModule):
         self.layers = nn.Sequential(*layers)
 
     def forward(self, inputs: Tensor) -> Tensor:
-        """Score each patch: shape (N, C, H, W) to (N, 1, H', W'), high = target domain."""
+        """Score each patch: shape (N, C, H, W) to (N, 1, H', W'), high = target domain.
+
+        Raises:
+            ValueError: The input has another number of channels.
+        """
+        if inputs.shape[1] != self.in_channels:
+            raise ValueError(f'FCDiscriminator.in_channels got {self.in_channels}, but the input '
+                             f'has {inputs.shape[1]} channels (in output space, the number of '
+                             f'classes); write in_channels={inputs.shape[1]}')
         return self.layers(inputs)

@@ -114,6 +114,13 @@ def test_bad_labels(tmp_path, label):
         LoadPseudoLabels(str(tmp_path))(make_results())
 
 
+def test_damaged_file_is_named(tmp_path, label):
+    write_folder(tmp_path, {'x.png': label})
+    (tmp_path / 'x.png').write_bytes((tmp_path / 'x.png').read_bytes()[:60])
+    with pytest.raises(ValueError, match=r'x\.png.*generate it again'):
+        LoadPseudoLabels(str(tmp_path))(make_results('/images/x.jpg'))
+
+
 def test_bad_use(tmp_path, label):
     write_folder(tmp_path, {'a/x.png': label})
     with pytest.raises(ValueError, match='flipped'):

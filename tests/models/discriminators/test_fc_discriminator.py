@@ -82,3 +82,8 @@ def test_initialisation_by_config() -> None:
     model.init_weights()
     assert all((layer.weight == .5).all() for layer in model.modules()
                if isinstance(layer, nn.Conv2d))
+
+
+def test_wrong_channels() -> None:
+    with pytest.raises(ValueError, match=r'in_channels got 3, .* 5 channels .*in_channels=5'):
+        FCDiscriminator(3)(torch.zeros(1, 5, 64, 64))
