@@ -13,7 +13,6 @@ from mmseg.models.decode_heads.decode_head import BaseDecodeHead
 from mmseg.registry import MODELS
 from torch import Tensor, nn
 
-from mmseg_uda.models.contexts import frozen
 from mmseg_uda.models.uda import SourceOnly
 from mmseg_uda.structures import DomainBatch, ImageBatch, SegOutput
 
@@ -121,26 +120,6 @@ def test_checkpoint_of_another_network(state: Any, wrong: str) -> None:
 
 
 # ------------------------------------------------------------------------------ pieces of a method
-
-
-def test_frozen_passes_gradients_through_and_keeps_none() -> None:
-    module = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 1))
-    module[1].bias.requires_grad_(False)
-    x = torch.ones(1, 2, requires_grad=True)
-    with frozen(module):
-        out = module(x).sum()
-        assert not any(param.requires_grad for param in module.parameters())
-    out.backward()
-    assert x.grad.abs().sum() > 0
-    assert all(param.grad is None for param in module.parameters())
-    assert [param.requires_grad for param in module.parameters()] == [True, True, True, False]
-
-
-def test_frozen_thaws_after_an_error() -> None:
-    module = nn.Linear(1, 1)
-    with pytest.raises(RuntimeError), frozen(module):
-        raise RuntimeError
-    assert module.weight.requires_grad
 
 
 def test_each_side_of_the_game_learns_from_its_own_loss() -> None:
