@@ -231,6 +231,10 @@ class TestPackage:
         assert 'mmseg_uda/py.typed' in packed
         assert not [name for name in packed if name.startswith(('tests', 'configs', 'tools'))]
 
+    def test_mmsegs_configs_by_name(self, tmp_path):
+        (tmp_path / 'own.py').write_text("_base_ = ['mmseg::_base_/models/segformer_mit-b0.py']")
+        assert Config.fromfile(tmp_path / 'own.py').model.type == 'EncoderDecoder'
+
     def test_links_follow_the_checkout(self, tmp_path):
         load_setup().link_mim_entries(tmp_path)
         load_setup().link_mim_entries(tmp_path)

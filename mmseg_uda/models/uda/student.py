@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from mmseg.models import SegDataPreProcessor
 from mmseg.registry import MODELS
 from mmseg.utils import ConfigType, OptConfigType
 from torch import Tensor, nn
@@ -19,7 +20,8 @@ def build_student(owner: str, segmentor: ConfigType,
         owner: Name of the method, for errors.
         segmentor: Config of a mmseg segmentor.
         data_preprocessor: Config of a :class:`UDADataPreprocessor`; None for one that treats both
-            domains as the segmentor's own does.
+            domains as the segmentor's own does. One of mmseg's is taken for both domains if the
+            segmentor has none.
 
     Returns:
         The student, and the config of the method's data preprocessor, which knows the labels that
@@ -27,7 +29,7 @@ def build_student(owner: str, segmentor: ConfigType,
 
     Raises:
         TypeError: The segmentor has several decode heads.
-        ValueError: There is no data preprocessor.
+        ValueError: There is no data preprocessor, or no ``test_cfg``.
     """
     segmentor = dict(segmentor)
     own_preprocessor = segmentor.pop('data_preprocessor', None)
@@ -35,13 +37,23 @@ def build_student(owner: str, segmentor: ConfigType,
     if isinstance(student.decode_head, nn.ModuleList):
         raise TypeError(f'{owner}.segmentor got {type(student).__name__}, a cascade of decode '
                         'heads; write a segmentor with one decode head')
-    if data_preprocessor is None:
+    if getattr(student, 'test_cfg', {}) is None:  # mmseg would stumble in the first validation
+        raise ValueError(f"{owner}.segmentor.test_cfg is missing; write dict(mode='whole')")
+    if data_preprocessor is None or _is_of_one_domain(data_preprocessor):
+        # mmengine hands down what mmseg's base models have at top level; a student's own is nearer.
+        own_preprocessor = own_preprocessor or data_preprocessor
         if own_preprocessor is None:
             raise ValueError(f'{owner}.segmentor.data_preprocessor is missing; write '
                              "dict(type='SegDataPreProcessor', mean=..., std=...)")
         data_preprocessor = dict(type='UDADataPreprocessor', source=own_preprocessor)
     labels = dict(num_classes=student.num_classes, ignore_index=student.decode_head.ignore_index)
     return student, {**labels, **data_preprocessor}
+
+
+def _is_of_one_domain(data_preprocessor: ConfigType) -> bool:
+    cls = data_preprocessor.get('type')
+    cls = MODELS.get(cls) if isinstance(cls, str) else cls
+    return isinstance(cls, type) and issubclass(cls, SegDataPreProcessor)
 
 
 def fit_checkpoint(method: Any, state_dict: dict[str, Tensor], prefix: str = '') -> None:

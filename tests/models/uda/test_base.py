@@ -39,10 +39,22 @@ def losses_of(model: nn.Module, **batch: Any) -> dict[str, Tensor]:
      'Adversarial.adversarial_loss got None; write its config'),
     ('source_only', dict(segmentor={**toys.segmentor_cfg(), 'data_preprocessor': None}),
      'SourceOnly.segmentor.data_preprocessor is missing; write dict'),
+    ('source_only', dict(segmentor={**toys.segmentor_cfg(), 'test_cfg': None}),
+     "SourceOnly.segmentor.test_cfg is missing; write dict\\(mode='whole'\\)"),
 ])
 def test_wrong_value(name: str, changes: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         toys.build(name, **changes)
+
+
+def test_top_level_preprocessor_of_mmsegs_base_models() -> None:
+    stock = dict(type='SegDataPreProcessor', mean=[7.] * 3, std=[1.] * 3)
+    segmentor = {**toys.segmentor_cfg(), 'data_preprocessor': None}
+    model = toys.build('source_only', segmentor=segmentor, data_preprocessor=stock)
+    for domain in ('source', 'target'):
+        assert getattr(model.data_preprocessor, domain).mean.flatten().tolist() == [7.] * 3
+    nearer = toys.build('source_only', data_preprocessor=stock).data_preprocessor
+    assert nearer.source.mean.flatten().tolist() != [7.] * 3
 
 
 @pytest.mark.parametrize('name', toys.METHODS)
