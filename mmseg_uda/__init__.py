@@ -12,7 +12,7 @@ allow_checkpoint_classes()
 from mmengine.config.utils import MODULE2PACKAGE  # noqa: E402
 from mmengine.utils import is_installed  # noqa: E402
 
-from . import datasets, engine, evaluation, models  # noqa: E402
+from . import datasets, engine, evaluation, models, registry  # noqa: E402
 
 # Configs of the package as 'mmseg_uda::cdanet/...', in `_base_` and in `mmengine.hub`.
 MODULE2PACKAGE.setdefault('mmseg_uda', 'mmseg_uda')
@@ -20,4 +20,4 @@ MODULE2PACKAGE.setdefault('mmseg_uda', 'mmseg_uda')
 if not is_installed(MODULE2PACKAGE['mmseg']):
     MODULE2PACKAGE['mmseg'] = 'mmseg'
 
-__all__ = ['__version__', 'datasets', 'engine', 'evaluation', 'models']
+__all__ = ['__version__', 'datasets', 'engine', 'evaluation', 'models', 'registry']

@@ -17,11 +17,13 @@ from mmengine.config import Config
 from mmengine.logging import HistoryBuffer
 from mmengine.model import BaseModel
 from mmengine.runner import CheckpointLoader, Runner
+from mmseg.registry import MODELS
 from packaging.requirements import Requirement
 from torch import Tensor, nn
 
 import mmseg_uda
 from mmseg_uda import compat
+from mmseg_uda.models.discriminators import FCDiscriminator
 
 ROOT = Path(__file__).resolve().parents[1]
 ONEDL = {'torch': '2.13.0+cpu', 'onedl-mmcv': '2.3.6', 'onedl-mmengine': '0.10.12',
@@ -230,6 +232,13 @@ class TestPackage:
         assert {f'mmseg_uda/.mim/{name}' for name in [*wanted, 'model-index.yml']} <= packed
         assert 'mmseg_uda/py.typed' in packed
         assert not [name for name in packed if name.startswith(('tests', 'configs', 'tools'))]
+
+    def test_scope_of_configs_by_name(self):
+        for name in ('CDANet', 'EncoderDecoder', 'BN'):
+            with MODELS.switch_scope_and_registry('mmseg_uda') as models:
+                assert models.get(name) is MODELS.get(name) is not None
+        head = dict(type='FCDiscriminator', in_channels=2, _scope_='mmseg_uda')
+        assert isinstance(MODELS.build(head), FCDiscriminator)
 
     def test_mmsegs_configs_by_name(self, tmp_path):
         (tmp_path / 'own.py').write_text("_base_ = ['mmseg::_base_/models/segformer_mit-b0.py']")
