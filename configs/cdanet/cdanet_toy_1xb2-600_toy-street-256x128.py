@@ -10,9 +10,11 @@ model = dict(
         decode_head=dict(
             type='CrossDomainAttentionHead',
             in_channels=160,
-            # N(0, 0.01), the default, suits 2,048 channels; with few of them it mutes the features.
+            # N(0, 0.01), the default, mutes features of so few channels. CD-CAM keeps it: its
+            # energies sum over all positions, and large ones make its gradient explode.
             init_cfg=dict(
-                type='Kaiming', layer='Conv2d', mode='fan_in', nonlinearity='linear'),
+                type='Kaiming', layer='Conv2d', mode='fan_in', nonlinearity='linear',
+                override=dict(name='conv_channel', type='Normal', std=0.01)),
             classifier=_base_.model.decode_head)),
     discriminator=dict(type='FCDiscriminator', in_channels=19, channels=(16, 32, 64, 128)),
     norm_statistics='target',
