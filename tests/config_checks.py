@@ -119,7 +119,8 @@ def _check_dict(path: str, node: dict[str, Any]) -> list[str]:
     target = registry.get(node['type'])
     if target is None:
         return [f'{path}: {node["type"]} is not in the registry `{registry.name}`']
-    arguments = {key: value for key, value in node.items() if key not in ('type', 'override')}
+    aside = {'type', 'override'} | ({'name'} if path.endswith('.override') else set())
+    arguments = {key: value for key, value in node.items() if key not in aside}
     return _check_arguments(path, target, arguments, given)
 
 

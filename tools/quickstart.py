@@ -76,7 +76,7 @@ def evaluate(method: str, checkpoint: Path, folder: Path) -> dict[str, float]:
     config.work_dir, config.load_from = str(folder), str(checkpoint)
     config.test_evaluator = dict(type='SubsetIoUMetric', per_class=True)
     config.log_level = 'WARNING'
-    metrics = Runner.from_cfg(config).test()
+    metrics = {key: float(value) for key, value in Runner.from_cfg(config).test().items()}
     with replacing(path) as partial:
         partial.write_text(json.dumps(metrics, indent=2))
     return metrics
