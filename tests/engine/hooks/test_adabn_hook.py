@@ -14,6 +14,7 @@ from mmseg.registry import HOOKS
 from torch.testing import assert_close
 from toys import dataset_cfg, runner_cfg, segmentor_cfg, train
 
+from mmseg_uda.compat import load_checkpoint
 from mmseg_uda.engine.hooks import adabn_hook
 from mmseg_uda.engine.hooks.adabn_hook import AdaBNHook, build_target_loader
 from mmseg_uda.utils.batch_norm import batch_norm_layers
@@ -57,7 +58,7 @@ def test_training_is_the_same_with_and_without(tmp_path: Path) -> None:
     plain = train(make_cfg(tmp_path, 'plain'))
     adapted = train(make_cfg(tmp_path, 'adapted', ADABN))
     assert_close(adapted.model.state_dict(), plain.model.state_dict(), atol=0, rtol=0)
-    saved = [torch.load(tmp_path / name / 'iter_4.pth', weights_only=False)['state_dict']
+    saved = [load_checkpoint(tmp_path / name / 'iter_4.pth')['state_dict']
              for name in ('plain', 'adapted')]
     assert_close(*saved, atol=0, rtol=0)
     for (stage, mean), (_, other) in zip(spy_of(adapted), spy_of(plain)):

@@ -17,6 +17,7 @@ from torch import Tensor
 from torch.testing import assert_close
 from toys import DISCRIMINATOR, attention_head_cfg, dataset_cfg, runner_cfg, segmentor_cfg, train
 
+from mmseg_uda.compat import load_checkpoint
 from mmseg_uda.engine.hooks import ReferenceContextHook
 
 KEY = 'student.decode_head.reference'
@@ -65,7 +66,7 @@ def seen(runner: Runner) -> list[Tensor]:
 
 
 def checkpoint(folder: Path, iteration: int = 4) -> dict[str, Tensor]:
-    return torch.load(folder / f'iter_{iteration}.pth', weights_only=False)['state_dict']
+    return load_checkpoint(folder / f'iter_{iteration}.pth')['state_dict']
 
 
 def expected(cfg: Config, state: dict[str, Tensor], seed: int = 0, count: int = 2) -> Tensor:
