@@ -20,7 +20,9 @@ import cv2
 import numpy as np
 import torch
 from mmengine.config import Config
+from mmengine.registry import init_default_scope
 from mmengine.runner import Runner, load_checkpoint
+from mmseg.registry import MODELS
 
 import mmseg_uda  # noqa: F401 (registers)
 from mmseg_uda.utils.drawing import contact_sheet, heat_map, label_to_color, overlay
@@ -98,7 +100,6 @@ def table(results: dict[str, dict[str, float]]) -> str:
 
 
 def load(method: str, checkpoint: Path) -> torch.nn.Module:
-    from mmseg.registry import MODELS
     config = Config.fromfile(config_of(method))
     model = MODELS.build(config.model)
     load_checkpoint(model, str(checkpoint), map_location='cpu')
@@ -143,6 +144,7 @@ def attention(model: torch.nn.Module, batch: dict[str, Any], image: np.ndarray) 
 
 def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
+    init_default_scope('mmseg')
     start = time.time()
     data = args.work_dir / 'data'
     os.environ['MMSEG_UDA_DATA'] = str(data)
