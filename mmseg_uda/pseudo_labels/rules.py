@@ -8,6 +8,7 @@ threshold per class from the pools, and labels every image in a second pass.
 from __future__ import annotations
 
 import dataclasses
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from fractions import Fraction
 from typing import Any, ClassVar
@@ -42,7 +43,7 @@ def _discarded(share: float, count: int) -> int:
 
 
 @dataclasses.dataclass(frozen=True)
-class PseudoLabelRule:
+class PseudoLabelRule(ABC):
     """Base: one threshold for every class, prediction kept where its confidence reaches it."""
 
     name: ClassVar[str]
@@ -58,9 +59,9 @@ class PseudoLabelRule:
         confidence, prediction = probabilities.max(0)
         pools.update(prediction.flatten(), confidence.flatten())
 
+    @abstractmethod
     def thresholds(self, pools: ConfidencePools, num_classes: int) -> list[float]:
         """One threshold per class from the whole set's pools."""
-        raise NotImplementedError
 
     def select(self, probabilities: Tensor, thresholds: Tensor) -> Tensor:
         """Second pass: label one image.
