@@ -1,9 +1,11 @@
 """Arithmetic shared by heads and methods."""
 
-from .attention import attend, attention_map, channel_attend
+from .attention import attend, attention_map, channel_attend, cosine_attend, cosine_attention_map
 from .cross_domain_attention import CrossDomainChannelAttention, CrossDomainSpatialAttention
+from .self_attention import ClassAttention, SelfAttentionModule, class_attention
 
 __all__ = [
-    'CrossDomainChannelAttention', 'CrossDomainSpatialAttention', 'attend', 'attention_map',
-    'channel_attend'
+    'ClassAttention', 'CrossDomainChannelAttention', 'CrossDomainSpatialAttention',
+    'SelfAttentionModule', 'attend', 'attention_map', 'channel_attend', 'class_attention',
+    'cosine_attend', 'cosine_attention_map'
 ]

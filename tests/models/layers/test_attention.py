@@ -16,7 +16,13 @@ from torch.testing import assert_close
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_flatten
 
-from mmseg_uda.models.layers import attend, attention_map, channel_attend
+from mmseg_uda.models.layers import (
+    attend,
+    attention_map,
+    channel_attend,
+    cosine_attend,
+    cosine_attention_map,
+)
 
 # Queries, keys, depth, channels of the values, images.
 SIZES = [(5, 5, 3, 4, 1), (5, 8, 3, 4, 2), (8, 5, 1, 2, 3), (1, 6, 2, 3, 2), (6, 1, 2, 3, 2)]
@@ -220,6 +226,126 @@ def test_channel_attend_tells_other_formulas_apart() -> None:
         assert (to_key - wrong).abs().max() > 1e-2
 
 
+# Positions, depth, channels of the values, images.
+COSINE_SIZES = [(5, 3, 4, 1), (7, 4, 4, 2), (6, 1, 2, 3), (1, 2, 3, 2)]
+
+
+def slow_cosine_attend(feature: Tensor, value: Tensor) -> Tensor:
+    """o_i = sum_j max(0, cos(f_i, f_j)) v_j / sum_j max(0, cos(f_i, f_j)), term by term."""
+    images = []
+    for f, v in zip(feature, value):
+        columns = []
+        for i in range(f.shape[1]):
+            cosines = [sum(f[d, i] * f[d, j] for d in range(f.shape[0]))
+                       / (f[:, i].square().sum().sqrt() * f[:, j].square().sum().sqrt())
+                       for j in range(f.shape[1])]
+            similar = [j for j, cosine in enumerate(cosines) if cosine > 0]
+            total = sum(cosines[j] for j in similar)
+            columns.append(sum(cosines[j] / total * v[:, j] for j in similar))
+        images.append(torch.stack(columns, 1))
+    return torch.stack(images)
+
+
+@pytest.mark.parametrize('chunk', CHUNKS)
+@pytest.mark.parametrize(('positions', 'depth', 'channels', 'batch'), COSINE_SIZES)
+def test_cosine_attend_equals_loops(positions: int, depth: int, channels: int, batch: int,
+                                    chunk: int) -> None:
+    inputs = draw(batch, depth, positions), draw(batch, channels, positions)
+    expected, got = slow_cosine_attend(*inputs), cosine_attend(*inputs, chunk)
+    assert_close(got, expected)
+    seed = torch.randn_like(expected)
+    assert_close(torch.autograd.grad(got, inputs, seed),
+                 torch.autograd.grad(expected, inputs, seed))
+
+
+@pytest.mark.parametrize('chunk', [1, 11, 100])
+def test_cosine_attend_gradcheck(chunk: int) -> None:
+    feature, value = draw(2, 3, 5), draw(2, 2, 5)
+    assert gradcheck(lambda f, v: cosine_attend(f, v, chunk), (feature, value))
+    # Features that are attended to themselves, as in SAM without its convolution.
+    assert gradcheck(lambda f: cosine_attend(f, f, chunk), (feature, ))
+
+
+def test_cosine_attend_by_hand() -> None:
+    # The cosine of the first two is 0.6, the third is orthogonal to one and opposes the other.
+    feature = torch.tensor([[[5., 3., 0.], [0., 4., -2.]]])
+    value = torch.tensor([[[8., 0., 7.]]])
+    assert_close(cosine_attend(feature, value), torch.tensor([[[5., 3., 7.]]]))
+    rows = cosine_attention_map(feature, torch.tensor([1, 2]))
+    assert_close(rows, torch.tensor([[[.375, .625, 0.], [0., 0., 1.]]]))
+    assert_close(cosine_attend(2.5 * feature, value), cosine_attend(feature, value))
+
+
+@pytest.mark.parametrize('chunk', [1, 1000, 2701, 1 << 22])
+def test_cosine_attend_equals_naive_in_fp32(chunk: int) -> None:
+    inputs = draw(2, 8, 90, dtype=torch.float32), draw(2, 16, 90, dtype=torch.float32)
+    feature, value = inputs
+    length = feature.norm(dim=1)
+    weight = (feature.transpose(1, 2) @ feature / (length[:, :, None] * length[:, None])).relu()
+    expected = value @ (weight / weight.sum(2, keepdim=True)).transpose(1, 2)
+    got = cosine_attend(*inputs, chunk)
+    seed = torch.randn_like(expected) / expected[0].numel()**.5
+    for one, other in zip((got, *torch.autograd.grad(got, inputs, seed)),
+                          (expected, *torch.autograd.grad(expected, inputs, seed))):
+        assert_close(one, other, atol=1e-5, rtol=0)
+
+
+def test_cosine_weights_sum_to_one() -> None:
+    feature = torch.randn(2, 4, 9)
+    assert_close(cosine_attend(feature, torch.ones(2, 1, 9), 20), torch.ones(2, 1, 9))
+    rows = cosine_attention_map(feature, torch.tensor([0, 5, 2]))
+    assert rows.shape == (2, 3, 9)
+    assert (rows >= 0).all()
+    assert_close(rows.sum(-1), torch.ones(2, 3))
+    identity = torch.eye(9).expand(2, 9, 9)  # values that show the weights themselves
+    assert_close(cosine_attend(feature, identity)[:, :, [0, 5, 2]].transpose(1, 2), rows)
+
+
+@pytest.mark.parametrize('zeros', [[1], [0, 1, 2]])
+@pytest.mark.parametrize('chunk', [1, 100])
+def test_zero_features_attend_to_nothing(zeros: list[int], chunk: int) -> None:
+    feature, value = draw(1, 4, 3), draw(1, 2, 3)
+    with torch.no_grad():
+        feature[..., zeros] = 0
+    out = cosine_attend(feature, value, chunk)
+    assert (out[..., zeros] == 0).all()
+    rest = [i for i in range(3) if i not in zeros]
+    assert_close(out[..., rest], cosine_attend(feature[..., rest], value[..., rest]))
+    grads = torch.autograd.grad(out.sum(), (feature, value))
+    assert all(grad.isfinite().all() for grad in grads)
+    assert all((grad[..., zeros] == 0).all() for grad in grads)
+    rows = cosine_attention_map(feature, torch.arange(3))
+    assert (rows[:, zeros] == 0).all()
+    assert (rows[..., zeros] == 0).all()
+
+
+@pytest.mark.parametrize('autocast', [False, True])
+@pytest.mark.parametrize('dtype', [torch.bfloat16, torch.float16])
+def test_cosine_in_half_precision_computes_in_fp32(dtype: torch.dtype, autocast: bool) -> None:
+    # Lengths whose squares float16 does not hold.
+    inputs = [(scale * torch.randn(1, c, 30)).to(dtype).requires_grad_()
+              for c, scale in ((64, 300.), (4, 1.))]
+    full = [tensor.detach().float().requires_grad_() for tensor in inputs]
+    with torch.autocast('cpu', torch.bfloat16, enabled=autocast):
+        out, in_full = cosine_attend(*inputs), cosine_attend(*full)
+    expected = cosine_attend(*full)
+    assert torch.equal(in_full, expected)
+    assert torch.equal(out, expected.to(dtype))
+    seed = torch.randn_like(out)
+    for one, other in zip(torch.autograd.grad(out, inputs, seed),
+                          torch.autograd.grad(expected, full, seed.float())):
+        assert torch.equal(one, other.to(dtype))
+
+
+def test_a_trace_of_cosines_holds_plain_products() -> None:
+    tensors = draw(2, 3, 5), draw(2, 4, 5)
+    traced = torch.jit.trace(cosine_attend, tensors)
+    operations = {node.kind() for node in traced.inlined_graph.nodes()}
+    assert 'aten::bmm' in operations
+    assert not any('prim::PythonOp' in kind for kind in operations)
+    assert_close(traced(*tensors), cosine_attend(*tensors))
+
+
 class _Largest(TorchDispatchMode):
     """Elements of the largest tensor that any operator gives, forward and backward."""
 
@@ -241,12 +367,18 @@ def largest_allocation(call: Callable[[], object], folder: Path) -> int:
     return max(event['args']['Bytes'] for event in events if event.get('name') == '[memory]')
 
 
-def test_no_map_is_ever_in_memory(tmp_path: Path) -> None:
+@pytest.mark.parametrize('gradients', [True, False])
+@pytest.mark.parametrize(('operator', 'channels'), [(attend, (4, 4, 8)), (cosine_attend, (4, 8))])
+def test_no_map_is_ever_in_memory(operator: Callable[..., Tensor], channels: tuple[int, ...],
+                                  gradients: bool, tmp_path: Path) -> None:
     positions, chunk = 300, 3000
-    inputs = [draw(1, c, positions, dtype=torch.float32) for c in (4, 4, 8)]
+    inputs = [draw(1, c, positions, dtype=torch.float32) for c in channels]
 
     def run(limit: int) -> None:
-        attend(*inputs, limit).square().sum().backward()
+        with torch.set_grad_enabled(gradients):
+            loss = operator(*inputs, limit).square().sum()
+        if gradients:
+            loss.backward()
 
     for limit in (chunk, positions**2):  # the recorders do see a map where there is one
         with _Largest() as largest:

@@ -1,0 +1,126 @@
+"""SAM's module against loops over its equations."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+import torch.nn.functional as F
+from mmseg.registry import MODELS
+from torch import Tensor
+from torch.testing import assert_close
+
+from mmseg_uda.models.layers import SelfAttentionModule, class_attention
+
+ARGS = [dict(), dict(out_channels=2), dict(kernel_size=3), dict(with_conv=False),
+        dict(chunk_elements=1), dict(chunk_elements=40)]
+
+
+def make(**kwargs: Any) -> SelfAttentionModule:
+    return MODELS.build(dict(type='SelfAttentionModule', in_channels=3, **kwargs)).double()
+
+
+def slow(feature: Tensor, value: Tensor) -> Tensor:
+    """Eq. (4)-(7), pixel by pixel."""
+    out = torch.zeros_like(value)
+    pixels = [(y, x) for y in range(value.shape[2]) for x in range(value.shape[3])]
+    for n, (f, v) in enumerate(zip(feature, value)):
+        for i in pixels:
+            similar = [max(0., float(F.cosine_similarity(f[:, i[0], i[1]], f[:, j[0], j[1]], 0)))
+                       for j in pixels]
+            for j, weight in zip(pixels, similar):
+                out[n, :, i[0], i[1]] += weight / sum(similar) * v[:, j[0], j[1]]
+    return out
+
+
+@pytest.mark.parametrize('kwargs', ARGS)
+def test_equals_loops(kwargs: dict[str, Any]) -> None:
+    module = make(**kwargs)
+    x, value = torch.randn(2, 3, 3, 4).double(), torch.randn(2, 5, 3, 4).double()
+    kernel = kwargs.get('kernel_size', 1)
+    feature = x
+    if kwargs.get('with_conv', True):
+        assert module.conv.weight.shape == (kwargs.get('out_channels', 3), 3, kernel, kernel)
+        feature = F.conv2d(x, module.conv.weight, module.conv.bias, padding=kernel // 2)
+    with torch.no_grad():
+        assert_close(module(x), slow(feature, x))
+        assert_close(module(x, value), slow(feature, value))
+        assert_close(module(x.contiguous(memory_format=torch.channels_last)), module(x))
+
+
+def test_what_there_is_to_train() -> None:
+    assert not list(make(with_conv=False).parameters())
+    module = make()
+    assert sorted(module.state_dict()) == ['conv.bias', 'conv.weight']
+    x = torch.randn(2, 3, 3, 4).double().requires_grad_()
+    module(x).square().sum().backward()
+    assert all(param.grad.abs().sum() > 0 for param in (*module.parameters(), x))
+
+
+def test_init_cfg() -> None:
+    module = make(init_cfg=dict(type='Constant', layer='Conv2d', val=.5))
+    module.init_weights()
+    assert (module.conv.weight == .5).all()
+    module, before = make(), {}
+    before = {name: value.clone() for name, value in module.state_dict().items()}
+    module.init_weights()  # PyTorch's stays
+    assert_close(module.state_dict(), before)
+
+
+@pytest.mark.parametrize(('kwargs', 'message'), [
+    (dict(kernel_size=2), r'SelfAttentionModule\.kernel_size got 2; write an odd'),
+    (dict(kernel_size=0), r'kernel_size got 0'),
+    (dict(chunk_elements=0), r'chunk_elements got 0; write at least 1'),
+    (dict(with_conv=False, out_channels=4), r'with_conv is False, but out_channels is 4'),
+    (dict(with_conv=False, kernel_size=3), r'kernel_size 3; remove them'),
+])
+def test_wrong_arguments(kwargs: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        SelfAttentionModule(3, **kwargs)
+
+
+@pytest.mark.parametrize('with_conv', [True, False])
+def test_attention_maps_are_what_pixels_receive(with_conv: bool) -> None:
+    module = make(with_conv=with_conv).float()
+    x, positions = torch.randn(2, 3, 2, 3), torch.tensor([4, 0])
+    maps = module.attention_maps(x, positions)
+    assert maps.shape == (2, 2, 2, 3)
+    assert not maps.requires_grad
+    assert_close(maps.sum((2, 3)), torch.ones(2, 2))
+    received = torch.einsum('npyx,ncyx->ncp', maps, x)
+    assert_close(received, module(x).detach().flatten(2)[..., positions])
+
+
+def test_class_attention_by_hand() -> None:
+    # Of 2 x 2 pixels two are class 0, two are class 2, none is class 1.
+    logits = torch.tensor([[3., 8., 0., 4.], [0., 0., 0., 0.], [0., 6., 5., 4.5]]).view(1, 3, 2, 2)
+    found = class_attention(make(with_conv=False).float(), logits)
+    assert found.classes.tolist() == [0, 2]
+    # p_0 is 1 / (1 + 2 exp(-3)) = .91 and 1 / (1 + exp(-2) + exp(-8)) = .88 at pixels 0 and 1, so
+    # that the larger logit loses; p_2 is .99 at pixel 2 and .62 at pixel 3.
+    assert found.positions.tolist() == [0, 2]
+    length = 4.5**2 + 4**2
+    cosines = [[1., .8, 0., 4 / length**.5], [0., .6, 1., 4.5 / length**.5]]
+    assert_close(found.maps, torch.tensor(cosines).view(2, 2, 2))
+
+
+def test_class_attention_stays_among_the_pixels_of_the_class() -> None:
+    # Pixel 1 has the greater p_0, .49, but is of class 1; pixel 0 is of class 0 with p_0 = .34.
+    prob = torch.tensor([[.34, .49], [.33, .51], [.33, .001]])
+    found = class_attention(make(with_conv=False).float(), prob.log().view(1, 3, 1, 2))
+    assert found.classes.tolist() == [0, 1]
+    assert found.positions.tolist() == [0, 1]
+
+
+def test_class_attention_looks_by_the_module() -> None:
+    module, logits, x = make().float(), torch.randn(1, 4, 3, 5), torch.randn(1, 3, 3, 5)
+    found = class_attention(module, logits, x)
+    feature = module.conv(x).flatten(2)[0]
+    for position, got in zip(found.positions, found.maps):
+        expected = F.cosine_similarity(feature[:, position, None], feature, dim=0).relu()
+        assert_close(got.flatten(), expected.detach())
+    zero = class_attention(make(with_conv=False).float(), logits, torch.zeros(1, 3, 3, 5))
+    assert (zero.maps == 0).all()
+    with pytest.raises(ValueError, match='seg_logits got 2 images; give one'):
+        class_attention(module, torch.randn(2, 3, 2, 2))
