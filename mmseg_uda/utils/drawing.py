@@ -6,11 +6,15 @@ Every picture is RGB, uint8, shape (H, W, 3).
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import cv2
 import numpy as np
 
-__all__ = ['contact_sheet', 'denormalize', 'heat_map', 'label_to_color', 'overlay', 'tile_panel']
+from mmseg_uda.utils.replacing import replacing
+
+__all__ = ['contact_sheet', 'denormalize', 'heat_map', 'label_to_color', 'overlay', 'save_picture',
+           'tile_panel']
 
 Tile = tuple[str, np.ndarray]
 
@@ -159,6 +163,13 @@ def contact_sheet(
         for index, row in enumerate(rows)
     ]
     return tile_panel(tiles, cell_width)
+
+
+def save_picture(image: np.ndarray, path: Path) -> None:
+    """Write a picture in the format of its suffix, as a whole or not at all."""
+    content = cv2.imencode(path.suffix or '.png', image[..., ::-1])[1]
+    with replacing(path) as partial:
+        partial.write_bytes(content.tobytes())
 
 
 def _blank(height: int, width: int) -> np.ndarray:

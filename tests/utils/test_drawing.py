@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+from pathlib import Path
+
+import cv2
 import numpy as np
 import pytest
 
@@ -9,6 +12,7 @@ from mmseg_uda.utils.drawing import (
     heat_map,
     label_to_color,
     overlay,
+    save_picture,
     tile_panel,
 )
 
@@ -76,3 +80,12 @@ def test_tile_panel_fits_other_shapes() -> None:
         tile_panel([[]])
     with pytest.raises(ValueError, match='float64'):
         tile_panel([[('a', wide / 255)]])
+
+
+def test_save_picture(tmp_path: Path) -> None:
+    image = np.random.default_rng(0).integers(0, 256, (4, 6, 3), dtype=np.uint8)
+    save_picture(image, tmp_path / 'new/a.png')
+    save_picture(image, tmp_path / 'new/b.jpg')
+    np.testing.assert_array_equal(cv2.imread(str(tmp_path / 'new/a.png'))[..., ::-1], image)
+    assert (tmp_path / 'new/b.jpg').read_bytes().startswith(b'\xff\xd8')
+    assert {path.name for path in (tmp_path / 'new').iterdir()} == {'a.png', 'b.jpg'}

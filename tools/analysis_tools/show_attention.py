@@ -23,8 +23,7 @@ from torch import Tensor
 import mmseg_uda  # noqa: F401 (checks the toolboxes, registers the classes)
 from mmseg_uda.compat import load_checkpoint
 from mmseg_uda.engine.hooks.reference_context_hook import load_images, plain_dataset
-from mmseg_uda.utils.drawing import heat_map, overlay, tile_panel
-from mmseg_uda.utils.replacing import replacing
+from mmseg_uda.utils.drawing import heat_map, overlay, save_picture, tile_panel
 
 COLUMNS = 3
 Point = tuple[int, int]
@@ -153,13 +152,6 @@ def draw(source: np.ndarray, target: np.ndarray, points: list[Point], maps: np.n
     return tile_panel([tiles[i:i + COLUMNS] for i in range(0, len(tiles), COLUMNS)], cell_width)
 
 
-def save(image: np.ndarray, path: Path) -> None:
-    """Write a picture in the format of its suffix."""
-    content = cv2.imencode(path.suffix or '.png', image[..., ::-1])[1]
-    with replacing(path) as partial:
-        partial.write_bytes(content.tobytes())
-
-
 def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
     cfg = Config.fromfile(args.config)
@@ -180,7 +172,8 @@ def main(argv: list[str] | None = None) -> None:
         maps = model.decode_head.attention_maps(source, target, positions)[0].float().cpu().numpy()
     images = {name: picture(sample) for name, sample in samples.items()}
     shown = place(points, size, images['target'].shape[:2])
-    save(draw(images['source'], images['target'], shown, maps, args.cell_width), Path(args.out))
+    drawn = draw(images['source'], images['target'], shown, maps, args.cell_width)
+    save_picture(drawn, Path(args.out))
     print(f'{args.out}: attention of {len(points)} points of '
           f'{samples["target"]["data_samples"].img_path} in '
           f'{samples["source"]["data_samples"].img_path}')
