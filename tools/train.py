@@ -7,10 +7,9 @@ import logging
 
 from mmengine.config import Config
 from mmengine.logging import print_log
-from mmengine.runner import Runner
-from mmseg.registry import RUNNERS
 
 import mmseg_uda  # noqa: F401 (checks the toolboxes, registers the classes)
+from mmseg_uda.engine.running import build_runner
 from mmseg_uda.utils.clear_errors import clear_errors
 from mmseg_uda.utils.cli import (
     add_config_options,
@@ -66,8 +65,7 @@ def main(argv: list[str] | None = None) -> None:
         enable_amp(cfg)
     cfg.resume = args.resume
     with clear_errors(cfg):
-        runner = RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
-        runner.train()
+        build_runner(cfg).train()
 
 
 if __name__ == '__main__':

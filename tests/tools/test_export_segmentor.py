@@ -18,6 +18,7 @@ from mmseg.apis import MMSegInferencer
 from mmseg.registry import MODELS
 
 from mmseg_uda.compat import load_checkpoint
+from mmseg_uda.models.export import plain_config
 
 ROOT = Path(__file__).resolve().parents[2]
 STOCK_TOOLS = Path(mmseg.__file__).parent / '.mim' / 'tools'
@@ -132,9 +133,9 @@ class TestExport:
         target = dict(PREPROCESSOR, mean=[1.0] * 3)
         padded = dict(target, size_divisor=1)
         cfg.model.data_preprocessor = dict(source=PREPROCESSOR, target=target)
-        assert load_tool().plain_config(cfg).model.data_preprocessor == padded
+        assert plain_config(cfg).model.data_preprocessor == padded
         cfg.model.data_preprocessor = dict(source=target)
-        assert load_tool().plain_config(cfg).model.data_preprocessor == padded
+        assert plain_config(cfg).model.data_preprocessor == padded
 
     def test_no_student(self, checkpoint, tmp_path, student):
         torch.save(dict(state_dict=student.state_dict()), tmp_path / 'stock.pth')

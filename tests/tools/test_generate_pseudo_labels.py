@@ -7,6 +7,7 @@ from mmengine.config import Config
 from toys import NUM_CLASSES, build, load_script, method_cfg, runner_cfg
 
 from mmseg_uda.pseudo_labels import Manifest
+from mmseg_uda.pseudo_labels.labelling import target_dataset
 
 
 @pytest.fixture(scope='module')
@@ -67,18 +68,18 @@ def test_checkpoint_of_another_method(tool, files, tmp_path):
 
 @pytest.mark.parametrize(('key', 'match'), [('train_dataloader', 'no train_dataloader.target'),
                                             ('test_dataloader', 'no test_dataloader.dataset')])
-def test_config_without_images(tool, files, key, match):
+def test_config_without_images(files, key, match):
     cfg = Config.fromfile(files[0])
     cfg[key] = None
     with pytest.raises(ValueError, match=match):
-        tool.target_dataset(cfg)
+        target_dataset(cfg)
 
 
-def test_wrapped_dataset(tool, files):
+def test_wrapped_dataset(files):
     cfg = Config.fromfile(files[0])
     target = cfg.train_dataloader.target
-    plain = tool.target_dataset(cfg)
+    plain = target_dataset(cfg)
     target.dataset = dict(type='RepeatDataset', times=3, dataset=target.dataset)
-    assert tool.target_dataset(cfg) == plain
+    assert target_dataset(cfg) == plain
     assert plain['test_mode']
     assert [step['type'] for step in plain['pipeline']] == ['LoadImageFromFile', 'PackUDAInputs']
