@@ -11,10 +11,10 @@ from .gta import GTADataset
 from .street import StreetDataset
 from .synthia import SYNTHIADataset
 from .toy_street import ToyStreetDataset
-from .transforms import LoadPseudoLabels, PackUDAInputs
+from .transforms import FourierAmplitudeMix, LoadPseudoLabels, PackUDAInputs, mix_amplitude
 
 __all__ = [
-    'GTADataset', 'LoadPseudoLabels', 'PackUDAInputs', 'SYNTHIADataset', 'StreetDataset',
-    'ToyStreetDataset', 'check_dataset', 'check_folders', 'check_pseudo_labels',
-    'check_same_classes', 'check_unlabelled'
+    'FourierAmplitudeMix', 'GTADataset', 'LoadPseudoLabels', 'PackUDAInputs', 'SYNTHIADataset',
+    'StreetDataset', 'ToyStreetDataset', 'check_dataset', 'check_folders', 'check_pseudo_labels',
+    'check_same_classes', 'check_unlabelled', 'mix_amplitude'
 ]

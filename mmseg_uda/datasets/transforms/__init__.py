@@ -1,6 +1,7 @@
-"""Data transforms: pseudo labels beside stock mmseg pipelines."""
+"""Data transforms: pseudo labels beside stock mmseg pipelines, and styles of another domain."""
 
 from .formatting import PackUDAInputs
+from .fourier import FourierAmplitudeMix, mix_amplitude
 from .loading import LoadPseudoLabels
 
-__all__ = ['LoadPseudoLabels', 'PackUDAInputs']
+__all__ = ['FourierAmplitudeMix', 'LoadPseudoLabels', 'PackUDAInputs', 'mix_amplitude']
