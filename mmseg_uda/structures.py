@@ -71,8 +71,10 @@ class SegOutput:
         features: What the backbone (and neck) gave, the decode head's input.
         seg_logits: Class scores before upsampling, shape (N, C, h, w).
         domain: ``'source'``, ``'target'`` or a mixed domain's name.
+        scores: Where the head itself upsamples (FCN-8s), its class scores before that.
     """
 
     features: tuple[Tensor, ...]
     seg_logits: Tensor
     domain: str
+    scores: Tensor | None = None

@@ -3,5 +3,9 @@
 from .adversarial_loss import AdversarialLoss
 from .entropy_loss import EntropyLoss
 from .pixel_cross_entropy import PixelCrossEntropyLoss, pixel_cross_entropy
+from .self_attention_loss import SelfAttentionLoss
 
-__all__ = ['AdversarialLoss', 'EntropyLoss', 'PixelCrossEntropyLoss', 'pixel_cross_entropy']
+__all__ = [
+    'AdversarialLoss', 'EntropyLoss', 'PixelCrossEntropyLoss', 'SelfAttentionLoss',
+    'pixel_cross_entropy'
+]
