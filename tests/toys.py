@@ -20,6 +20,8 @@ from mmseg.registry import MODELS
 from mmseg.structures import SegDataSample
 from torch import Tensor, nn
 
+from mmseg_uda.pseudo_labels import Manifest
+
 ROOT = Path(__file__).parents[1]
 NUM_CLASSES = 4
 SIZE = (32, 48)  # height, width
@@ -78,6 +80,15 @@ def attention_head_cfg(**kwargs: Any) -> dict[str, Any]:
                 classifier=segmentor_cfg()['decode_head'], **kwargs)
 
 
+def attended_cfg(**attention: Any) -> dict[str, Any]:
+    """DAST's student."""
+    discoverer = dict(type='FCDiscriminator', in_channels=8, channels=(4, ), kernel_size=3,
+                      stride=1)
+    return dict(segmentor_cfg(), type='AttendedSegmentor', segmentor_type='EncoderDecoder',
+                attention=dict(dict(type='DiscriminatorAttention', attend_at='backbone',
+                                    discriminator=discoverer), **attention))
+
+
 DISCRIMINATOR = dict(type='FCDiscriminator', in_channels=NUM_CLASSES, channels=(4, 4))
 
 # Every method of the package, by name, with a model config small enough for a test. A new method
@@ -96,7 +107,17 @@ METHODS: dict[str, dict[str, Any]] = {
     'cdanet_dropout': dict(
         type='CDANet', segmentor=segmentor_cfg(attention_head_cfg(), dropout=.5),
         discriminator=DISCRIMINATOR, adversarial_loss=dict(type='AdversarialLoss', loss_weight=.1)),
+    'self_training': dict(type='SelfTraining', segmentor=segmentor_cfg()),
+    'dast': dict(type='DAST', segmentor=attended_cfg(), discriminator=DISCRIMINATOR,
+                 adversarial_loss=dict(type='AdversarialLoss', mode='least_squares',
+                                       loss_weight=.1, disc_weight=1.)),
+    'dast_reweighted': dict(
+        type='DAST', segmentor=attended_cfg(attend_at='backbone.stem', detach=True),
+        discriminator=DISCRIMINATOR, reweight_corrector=True,
+        adversarial_loss=dict(type='AdversarialLoss', loss_weight=.1)),
 }
+# Methods that cannot do without pseudo labels.
+NEED_PSEUDO_LABELS = tuple(name for name, cfg in METHODS.items() if cfg['type'] == 'SelfTraining')
 # Methods whose randomness differs between one process and many (each process draws its own).
 STOCHASTIC = ('cdanet_dropout', )
 
@@ -147,6 +168,8 @@ OPTIM_WRAPPER = dict(
 def optim_wrapper_cfg(model_cfg: dict[str, Any], **changes: Any) -> dict[str, Any]:
     """Optimizers for what the method has."""
     cfg = copy.deepcopy(OPTIM_WRAPPER)
+    if 'attention' in model_cfg['segmentor']:
+        cfg['optimizers']['student.attention'] = dict(optimizer=dict(type='Adam', lr=1e-3))
     if 'discriminator' not in model_cfg:
         cfg['optimizers'].pop('discriminators')
     return {**cfg, **changes}
@@ -155,18 +178,27 @@ def optim_wrapper_cfg(model_cfg: dict[str, Any], **changes: Any) -> dict[str, An
 def write_domain(root: Path, domain: str, count: int, seed: int) -> None:
     """A folder of images, labels and pseudo labels."""
     rng = np.random.default_rng(seed)
-    for kind in ('images', 'labels'):
+    for kind in ('images', 'labels', 'pseudo'):
         (root / domain / kind).mkdir(parents=True, exist_ok=True)
     for i in range(count):
         image = rng.integers(0, 256, (*SIZE, 3), dtype=np.uint8)
         label = rng.integers(0, NUM_CLASSES, SIZE, dtype=np.uint8)
         cv2.imwrite(str(root / domain / 'images' / f'{i}.png'), image)
         cv2.imwrite(str(root / domain / 'labels' / f'{i}.png'), label)
+        label[:, ::3] = 255
+        cv2.imwrite(str(root / domain / 'pseudo' / f'{i}.png'), np.roll(label, 1))
+    Manifest(rule={}, num_classes=NUM_CLASSES, config_sha256='', checkpoint_sha256='',
+             files=[f'{i}.png' for i in range(count)], complete=True).write(
+                 str(root / domain / 'pseudo'))
 
 
-def dataset_cfg(root: Path, domain: str, train: bool = True) -> dict[str, Any]:
+def dataset_cfg(root: Path, domain: str, train: bool = True,
+                pseudo: bool = False) -> dict[str, Any]:
     """A stock dataset on :func:`write_domain`'s files."""
     labels = [dict(type='LoadAnnotations')] if domain == 'source' or not train else []
+    if pseudo:
+        labels = [dict(type='LoadPseudoLabels', pseudo_dir=str(root / domain / 'pseudo'),
+                       num_classes=NUM_CLASSES)]
     flip = [dict(type='RandomFlip', prob=.5)] if train else []
     return dict(
         type='BaseSegDataset', data_root=str(root / domain), metainfo=METAINFO,
@@ -182,13 +214,15 @@ def runner_cfg(root: Path, work_dir: Path, model: dict[str, Any], max_iters: int
         if not (root / domain).exists():
             write_domain(root, domain, 5 + 2 * seed, seed)
     loader = dict(batch_size=batch_size, num_workers=num_workers)
+    pseudo = model['type'] == 'SelfTraining'
     val = dict(batch_size=1, num_workers=0, dataset=dataset_cfg(root, 'target', train=False),
                sampler=dict(type='DefaultSampler', shuffle=False))
     cfg = dict(
         default_scope='mmseg',
         model=model,
-        train_dataloader={d: dict(loader, dataset=dataset_cfg(root, d)) for d in
-                          ('source', 'target')},
+        train_dataloader={
+            d: dict(loader, dataset=dataset_cfg(root, d, pseudo=pseudo and d == 'target'))
+            for d in ('source', 'target')},
         val_dataloader=val, test_dataloader=val,
         val_evaluator=dict(type='IoUMetric'), test_evaluator=dict(type='IoUMetric'),
         train_cfg=dict(type='UDATrainLoop', max_iters=max_iters, val_interval=1000, val_begin=1000),

@@ -8,7 +8,28 @@ from typing import Iterator
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-__all__ = ['frozen', 'untracked']
+__all__ = ['DomainAware', 'frozen', 'in_domain', 'untracked']
+
+
+class DomainAware(nn.Module):
+    """A layer that treats the images of one domain otherwise than those of another."""
+
+    domain = 'target'
+    """Whose images it sees: of the ``'target'`` in every test, of others within `in_domain`."""
+
+
+@contextmanager
+def in_domain(module: nn.Module, domain: str) -> Iterator[None]:
+    """Passes inside are of one domain's images."""
+    layers = [layer for layer in module.modules() if isinstance(layer, DomainAware)]
+    before = [layer.domain for layer in layers]
+    for layer in layers:
+        layer.domain = domain
+    try:
+        yield
+    finally:
+        for layer, name in zip(layers, before):
+            layer.domain = name
 
 
 @contextmanager

@@ -2,10 +2,11 @@
 
 from .attention import attend, attention_map, channel_attend, cosine_attend, cosine_attention_map
 from .cross_domain_attention import CrossDomainChannelAttention, CrossDomainSpatialAttention
+from .discriminator_attention import DiscriminatorAttention
 from .self_attention import ClassAttention, SelfAttentionModule, class_attention
 
 __all__ = [
     'ClassAttention', 'CrossDomainChannelAttention', 'CrossDomainSpatialAttention',
-    'SelfAttentionModule', 'attend', 'attention_map', 'channel_attend', 'class_attention',
-    'cosine_attend', 'cosine_attention_map'
+    'DiscriminatorAttention', 'SelfAttentionModule', 'attend', 'attention_map', 'channel_attend',
+    'class_attention', 'cosine_attend', 'cosine_attention_map'
 ]

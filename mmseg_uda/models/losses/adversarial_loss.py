@@ -38,15 +38,25 @@ class AdversarialLoss(nn.Module):
         """The score that speaks for neither domain; a higher one says target."""
         return 0. if self.mode == 'bce' else .5
 
-    def _distance(self, score: Tensor, label: float) -> Tensor:
+    def _distance(self, score: Tensor, label: float, weight: Tensor | None = None) -> Tensor:
         goal = torch.full_like(score, label)
         if self.mode == 'bce':
-            return F.binary_cross_entropy_with_logits(score, goal)
-        return F.mse_loss(score, goal)
+            return F.binary_cross_entropy_with_logits(score, goal, weight)
+        if weight is None:
+            return F.mse_loss(score, goal)
+        return (weight * (score - goal).square()).mean()
 
-    def fool(self, target_score: Tensor) -> Tensor:
-        """The segmentor's side: make the target's maps look like the source's."""
-        return self.loss_weight * self._distance(target_score, SOURCE_LABEL)
+    def fool(self, target_score: Tensor, weight: Tensor | None = None) -> Tensor:
+        """The segmentor's side: make the target's maps look like the source's.
+
+        Args:
+            target_score: The discriminator's scores, shape (N, 1, h, w).
+            weight: Weight of each position, shape (N, 1, H, W) of any resolution; None for 1.
+        """
+        if weight is not None:
+            weight = F.interpolate(weight, size=target_score.shape[2:], mode='bilinear',
+                                   align_corners=False)
+        return self.loss_weight * self._distance(target_score, SOURCE_LABEL, weight)
 
     def discriminate(self, source_score: Tensor, target_score: Tensor) -> Tensor:
         """The discriminator's side: tell the domains apart."""

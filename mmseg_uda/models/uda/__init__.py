@@ -3,6 +3,8 @@
 from .adversarial import Adversarial
 from .base import BaseUDASegmentor
 from .cdanet import CDANet
+from .dast import DAST
+from .self_training import SelfTraining
 from .source_only import SourceOnly
 
-__all__ = ['Adversarial', 'BaseUDASegmentor', 'CDANet', 'SourceOnly']
+__all__ = ['DAST', 'Adversarial', 'BaseUDASegmentor', 'CDANet', 'SelfTraining', 'SourceOnly']

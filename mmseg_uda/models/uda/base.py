@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import ExitStack, contextmanager
 from typing import Any, Iterator
 
 import torch
@@ -14,9 +14,11 @@ from mmseg.models.utils import resize
 from mmseg.registry import MODELS
 from mmseg.utils import ConfigType, OptConfigType, OptMultiConfig, OptSampleList, SampleList
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from mmseg_uda.engine.optimizers import JointOptimWrapperDict
-from mmseg_uda.models.contexts import frozen, untracked
+from mmseg_uda.models.adversary import build_adversary, discriminate, fool
+from mmseg_uda.models.contexts import in_domain, untracked
 from mmseg_uda.models.decode_loss import decode_loss
 from mmseg_uda.models.pretrained import explain_missing_weights
 from mmseg_uda.models.uda.student import build_student, fit_checkpoint
@@ -42,7 +44,8 @@ class BaseUDASegmentor(BaseSegmentor):
             :class:`~mmseg_uda.structures.SegOutput`) and give ``dict`` of further losses.
         norm_statistics: Whose images the running statistics of batch norm, with which the student
             is tested, come from: ``'both'`` domains in turn, as in AdaptSegNet and its heirs, or
-            the ``'target'`` alone. In training each batch is normalised by its own in either case.
+            the ``'target'`` alone; in training each batch is normalised by its own in either case.
+            ``'frozen'`` keeps them, and normalises by them in training too (rounds of DAST).
         backward: ``'sequential'`` (memory of about one pass) or ``'joint'``.
         channels_last: Keep weights, and hence feature maps, with channels innermost in memory: the
             same arithmetic, and faster convolutions on a CPU and in half precision.
@@ -59,24 +62,20 @@ class BaseUDASegmentor(BaseSegmentor):
         name = type(self).__name__
         if backward not in ('sequential', 'joint'):
             raise ValueError(f"{name}.backward got {backward!r}; write 'sequential' or 'joint'")
-        if norm_statistics not in ('both', 'target'):
-            raise ValueError(f"{name}.norm_statistics got {norm_statistics!r}; write 'both' or "
-                             "'target'")
+        if norm_statistics not in ('both', 'target', 'frozen'):
+            raise ValueError(f"{name}.norm_statistics got {norm_statistics!r}; write 'both', "
+                             "'target' or 'frozen'")
         student, data_preprocessor = build_student(name, segmentor, data_preprocessor)
         super().__init__(data_preprocessor=data_preprocessor, init_cfg=init_cfg)
         self.student = student
-        adversary = dict(discriminator=discriminator, adversarial_loss=adversarial_loss)
-        for key, value in adversary.items():
-            if bool(self.views) != bool(value):
-                raise ValueError(f'{name}.{key} got {value}; ' + (
-                    'write its config' if self.views else 'remove it: the method has no adversary'))
         self.backward_mode = backward
         self.norm_statistics = norm_statistics
         self.channels_last = channels_last
-        self.discriminators = _build_all(dict.fromkeys(self.views, discriminator))
-        self.regularizers = _build_all(regularizers)
-        self.adversarial_loss: Any = MODELS.build(adversarial_loss) if adversarial_loss else None
-        # Passes of the step under way; emptied before the step ends.
+        self.discriminators, self.adversarial_loss = build_adversary(
+            name, self.views, discriminator, adversarial_loss)
+        self.regularizers = ModuleDict({key: MODELS.build(cfg)
+                                        for key, cfg in (regularizers or {}).items()})
+        # Passes of the step under way.
         self._passes: list[SegOutput] = []
 
     # ------------------------------------------------------------------ what a method is made of
@@ -91,22 +90,23 @@ class BaseUDASegmentor(BaseSegmentor):
         """Yield the losses of one iteration, one dict per step of the paper's algorithm."""
 
     def segment(self, batch: ImageBatch, domain: str) -> SegOutput:
-        """Run the student on one domain.
-
-        Args:
-            batch: Images.
-            domain: Name for logs and regularisers.
-        """
-        with self.statistics_of(domain):
+        """Run the student on images of one domain; logs and regularisers have its name."""
+        with self.passes_of(domain):
             features = self.student.extract_feat(batch.images)
             seg_logits = self.student.decode_head.forward(features)
         return self.record(SegOutput(features, seg_logits, domain))
 
-    def statistics_of(self, domain: str) -> AbstractContextManager[None]:
-        """Student passes inside update running statistics only if ``norm_statistics`` has them."""
-        if self.norm_statistics == 'target' and domain == 'source':
-            return untracked(self.student)
-        return nullcontext()
+    @contextmanager
+    def passes_of(self, domain: str) -> Iterator[None]:
+        """Student passes inside are of one domain.
+
+        Layers that treat domains differently know it, and batch norm updates its running statistics
+        only if ``norm_statistics`` has them.
+        """
+        with in_domain(self.student, domain), ExitStack() as also:
+            if self.norm_statistics == 'target' and domain == 'source':
+                also.enter_context(untracked(self.student))
+            yield
 
     def record(self, output: SegOutput) -> SegOutput:
         """Show a student pass to the regularisers."""
@@ -152,24 +152,18 @@ class BaseUDASegmentor(BaseSegmentor):
                         align_corners=self.student.align_corners)
         return logits.softmax(1)
 
-    def fool(self, name: str, target_prob: Tensor) -> Losses:
+    def adversary(self, name: str) -> Any:
+        """The discriminator of that name: of a view, unless the method has others elsewhere."""
+        return self.discriminators[name]
+
+    def fool(self, name: str, target_prob: Tensor, weight: Tensor | None = None) -> Losses:
         """The segmentor's adversarial loss; discriminator ``name`` learns nothing from it."""
-        discriminator = self.discriminators[name]
-        with frozen(discriminator):
-            score = discriminator(target_prob)
-        return {f'adv.loss_{name}': self.adversarial_loss.fool(score.float())}
+        return fool(name, self.adversary(name), self.adversarial_loss, target_prob, weight)
 
     def discriminate(self, name: str, source_prob: Tensor, target_prob: Tensor) -> Losses:
         """The discriminator's loss; the segmentor learns nothing from it."""
-        discriminator = self.discriminators[name]
-        source_score = discriminator(source_prob.detach()).float()
-        target_score = discriminator(target_prob.detach()).float()
-        middle = self.adversarial_loss.boundary
-        return {
-            f'disc.loss_{name}': self.adversarial_loss.discriminate(source_score, target_score),
-            f'disc.acc_source_{name}': (source_score.detach() < middle).float().mean(),
-            f'disc.acc_target_{name}': (target_score.detach() > middle).float().mean(),
-        }
+        return discriminate(name, self.adversary(name), self.adversarial_loss, source_prob,
+                            target_prob)
 
     # -------------------------------------------------------------------------- one iteration
 
@@ -288,11 +282,16 @@ class BaseUDASegmentor(BaseSegmentor):
         if self.channels_last:  # not before: random numbers fill tensors in the order of memory
             self.to(memory_format=torch.channels_last)
 
+    def train(self, mode: bool = True) -> BaseUDASegmentor:
+        """As in PyTorch; batch norm of the student stays in evaluation mode where it is frozen."""
+        super().train(mode)
+        if self.norm_statistics == 'frozen':
+            for layer in self.student.modules():
+                if isinstance(layer, _BatchNorm):
+                    layer.eval()
+        return self
+
     def _load_from_state_dict(self, state_dict: dict[str, Tensor], prefix: str, *args: Any) -> None:
         """Take a stock mmseg checkpoint as the student's, and refuse another network's."""
         fit_checkpoint(self, state_dict, prefix)
         super()._load_from_state_dict(state_dict, prefix, *args)
-
-
-def _build_all(configs: OptConfigType) -> ModuleDict:
-    return ModuleDict({name: MODELS.build(cfg) for name, cfg in (configs or {}).items()})

@@ -14,13 +14,8 @@ __all__ = ['SourceOnly']
 
 @MODELS.register_module()
 class SourceOnly(BaseUDASegmentor):
-    """Supervised training on source; target images are loaded and not looked at.
-
-    Where the target batch carries pseudo labels, it is trained on them too ("pseudo-only").
-    """
+    """Supervised training on source; target images are loaded and not looked at."""
 
     def losses(self, batch: DomainBatch) -> Iterator[Losses]:
-        """One step per labelled domain."""
+        """One step."""
         yield self.supervised(self.segment(batch.source, 'source'), batch.source.labels)
-        if batch.target.has_pseudo_labels:
-            yield self.supervised(self.segment(batch.target, 'target'), batch.target.labels)

@@ -28,7 +28,7 @@ def losses_of(model: nn.Module, **batch: Any) -> dict[str, Tensor]:
     ('source_only', dict(backward='both'),
      "SourceOnly.backward got 'both'; write 'sequential' or 'joint'"),
     ('source_only', dict(norm_statistics='source'),
-     "SourceOnly.norm_statistics got 'source'; write 'both' or 'target'"),
+     "SourceOnly.norm_statistics got 'source'; write 'both', 'target' or 'frozen'"),
     ('source_only', dict(discriminator=toys.DISCRIMINATOR),
      'SourceOnly.discriminator got .*; remove it: the method has no adversary'),
     ('source_only', dict(adversarial_loss=dict(type='AdversarialLoss')),
@@ -162,8 +162,8 @@ class Watcher(BaseModule):
 
 
 @pytest.mark.parametrize(('name', 'domains'), [
-    ('source_only', ['source', 'target']), ('adversarial', ['source', 'target']),
-    ('cdanet', ['source', 'target'])])
+    ('source_only', ['source']), ('adversarial', ['source', 'target']),
+    ('self_training', ['source', 'target']), ('cdanet', ['source', 'target'])])
 @pytest.mark.parametrize('backward', ['sequential', 'joint'])
 def test_regularizers_see_every_pass(name: str, domains: list[str], backward: str) -> None:
     model = toys.build(name, regularizers=dict(size=dict(type='Watcher')), backward=backward)
@@ -290,6 +290,32 @@ def test_norm_statistics(name: str) -> None:
     torch.testing.assert_close(statistics['target'], alone.student.backbone.norm.running_mean)
     assert not torch.equal(statistics['both'], statistics['target'])
     torch.testing.assert_close(losses['both'], losses['target'], rtol=0, atol=0)
+
+
+@pytest.mark.parametrize('name', ['adversarial', 'dast'])
+def test_frozen_norm_statistics(name: str) -> None:
+    """With 'frozen', training normalises as a test does, and writes no statistics."""
+    segmentor = toys.method_cfg(name)['segmentor']
+    segmentor['backbone']['batch_norm'] = True
+    model = toys.build(name, segmentor=segmentor, norm_statistics='frozen').train()
+    norm = model.student.backbone.norm
+    norm.running_mean.fill_(.3)
+    losses = losses_of(model)
+    assert model.student.training
+    assert not norm.training
+    assert norm.running_mean.eq(.3).all()
+    assert norm.weight.requires_grad
+    tracked = toys.build(name, segmentor=segmentor)
+    tracked.student.backbone.norm.running_mean.fill_(.3)
+    assert not losses_of(tracked)['source.decode.loss_ce'].equal(losses['source.decode.loss_ce'])
+    stock = model.eval().student
+    images = model.data_preprocessor(toys.batch(), True)
+    expected = model.supervised(model.segment(ImageBatch(
+        images['inputs']['source'], images['data_samples']['source']), 'source'),
+        torch.cat([s.gt_sem_seg.data for s in images['data_samples']['source']]))
+    torch.testing.assert_close(losses['source.decode.loss_ce'],
+                               expected['source.decode.loss_ce'])
+    assert not stock.training
 
 
 @pytest.mark.parametrize('name', ['adversarial', 'cdanet'])
