@@ -12,9 +12,11 @@ from .street import StreetDataset
 from .synthia import SYNTHIADataset
 from .toy_street import ToyStreetDataset
 from .transforms import FourierAmplitudeMix, LoadPseudoLabels, PackUDAInputs, mix_amplitude
+from .translation import TranslationManifest, translate_folder
 
 __all__ = [
     'FourierAmplitudeMix', 'GTADataset', 'LoadPseudoLabels', 'PackUDAInputs', 'SYNTHIADataset',
-    'StreetDataset', 'ToyStreetDataset', 'check_dataset', 'check_folders', 'check_pseudo_labels',
-    'check_same_classes', 'check_unlabelled', 'mix_amplitude'
+    'StreetDataset', 'ToyStreetDataset', 'TranslationManifest', 'check_dataset', 'check_folders',
+    'check_pseudo_labels', 'check_same_classes', 'check_unlabelled', 'mix_amplitude',
+    'translate_folder'
 ]
