@@ -27,8 +27,8 @@ class Watch:
 
 @MODELS.register_module()
 class DiscriminatorAttention(DomainAware):
-    r"""Residual attention of DAST (*Unsupervised Domain Adaptation in Semantic Segmentation Based on
-    Discriminator Attention and Self-Training*, AAAI 2021).
+    r"""Residual attention of *DAST: Unsupervised Domain Adaptation in Semantic Segmentation Based
+    on Discriminator Attention and Self-Training* (AAAI 2021).
 
     .. math:: f' = f \odot (1 + \tanh |D(f)|)
 

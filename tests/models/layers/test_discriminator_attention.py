@@ -164,7 +164,7 @@ def test_attention_map() -> None:
 
 def test_errors() -> None:
     with pytest.raises(ValueError, match=r"attend_at got 'backbone.layer9', which EncoderDecoder "
-                       r"has not; .* example one of \['data_preprocessor', 'backbone', 'backbone.stem'"):
+                       r"has not; .* example one of \['data_preprocessor', 'backbone', "):
         attended(attend_at='backbone.layer9')
     with pytest.raises(ValueError, match='has an attribute `attention` already'):
         attention().attach(attended())
