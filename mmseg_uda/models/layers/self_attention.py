@@ -125,7 +125,7 @@ def class_attention(module: SelfAttentionModule, seg_logits: Tensor,
     if len(seg_logits) != 1:
         raise ValueError(f'class_attention.seg_logits got {len(seg_logits)} images; give one')
     confidence, label = seg_logits[0].float().flatten(1).softmax(0).max(0)
-    classes = label.unique()
+    classes = label.bincount().nonzero().flatten()
     own = label == classes[:, None]
     positions = confidence.masked_fill(~own, -1.).max(1).indices
     maps = module.attention_maps(seg_logits if x is None else x, positions)[0]
