@@ -13,7 +13,7 @@ from mmseg import registry
 from mmseg_uda.compat import load_checkpoint
 from mmseg_uda.utils.replacing import replacing
 
-__all__ = ['export_segmentor', 'plain_config']
+__all__ = ['KEPT_CONFIG', 'export_segmentor', 'plain_config']
 
 KEPT_META = ('dataset_meta', 'CLASSES', 'PALETTE', 'iter', 'epoch', 'seed', 'experiment_name',
              'time', 'mmengine_version')
@@ -23,14 +23,14 @@ KEPT_CONFIG = ('env_cfg', 'vis_backends', 'visualizer', 'log_level', 'dataset_ty
                'test_evaluator', 'tta_pipeline', 'tta_model')
 
 
-def export_segmentor(checkpoint: str, out: str | Path, config: str | None = None,
+def export_segmentor(checkpoint: str, out: str | Path, config: str | Config | None = None,
                      out_config: str | Path | None = None, module: str = 'student') -> int:
     """Write a method's segmentor as a checkpoint that a stock config loads strictly.
 
     Args:
         checkpoint: File that a method wrote.
         out: File to write; its meta data keep the classes and the palette.
-        config: Config file of the method; None takes the text of it that the checkpoint holds.
+        config: The method's config, or its file; None takes the text of it that the checkpoint holds.
         out_config: File for a plain config, or None.
         module: The module to export, for example ``teacher.module``.
 
@@ -43,7 +43,7 @@ def export_segmentor(checkpoint: str, out: str | Path, config: str | None = None
     content = load_checkpoint(checkpoint)
     weights = _strip_prefix(content.get('state_dict', content), module, checkpoint)
     meta = content.get('meta', {})
-    cfg = _read_config(checkpoint, config, meta)
+    cfg = _read_config(config, meta)
     if cfg is None and out_config is not None:
         raise ValueError(f'export_segmentor: {checkpoint} holds no config; pass the one that '
                          'it was trained with as --config')
@@ -103,8 +103,10 @@ def _own_types() -> set[str]:
             if cls.__module__.startswith('mmseg_uda')}
 
 
-def _read_config(checkpoint: str, config: str | None, meta: dict[str, Any]) -> Config | None:
+def _read_config(config: str | Config | None, meta: dict[str, Any]) -> Config | None:
     """The method's config, from its file or else from the checkpoint's meta data."""
+    if isinstance(config, Config):
+        return config
     if config is not None:
         return Config.fromfile(config)
     return Config.fromstring(meta['cfg'], file_format='.py') if meta.get('cfg') else None

@@ -18,7 +18,7 @@ from mmseg import registry as registries
 
 from mmseg_uda.compat import load_checkpoint
 
-__all__ = ['clear_errors']
+__all__ = ['accepted_keys', 'clear_errors', 'find_class']
 
 UNKNOWN_KEY = re.compile(r"(?:(\w+)\.)?__init__\(\) got an unexpected keyword argument '(\w+)'")
 UNREADABLE = re.compile(r'Errno 22|zip|PytorchStreamReader|magic number|^$|Ran out of input')
@@ -62,7 +62,7 @@ def _unknown_key(cfg: Config, message: str) -> str | None:
     places = list(_places(cfg.to_dict(), key))
     places.sort(key=lambda place: place[0].split('.')[0] not in used)
     for place, value, cls in places:
-        keys = _accepted_keys(cls)
+        keys = accepted_keys(cls)
         if key not in keys and owner in (None, *(base.__name__ for base in cls.__mro__)):
             similar = difflib.get_close_matches(key, keys, n=1)
             advice = f'write `{similar[0]}`' if similar else f"write one of {', '.join(keys)}"
@@ -73,7 +73,7 @@ def _unknown_key(cfg: Config, message: str) -> str | None:
 def _places(node: Any, key: str, path: str = '') -> Iterator[tuple[str, Any, type]]:
     """Where in the config a class is given ``key``: path, value, class."""
     if isinstance(node, Mapping):
-        cls = _find_class(node.get('type')) if key in node else None
+        cls = find_class(node.get('type')) if key in node else None
         if cls is not None:
             yield f'{path}.{key}', node[key], cls
         children = list(node.items())
@@ -83,7 +83,8 @@ def _places(node: Any, key: str, path: str = '') -> Iterator[tuple[str, Any, typ
         yield from _places(child, key, f'{path}.{name}' if path else str(name))
 
 
-def _find_class(name: Any) -> type | None:
+def find_class(name: Any) -> type | None:
+    """The class behind a config's ``type``, from whichever registry of mmseg has it."""
     if inspect.isclass(name):
         return name
     if isinstance(name, str):
@@ -94,7 +95,7 @@ def _find_class(name: Any) -> type | None:
     return None
 
 
-def _accepted_keys(cls: type) -> list[str]:
+def accepted_keys(cls: type) -> list[str]:
     """Named arguments of a constructor and of those to which it may hand on the rest."""
     keys: dict[str, None] = {}
     for base in cls.__mro__:

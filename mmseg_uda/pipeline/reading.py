@@ -1,0 +1,111 @@
+"""Reading of a pipeline's config."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from mmengine.config import Config
+
+from mmseg_uda.pipeline.pipeline import Pipeline
+from mmseg_uda.pipeline.stage import Settings, Stage
+from mmseg_uda.pipeline.stages import STAGES
+
+__all__ = ['read_pipeline']
+
+NAMES = ('stages', 'seed', 'work_dir', 'env_cfg', 'custom_imports')
+STAGE_NAME = re.compile(r'[A-Za-z0-9][\w-]*')
+RESERVED = ('replaced', )  # where the pipeline moves what is in the way
+
+
+def read_pipeline(path: str | Path, options: Mapping[str, Any] | None = None,
+                  work_dir: str | Path | None = None, launcher: str = 'none') -> Pipeline:
+    """Read and check a pipeline's config, without a look at data or weights.
+
+    Args:
+        path: The config file.
+        options: Changes of it; ``stages.NAME.…`` reaches a stage by its name.
+        work_dir: Where to write; None takes the config's ``work_dir``, or else
+            ``work_dirs/<name of the config>``.
+        launcher: As for mmengine's runner.
+
+    Raises:
+        FileNotFoundError: There is no such config.
+        ValueError: Names the stage and the key of what is wrong.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f'read_pipeline: no config file {path}')
+    cfg = Config.fromfile(path)
+    content = cfg.to_dict()
+    _check_names(content, path)
+    _apply(content, options or {})
+    seed = content.get('seed')
+    if seed is not None and (not isinstance(seed, int) or isinstance(seed, bool)):
+        raise ValueError(f'{path}: seed got {seed!r}; write an integer')
+    folder = work_dir or content.get('work_dir') or Path('work_dirs') / path.stem
+    settings = Settings(path.stem, path.resolve().parent, Path(folder).resolve(), seed, launcher)
+    stages = [_build(index, each, settings) for index, each in enumerate(content['stages'])]
+    names = [stage.name for stage in stages]
+    for name in names:
+        if names.count(name) > 1:
+            raise ValueError(f'stage {name!r}: name is taken by {names.count(name)} stages; write '
+                             'another for each')
+    earlier: dict[str, Stage] = {}
+    for stage in stages:
+        stage.check(earlier)
+        earlier[stage.name] = stage
+    return Pipeline(settings, stages, content.get('env_cfg') or {})
+
+
+def _check_names(content: Mapping[str, Any], path: Path) -> None:
+    """Other names are the config's own variables, unless they look like a slip."""
+    for name in content:
+        similar = difflib.get_close_matches(name, NAMES, n=1, cutoff=.8)
+        if similar and name not in NAMES:
+            raise ValueError(f'{path}: nothing reads `{name}`; write `{similar[0]}`, or choose '
+                             'another name')
+    stages = content.get('stages')
+    if not isinstance(stages, (list, tuple)) or not stages:
+        raise ValueError(f'{path}: stages got {stages!r}; write [dict(name=..., type=..., ...), '
+                         '...]')
+
+
+def _apply(content: dict[str, Any], options: Mapping[str, Any]) -> None:
+    """Set ``seed``, ``work_dir``, ``stages.NAME.key`` and ``stages.NAME.options.dotted.path``."""
+    by_name = {each.get('name'): each for each in content['stages'] if isinstance(each, dict)}
+    for key, value in options.items():
+        parts = key.split('.')
+        if parts[0] != 'stages':
+            if key not in ('seed', 'work_dir'):
+                raise ValueError(f'--cfg-options got `{key}`; write seed, work_dir, '
+                                 'stages.NAME.KEY or stages.NAME.options.PATH')
+            content[key] = value
+            continue
+        if len(parts) < 3 or parts[1] not in by_name:
+            raise ValueError(f'--cfg-options got `{key}`; write stages.NAME.KEY with one of the '
+                             f'stages {", ".join(map(str, by_name))}')
+        stage = by_name[parts[1]]
+        if parts[2] == 'options' and len(parts) > 3:
+            stage['options'] = {**stage.get('options', {}), '.'.join(parts[3:]): value}
+        elif len(parts) == 3:
+            stage[parts[2]] = value
+        else:
+            raise ValueError(f'--cfg-options got `{key}`; write stages.{parts[1]}.{parts[2]}, or '
+                             f'stages.{parts[1]}.options.PATH')
+
+
+def _build(index: int, each: Any, settings: Settings) -> Stage:
+    if not isinstance(each, Mapping):
+        raise ValueError(f'stages[{index}] got {each!r}; write dict(name=..., type=..., ...)')
+    arguments = dict(each)
+    name, kind = arguments.pop('name', None), arguments.pop('type', None)
+    if not isinstance(name, str) or not STAGE_NAME.fullmatch(name) or name in RESERVED:
+        raise ValueError(f'stages[{index}].name got {name!r}; write letters, digits, _ and -, '
+                         f'but not {RESERVED[0]!r}')
+    if kind not in STAGES:
+        raise ValueError(f'stage {name!r}: type got {kind!r}; write one of {", ".join(STAGES)}')
+    return STAGES[kind](name, arguments, settings)

@@ -1,0 +1,51 @@
+"""Run the stages of a method, from raw data to the final number.
+
+What is done is skipped, what was cut off goes on; see docs/pipelines.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+
+from mmengine.config import Config
+
+import mmseg_uda  # noqa: F401 (checks the toolboxes, registers the classes)
+from mmseg_uda.pipeline import read_pipeline
+from mmseg_uda.utils.cli import (
+    add_config_options,
+    add_launcher,
+    export_local_rank,
+    join_processes,
+)
+
+
+def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('config', help='pipeline config, a *_pipeline.py')
+    parser.add_argument('--work-dir', help='the directory to write to (default: '
+                                           'work_dirs/<name of the config>)')
+    parser.add_argument('--dry-run', action='store_true',
+                        help='check everything and print what would be done')
+    parser.add_argument('--from', dest='start', metavar='STAGE',
+                        help='run this stage and all after it again')
+    add_config_options(parser)
+    add_launcher(parser)
+    return parser.parse_args(argv)
+
+
+def main(argv: list[str] | None = None) -> None:
+    args = parse_args(argv)
+    export_local_rank(args)
+    pipeline = read_pipeline(args.config, args.cfg_options, args.work_dir, args.launcher)
+    if args.dry_run:
+        print(f'{len(pipeline.stages)} stages, in {pipeline.settings.work_dir}')
+        for step in pipeline.plan(args.start):
+            print(pipeline.describe(step))
+        return
+    join_processes(Config(dict(launcher=args.launcher, env_cfg=pipeline.env_cfg)))
+    pipeline.run(args.start)
+
+
+if __name__ == '__main__':
+    main()
