@@ -9,7 +9,10 @@ import torch
 from mmseg.structures import SegDataSample
 from torch import Tensor
 
-__all__ = ['DOMAINS', 'IGNORE_INDEX', 'DomainBatch', 'ImageBatch', 'Losses', 'SegOutput']
+__all__ = [
+    'DOMAINS', 'IGNORE_INDEX', 'DomainBatch', 'ImageBatch', 'Losses', 'MixedBatch', 'SegOutput',
+    'TeacherLabel'
+]
 
 DOMAINS = ('source', 'target')
 IGNORE_INDEX = 255
@@ -78,3 +81,39 @@ class SegOutput:
     seg_logits: Tensor
     domain: str
     scores: Tensor | None = None
+
+
+@dataclass(frozen=True)
+class TeacherLabel:
+    """What a teacher says of target images, at their size and without a graph.
+
+    Args:
+        probabilities: Shape (N, C, H, W), in [0, 1].
+        label: The most probable class, shape (N, H, W), int64.
+        confidence: Its probability, shape (N, H, W).
+        significance: How much each pixel counts, shape (N, H, W), in [0, 1]; None for 1.
+    """
+
+    probabilities: Tensor
+    label: Tensor
+    confidence: Tensor
+    significance: Tensor | None = None
+
+
+@dataclass(frozen=True)
+class MixedBatch:
+    """Images in which parts come from the source and the rest from the target.
+
+    Args:
+        images: Normalised, shape (N, 3, H, W).
+        labels: Ground truth where the source was pasted, else the teacher's label, (N, H, W).
+        pixel_weight: Confidence in each label, shape (N, H, W); 1 for ground truth.
+        significance: As in :class:`TeacherLabel`; 1 for ground truth; None for 1 everywhere.
+        mask: Shape (N, 1, H, W): 1 for pixels of the source, 0 for those of the target.
+    """
+
+    images: Tensor
+    labels: Tensor
+    pixel_weight: Tensor
+    significance: Tensor | None
+    mask: Tensor
