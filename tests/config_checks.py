@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
+from pathlib import Path
 from typing import Any, Callable, Iterator
 
 import mmseg.registry as mmseg_registry
@@ -17,7 +18,10 @@ from mmseg.registry import DATASETS, MODELS, OPTIM_WRAPPER_CONSTRUCTORS, TRANSFO
 from torch import nn
 from torch.utils.data import DataLoader
 
-__all__ = ['build_model', 'build_optimizers', 'check_config']
+from mmseg_uda.pipeline import read_pipeline
+from mmseg_uda.pipeline.stage import ConfigStage
+
+__all__ = ['build_model', 'build_optimizers', 'check_config', 'check_pipeline']
 
 # Where a dict with a `type` is built: its path without indices, the registry, and what its builder
 # adds. The first pattern that is found in the path counts. None: the model's build checks it.
@@ -66,6 +70,16 @@ def check_config(config: Config) -> list[str]:
         if wrapper is not None:
             problems += _check_schedulers(cfg, wrapper)
     return problems
+
+
+def check_pipeline(path: Path) -> list[str]:
+    """Everything that is wrong in a pipeline's config and in its stages' with their options."""
+    try:
+        pipeline = read_pipeline(path)
+    except Exception as error:  # whatever it is, it is a finding
+        return [f'{type(error).__name__}: {error}']
+    return [f'{name}: {problem}' for name, stage in pipeline.stages.items()
+            if isinstance(stage, ConfigStage) for problem in check_config(stage.load())]
 
 
 def build_model(cfg: dict[str, Any]) -> nn.Module:

@@ -11,11 +11,13 @@ from typing import Any
 
 import pytest
 import yaml
-from config_checks import build_model, build_optimizers, check_config
+from config_checks import build_model, build_optimizers, check_config, check_pipeline
 from mmengine.config import Config
 
 FOLDER = Path(__file__).parents[1] / 'configs'
-CONFIGS = {path.relative_to(FOLDER).as_posix(): path for path in sorted(FOLDER.glob('[!_]*/*.py'))}
+FILES = {path.relative_to(FOLDER).as_posix(): path for path in sorted(FOLDER.glob('[!_]*/*.py'))}
+PIPELINES = {name: path for name, path in FILES.items() if name.endswith('_pipeline.py')}
+CONFIGS = {name: path for name, path in FILES.items() if name not in PIPELINES}
 METHODS = sorted(path.parent.name for path in FOLDER.glob('*/metafile.yml'))
 SMALL = 'cdanet/cdanet_mobilenetv2-035-deeplabv2_1xb2-1500_synth_street2camvid_day-240x180.py'
 CDANET = 'cdanet/cdanet_{}-deeplabv2_1xb1-120k_gta2cityscapes-1280x720.py'
@@ -79,6 +81,29 @@ def test_name_says_what_is_inside(name: str) -> None:
     for step in source.dataset.pipeline:
         if step.type == 'Resize':
             assert match['crop'] == '{}x{}'.format(*step.scale)
+
+
+# ------------------------------------------------------------------------------ pipelines
+
+@pytest.mark.parametrize('name', PIPELINES)
+def test_pipeline(name: str) -> None:
+    problems = check_pipeline(PIPELINES[name])
+    assert not problems, '\n'.join(['', *problems])
+    assert len(PIPELINES[name].read_text().splitlines()) <= 60
+    assert name.split('/')[1].split('_')[0].replace('-', '_') == name.split('/')[0]
+
+
+def test_pipeline_checker_sees_options(tmp_path: Path) -> None:
+    stage = dict(name='first', type='train', config=str(CONFIGS[SMALL]))
+    path = tmp_path / 'a_pipeline.py'
+    path.write_text(f'stages = [{stage}]')
+    assert check_pipeline(path) == []
+    wrong = {'model.discriminator.in_channels': 7}
+    path.write_text(f'stages = [{dict(stage, options=wrong)}]')
+    assert any('numbers of classes differ' in problem for problem in check_pipeline(path))
+    path.write_text(f'stages = [{dict(stage, options={"model.segmentr": 1})}]')
+    (problem, ) = check_pipeline(path)
+    assert 'CDANet has no key `segmentr`; write `segmentor`' in problem
 
 
 # --------------------------------------------------------------------- the checker itself

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import gc
 import itertools
 import json
 import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -36,11 +38,15 @@ class Step:
         stage: Its name.
         action: ``skip``, ``run``, ``resume``, or ``replace``: move its folder away and run.
         reason: Why.
+        recipe: All that decides the result; empty if an earlier stage must run first.
+        digest: Its digest.
     """
 
     stage: str
     action: str
     reason: str
+    recipe: dict[str, Any] = dataclasses.field(default_factory=dict)
+    digest: str = ''
 
 
 class Pipeline:
@@ -73,7 +79,7 @@ class Pipeline:
                 step = Step(name, 'replace' if name in state.entries else 'run',
                             f'from {start!r} on')
             else:
-                step = self._decide(name, state, pending)[0]
+                step = self._decide(name, state, pending)
             if step.action != 'skip':
                 pending.add(name)
             steps.append(step)
@@ -102,7 +108,7 @@ class Pipeline:
         with self._logger() as log:
             for number, name in enumerate(self.stages, 1):
                 title = f'[{number}/{len(self.stages)}] {name}'
-                step, entries = on_main(lambda name=name: self._begin(name))
+                step, entries = on_main(functools.partial(self._begin, name))
                 log.info(f'{title}: {step.action}, {step.reason}')
                 if step.action != 'skip':
                     self._execute(name, entries, title, log)
@@ -118,7 +124,7 @@ class Pipeline:
             raise ValueError(f'--from got {start!r}; write one of {", ".join(self.stages)}')
         state = State(self.settings.work_dir)
         for name in itertools.takewhile(lambda name: name != start, self.stages):
-            step, _ = self._decide(name, state, set())
+            step = self._decide(name, state, set())
             if step.action != 'skip':
                 raise ValueError(f'--from got {start!r}, but stage {name!r} before it is not done '
                                  f'({step.reason}); leave --from out')
@@ -133,14 +139,12 @@ class Pipeline:
             state.save()
         self.settings.work_dir.mkdir(parents=True, exist_ok=True)
 
-    def _decide(self, name: str, state: State,
-                pending: set[str]) -> tuple[Step, dict[str, Any], str]:
-        """The step, the recipe and its digest; the latter are empty if they are not known yet."""
+    def _decide(self, name: str, state: State, pending: set[str]) -> Step:
         stage = self.stages[name]
         needed = [split_reference(reference) for reference in stage.references]
         waiting = [other for other, _ in needed if other in pending]
         if waiting:
-            return Step(name, 'run', f'needs {waiting[0]!r}, which runs first'), {}, ''
+            return Step(name, 'run', f'needs {waiting[0]!r}, which runs first')
         upstream = {}
         for reference, (other, part) in zip(stage.references, needed):
             upstream[reference] = state.entries[other].digests.get(part)
@@ -153,35 +157,36 @@ class Pipeline:
         entry = state.entries.get(name)
         if entry is not None and entry.status == 'done' and entry.digest == digest:
             changed = state.changed_output(name)
-            step = (Step(name, 'replace', f'its output {changed} is gone or was changed')
-                    if changed else Step(name, 'skip', 'it is done'))
+            action, reason = (('replace', f'its output {changed} is gone or was changed')
+                              if changed else ('skip', 'it is done'))
         else:
-            step = self._compare(stage, recipe, entry)
-        return step, recipe, digest
+            action, reason = self._compare(stage.folder, recipe, entry)
+        return Step(name, action, reason, recipe, digest)
 
     @staticmethod
-    def _compare(stage: Stage, recipe: dict[str, Any], entry: Entry | None) -> Step:
+    def _compare(folder: Path, recipe: dict[str, Any], entry: Entry | None) -> tuple[str, str]:
         """Whether a folder that is there can be gone on with."""
-        if not stage.folder.is_dir() or not any(stage.folder.iterdir()):
-            return Step(stage.name, 'run', 'it is not done')
-        old = read_recipe(stage.folder)
+        if not folder.is_dir() or not any(folder.iterdir()):
+            return 'run', 'it is not done'
+        old = read_recipe(folder)
         if old == recipe:
             failed = entry is not None and entry.status == 'failed'
-            return Step(stage.name, 'resume', 'it failed' if failed else 'it was cut off')
+            return 'resume', 'it failed' if failed else 'it was cut off'
         changes = differences(old, recipe) if old else [f'its folder has no {RECIPE_NAME}']
         more = f' and {len(changes) - 2} more' if len(changes) > 2 else ''
-        return Step(stage.name, 'replace', f'changed: {"; ".join(changes[:2])}{more}')
+        return 'replace', f'changed: {"; ".join(changes[:2])}{more}'
 
     def _begin(self, name: str) -> tuple[Step, dict[str, Entry]]:
         """Decide about a stage and, unless it is done, write down that it runs."""
         state = State(self.settings.work_dir)
-        step, recipe, digest = self._decide(name, state, set())
+        step = self._decide(name, state, set())
         if step.action != 'skip':
             note = ''
             if step.action == 'replace':
                 note = f'{step.reason}; former results are in {self._move_away(name)}'
                 step.reason = note
-            state.begin(name, self.stages[name].kind, recipe, digest, get_world_size(), note)
+            state.begin(name, self.stages[name].kind, step.recipe, step.digest, get_world_size(),
+                        note)
         self._report(state)
         return step, state.entries
 

@@ -177,8 +177,8 @@ class Stage:
 class ConfigStage(Stage):
     """A stage that runs a config of mmseg, changed by ``options``."""
 
-    required = ('config', )
-    optional = ('options', )
+    required: ClassVar[tuple[str, ...]] = ('config', )
+    optional: ClassVar[tuple[str, ...]] = ('options', )
     # Whether the stage initialises a network, and so reads the weights that the config names.
     initialises: ClassVar[bool] = False
 
