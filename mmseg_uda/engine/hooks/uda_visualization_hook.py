@@ -42,21 +42,28 @@ class UDAVisualizationHook(Hook):
     process only; it must not write to a buffer and not wait for other processes. Modes and random
     states come back, so that training is bit by bit the same with and without this hook.
 
+    A model with SAM's self-attention, in its decode head or in a loss, also shows what this relates
+    with the most confident pixel of each of the target image's largest classes.
+
     Args:
         interval: Iterations between two panels.
         name: The image's name in the backends.
         cell_width: Width of one picture, in pixels.
+        max_classes: Classes whose self-attention is shown, where there is one.
     """
 
     priority = 'LOW'
 
-    def __init__(self, interval: int = 500, name: str = 'train', cell_width: int = 384) -> None:
-        for key, value in (('interval', interval), ('cell_width', cell_width)):
-            if value < 1:
-                raise ValueError(f'UDAVisualizationHook.{key} got {value}; write at least 1.')
+    def __init__(self, interval: int = 500, name: str = 'train', cell_width: int = 384,
+                 max_classes: int = 4) -> None:
+        for key, value, least in (('interval', interval, 1), ('cell_width', cell_width, 1),
+                                  ('max_classes', max_classes, 0)):
+            if value < least:
+                raise ValueError(f'UDAVisualizationHook.{key} got {value}; write at least {least}.')
         self.interval = interval
         self.name = name
         self.cell_width = cell_width
+        self.max_classes = max_classes
 
     def after_train_iter(
         self,
@@ -73,27 +80,40 @@ class UDAVisualizationHook(Hook):
                 'UDAVisualizationHook.data_batch got no dict with "source" and "target"; '
                 'train with UDATrainLoop, or use SegVisualizationHook instead.'
             )
-        palette = (runner.visualizer.dataset_meta or {}).get('palette') or get_palette('cityscapes')
+        meta = runner.visualizer.dataset_meta or {}
         model = unwrap_model(runner.model)
         with no_trace(model):
-            rows = self._rows(model, data_batch, palette)
+            rows = self._rows(model, data_batch, meta)
         panel = tile_panel(rows, self.cell_width)
         runner.visualizer.add_image(self.name, panel, runner.iter + 1)
 
     def _rows(
-        self, model: BaseSegmentor, data_batch: dict[str, Any], palette: Sequence[Sequence[int]]
+        self, model: BaseSegmentor, data_batch: dict[str, Any], meta: dict[str, Any]
     ) -> list[list[Tile]]:
+        palette = meta.get('palette') or get_palette('cityscapes')
         batches = {name: first_image(model, data_batch, name) for name in ('source', 'target')}
         rows = [
             _domain_row(name, model, data_batch[name]['inputs'][0], batch, palette)
             for name, batch in batches.items()
         ]
-        if hasattr(model, 'visualize'):
-            maps = model.visualize(DomainBatch(**batches))
-            extra = [(name, _draw_map(name, values, palette)) for name, values in maps.items()]
-            columns = max(len(row) for row in rows)
-            rows += [extra[i : i + columns] for i in range(0, len(extra), columns)]
-        return rows
+        maps = model.visualize(DomainBatch(**batches)) if hasattr(model, 'visualize') else {}
+        maps = {**maps, **self._class_maps(model, batches['target'].images, meta.get('classes'))}
+        extra = [(name, _draw_map(name, values, palette)) for name, values in maps.items()]
+        columns = max(len(row) for row in rows)
+        return rows + [extra[i : i + columns] for i in range(0, len(extra), columns)]
+
+    def _class_maps(
+        self, model: BaseSegmentor, image: Tensor, classes: Sequence[str] | None
+    ) -> dict[str, Tensor]:
+        """SAM's attention, shape (h, w) by caption; nothing where there is none."""
+        from mmseg_uda.models.class_view import class_view, self_attention_of  # which imports hooks
+
+        if self.max_classes == 0 or self_attention_of(model) is None:
+            return {}
+        view = class_view(model, image)
+        ids = view.classes[: self.max_classes].tolist()
+        names = [classes[index] if classes else f'class {index}' for index in ids]
+        return {f'self-attention: {name}': values for name, values in zip(names, view.maps)}
 
 
 def _domain_row(

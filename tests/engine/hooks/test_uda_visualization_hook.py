@@ -15,11 +15,13 @@ from mmseg.registry import MODELS
 from mmseg.visualization import SegLocalVisualizer
 from torch import Tensor
 from torch.testing import assert_close
-from toys import METAINFO, SIZE, batch, build, runner_cfg, segmentor_cfg, train
+from toys import METAINFO, NUM_CLASSES, SIZE, batch, build, runner_cfg, segmentor_cfg, train
 
 from mmseg_uda.engine.hooks import UDAVisualizationHook, uda_visualization_hook
+from mmseg_uda.models.class_view import class_view
 from mmseg_uda.models.uda import SourceOnly
 from mmseg_uda.structures import DomainBatch
+from mmseg_uda.utils.drawing import heat_map
 
 HEIGHT, WIDTH = SIZE
 HOOK = dict(type='UDAVisualizationHook', interval=2, cell_width=WIDTH)
@@ -49,14 +51,17 @@ def cell(panel: np.ndarray, row: int, column: int) -> np.ndarray:
     return panel[top : top + HEIGHT, left : left + WIDTH]
 
 
-def look(visualizer: Any, model: torch.nn.Module, data: dict[str, Any]) -> None:
+def look(
+    visualizer: Any, model: torch.nn.Module, data: dict[str, Any], max_classes: int = 4
+) -> None:
     runner = SimpleNamespace(iter=1, model=model, visualizer=visualizer)
-    UDAVisualizationHook(interval=2, cell_width=WIDTH).after_train_iter(runner, 1, data, {})
+    hook = UDAVisualizationHook(interval=2, cell_width=WIDTH, max_classes=max_classes)
+    hook.after_train_iter(runner, 1, data, {})
 
 
-def draw(model: torch.nn.Module, data: dict[str, Any]) -> np.ndarray:
+def draw(model: torch.nn.Module, data: dict[str, Any], **kwargs: int) -> np.ndarray:
     visualizer = Mock(dataset_meta=METAINFO)
-    look(visualizer, model, data)
+    look(visualizer, model, data, **kwargs)
     (name, panel, step), _ = visualizer.add_image.call_args
     assert (name, step) == ('train', 2)
     return panel
@@ -138,7 +143,41 @@ def test_stock_segmentor_works() -> None:
     assert draw(MODELS.build(segmentor_cfg()), data).shape[2] == 3
 
 
+def test_self_attention_of_the_largest_classes() -> None:
+    module = dict(type='SelfAttentionModule', in_channels=NUM_CLASSES)
+    loss = dict(type='SelfAttentionLoss', self_attention=module, allow_untrained=True)
+    model, data = build('source_only', regularizers=dict(sam=loss)), batch(pseudo=False)
+    for parameter in model.parameters():
+        torch.nn.init.normal_(parameter, std=.5)
+    panel = draw(model, data)
+    model.eval()
+    inputs = model.data_preprocessor(dict(data['target']), False)['inputs'][:1]
+    view = class_view(model, inputs)
+    assert len(view.classes) > 1
+    height, width = view.maps.shape[1:]
+    for column, values in enumerate(view.maps[:4]):
+        expected = heat_map(values.numpy())
+        shown = cell(panel, 2, column)[:: HEIGHT // height, :: WIDTH // width]
+        np.testing.assert_array_equal(shown, expected)
+    assert draw(model, data, max_classes=1).shape == panel.shape
+    assert (cell(draw(model, data, max_classes=1), 2, 1) == 255).all()
+    assert draw(model, data, max_classes=0).shape[0] < panel.shape[0]
+
+
+def test_dast_shows_its_attention() -> None:
+    model, data = build('dast'), batch()
+    panel = draw(model, data)
+    model.eval()
+    inputs = model.data_preprocessor(dict(data['target']), False)['inputs'][:1]
+    values = model.student.attention.attention_map(model.student, inputs)[0]
+    height, width = values.shape
+    np.testing.assert_array_equal(
+        cell(panel, 2, 0)[:: HEIGHT // height, :: WIDTH // width], heat_map(values.numpy()))
+
+
 def test_errors() -> None:
+    with pytest.raises(ValueError, match='UDAVisualizationHook.max_classes got -1; write at least'):
+        UDAVisualizationHook(max_classes=-1)
     with pytest.raises(ValueError, match='UDAVisualizationHook.interval got 0'):
         UDAVisualizationHook(interval=0)
     with pytest.raises(ValueError, match='UDAVisualizationHook.cell_width got -1'):
