@@ -90,6 +90,9 @@ def attended_cfg(**attention: Any) -> dict[str, Any]:
 
 
 DISCRIMINATOR = dict(type='FCDiscriminator', in_channels=NUM_CLASSES, channels=(4, 4))
+SELF_ATTENTION_LOSS = dict(
+    type='SelfAttentionLoss', allow_untrained=True, loss_weight=.5,
+    self_attention=dict(type='SelfAttentionModule', in_channels=NUM_CLASSES))
 
 # Every method of the package, by name, with a model config small enough for a test. A new method
 # joins the shared tests (resume, processes, backward, gradients, leaks) by its line here.
@@ -108,6 +111,14 @@ METHODS: dict[str, dict[str, Any]] = {
         type='CDANet', segmentor=segmentor_cfg(attention_head_cfg(), dropout=.5),
         discriminator=DISCRIMINATOR, adversarial_loss=dict(type='AdversarialLoss', loss_weight=.1)),
     'self_training': dict(type='SelfTraining', segmentor=segmentor_cfg()),
+    'sam_attention': dict(type='SourceOnly', segmentor=segmentor_cfg(
+        dict(type='SelfAttentionHead', classifier=segmentor_cfg()['decode_head']))),
+    'sam': dict(type='SelfTraining', segmentor=segmentor_cfg(),
+                regularizers=dict(sam=SELF_ATTENTION_LOSS)),
+    'sam_adversarial': dict(
+        type='Adversarial', segmentor=segmentor_cfg(), discriminator=DISCRIMINATOR,
+        adversarial_loss=dict(type='AdversarialLoss', loss_weight=.1),
+        regularizers=dict(sam=dict(SELF_ATTENTION_LOSS, form='attended', domains=('target', )))),
     'dast': dict(type='DAST', segmentor=attended_cfg(), discriminator=DISCRIMINATOR,
                  adversarial_loss=dict(type='AdversarialLoss', mode='least_squares',
                                        loss_weight=.1, disc_weight=1.)),
