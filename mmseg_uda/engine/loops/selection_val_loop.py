@@ -1,0 +1,180 @@
+"""Validation on further sets, to choose a checkpoint without the target's ground truth."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator, Mapping, Sequence
+from numbers import Real
+from typing import Any
+
+from mmengine.evaluator import Evaluator
+from mmengine.logging import print_log
+from mmengine.runner import Runner, ValLoop
+from mmseg.registry import LOOPS
+from torch.utils.data import DataLoader
+
+from mmseg_uda.datasets.checks import check_dataset, check_folders
+
+__all__ = ['SelectionValLoop']
+
+TARGET = ''  # the target validation's place among the named sets
+Sets = dict[str, tuple[Any, Any]]  # name -> dataloader and evaluator
+
+
+class _Sets:
+    """Several validation sets as the one dataloader and one evaluator that a loop runs.
+
+    Batches are counted through: progress bars, remaining times and the steps under which hooks
+    store pictures go over all sets together.
+    """
+
+    def __init__(self, sets: Sets, mean: str | None) -> None:
+        self.sets, self.mean = sets, mean
+        self.dataset = next(iter(sets.values()))[0].dataset
+        self._current: Any = None
+
+    def __len__(self) -> int:
+        return sum(len(loader) for loader, _ in self.sets.values())
+
+    def __iter__(self) -> Iterator[Any]:
+        for loader, evaluator in self.sets.values():
+            self._current = evaluator
+            yield from loader
+
+    def process(self, data_samples: Sequence[Any], data_batch: Any = None) -> None:
+        """Show the metrics of the set from which the batch came what was predicted for it."""
+        self._current.process(data_samples=data_samples, data_batch=data_batch)
+
+    def evaluate(self, size: int) -> dict[str, Any]:
+        """All metrics: the target's by their names, then ``<set>/<metric>`` and the means.
+
+        Args:
+            size: Not used; each set has its own.
+        """
+        metrics: dict[str, Any] = {}
+        selection: list[dict[str, Any]] = []
+        for name, (loader, evaluator) in self.sets.items():
+            print_log(f'Validation on {name or "the target"}:', 'current')
+            result = evaluator.evaluate(len(loader.dataset))
+            metrics.update(_prefixed(name, result))
+            if name != TARGET:
+                selection.append(result)
+        if self.mean is not None:
+            metrics.update(_prefixed(self.mean, _means(selection)))
+        return metrics
+
+
+@LOOPS.register_module()
+class SelectionValLoop(ValLoop):
+    """Validates on the target as ever, then on named sets by which a checkpoint is chosen.
+
+    A label-free choice as DAST's (Yu et al., AAAI 2021, "When to Start the Self-Training"): source
+    images translated to the target's style, in two styles, and the mean of both::
+
+        val_cfg = dict(
+            type='SelectionValLoop',
+            selection=dict(
+                beta05=dict(dataloader=dict(dataset=...)),
+                beta09=dict(dataloader=dict(dataset=...))),
+            mean='translated')
+        default_hooks = dict(checkpoint=dict(save_best='translated/mIoU', rule='greater'))
+
+    The target's metrics keep their names; the others are ``beta05/mIoU``, ``beta09/mIoU`` and
+    ``translated/mIoU``. Hooks see one validation, whose batches are those of all sets.
+
+    Args:
+        runner: The runner.
+        dataloader: The target's validation dataloader or its config, from ``val_dataloader``.
+        evaluator: Its evaluator or the config, from ``val_evaluator``.
+        selection: Per name ``dict(dataloader=..., evaluator=...)``. Without a sampler the images
+            come in order; without an evaluator the metrics are those of ``val_evaluator``.
+        mean: Name of the mean over the selection sets, of every number that all of them give; None
+            for no mean.
+        validate_target: Whether to validate on the target at all. If not, its data set is not even
+            built, and neither its images nor its ground truth can influence the training.
+        kwargs: As for :class:`mmengine.runner.ValLoop`.
+
+    Raises:
+        TypeError: If ``selection`` is not a dict of dicts.
+        ValueError: If a name or a key is wrong, a folder is missing or empty, or the classes of the
+            sets differ.
+    """
+
+    def __init__(self, runner: Runner, dataloader: DataLoader[Any] | dict[str, Any],
+                 evaluator: Evaluator | dict[str, Any] | list[Any],
+                 selection: Mapping[str, Mapping[str, Any]], mean: str | None = None,
+                 validate_target: bool = True, **kwargs: Any) -> None:
+        _check_selection(selection, mean)
+        parts = {name: self._build(runner, name, part, evaluator)
+                 for name, part in selection.items()}
+        if not validate_target:
+            dataloader, evaluator = next(iter(parts.values()))
+        super().__init__(runner, dataloader, evaluator, **kwargs)
+        if validate_target:
+            target: Any = self
+            parts = {TARGET: (target.dataloader, target.evaluator), **parts}
+        _check_classes(parts)
+        # The stock `run` iterates over the one and hands what comes of it to the other.
+        sets: Any = _Sets(parts, mean)
+        self.dataloader, self.evaluator = sets, sets
+
+    @staticmethod
+    def _build(runner: Runner, name: str, part: Mapping[str, Any],
+               default: Any) -> tuple[Any, Any]:
+        loader, key = part['dataloader'], f'val_cfg.selection.{name}.dataloader.dataset'
+        if isinstance(loader, dict):
+            if isinstance(loader.get('dataset'), dict):
+                check_folders(loader['dataset'], key)
+            loader = runner.build_dataloader(
+                {'sampler': dict(type='DefaultSampler', shuffle=False), 'batch_size': 1,
+                 'num_workers': 0, **loader}, seed=runner.seed)
+        check_dataset(loader.dataset, key)
+        evaluator = part.get('evaluator', default)
+        if 'evaluator' not in part and isinstance(default, Evaluator):
+            raise ValueError(f'SelectionValLoop.selection.{name} got no evaluator; write one: '
+                             'val_evaluator is built already')
+        evaluator = runner.build_evaluator(copy.deepcopy(evaluator))
+        evaluator.dataset_meta = loader.dataset.metainfo
+        return loader, evaluator
+
+
+def _check_selection(selection: Any, mean: str | None) -> None:
+    if not isinstance(selection, Mapping) or not all(
+            isinstance(part, Mapping) for part in selection.values()):
+        raise TypeError(f'SelectionValLoop.selection got {selection!r}; write dict(name=dict('
+                        'dataloader=..., evaluator=...)) instead')
+    if not selection:
+        raise ValueError('SelectionValLoop.selection got no set; write at least one, or the stock '
+                         'ValLoop')
+    for name, part in selection.items():
+        if 'dataloader' not in part or set(part) - {'dataloader', 'evaluator'}:
+            raise ValueError(f'SelectionValLoop.selection.{name} got the keys {sorted(part)}; '
+                             'write dataloader and, if need be, evaluator')
+    for key, name in [*(('selection', name) for name in selection), ('mean', mean)]:
+        if name is not None and (not name or '/' in name):
+            raise ValueError(f'SelectionValLoop.{key} got the name {name!r}; write one without "/"')
+    if mean in selection:
+        raise ValueError(f'SelectionValLoop.mean got {mean!r}, which is one of the sets; write '
+                         'another name')
+
+
+def _check_classes(sets: Sets) -> None:
+    classes = {name: tuple(loader.dataset.metainfo.get('classes') or ())
+               for name, (loader, _) in sets.items()}
+    first = next(iter(classes))
+    for name, names in classes.items():
+        if names != classes[first]:
+            raise ValueError(
+                f'SelectionValLoop.selection.{name} has the {len(names)} classes {names}, but '
+                f'{first or "the target"} has the {len(classes[first])} classes {classes[first]}; '
+                'write the same metainfo=dict(classes=...) for both')
+
+
+def _prefixed(name: str, metrics: Mapping[str, Any]) -> dict[str, Any]:
+    return {f'{name}/{key}' if name else key: value for key, value in metrics.items()}
+
+
+def _means(results: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+    """Mean of every number that all results have."""
+    shared = [key for key in results[0] if all(isinstance(r.get(key), Real) for r in results)]
+    return {key: float(sum(r[key] for r in results) / len(results)) for key in shared}
