@@ -12,7 +12,19 @@ import pytest
 import torch
 from mmengine.config import Config
 from mmseg.registry import MODELS
-from toys import attention_head_cfg, load_script, method_cfg, runner_cfg, segmentor_cfg
+from toys import (
+    METAINFO,
+    NUM_CLASSES,
+    attended_cfg,
+    attention_head_cfg,
+    load_script,
+    method_cfg,
+    runner_cfg,
+    segmentor_cfg,
+)
+
+from mmseg_uda.models.class_view import class_view
+from mmseg_uda.utils.drawing import heat_map, label_to_color, overlay
 
 
 @pytest.fixture(scope='module')
@@ -22,10 +34,15 @@ def tool() -> ModuleType:
 
 def prepare(tmp_path: Path, model: dict[str, Any]) -> Config:
     """A config and a checkpoint; gives the command line's first words."""
-    cfg = runner_cfg(tmp_path, tmp_path / 'work', model)
+    cfg = runner_cfg(tmp_path, tmp_path / 'work', method_cfg('source_only'))
+    cfg.model = model
     cfg.test_dataloader.dataset.pipeline.insert(1, dict(type='Resize', scale=(96, 64)))
     cfg.dump(tmp_path / 'config.py')
-    torch.save(dict(state_dict=MODELS.build(model).state_dict()), tmp_path / 'a.pth')
+    torch.manual_seed(2)
+    built = MODELS.build(model)
+    for parameter in built.parameters():
+        torch.nn.init.normal_(parameter, std=.5)
+    torch.save(dict(state_dict=built.state_dict()), tmp_path / 'a.pth')
     return cfg
 
 
@@ -91,6 +108,82 @@ def test_plain_segmentor(tool: ModuleType, tmp_path: Path) -> None:
         run(tool, tmp_path)
 
 
+SAM = dict(type='SelfAttentionLoss', allow_untrained=True,
+           self_attention=dict(type='SelfAttentionModule', in_channels=NUM_CLASSES))
+MODELS_BY_KIND = dict(
+    classes=method_cfg('source_only', regularizers=dict(sam=SAM)),
+    plain_classes=method_cfg('source_only'),
+    discriminator=method_cfg('dast'),
+    discriminator_stock=attended_cfg())
+
+
+def load(tmp_path: Path, kind: str, index: int) -> tuple[Any, torch.Tensor, np.ndarray, np.ndarray]:
+    """Model, network input, image as RGB, and ground truth of the test split."""
+    model = MODELS.build(MODELS_BY_KIND[kind]).eval()
+    model.load_state_dict(torch.load(tmp_path / 'a.pth', weights_only=True)['state_dict'])
+    image = cv2.resize(cv2.imread(str(tmp_path / f'target/images/{index}.png')), (96, 64))
+    truth = cv2.imread(str(tmp_path / f'target/labels/{index}.png'), cv2.IMREAD_UNCHANGED)
+    preprocessor = getattr(model.data_preprocessor, 'target', model.data_preprocessor)
+    data = dict(inputs=[torch.from_numpy(image.transpose(2, 0, 1))])
+    return model, preprocessor(data, False)['inputs'], image[..., ::-1], truth
+
+
+def cells(panel: np.ndarray, row: int) -> list[np.ndarray]:
+    top = 28 + row * (64 + 28)
+    return [panel[top:top + 64, left:left + 96] for left in range(6, panel.shape[1], 102)]
+
+
+@pytest.mark.parametrize('kind', ['classes', 'plain_classes'])
+@torch.no_grad()
+def test_classes(tool: ModuleType, tmp_path: Path, kind: str) -> None:
+    prepare(tmp_path, MODELS_BY_KIND[kind])
+    flags = ['--kind', kind] if kind == 'plain_classes' else []
+    panel = run(tool, tmp_path, '--cell-width', '96', '--images', '2', *flags)[..., ::-1]
+    row = 0
+    for index in range(2):
+        model, inputs, image, truth = load(tmp_path, kind, index)
+        view = class_view(model, inputs, plain=kind == 'plain_classes')
+        assert len(view.classes) > 1
+        points = [(4 * (position % 24) + 2, 4 * (position // 24) + 2)
+                  for position in view.positions.tolist()]
+        label = model.encode_decode(inputs, [dict(img_shape=(64, 96))]).argmax(1)[0].numpy()
+        shown = cells(panel, row)
+        np.testing.assert_array_equal(shown[0], tool.mark(image, points))
+        np.testing.assert_array_equal(shown[1], label_to_color(label, METAINFO['palette']))
+        colors = label_to_color(truth, METAINFO['palette'])
+        np.testing.assert_array_equal(
+            shown[2], cv2.resize(colors, (96, 64), interpolation=cv2.INTER_NEAREST))
+        tiles = [tile for extra in range(1, 3) for tile in cells(panel, row + extra)]
+        for tile, values in zip(tiles, view.maps[:3]):
+            heat = heat_map(cv2.resize(values.numpy(), (96, 64)), 0, 1)
+            np.testing.assert_array_equal(tile, overlay(np.ascontiguousarray(image), heat, .6))
+        row += 1 + (len(view.classes) + 2) // 3
+    assert panel.shape[0] == 6 + row * (64 + 28)
+
+
+@pytest.mark.parametrize('kind', ['discriminator', 'discriminator_stock'])
+@torch.no_grad()
+def test_discriminator(tool: ModuleType, tmp_path: Path, kind: str) -> None:
+    prepare(tmp_path, MODELS_BY_KIND[kind])
+    panel = run(tool, tmp_path, '--cell-width', '96', '--images', '3')[..., ::-1]
+    assert panel.shape == (6 + 3 * 92, 6 + 4 * 102, 3)
+    for index in range(3):
+        model, inputs, image, _ = load(tmp_path, kind, index)
+        segmentor = getattr(model, 'student', model)
+        values = segmentor.attention.attention_map(segmentor, inputs)[0].numpy()
+        label = model.encode_decode(inputs, [dict(img_shape=(64, 96))]).argmax(1)[0].numpy()
+        shown = cells(panel, index)
+        np.testing.assert_array_equal(shown[0], image)
+        np.testing.assert_array_equal(shown[1], heat_map(cv2.resize(values, (96, 64))))
+        np.testing.assert_array_equal(shown[2], label_to_color(label, METAINFO['palette']))
+    paths = [str(tmp_path / f'target/images/{index}.png') for index in (2, 1)]
+    named = run(tool, tmp_path, '--cell-width', '96', '--target', *paths)[..., ::-1]
+    for row, index in enumerate((2, 1)):  # images of one's own have no ground truth
+        for column in range(3):
+            np.testing.assert_array_equal(cells(named, row)[column], cells(panel, index)[column])
+    assert named.shape[1] == 6 + 3 * 102
+
+
 def test_errors(tool: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     prepare(tmp_path, method_cfg('cdanet'))
     with pytest.raises(ValueError, match='--points got 48,0, but the target image is 48x32; write'):
@@ -110,6 +203,18 @@ def test_errors(tool: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[
     with pytest.raises(ValueError, match='a.pth lacks .* more tensors; write a checkpoint'):
         run(tool, tmp_path)
     prepare(tmp_path, segmentor_cfg())
-    with pytest.raises(TypeError, match='DeepLabV2Head has no attention; write the config of'):
+    with pytest.raises(TypeError, match='DeepLabV2Head has no attention; write the config of .* or '
+                                        '--kind plain_classes'):
         run(tool, tmp_path)
+    prepare(tmp_path, method_cfg('dast'))
+    with pytest.raises(TypeError, match='has no attention of kind classes; .* or --kind discrimin'):
+        run(tool, tmp_path, '--kind', 'classes')
+    prepare(tmp_path, method_cfg('cdanet'))
+    with pytest.raises(ValueError, match='--kind points got 2 target images; write one'):
+        run(tool, tmp_path, '--images', '2')
+    with pytest.raises(SystemExit):
+        run(tool, tmp_path, '--images', '0')
+    assert '--images got 0; write at least 1' in capsys.readouterr().err
+    with pytest.raises(ValueError, match='the config has no test_dataloader; write the config'):
+        tool.load_targets(dict(test_dataloader=None), None, 1)
     assert not (tmp_path / 'out').exists()

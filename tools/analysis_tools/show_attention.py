@@ -1,12 +1,17 @@
-"""Draw where points of a target image look in a source image (Figure 6 of CDANet).
+"""Draw what a model's attention looks at; which one follows from the model.
 
-One picture: the target image with its marked points, the source image, and the source image under
-the attention map of each point.
+points         CDANet (its Figure 6): where points of a target image look in a source image
+classes        SAM (its Figure 3): what is similar to the most confident pixel of each class
+plain_classes  the same for a network's own scores, of any model
+discriminator  DAST (its Figure 3): where features of the target are badly aligned
+
+One picture, with a block of rows for each target image.
 """
 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,16 +22,22 @@ from mmengine.config import Config, DictAction
 from mmengine.dataset import pseudo_collate
 from mmengine.device import get_device
 from mmengine.registry import init_default_scope
-from mmseg.registry import MODELS
+from mmseg.registry import DATASETS, MODELS
 from torch import Tensor
 
 import mmseg_uda  # noqa: F401 (checks the toolboxes, registers the classes)
 from mmseg_uda.compat import load_checkpoint
 from mmseg_uda.engine.hooks.reference_context_hook import load_images, plain_dataset
-from mmseg_uda.utils.drawing import heat_map, overlay, save_picture, tile_panel
+from mmseg_uda.models.class_view import class_view, self_attention_of
+from mmseg_uda.structures import ImageBatch
+from mmseg_uda.utils.drawing import heat_map, label_to_color, overlay, save_picture, tile_panel
+from mmseg_uda.utils.observe import segment
 
 COLUMNS = 3
+KINDS = ('points', 'classes', 'plain_classes', 'discriminator')
 Point = tuple[int, int]
+Sample = dict[str, Any]
+Tiles = list[tuple[str, np.ndarray]]
 
 
 def parse_point(text: str) -> Point:
@@ -41,20 +52,27 @@ def parse_point(text: str) -> Point:
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('config', help='config of CDANet')
+    parser.add_argument('config', help='config of the model')
     parser.add_argument('checkpoint')
+    parser.add_argument('--kind', choices=KINDS, help='(default: what the model has)')
+    parser.add_argument('--target', metavar='IMG', nargs='+',
+                        help='target images (default: the first of the test split)')
+    parser.add_argument('--images', type=int, default=1, metavar='N',
+                        help='how many of the test split without --target (default: 1)')
     parser.add_argument('--source', metavar='IMG',
-                        help="source image (default: the first of the config's source domain)")
-    parser.add_argument('--target', metavar='IMG',
-                        help='target image (default: the first of the test split)')
+                        help="points: source image (default: the first of the config's source "
+                             'domain)')
     parser.add_argument('--points', type=parse_point, nargs='+', metavar='x,y',
-                        help='pixels of the target image (default: four spread over it)')
+                        help='points: pixels of the target image (default: four spread over it)')
     parser.add_argument('--out', default='attention.png', help='picture to write')
     parser.add_argument('--device', default=None)
     parser.add_argument('--cell-width', type=int, default=480, help='of one picture, in pixels')
     parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE',
                         help='override settings of the config')
-    return parser.parse_args(argv)
+    args = parser.parse_args(argv)
+    if args.images < 1:
+        parser.error(f'--images got {args.images}; write at least 1')
+    return args
 
 
 def load_model(cfg: Config, path: str, device: str) -> Any:
@@ -62,12 +80,8 @@ def load_model(cfg: Config, path: str, device: str) -> Any:
 
     Raises:
         ValueError: The checkpoint is of another model.
-        TypeError: The model has no attention.
     """
     model = MODELS.build(cfg.model)
-    if not hasattr(model.decode_head, 'attention_maps'):
-        raise TypeError(f'show_attention: {type(model.decode_head).__name__} has no attention; '
-                        'write the config of a model with a CrossDomainAttentionHead')
     state = load_checkpoint(path)
     result = model.load_state_dict(state.get('state_dict', state), strict=False)
     missing = [key for key in result.missing_keys if not key.startswith('discriminators.')]
@@ -77,29 +91,59 @@ def load_model(cfg: Config, path: str, device: str) -> Any:
     return model.to(device).eval()
 
 
-def load_sample(cfg: Config, domain: str, path: str | None) -> dict[str, Any]:
-    """One image of a domain through that domain's pipeline, without augmentation."""
-    if domain == 'source':
-        loader = (cfg.get('train_dataloader') or {}).get('source')
-    else:
-        loader = cfg.get('test_dataloader') or cfg.get('val_dataloader')
+def choose_kind(model: Any, wanted: str | None) -> str:
+    """What to draw.
+
+    Raises:
+        TypeError: The model has not the attention that is asked for, or none.
+    """
+    head = model.decode_head
+    has = dict(points=hasattr(head, 'attention_maps'),
+               discriminator=hasattr(getattr(model, 'student', model), 'attention'),
+               classes=self_attention_of(model) is not None)
+    kinds = [kind for kind, there in has.items() if there]
+    if wanted in kinds or wanted == 'plain_classes':
+        return wanted
+    if wanted is None and kinds:
+        return kinds[0]
+    raise TypeError(f'show_attention: {type(head).__name__} has no attention'
+                    + (f' of kind {wanted}' if wanted else '') + '; write the config of a model '
+                    f'with one, or --kind {" or ".join([*kinds, "plain_classes"])}')
+
+
+def load_source(cfg: Config, path: str | None) -> Sample:
+    """One source image through its pipeline, without augmentation."""
+    loader = (cfg.get('train_dataloader') or {}).get('source')
     if loader is None:
-        key = 'train_dataloader.source' if domain == 'source' else 'test_dataloader'
-        raise ValueError(f'show_attention: the config has no {key}; write the config that the '
-                         'model was trained with')
+        raise ValueError('show_attention: the config has no train_dataloader.source; write the '
+                         'config that the model was trained with')
     dataset = plain_dataset(cfg, loader['dataset'])
     return dataset[0] if path is None else load_images(dataset, [path])[0]
 
 
-def picture(sample: dict[str, Any]) -> np.ndarray:
+def load_targets(cfg: Config, paths: Sequence[str] | None, count: int,
+                 ) -> tuple[list[Sample], dict[str, Any]]:
+    """Target images, with ground truth where they are the test split's own, and its meta data."""
+    loader = cfg.get('test_dataloader') or cfg.get('val_dataloader')
+    if loader is None:
+        raise ValueError('show_attention: the config has no test_dataloader; write the config that '
+                         'the model was trained with')
+    dataset = plain_dataset(cfg, loader['dataset'])
+    if paths is not None:
+        return load_images(dataset, paths), dataset.metainfo
+    dataset = DATASETS.build(loader['dataset'])
+    return [dataset[index] for index in range(min(count, len(dataset)))], dataset.metainfo
+
+
+def picture(sample: Sample) -> np.ndarray:
     """The image as the pipeline gives it, as RGB."""
     return np.ascontiguousarray(sample['inputs'].numpy()[::-1].transpose(1, 2, 0))
 
 
-def extract(model: Any, sample: dict[str, Any], domain: str) -> tuple[Tensor, ...]:
-    """The student's features of one image."""
+def preprocess(model: Any, sample: Sample, domain: str) -> ImageBatch:
+    """One image as the network sees it."""
     preprocessor = getattr(model.data_preprocessor, domain, model.data_preprocessor)
-    return model.extract_feat(preprocessor(pseudo_collate([sample]), False)['inputs'])
+    return ImageBatch(*preprocessor(pseudo_collate([sample]), False).values())
 
 
 def place(points: list[Point], size: tuple[int, int], grid: tuple[int, int]) -> list[Point]:
@@ -152,6 +196,67 @@ def draw(source: np.ndarray, target: np.ndarray, points: list[Point], maps: np.n
     return tile_panel([tiles[i:i + COLUMNS] for i in range(0, len(tiles), COLUMNS)], cell_width)
 
 
+def draw_points(cfg: Config, model: Any, sample: Sample, args: argparse.Namespace) -> np.ndarray:
+    """The picture of ``points``."""
+    source = load_source(cfg, args.source)
+    size = tuple(sample['data_samples'].ori_shape[:2])
+    points = args.points or [(int(size[1] * x), int(size[0] * y))
+                             for x, y in ((.5, .2), (.2, .5), (.8, .5), (.5, .85))]
+    features = [model.extract_feat(preprocess(model, one, domain).images)
+                for domain, one in dict(source=source, target=sample).items()]
+    grid = features[1][model.decode_head.in_index].shape[2:]
+    cells = place(points, size, grid)
+    positions = torch.tensor([y * grid[1] + x for x, y in cells], device=features[1][0].device)
+    maps = model.decode_head.attention_maps(*features, positions)[0].float().cpu().numpy()
+    image = picture(sample)
+    print(f'{len(points)} points of {sample["data_samples"].img_path} in '
+          f'{source["data_samples"].img_path}')
+    return draw(picture(source), image, place(points, size, image.shape[:2]), maps, args.cell_width)
+
+
+def label_tiles(model: Any, sample: Sample, batch: ImageBatch, palette: Any) -> Tiles:
+    """Prediction, and ground truth if there is one."""
+    height, width = sample['inputs'].shape[1:]
+    label = segment(model, batch)[0][0, :height, :width].cpu().numpy()
+    tiles = [('prediction', label_to_color(label, palette))]
+    if 'gt_sem_seg' in sample['data_samples']:
+        truth = sample['data_samples'].gt_sem_seg.data[0].numpy()
+        tiles.append(('ground truth', label_to_color(truth, palette)))
+    return tiles
+
+
+def stretch(values: Tensor, image: np.ndarray) -> np.ndarray:
+    """A map (h, w) at the size of an image."""
+    return cv2.resize(values.float().cpu().numpy(), image.shape[1::-1],
+                      interpolation=cv2.INTER_LINEAR)
+
+
+def class_rows(model: Any, sample: Sample, meta: dict[str, Any], plain: bool) -> list[Tiles]:
+    """An image with the most confident pixels, its labels, and a map for each of the pixels."""
+    batch, image = preprocess(model, sample, 'target'), picture(sample)
+    view = class_view(model, batch.images, plain)
+    grid = (view.maps.shape[1], view.maps.shape[2])
+    cells = [(position % grid[1], position // grid[1]) for position in view.positions.tolist()]
+    tiles = [('most confident pixels', mark(image, place(cells, grid, image.shape[:2]))),
+             *label_tiles(model, sample, batch, meta['palette'])]
+    maps: Tiles = []
+    for number, (index, values) in enumerate(zip(view.classes.tolist(), view.maps), 1):
+        heat = heat_map(stretch(values, image), 0, 1)
+        maps.append((f'{number}: {meta["classes"][index]}', overlay(image, heat, .6)))
+    return [tiles, *(maps[i:i + COLUMNS] for i in range(0, len(maps), COLUMNS))]
+
+
+def discriminator_rows(model: Any, sample: Sample, meta: dict[str, Any]) -> list[Tiles]:
+    """An image, the attention on it, and its labels."""
+    batch, image = preprocess(model, sample, 'target'), picture(sample)
+    segmentor = getattr(model, 'student', model)
+    values = stretch(segmentor.attention.attention_map(segmentor, batch.images)[0], image)
+    return [[('target', image), (f'attention, {values.min():.2f} to {values.max():.2f}',
+                                 heat_map(values)),
+             *label_tiles(model, sample, batch, meta['palette'])]]
+
+
+@torch.no_grad()
 def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
     cfg = Config.fromfile(args.config)
@@ -159,24 +264,21 @@ def main(argv: list[str] | None = None) -> None:
         cfg.merge_from_dict(args.cfg_options)
     init_default_scope(cfg.get('default_scope', 'mmseg'))
     model = load_model(cfg, args.checkpoint, args.device or get_device())
-    samples = {domain: load_sample(cfg, domain, getattr(args, domain))
-               for domain in ('source', 'target')}
-    size = tuple(samples['target']['data_samples'].ori_shape[:2])
-    points = args.points or [(int(size[1] * x), int(size[0] * y))
-                             for x, y in ((.5, .2), (.2, .5), (.8, .5), (.5, .85))]
-    with torch.no_grad():
-        source, target = (extract(model, sample, name) for name, sample in samples.items())
-        grid = target[model.decode_head.in_index].shape[2:]
-        cells = place(points, size, grid)
-        positions = torch.tensor([y * grid[1] + x for x, y in cells], device=target[0].device)
-        maps = model.decode_head.attention_maps(source, target, positions)[0].float().cpu().numpy()
-    images = {name: picture(sample) for name, sample in samples.items()}
-    shown = place(points, size, images['target'].shape[:2])
-    drawn = draw(images['source'], images['target'], shown, maps, args.cell_width)
-    save_picture(drawn, Path(args.out))
-    print(f'{args.out}: attention of {len(points)} points of '
-          f'{samples["target"]["data_samples"].img_path} in '
-          f'{samples["source"]["data_samples"].img_path}')
+    kind = choose_kind(model, args.kind)
+    samples, meta = load_targets(cfg, args.target, args.images)
+    if kind == 'points':
+        if len(samples) > 1:
+            raise ValueError(f'show_attention: --kind points got {len(samples)} target images; '
+                             'write one')
+        panel = draw_points(cfg, model, samples[0], args)
+    else:
+        rows: list[Tiles] = []
+        for sample in samples:
+            rows += (discriminator_rows(model, sample, meta) if kind == 'discriminator' else
+                     class_rows(model, sample, meta, kind == 'plain_classes'))
+        panel = tile_panel(rows, args.cell_width)
+    save_picture(panel, Path(args.out))
+    print(f'{args.out}: {kind} of {len(samples)} target image(s)')
 
 
 if __name__ == '__main__':
