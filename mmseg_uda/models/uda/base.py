@@ -19,6 +19,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from mmseg_uda.engine.optimizers import JointOptimWrapperDict
 from mmseg_uda.models.adversary import build_adversary, discriminate, fool
 from mmseg_uda.models.contexts import in_domain, untracked
+from mmseg_uda.models.decode_heads.wrapping_head import class_scores
 from mmseg_uda.models.decode_loss import decode_loss
 from mmseg_uda.models.pretrained import explain_missing_weights
 from mmseg_uda.models.uda.student import build_student, fit_checkpoint
@@ -93,8 +94,9 @@ class BaseUDASegmentor(BaseSegmentor):
         """Run the student on images of one domain; logs and regularisers have its name."""
         with self.passes_of(domain):
             features = self.student.extract_feat(batch.images)
-            seg_logits = self.student.decode_head.forward(features)
-        return self.record(SegOutput(features, seg_logits, domain))
+            scores, upsample = class_scores(self.student.decode_head, features)
+            seg_logits = upsample(scores)
+        return self.record(SegOutput(features, seg_logits, domain, scores))
 
     @contextmanager
     def passes_of(self, domain: str) -> Iterator[None]:
