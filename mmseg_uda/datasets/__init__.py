@@ -6,6 +6,7 @@ from .checks import (
     check_pseudo_labels,
     check_same_classes,
     check_unlabelled,
+    pseudo_label_loaders,
 )
 from .gta import GTADataset
 from .street import StreetDataset
@@ -18,5 +19,5 @@ __all__ = [
     'FourierAmplitudeMix', 'GTADataset', 'LoadPseudoLabels', 'PackUDAInputs', 'SYNTHIADataset',
     'StreetDataset', 'ToyStreetDataset', 'TranslationManifest', 'check_dataset', 'check_folders',
     'check_pseudo_labels', 'check_same_classes', 'check_unlabelled', 'mix_amplitude',
-    'translate_folder'
+    'pseudo_label_loaders', 'translate_folder'
 ]

@@ -20,7 +20,7 @@ from mmseg_uda.datasets.transforms.loading import LoadPseudoLabels
 
 __all__ = [
     'check_dataset', 'check_folders', 'check_pseudo_labels', 'check_same_classes',
-    'check_unlabelled'
+    'check_unlabelled', 'pseudo_label_loaders'
 ]
 
 ROOT_HINT = 'set `data_root`, or the environment variable MMSEG_UDA_DATA that the configs read'
@@ -105,19 +105,31 @@ def check_unlabelled(dataset: Any, key: str = 'train_dataloader.target.dataset')
                                  '(LoadPseudoLabels is for pseudo labels)')
 
 
-def check_pseudo_labels(dataset: Any) -> None:
-    """Check that the images of a training set have the pseudo labels that its pipeline loads.
-
-    Raises:
-        FileNotFoundError: If the folder has no manifest, or an image no label.
-        ValueError: If the manifest does not fit.
-    """
+def pseudo_label_loaders(dataset: Any) -> Iterator[tuple[LoadPseudoLabels, Any]]:
+    """The transforms that load pseudo labels, each with the data set whose pipeline it is in."""
     for inner in _unwrap(dataset):
         pipeline = getattr(inner, 'pipeline', None)
         for transform in pipeline.transforms if isinstance(pipeline, Compose) else ():
             if isinstance(transform, LoadPseudoLabels):
-                for index in range(len(inner)):
-                    transform.path_of(inner.get_data_info(index)['img_path'])
+                yield transform, inner
+
+
+def check_pseudo_labels(dataset: Any, made_in_training: bool = False) -> None:
+    """Check that the images of a training set have the pseudo labels that its pipeline loads.
+
+    Args:
+        dataset: A data set, wrapped or not.
+        made_in_training: Whether ``pseudo_dir=None`` is right, as a hook will name the folder.
+
+    Raises:
+        FileNotFoundError: If the folder has no manifest, or an image no label.
+        ValueError: If no folder is named, or its manifest does not fit.
+    """
+    for transform, inner in pseudo_label_loaders(dataset):
+        if transform.pseudo_dir is None and made_in_training:
+            continue
+        for index in range(len(inner)):
+            transform.path_of(inner.get_data_info(index)['img_path'])
 
 
 def check_same_classes(source: Any, target: Any) -> None:

@@ -12,6 +12,7 @@ from mmseg_uda.datasets import (
     check_pseudo_labels,
     check_same_classes,
     check_unlabelled,
+    pseudo_label_loaders,
 )
 from mmseg_uda.pseudo_labels import Manifest
 
@@ -124,6 +125,12 @@ def test_every_target_image_needs_its_pseudo_label(folder, tmp_path):
         check_pseudo_labels(dataset)
     (tmp_path / 'pseudo' / names[0]).touch()
     check_pseudo_labels(dataset)
+    ((transform, inner), ) = pseudo_label_loaders(dataset)
+    assert inner is dataset.dataset
+    transform.read_from(None)
+    check_pseudo_labels(dataset, made_in_training=True)
+    with pytest.raises(ValueError, match='pseudo_dir got None, and no hook makes pseudo labels'):
+        check_pseudo_labels(dataset)
 
 
 def test_same_classes(folder):

@@ -65,14 +65,16 @@ class LoadPseudoLabels(BaseTransform):
 
     Args:
         pseudo_dir: Folder that ``tools/generate_pseudo_labels.py`` wrote. Its manifest is checked
-            at the first image of each worker, so that a config builds without the data.
+            at the first image of each worker, so that a config builds without the data. None where
+            ``PseudoLabelRefreshHook`` makes the labels during training.
         suffix: Suffix of the label files.
         num_classes: Number of classes; the manifest must agree, and labels must be below it or 255.
     """
 
-    def __init__(self, pseudo_dir: str, suffix: str = '.png', num_classes: int = 19) -> None:
+    def __init__(self, pseudo_dir: str | None, suffix: str = '.png',
+                 num_classes: int = 19) -> None:
         super().__init__()
-        if not isinstance(pseudo_dir, str) or not pseudo_dir:
+        if pseudo_dir is not None and (not isinstance(pseudo_dir, str) or not pseudo_dir):
             raise TypeError(f'LoadPseudoLabels.pseudo_dir got {pseudo_dir!r}; write the folder '
                             'that tools/generate_pseudo_labels.py wrote instead')
         self.pseudo_dir = pseudo_dir
@@ -80,17 +82,24 @@ class LoadPseudoLabels(BaseTransform):
         self.num_classes = num_classes
         self._manifest: Manifest | None = None
 
+    def read_from(self, pseudo_dir: str) -> None:
+        """Take another folder from now on; workers that run already do not hear of it."""
+        self.pseudo_dir = pseudo_dir
+        self._manifest = None
+
     @property
     def manifest(self) -> Manifest:
         """The folder's manifest, read and checked once per process.
 
         Raises:
             FileNotFoundError: If the folder has no manifest.
-            ValueError: If it is incomplete, of another version or of another number of classes.
+            ValueError: If it is incomplete, of another version or of another number of classes,
+                or no folder is named.
         """
         if self._manifest is None:
-            manifest = Manifest.read(self.pseudo_dir)
-            manifest.check(self.pseudo_dir, num_classes=self.num_classes)
+            folder = self._folder()
+            manifest = Manifest.read(folder)
+            manifest.check(folder, num_classes=self.num_classes)
             self._manifest = manifest
         return self._manifest
 
@@ -125,12 +134,19 @@ class LoadPseudoLabels(BaseTransform):
             raise FileNotFoundError(
                 f'LoadPseudoLabels.pseudo_dir {self.pseudo_dir!r} has no label for {img_path!r} in '
                 'its manifest; run tools/generate_pseudo_labels.py on this dataset instead')
-        path = osp.join(self.pseudo_dir, name)
+        path = osp.join(self._folder(), name)
         if not osp.isfile(path):
             raise FileNotFoundError(
                 f'LoadPseudoLabels.pseudo_dir lacks the file {path!r} that its manifest lists; run '
                 'tools/generate_pseudo_labels.py with --overwrite again')
         return path
+
+    def _folder(self) -> str:
+        if self.pseudo_dir is None:
+            raise ValueError('LoadPseudoLabels.pseudo_dir got None, and no hook makes pseudo '
+                             'labels; write the folder that tools/generate_pseudo_labels.py wrote, '
+                             "or custom_hooks=[dict(type='PseudoLabelRefreshHook', interval=...)]")
+        return self.pseudo_dir
 
     def _read(self, path: str) -> NDArray[np.uint8]:
         try:

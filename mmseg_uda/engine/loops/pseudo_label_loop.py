@@ -77,8 +77,10 @@ class PseudoLabelLoop(BaseLoop):
                              'instead')
         self.out_dir = out_dir
         self.overwrite = overwrite
+        self._dataset_cfg = None
         if isinstance(dataloader, dict):
-            check_folders(dataloader['dataset'], 'test_dataloader.dataset')
+            self._dataset_cfg = dataloader['dataset']
+            check_folders(self._dataset_cfg, 'test_dataloader.dataset')
             dataloader = {'sampler': {'type': 'DefaultSampler', 'shuffle': False}, **dataloader}
         super().__init__(runner, dataloader)
         dataset = self.dataloader.dataset
@@ -133,14 +135,20 @@ class PseudoLabelLoop(BaseLoop):
             raise outcome[0]
         return outcome[0]
 
-    def _look_up(self) -> tuple[Manifest, bool]:
-        cfg = self.runner.cfg
-        new = Manifest(
+    def new_manifest(self) -> Manifest:
+        """What the manifest says before anything is labelled."""
+        return Manifest(
             rule={**self.rule.describe(), 'softmax_first': self.softmax_first},
             num_classes=self.num_classes,
-            config_sha256=config_digest(cfg.get('model'), self._dataset_config()),
-            checkpoint_sha256=checkpoint_digest(self.runner._load_from, self.runner.model),
+            config_sha256=config_digest(self.runner.cfg.get('model'), self._dataset_cfg),
+            checkpoint_sha256=self._weights_digest(),
             files=self._names, package_version=__version__)
+
+    def _weights_digest(self) -> str:
+        return checkpoint_digest(self.runner._load_from, self.runner.model)
+
+    def _look_up(self) -> tuple[Manifest, bool]:
+        new = self.new_manifest()
         path = osp.join(self.out_dir, MANIFEST_NAME)
         if self.overwrite:
             self._clear(path)
@@ -152,14 +160,12 @@ class PseudoLabelLoop(BaseLoop):
                     f'PseudoLabelLoop.out_dir got {self.out_dir!r}, whose labels were made with '
                     f'another {", ".join(differences)}; write another folder or overwrite=True '
                     '(--overwrite) instead')
+            files = (osp.join(self.out_dir, name) for name in self._names)
+            old.complete = old.complete and all(map(osp.isfile, files))
             return old, True
         else:
             self._refuse_strangers()
         return new, False
-
-    def _dataset_config(self) -> Any:
-        loader = self.runner.cfg.get('test_dataloader') or {}
-        return loader.get('dataset')
 
     def _refuse_strangers(self) -> None:
         for name in self._names:

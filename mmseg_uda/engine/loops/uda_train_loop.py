@@ -35,22 +35,29 @@ class _DomainIterator:
     """
 
     def __init__(self, loaders: dict[str, Any], start: int) -> None:
-        for loader in loaders.values():
-            loader.sampler.start = start * loader.batch_size * loader.sampler.world_size
         self._loaders = loaders
-        self._iterators: dict[str, Iterator[Any]] | None = None
+        self._iterators: dict[str, Iterator[Any]] = {}
+        self._iteration = start
         self._to_skip = start
 
     def skip_iter(self, num_iters: int) -> None:
         """Newer mmengine's way of skipping."""
         self._to_skip = max(0, self._to_skip - num_iters)
 
+    def close(self, domain: str) -> None:
+        """Forget what a domain's workers have fetched; the next call opens its loader anew."""
+        self._iterators.pop(domain, None)
+
     def __next__(self) -> dict[str, Any] | None:
         if self._to_skip:
             self._to_skip -= 1
             return None
-        if self._iterators is None:
-            self._iterators = {domain: iter(loader) for domain, loader in self._loaders.items()}
+        for domain, loader in self._loaders.items():
+            if domain not in self._iterators:
+                batch_size = loader.batch_size * loader.sampler.world_size
+                loader.sampler.start = self._iteration * batch_size
+                self._iterators[domain] = iter(loader)
+        self._iteration += 1
         return {domain: next(iterator) for domain, iterator in self._iterators.items()}
 
 
@@ -77,6 +84,7 @@ class UDATrainLoop(IterBasedTrainLoop):
             got = sorted(dataloader) if isinstance(dataloader, dict) else type(dataloader).__name__
             raise ValueError(f'UDATrainLoop.train_dataloader got {got}; write dict(source=dict(...)'
                              ', target=dict(...))')
+        self._options: dict[str, dict[str, Any]] = {}
         self.dataloaders = {
             domain: self._build(runner, domain, dataloader[domain]) for domain in DOMAINS
         }
@@ -92,8 +100,7 @@ class UDATrainLoop(IterBasedTrainLoop):
         # Hooks look at the length and the classes of `loop.dataloader`: a real one, the source's.
         self.dataloader = self.dataloaders['source']
 
-    @staticmethod
-    def _build(runner: Runner, domain: str, cfg: dict[str, Any]) -> Any:
+    def _build(self, runner: Runner, domain: str, cfg: dict[str, Any]) -> Any:
         cfg = copy.deepcopy(dict(cfg))
         if cfg.get('sampler') is not None:
             raise ValueError(f'UDATrainLoop.train_dataloader.{domain}.sampler got '
@@ -108,10 +115,25 @@ class UDATrainLoop(IterBasedTrainLoop):
         check_dataset(dataset, key)
         if domain == 'target':
             check_unlabelled(dataset, key)
-            check_pseudo_labels(dataset)
+            hooks = any(getattr(hook, 'makes_pseudo_labels', False) for hook in runner.hooks)
+            check_pseudo_labels(dataset, made_in_training=hooks)
         stream = EndlessDataset(dataset, seed=0, shuffle=cfg.pop('shuffle', True))
         sampler = PositionSampler(len(stream))
+        self._options[domain] = cfg
         return runner.build_dataloader(dict(cfg, dataset=stream, sampler=sampler))
+
+    def reopen(self, domain: str) -> None:
+        """Let the domain's next batch see changes that were made to its data set.
+
+        Workers hold a copy of the data set and have fetched samples in advance; they are replaced.
+        The stream goes on at the same position, and nothing else changes.
+        """
+        old = self.dataloaders[domain]
+        # A new loader, as an old one may keep its workers (`persistent_workers`).
+        self.dataloaders[domain] = self.runner.build_dataloader(
+            dict(self._options[domain], dataset=old.dataset, sampler=old.sampler))
+        self.dataloader = self.dataloaders['source']
+        self.dataloader_iterator.close(domain)
 
     @staticmethod
     def _check_num_classes(runner: Runner, dataset: Any) -> None:

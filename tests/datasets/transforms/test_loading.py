@@ -125,8 +125,22 @@ def test_bad_use(tmp_path, label):
     write_folder(tmp_path, {'a/x.png': label})
     with pytest.raises(ValueError, match='flipped'):
         LoadPseudoLabels(str(tmp_path))({**make_results(), 'flip': True})
-    with pytest.raises(TypeError, match='pseudo_dir got None'):
-        LoadPseudoLabels(None)
+    with pytest.raises(TypeError, match="pseudo_dir got ''"):
+        LoadPseudoLabels('')
+    nowhere = LoadPseudoLabels(None)
+    with pytest.raises(ValueError, match=r"pseudo_dir got None, .*type='PseudoLabelRefreshHook'"):
+        nowhere(make_results())
+
+
+def test_another_folder(tmp_path, label):
+    for name in ('one', 'two'):
+        write_folder(tmp_path / name, {'a/x.png': label if name == 'one' else label * 0})
+    load = LoadPseudoLabels(str(tmp_path / 'one'))
+    load(make_results())
+    load.read_from(str(tmp_path / 'two'))
+    results = load(make_results())
+    assert not results['pseudo_seg_map'].any()
+    assert results['pseudo_path'] == str(tmp_path / 'two/a/x.png')
 
 
 def test_suffix_and_num_classes(tmp_path):

@@ -141,6 +141,10 @@ def test_resume_after_a_kill(tmp_path, monkeypatch):
     assert read(tmp_path / 'out') == read(tmp_path / 'whole')
     make_runner(tmp_path).test()
     assert len(segmented) == NUM_IMAGES - 3 + 1
+    os.remove(written[0])
+    make_runner(tmp_path).test()
+    assert len(segmented) == NUM_IMAGES - 3 + 2
+    assert read(tmp_path / 'out') == read(tmp_path / 'whole')
 
 
 def test_killed_while_writing_leaves_no_part(tmp_path, monkeypatch):
