@@ -11,10 +11,10 @@ import mmseg.registry as mmseg_registry
 import torch
 from mmcv.transforms import LoadAnnotations
 from mmengine.config import Config
-from mmengine.optim import OptimWrapperDict
+from mmengine.optim import OptimWrapper, OptimWrapperDict, build_optim_wrapper
 from mmengine.registry import WEIGHT_INITIALIZERS
 from mmengine.runner import LogProcessor, Runner
-from mmseg.registry import DATASETS, MODELS, OPTIM_WRAPPER_CONSTRUCTORS, TRANSFORMS
+from mmseg.registry import DATASETS, MODELS, TRANSFORMS
 from torch import nn
 from torch.utils.data import DataLoader
 
@@ -28,15 +28,17 @@ __all__ = ['build_model', 'build_optimizers', 'check_config', 'check_pipeline']
 PLACES: tuple[tuple[str, Any, tuple[str, ...]], ...] = (
     (r'(norm|conv|act)_cfg$', None, ()),
     (r'init_cfg(\.override)?$', WEIGHT_INITIALIZERS, ()),
-    (r'^(model|segmentor)(\.|$)', MODELS, ()),
+    (r'^model\..*head\.self_attention$', MODELS, ('in_channels', )),
+    (r'^(model|segmentor|tta_model)(\.|$)', MODELS, ()),
     (r'pipeline$|\.transforms$', TRANSFORMS, ()),
     (r'datasets?$', DATASETS, ()),
     (r'sampler$', mmseg_registry.DATA_SAMPLERS, ('dataset', )),
-    (r'^optim_wrapper\..*\.optimizer$', mmseg_registry.OPTIMIZERS, ('params', )),
+    (r'^optim_wrapper$', mmseg_registry.OPTIM_WRAPPERS, ()),
+    (r'^(optim_wrapper\.(.*\.)?)?optimizer$', mmseg_registry.OPTIMIZERS, ('params', )),
     (r'^param_scheduler(\.|$)', mmseg_registry.PARAM_SCHEDULERS, ('optimizer', )),
     (r'^train_cfg$', mmseg_registry.LOOPS, ('runner', 'dataloader')),
     (r'^(val|test)_cfg$', mmseg_registry.LOOPS, ('runner', 'dataloader', 'evaluator')),
-    (r'_evaluator$', mmseg_registry.METRICS, ()),
+    (r'(_|\.)evaluator$', mmseg_registry.METRICS, ()),
     (r'^(default|custom)_hooks(\.|$)', mmseg_registry.HOOKS, ()),
     (r'vis_backends$', mmseg_registry.VISBACKENDS, ('save_dir', )),
     (r'^visualizer$', mmseg_registry.VISUALIZERS, ()),
@@ -44,7 +46,8 @@ PLACES: tuple[tuple[str, Any, tuple[str, ...]], ...] = (
 )
 # Names that configs give to parts of themselves; any other name that the runner does not take is
 # taken for a mistake.
-OWN_NAMES = re.compile(r'\w*_pipeline|\w*scale|\w+_root|\w+_dir|\w+_type|vis_backends|segmentor')
+OWN_NAMES = re.compile(r'\w*_pipeline|\w*scale|\w+_root|\w+_dir|\w+_type|vis_backends|segmentor'
+                       r'|crop_size|img_ratios|optimizer|norm_cfg|tta_model')  # mmseg's own
 RUNNER_NAMES = {*inspect.signature(Runner).parameters, 'custom_imports', 'model_wrapper_cfg'}
 PARAMWISE_KEYS = {
     'custom_keys', 'bias_lr_mult', 'bias_decay_mult', 'norm_decay_mult', 'dwconv_decay_mult',
@@ -57,7 +60,7 @@ _models: dict[str, nn.Module] = {}
 
 def check_config(config: Config) -> list[str]:
     """Everything that is wrong in a config, one line each; empty if it is sound."""
-    cfg = config.to_dict()
+    cfg = _without_scope(config.to_dict())
     problems = [f'{name}: neither the runner nor the config itself uses this name' for name in cfg
                 if name not in RUNNER_NAMES and not OWN_NAMES.fullmatch(name)]
     for path, node in _dicts(cfg, ''):
@@ -91,11 +94,9 @@ def build_model(cfg: dict[str, Any]) -> nn.Module:
     return _models[key]
 
 
-def build_optimizers(cfg: dict[str, Any]) -> OptimWrapperDict:
+def build_optimizers(cfg: dict[str, Any]) -> OptimWrapperDict | OptimWrapper:
     """The optimizers of a config, over the parameters of :func:`build_model`."""
-    options = dict(cfg['optim_wrapper'])
-    constructor = OPTIM_WRAPPER_CONSTRUCTORS.get(options.pop('constructor'))
-    return constructor(options)(build_model(cfg))
+    return build_optim_wrapper(build_model(cfg), cfg['optim_wrapper'])
 
 
 def _attempt(path: str, problems: list[str], build: Callable[[], Any]) -> Any:
@@ -104,6 +105,13 @@ def _attempt(path: str, problems: list[str], build: Callable[[], Any]) -> Any:
     except Exception as error:  # whatever it is, it is a finding
         problems.append(f'{path}: {type(error).__name__}: {error}')
         return None
+
+
+def _without_scope(node: Any) -> Any:
+    """Without what mmengine leaves in the parts of another package's configs."""
+    if isinstance(node, dict):
+        return {key: _without_scope(value) for key, value in node.items() if key != '_scope_'}
+    return type(node)(map(_without_scope, node)) if isinstance(node, (list, tuple)) else node
 
 
 def _dicts(node: Any, path: str) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -119,7 +127,7 @@ def _dicts(node: Any, path: str) -> Iterator[tuple[str, dict[str, Any]]]:
 def _check_dict(path: str, node: dict[str, Any]) -> list[str]:
     if path == 'log_processor':
         return _check_arguments(path, LogProcessor, node, ())
-    if re.search(r'_dataloader(\.source|\.target)?$', path) and 'dataset' in node:
+    if re.search(r'(_|\.)dataloader(\.source|\.target)?$', path) and 'dataset' in node:
         return [f'{path}: DataLoader has no argument `{key}`'
                 for key in node if key not in LOADER_KEYS]
     if 'type' not in node:
@@ -133,9 +141,19 @@ def _check_dict(path: str, node: dict[str, Any]) -> list[str]:
     target = registry.get(node['type'])
     if target is None:
         return [f'{path}: {node["type"]} is not in the registry `{registry.name}`']
+    if node['type'] == 'AttendedSegmentor':
+        return _check_attended(path, target, node)
     aside = {'type', 'override'} | ({'name'} if path.endswith('.override') else set())
     arguments = {key: value for key, value in node.items() if key not in aside}
     return _check_arguments(path, target, arguments, given)
+
+
+def _check_attended(path: str, builder: Any, node: dict[str, Any]) -> list[str]:
+    """Its arguments are the builder's own and those of the class that it builds."""
+    own = {key: node[key] for key in ('attention', 'segmentor_type') if key in node}
+    inner = {key: value for key, value in node.items() if key not in own}
+    inner['type'] = node.get('segmentor_type', 'EncoderDecoder')
+    return _check_arguments(path, builder, own, ()) + _check_dict(path, inner)
 
 
 def _check_arguments(path: str, target: Any, arguments: dict[str, Any],
@@ -180,7 +198,8 @@ def _check_target(cfg: dict[str, Any]) -> list[str]:
 def _check_classes(cfg: dict[str, Any]) -> list[str]:
     """The network's classes, the discriminator's input and the data sets agree."""
     sizes = {}
-    for path, node in _dicts({key: cfg[key] for key in cfg if key.endswith('_dataloader')}, ''):
+    loaders = {key: cfg[key] for key in cfg if key.endswith('_dataloader') or key == 'val_cfg'}
+    for path, node in _dicts(loaders, ''):
         if re.search(r'datasets?$', path) and 'type' in node:
             classes = (getattr(DATASETS.get(node['type']), 'METAINFO', None) or {}).get('classes')
             if classes:
@@ -190,6 +209,8 @@ def _check_classes(cfg: dict[str, Any]) -> list[str]:
             sizes[f'{path}.num_classes'] = node['num_classes']
         if path == 'model.discriminator':
             sizes[f'{path}.in_channels'] = node.get('in_channels')
+        if node.get('type') == 'SelfAttentionLoss' and node.get('layer', 'logits') == 'logits':
+            sizes[f'{path}.self_attention'] = node['self_attention'].get('in_channels')
     return [] if len(set(sizes.values())) == 1 else [f'numbers of classes differ: {sizes}']
 
 
@@ -214,14 +235,16 @@ class _SchedulerBuilder(Runner):
 
     train_dataloader = (None, )
 
-    def __init__(self, optim_wrapper: OptimWrapperDict) -> None:
+    def __init__(self, optim_wrapper: OptimWrapperDict | OptimWrapper) -> None:
         self.optim_wrapper = optim_wrapper
         self._train_loop = {}
 
 
-def _check_schedulers(cfg: dict[str, Any], wrapper: OptimWrapperDict) -> list[str]:
+def _check_schedulers(cfg: dict[str, Any],
+                      wrapper: OptimWrapperDict | OptimWrapper) -> list[str]:
     problems: list[str] = []
-    schedulers, names = cfg['param_scheduler'], set(wrapper.keys())
+    schedulers = cfg['param_scheduler']
+    names = set(wrapper.keys()) if isinstance(wrapper, OptimWrapperDict) else set()
     if isinstance(schedulers, dict) and 'type' not in schedulers and set(schedulers) != names:
         problems.append(f'param_scheduler: for {sorted(schedulers)}, but the optimizers are '
                         f'{sorted(names)}')

@@ -179,7 +179,7 @@ OPTIM_WRAPPER = dict(
 def optim_wrapper_cfg(model_cfg: dict[str, Any], **changes: Any) -> dict[str, Any]:
     """Optimizers for what the method has."""
     cfg = copy.deepcopy(OPTIM_WRAPPER)
-    if 'attention' in model_cfg['segmentor']:
+    if 'attention' in model_cfg.get('segmentor', {}):
         cfg['optimizers']['student.attention'] = dict(optimizer=dict(type='Adam', lr=1e-3))
     if 'discriminator' not in model_cfg:
         cfg['optimizers'].pop('discriminators')
@@ -215,6 +215,7 @@ def dataset_cfg(root: Path, domain: str, train: bool = True,
         type='BaseSegDataset', data_root=str(root / domain), metainfo=METAINFO,
         data_prefix=dict(img_path='images', seg_map_path='labels'), img_suffix='.png',
         seg_map_suffix='.png', reduce_zero_label=False,
+        serialize_data=False,  # or mmengine collects garbage for each data set
         pipeline=[dict(type='LoadImageFromFile'), *labels, *flip, dict(type='PackUDAInputs')])
 
 

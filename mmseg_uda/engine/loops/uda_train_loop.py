@@ -92,7 +92,8 @@ class UDATrainLoop(IterBasedTrainLoop):
         check_same_classes(datasets['source'], datasets['target'])
         self._check_num_classes(runner, datasets['source'])
         validation = (runner.cfg.get('val_dataloader') or {}).get('dataset')
-        if isinstance(validation, dict):  # the runner builds it later, and stock errors are vague
+        looks = (runner.cfg.get('val_cfg') or {}).get('validate_target', True)
+        if isinstance(validation, dict) and looks:  # built later, and stock errors are vague
             check_folders(validation, 'val_dataloader.dataset')
         # Older mmengine starts to iterate at once: workers would not know the seed of `run`.
         idle = DataLoader(self.dataloaders['source'].dataset, generator=torch.Generator())
