@@ -17,7 +17,7 @@ from mmseg_uda.engine.loops.uda_train_loop import UDATrainLoop
 from mmseg_uda.pseudo_labels.digests import checkpoint_digest
 from mmseg_uda.pseudo_labels.manifest import MANIFEST_NAME, Manifest
 from mmseg_uda.pseudo_labels.rules import build_rule
-from mmseg_uda.utils.observe import no_trace, unwrap_model
+from mmseg_uda.utils.observe import unwrap_model
 
 __all__ = ['PseudoLabelRefreshHook']
 
@@ -170,9 +170,8 @@ class PseudoLabelRefreshHook(Hook):
         target = runner.cfg.train_dataloader['target']
         loader = {'batch_size': 1, 'num_workers': target.get('num_workers', 0),
                   'dataset': _images_of(target['dataset'], self.pipeline)}
-        with no_trace(runner.model):
-            labeller = _Labeller(runner, loader, self._folder(runner, self.first), self.rule,
-                                 softmax_first=self.softmax_first)
+        labeller = _Labeller(runner, loader, self._folder(runner, self.first), self.rule,
+                             softmax_first=self.softmax_first)
         check_unlabelled(labeller.dataloader.dataset, 'PseudoLabelRefreshHook')
         return labeller
 
@@ -206,8 +205,7 @@ class PseudoLabelRefreshHook(Hook):
     def _label(self, runner: Runner, number: int) -> None:
         """Make a round's labels and train on them."""
         folder = self._labeller.out_dir = self._folder(runner, number)
-        with no_trace(runner.model):
-            self._labeller.run()
+        self._labeller.run()
         manifest = Manifest.read(folder)
         self._log(runner, number, manifest)
         self._take(runner, folder, self._describe(number, manifest))

@@ -222,9 +222,9 @@ def test_resumed_run_is_the_whole_run(tmp_path: Path, whole: Whole, iteration: i
     whole.equals(runner)
 
 
-@pytest.mark.parametrize('written', [0, 3])
+@pytest.mark.parametrize(('written', 'checkpoint'), [(0, 2), (3, 2), (3, 3)])
 def test_killed_while_labelling(tmp_path: Path, whole: Whole, monkeypatch: Any,
-                                written: int) -> None:
+                                written: int, checkpoint: int) -> None:
     count = [0]
     write = pseudo_label_loop.write_label
 
@@ -236,14 +236,15 @@ def test_killed_while_labelling(tmp_path: Path, whole: Whole, monkeypatch: Any,
 
     monkeypatch.setattr(pseudo_label_loop, 'write_label', write_and_die)
     cfg = config(tmp_path, 'killed')
-    cfg.default_hooks.checkpoint.interval = 2
+    cfg.default_hooks.checkpoint.interval = checkpoint
     with pytest.raises(KeyboardInterrupt):
         Runner.from_cfg(cfg).train()
     folder = tmp_path / 'killed/pseudo_labels/round_1'
     stamps = {path: path.stat().st_mtime_ns for path in folder.glob('*.png')}
     assert len(stamps) == written
     monkeypatch.setattr(pseudo_label_loop, 'write_label', write)
-    runner, _ = train(resumed(tmp_path, 'killed', 2))  # the last checkpoint, of the round before
+    assert (tmp_path / 'killed/last_checkpoint').read_text().endswith(f'iter_{checkpoint}.pth')
+    runner, _ = train(resumed(tmp_path, 'killed', checkpoint))
     whole.equals(runner)
     assert {path: path.stat().st_mtime_ns for path in stamps} == stamps  # finished, not repeated
 
@@ -327,6 +328,9 @@ def test_two_processes_are_one(tmp_path: Path) -> None:
         folders = [tmp_path / f'{tag}/pseudo_labels/round_{number}' for tag in ('one', 'two')]
         assert len(labels(folders[0])) == 7
         assert labels(folders[0]) == labels(folders[1])
+        if not number:  # afterwards they differ by rounding
+            manifests = [(folder / 'manifest.json').read_text() for folder in folders]
+            assert manifests[0] == manifests[1]
 
 
 # ------------------------------------------------------------------------------------------ errors
