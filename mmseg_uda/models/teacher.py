@@ -1,0 +1,85 @@
+"""A teacher: the moving average of a student."""
+
+from __future__ import annotations
+
+from copy import deepcopy
+from typing import Any
+
+import torch
+from mmseg.models.utils import resize
+from mmseg.registry import MODELS
+from torch import Tensor, nn
+
+__all__ = ['EMATeacher']
+
+
+@MODELS.register_module()
+class EMATeacher(nn.Module):
+    r"""The exponential moving average of a student, which is never trained itself.
+
+    .. math::
+        \theta'_t = \alpha_t \theta'_{t-1} + (1 - \alpha_t) \theta_t, \qquad
+        \alpha_t = \min(1 - 1 / (t + 1), \alpha)
+
+    after the student's step t = 0, 1, ... (eq. (3) of CAMix, with the ramp of its code and of
+    DACS). Parameters only: batch norm of the teacher has running statistics of its own, which its
+    passes in training mode update. That is what it differs in from MMEngine's
+    ``MomentumAnnealingEMA(momentum=1 - alpha, gamma=1)``, which copies the student's over them and
+    waits for the device once per parameter.
+
+    The average is :attr:`module`, a segmentor like the student (``tools/export_segmentor.py
+    --module teacher.module``); :attr:`steps` is t. Both are part of checkpoints.
+
+    Args:
+        student: The network to average; the teacher starts as a copy of it.
+        alpha: :math:`\alpha`, in [0, 1].
+        mode: ``'train'`` (batch norm by each batch's statistics, active dropout: the published code
+            of CAMix and DACS) or ``'eval'`` in every iteration of a training. In tests it is always
+            in evaluation mode.
+    """
+
+    steps: Tensor
+
+    def __init__(self, student: nn.Module, alpha: float = 0.99, mode: str = 'train') -> None:
+        super().__init__()
+        if not 0 <= alpha <= 1:
+            raise ValueError(f'EMATeacher.alpha got {alpha}; write a number in [0, 1]')
+        if mode not in ('train', 'eval'):
+            raise ValueError(f"EMATeacher.mode got {mode!r}; write 'train' or 'eval'")
+        self.alpha = alpha
+        self.mode = mode
+        # A segmentor knows how it resizes and what its head is; no signature of mmseg says so.
+        self.module: Any = deepcopy(student).requires_grad_(False)
+        self.register_buffer('steps', torch.tensor(0))
+        self.train()
+
+    def copy_from(self, student: nn.Module) -> None:
+        """Become the student as it is now, buffers too."""
+        self.module.load_state_dict(student.state_dict())
+
+    @torch.no_grad()
+    def update(self, student: nn.Module) -> None:
+        """Follow a step of the student."""
+        momentum = (1 / (self.steps + 1).double()).clamp(min=1 - self.alpha)
+        for mine, theirs in zip(self.module.parameters(), student.parameters()):
+            mine.lerp_(theirs, momentum.to(mine.dtype))
+        self.steps += 1
+
+    @torch.no_grad()
+    def forward(self, images: Tensor) -> Tensor:
+        """Normalised images (N, 3, H, W) to logits (N, C, h, w)."""
+        logits: Tensor = self.module.decode_head.forward(self.module.extract_feat(images))
+        return logits
+
+    @torch.no_grad()
+    def probabilities(self, images: Tensor) -> Tensor:
+        """Softmax at the size of the images: (N, C, H, W), in fp32."""
+        logits = resize(self(images).float(), size=images.shape[2:], mode='bilinear',
+                        align_corners=self.module.align_corners)
+        return logits.softmax(1)
+
+    def train(self, mode: bool = True) -> EMATeacher:
+        """As in PyTorch, but training is in the mode that was declared."""
+        super().train(mode)
+        self.module.train(mode and self.mode == 'train')
+        return self
