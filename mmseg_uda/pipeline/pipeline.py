@@ -186,7 +186,7 @@ class Pipeline:
                 note = f'{step.reason}; former results are in {self._move_away(name)}'
                 step.reason = note
             state.begin(name, self.stages[name].kind, step.recipe, step.digest, get_world_size(),
-                        note)
+                        step.action == 'resume', note)
         self._report(state)
         return step, state.entries
 
@@ -263,6 +263,6 @@ def _backend_flags() -> Iterator[None]:
     finally:
         cudnn.benchmark, cudnn.deterministic = flags
         torch.use_deterministic_algorithms(deterministic)
-        gc.collect()
         if torch.cuda.is_available():
+            gc.collect()
             torch.cuda.empty_cache()

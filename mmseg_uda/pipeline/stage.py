@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import difflib
+import functools
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -78,6 +80,9 @@ class Stage:
         self.name = name
         self.arguments = dict(arguments)
         self.settings = settings
+        self._check_keys()
+
+    def _check_keys(self) -> None:
         known = (*self.required, *self.optional)
         for key in self.arguments:
             if key not in known:
@@ -195,11 +200,7 @@ class ConfigStage(Stage):
         Raises:
             ValueError: There is no such config, or an option has no place in it.
         """
-        with self.at('config'):
-            if not self.config_path().is_file():
-                raise FileNotFoundError(f'{self.config_path()} does not exist; write a path '
-                                        f'relative to {self.settings.folder}')
-            cfg = Config.fromfile(self.config_path())
+        cfg = copy.deepcopy(self._config)
         if self.settings.seed is not None:
             cfg.merge_from_dict({'randomness.seed': self.settings.seed})
         options = self.arguments.get('options', {})
@@ -210,6 +211,15 @@ class ConfigStage(Stage):
             cfg.merge_from_dict(substitute(options, lookup) if lookup else dict(options))
         cfg.launcher = self.settings.launcher
         return cfg
+
+    @functools.cached_property
+    def _config(self) -> Config:
+        """The config's file, read once: what was checked at the start is what runs later."""
+        with self.at('config'):
+            if not self.config_path().is_file():
+                raise FileNotFoundError(f'{self.config_path()} does not exist; write a path '
+                                        f'relative to {self.settings.folder}')
+            return Config.fromfile(self.config_path())
 
     def load_to_run(self, lookup: Lookup, experiment: str) -> Config:
         """The config with the stage's folder, and with names that no other runner has.

@@ -85,12 +85,10 @@ class State:
             partial.write_text(json.dumps(content, indent=1), encoding='utf-8')
 
     def begin(self, name: str, kind: str, recipe: dict[str, Any], digest: str, processes: int,
-              note: str) -> None:
-        """A stage starts, or starts again."""
-        entry = self.entries.get(name)
-        if entry is None or note:
-            entry = Entry(kind, note=note)
-        if entry.status == 'running':  # it was killed: no record of when, but of its last sign
+              resumed: bool, note: str) -> None:
+        """A stage starts, or goes on with what an earlier attempt left."""
+        entry = (self.entries.get(name) if resumed else None) or Entry(kind, note=note)
+        if entry.attempts and entry.status == 'running':  # killed, soon after its last sign
             entry.seconds += max(0., last_sign(self.folder / name) - entry.started)
         self.entries[name] = dataclasses.replace(
             entry, status='running', digest=digest, attempts=entry.attempts + 1, error='',
