@@ -16,7 +16,7 @@ from mmseg_uda.pipeline.stages import STAGES
 
 __all__ = ['read_pipeline']
 
-NAMES = ('stages', 'seed', 'work_dir', 'env_cfg', 'custom_imports')
+NAMES = ('seed', 'work_dir', 'env_cfg')
 STAGE_NAME = re.compile(r'[A-Za-z0-9][\w-]*')
 RESERVED = ('replaced', )  # where the pipeline moves what is in the way
 
@@ -64,8 +64,8 @@ def read_pipeline(path: str | Path, options: Mapping[str, Any] | None = None,
 def _check_names(content: Mapping[str, Any], path: Path) -> None:
     """Other names are the config's own variables, unless they look like a slip."""
     for name in content:
-        similar = difflib.get_close_matches(name, NAMES, n=1, cutoff=.8)
-        if similar and name not in NAMES:
+        similar = difflib.get_close_matches(name, NAMES, n=1, cutoff=.75)
+        if similar and name not in (*NAMES, 'stages'):
             raise ValueError(f'{path}: nothing reads `{name}`; write `{similar[0]}`, or choose '
                              'another name')
     stages = content.get('stages')

@@ -107,7 +107,8 @@ def assert_same_results(one: Path, other: Path) -> None:
 
 
 def fail_at(patch: pytest.MonkeyPatch, stage: str, owner: Any, name: str, call: int,
-            before: Callable[..., None] | None = None, error: type[BaseException] = StopError) -> None:
+            before: Callable[..., None] | None = None,
+            error: type[BaseException] = StopError) -> None:
     """Make the n-th call that a stage makes of something fail."""
     original, execute = getattr(owner, name), Pipeline._execute
     running, calls = [''], []

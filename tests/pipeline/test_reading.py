@@ -1,0 +1,232 @@
+"""Wrong pipelines end in one error that names the stage and the key, before any work."""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+from typing import Any
+
+import pytest
+import toys
+
+from mmseg_uda.pipeline import STAGES, Pipeline, read_pipeline
+from mmseg_uda.pipeline.inputs import find_inputs, tree_digest
+from mmseg_uda.pipeline.references import find_references, split_reference, substitute
+from mmseg_uda.pipeline.report import format_report, format_time
+from mmseg_uda.pipeline.stage import Result
+from mmseg_uda.pipeline.state import Entry, State, differences
+from mmseg_uda.pipeline.train_stage import find_checkpoints
+
+run_toy = toys.load_script('tests/pipeline/run_toy.py')
+
+
+@pytest.fixture(scope='module')
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp('reading') / 'configs'
+    run_toy.write_configs(folder)
+    return folder
+
+
+def read(folder: Path, changes: dict[str, Any], options: dict[str, Any] | None = None,
+         **more: Any) -> Pipeline:
+    """The toy pipeline with changes, ``stage.key`` or ``stage`` (None removes)."""
+    stages = copy.deepcopy(run_toy.STAGES)
+    for place, value in changes.items():
+        name, _, key = place.partition('.')
+        stage = next(each for each in stages if each['name'] == name)
+        stage.update({key: value})
+        if value is None:
+            stage.pop(key)
+    return read_pipeline(run_toy.write_pipeline(folder, stages, **more), options,
+                         folder.parent / 'work')
+
+
+OPTIONS = 'generation1.options'
+WRONG: list[tuple[dict[str, Any], str]] = [
+    ({'stage0.type': 'trian'}, "stage 'stage0': type got 'trian'; write one of train, pseudo_l"),
+    ({'stage0.type': None}, "stage 'stage0': type got None"),
+    ({'stage0.name': 'a/b'}, r"stages\[0\].name got 'a/b'; write letters"),
+    ({'stage0.name': 'replaced'}, r"stages\[0\].name got 'replaced'"),
+    ({'labels2.name': 'labels1'}, "stage 'labels1': name is taken by 2 stages"),
+    ({'stage0.cofnig': 1}, "stage 'stage0': cofnig is unknown; write `config`"),
+    ({'stage0.rule': 'bdl'}, "stage 'stage0': rule is unknown; write one of config, options"),
+    ({'stage0.config': None}, "stage 'stage0': config is missing"),
+    ({'stage0.config': 'no.py'}, r"stage 'stage0': config \[FileNotFoundError\] .*no.py does not"),
+    ({'labels1.checkpoint': '{stage9}'},
+     "stage 'labels1': checkpoint refers to {stage9}, but no stage before .* write one of stage0$"),
+    ({'labels1.checkpoint': '{generation1}'}, 'no stage before this one is called .generation1'),
+    ({'labels1.checkpoint': '{stage0.worst}'}, 'which stage .stage0. does not make; it makes '
+                                               r'\{stage0\}, \{stage0.best\}'),
+    ({'labels2.checkpoint': '{labels1}'}, r'checkpoint got \{labels1\}, which is a folder'),
+    ({OPTIONS: {run_toy.PSEUDO_DIR: '{stage0}'}},
+     r'train_dataloader.target.dataset.pipeline.1.pseudo_dir got \{stage0\}, which is a check'),
+    ({OPTIONS: {'load_from': '{labels1}'}}, r'load_from got \{labels1\}, which is a folder'),
+    ({OPTIONS: ['a']}, "stage 'generation1': options got .'a'.; write a dict"),
+    ({OPTIONS: {'train_cfg.max_iter': 1}}, r'options.train_cfg.max_iter: UDATrainLoop has no key '
+                                           '`max_iter`; write `max_iters`'),
+    ({OPTIONS: {'model.segmentr.backbone': 1}}, '`model` has no key `segmentr`; write `segmentor`'),
+    ({OPTIONS: {'param_scheduler.1.power': 1}}, 'has no item `1`; write a number below 1'),
+    ({OPTIONS: {'param_scheduler.1': 1}}, 'has no item `1`; write a number below 1'),
+    ({OPTIONS: {'randomness.seed.x.y': 1}}, '`randomness.seed` is 1, which has no parts'),
+    ({OPTIONS: {'optim_wraper': 1}}, 'nothing reads `optim_wraper`; write `optim_wrapper`'),
+    ({OPTIONS: {'train_dataloader.target.num_wokers': 1}}, 'write `num_workers`'),
+    ({OPTIONS: {3: 1}}, 'options has the key 3; write a dotted path'),
+    ({OPTIONS: {'default_hooks.checkpoint.out_dir': 'x'}}, 'has default_hooks.checkpoint.out_dir'),
+    ({OPTIONS: {'default_hooks.checkpoint.save_best': ['a', 'b']}}, 'write one metric'),
+    ({OPTIONS: {'train_dataloader': None}}, 'no train_dataloader or no train_cfg'),
+    ({'labels1.rule': 'best'}, r"stage 'labels1': rule \[ValueError\] PseudoLabelLoop.rule.type"),
+    ({'labels1.options': {'train_dataloader.target': None}}, 'no train_dataloader.target'),
+    ({'test.options': {'test_evaluator': None}}, "stage 'test': config has no test_evaluator"),
+]
+
+
+@pytest.mark.parametrize(('changes', 'match'), WRONG)
+def test_wrong_stage(folder: Path, changes: dict[str, Any], match: str) -> None:
+    with pytest.raises(ValueError, match=match):
+        read(folder, changes)
+
+
+@pytest.mark.parametrize(('changes', 'match'), [
+    ({'labels1.checkpoint': 'no.pth'}, "stage 'labels1': checkpoint got 'no.pth', which is no f"),
+    ({'export.checkpoint': 'no.pth'}, "stage 'export': checkpoint got 'no.pth', which is no file"),
+    ({OPTIONS: {'load_from': 'no.pth'}}, "stage 'generation1': .* load_from got 'no.pth'"),
+    ({OPTIONS: {run_toy.PSEUDO_DIR: 'nowhere'}}, "pseudo_dir got 'nowhere', which is no folder"),
+    ({OPTIONS: {'train_dataloader.source.dataset.data_root': 'no'}},
+     r"stage 'generation1': .*train_dataloader.source.dataset.data_prefix.img_path got 'no"),
+    ({'test.options': {'test_dataloader.dataset.data_root': 'no'}},
+     r"stage 'test': .*test_dataloader.dataset.data_prefix.img_path got 'no"),
+])
+def test_missing_input(folder: Path, changes: dict[str, Any], match: str) -> None:
+    pipeline = read(folder, changes)
+    for call in (pipeline.plan, pipeline.run):
+        with pytest.raises(ValueError, match=match):
+            call()
+    assert not pipeline.settings.work_dir.exists()  # before any work
+
+
+def test_wrong_top_level(folder: Path) -> None:
+    with pytest.raises(ValueError, match='nothing reads `sead`; write `seed`'):
+        read(folder, {}, sead=1)
+    with pytest.raises(ValueError, match="seed got '0'; write an integer"):
+        read(folder, {}, {'seed': '0'})
+    path = folder / 'empty_pipeline.py'
+    for text in ('stages = []', 'stagse = 1', 'seed = 1'):
+        path.write_text(text)
+        with pytest.raises(ValueError, match='write'):
+            read_pipeline(path)
+    path.write_text('stages = [1]')
+    with pytest.raises(ValueError, match=r'stages\[0\] got 1; write dict'):
+        read_pipeline(path)
+    with pytest.raises(FileNotFoundError, match=r'no config file no\.py'):
+        read_pipeline('no.py')
+
+
+def test_options_of_the_command_line(folder: Path) -> None:
+    power = 'param_scheduler.0.power'
+    pipeline = read(folder, {}, {'seed': 7, 'stages.labels2.rule': 'cbst',
+                                 f'stages.generation1.options.{power}': 2.})
+    assert pipeline.stages['labels2'].arguments['rule'] == 'cbst'
+    assert pipeline.stages['generation1'].arguments['options'] == {
+        run_toy.PSEUDO_DIR: '{labels1}', power: 2.}
+    cfg = pipeline.stages['generation1'].load(lambda reference: f'/{reference}')
+    assert (cfg.randomness.seed, cfg.param_scheduler[0].power) == (7, 2.)
+    assert cfg.train_dataloader.target.dataset.pipeline[1].pseudo_dir == '/labels1'
+    for key, match in (('train_cfg.max_iters', 'write seed, work_dir, stages.NAME.KEY'),
+                       ('stages.1.rule', 'one of the stages stage0, labels1'),
+                       ('stages.labels1.rule.share', 'write stages.labels1.rule, or')):
+        with pytest.raises(ValueError, match=match):
+            read(folder, {}, {key: 1})
+
+
+def test_work_dir(folder: Path) -> None:
+    path = run_toy.write_pipeline(folder, run_toy.STAGES)
+    assert read_pipeline(path).settings.work_dir == Path('work_dirs/toy_pipeline').resolve()
+    path = run_toy.write_pipeline(folder, run_toy.STAGES, work_dir='elsewhere')
+    assert read_pipeline(path).settings.work_dir == Path('elsewhere').resolve()
+
+
+def test_references() -> None:
+    value = {'a': ['{x}/{y.best}', 1], 'b': 'iter_{}.pth'}
+    assert list(find_references(value)) == ['x', 'y.best']
+    assert [split_reference(each) for each in ('x', 'y.best')] == [('x', 'output'), ('y', 'best')]
+    assert substitute(value, str.upper) == {'a': ['X/Y.BEST', 1], 'b': 'iter_{}.pth'}
+
+
+def test_inputs(tmp_path: Path) -> None:
+    dataset = dict(type='ConcatDataset', datasets=[dict(pipeline=[dict(pseudo_dir='p')])])
+    inputs = find_inputs(dict(
+        train_dataloader=dict(target=dict(dataset=dict(type='RepeatDataset', dataset=dataset))),
+        model=dict(init_cfg=dict(checkpoint='a.pth'), pretrained='torchvision://x'),
+        default_hooks=dict(checkpoint=dict(type='CheckpointHook')), load_from=None))
+    assert list(inputs.datasets) == ['train_dataloader.target.dataset']
+    assert inputs.files == {'model.init_cfg.checkpoint': 'a.pth'}
+    assert inputs.folders == {
+        'train_dataloader.target.dataset.dataset.datasets.0.pipeline.0.pseudo_dir': 'p'}
+    digests = []
+    for name, content in (('a', 'x'), ('b', 'x'), ('b', 'xy'), ('b.tmp', '')):
+        (tmp_path / name).write_text(content)
+        digests.append(tree_digest(tmp_path))
+    assert len(set(digests)) == 3  # what is not finished yet does not count
+
+
+def test_state(tmp_path: Path) -> None:
+    state = State(tmp_path)
+    state.begin('a', 'train', {}, 'digest', 1, False, '')
+    state.entries['a'].started -= 100
+    (tmp_path / 'a' / 'log').write_text('')  # a sign of life
+    state.save()
+    state = State(tmp_path)
+    state.begin('a', 'train', {}, 'digest', 1, True, '')
+    assert state.entries['a'].seconds == pytest.approx(100, abs=5)
+    state.fail('a', 'failed', 'E')
+    assert (state.entries['a'].attempts, state.entries['a'].error) == (2, 'E')
+    with pytest.raises(FileNotFoundError, match="stage 'a' ended without its output .*none"):
+        state.finish('a', Result({'output': tmp_path / 'a/none'}))
+    state.begin('a', 'train', {}, 'other', 1, False, 'note')
+    assert (state.entries['a'].attempts, state.entries['a'].seconds) == (1, 0)
+    for text in ('{', '{"format_version": 0}', '{}'):
+        state.path.write_text(text)
+        with pytest.raises(ValueError, match='cannot be read .*; delete it'):
+            State(tmp_path)
+
+
+def test_differences() -> None:
+    old = dict(a=dict(b=[1, 2], c='x' * 50), d=1)
+    new = dict(a=dict(b=[1, 3], c='y'), e=None)
+    assert differences(old, new) == [
+        'a.b.1: 2 -> 3', f"a.c: '{'x' * 36}... -> 'y'", 'd: 1 -> None']
+
+
+def test_report() -> None:
+    assert format_time(3723.4) == '1:02:03'
+    entries = {'b': Entry('pseudo_label', 'failed', seconds=61, attempts=2, error='E: x\ny',
+                          coverage={'car': [200, 50], 'bus': [0, 0]})}
+    lines = format_report('p', [('a', 'train'), ('b', 'pseudo_label')], entries).splitlines()
+    assert '| a | train | not started |  |  |  |  |' in lines
+    assert '| b | pseudo_label | **failed** | 0:01:01 | 2 | 1 |  |' in lines
+    assert '- `b`: E: x y' in lines
+    assert lines[-2:] == ['| car | 25.0 |', '| bus | none predicted, 0 kept |']
+
+
+def test_checkpoints_are_ordered_by_number(tmp_path: Path) -> None:
+    for name in ('iter_10.pth', 'iter_9.pth', 'best_mIoU_iter_11.pth', 'iter_12.pth.tmp'):
+        (tmp_path / name).touch()
+    assert [path.name for path in find_checkpoints(tmp_path)] == ['iter_10.pth', 'iter_9.pth']
+
+
+def test_translate(folder: Path, tmp_path: Path) -> None:
+    data = folder.parent / 'data'
+    stages = [dict(name='half', type='translate', source=str(data / 'source/images'),
+                   target=str(data / 'target/images'), beta=.5, max_images=2),
+              dict(name='again', type='translate', source='{half}', target='nowhere', beta=.5)]
+    path = run_toy.write_pipeline(tmp_path, stages[:1])
+    pipeline = read_pipeline(path, work_dir=tmp_path / 'work')
+    pipeline.run()
+    assert len(list((tmp_path / 'work/half/translated').rglob('*.png'))) == 2
+    options = {'stages.half.max_images': 3, 'stages.half.nproc': 1}
+    (step, ) = read_pipeline(path, options, tmp_path / 'work').plan()
+    assert step.reason == 'changed: arguments.max_images: 2 -> 3'
+    assert STAGES['translate'].makes == 'folder'
+    pipeline = read_pipeline(run_toy.write_pipeline(tmp_path, stages), work_dir=tmp_path / 'work')
+    with pytest.raises(ValueError, match="stage 'again': target got 'nowhere', which is no folder"):
+        pipeline.plan()
