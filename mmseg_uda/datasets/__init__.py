@@ -9,15 +9,29 @@ from .checks import (
     pseudo_label_loaders,
 )
 from .gta import GTADataset
+from .spatial_prior import SpatialPrior
 from .street import StreetDataset
 from .synthia import SYNTHIADataset
 from .toy_street import ToyStreetDataset
-from .transforms import FourierAmplitudeMix, LoadPseudoLabels, PackUDAInputs, mix_amplitude
+from .transforms import (
+    ClassMix,
+    ContextMix,
+    CowMix,
+    CutMix,
+    FourierAmplitudeMix,
+    LoadPseudoLabels,
+    Mixer,
+    PackUDAInputs,
+    TrackPositions,
+    mix_amplitude,
+    paste,
+)
 from .translation import TranslationManifest, translate_folder
 
 __all__ = [
-    'FourierAmplitudeMix', 'GTADataset', 'LoadPseudoLabels', 'PackUDAInputs', 'SYNTHIADataset',
-    'StreetDataset', 'ToyStreetDataset', 'TranslationManifest', 'check_dataset', 'check_folders',
-    'check_pseudo_labels', 'check_same_classes', 'check_unlabelled', 'mix_amplitude',
+    'ClassMix', 'ContextMix', 'CowMix', 'CutMix', 'FourierAmplitudeMix', 'GTADataset',
+    'LoadPseudoLabels', 'Mixer', 'PackUDAInputs', 'SYNTHIADataset', 'SpatialPrior', 'StreetDataset',
+    'ToyStreetDataset', 'TrackPositions', 'TranslationManifest', 'check_dataset', 'check_folders',
+    'check_pseudo_labels', 'check_same_classes', 'check_unlabelled', 'mix_amplitude', 'paste',
     'pseudo_label_loaders', 'translate_folder'
 ]

@@ -6,11 +6,13 @@ from typing import Any
 
 import torch.nn.functional as F
 from mmengine.model import BaseDataPreprocessor
+from mmengine.structures import PixelData
 from mmseg.registry import MODELS
 from mmseg.structures import SegDataSample
 from mmseg.utils import ConfigType, OptConfigType, SampleList
 from torch import Tensor
 
+from mmseg_uda.datasets.transforms.positions import NOWHERE
 from mmseg_uda.structures import DOMAINS
 
 __all__ = ['UDADataPreprocessor']
@@ -67,8 +69,18 @@ class UDADataPreprocessor(BaseDataPreprocessor):
             self._check(domain, data[domain]['data_samples'])
             batch = getattr(self, domain)(data[domain], True)
             inputs[domain], data_samples[domain] = batch['inputs'], batch['data_samples']
-        _pad_pseudo_labels(inputs['target'], data_samples['target'], self.ignore_index)
+        _pad_fields(inputs['target'], data_samples['target'],
+                    dict(pseudo_sem_seg=self.ignore_index, prior_positions=NOWHERE))
         return dict(inputs=inputs, data_samples=data_samples)
+
+    def pictures(self, images: Tensor, domain: str = 'target') -> Tensor:
+        """Normalised images (N, 3, H, W) of a domain as they were: RGB, in [0, 1]."""
+        own = getattr(self, domain)
+        if own._enable_normalize:
+            images = images * own.std + own.mean
+        if not own._channel_conversion:  # loaders give BGR
+            images = images.flip(1)
+        return (images / 255).clamp(0, 1)
 
     def _check(self, domain: str, samples: SampleList) -> None:
         for sample in samples:
@@ -98,12 +110,13 @@ class UDADataPreprocessor(BaseDataPreprocessor):
                 f'{self.ignore_index}); convert labels to train ids with tools/dataset_converters')
 
 
-def _pad_pseudo_labels(images: Tensor, samples: SampleList, ignore_index: int) -> None:
-    """Stock padding knows ``gt_sem_seg`` only."""
+def _pad_fields(images: Tensor, samples: SampleList, fields: dict[str, int]) -> None:
+    """Pad maps to the size of the images; stock padding knows ``gt_sem_seg`` only."""
     for sample in samples:
-        if 'pseudo_sem_seg' in sample:
-            label = sample.pseudo_sem_seg.data
-            height, width = (full - part for full, part in zip(images.shape[-2:], label.shape[-2:]))
+        for field in (field for field in fields if field in sample):
+            pixels = sample.get(field)
+            height, width = (full - part
+                             for full, part in zip(images.shape[-2:], pixels.data.shape[-2:]))
             if height or width:
-                padded = F.pad(label, (0, width, 0, height), value=ignore_index)
-                sample.pseudo_sem_seg = type(sample.pseudo_sem_seg)(data=padded)
+                padded = F.pad(pixels.data, (0, width, 0, height), value=fields[field])
+                sample.set_field(PixelData(metainfo=pixels.metainfo, data=padded), field)

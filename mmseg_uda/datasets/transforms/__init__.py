@@ -1,7 +1,16 @@
-"""Data transforms: pseudo labels beside stock mmseg pipelines, and styles of another domain."""
+"""Data transforms: what travels with images, styles of another domain, mixing, augmentation."""
 
+from .class_mix import ClassMix
+from .context_mix import ContextMix
+from .cow_mix import CowMix
+from .cut_mix import CutMix
 from .formatting import PackUDAInputs
 from .fourier import FourierAmplitudeMix, mix_amplitude
 from .loading import LoadPseudoLabels
+from .mixing import Mixer, paste
+from .positions import TrackPositions
 
-__all__ = ['FourierAmplitudeMix', 'LoadPseudoLabels', 'PackUDAInputs', 'mix_amplitude']
+__all__ = [
+    'ClassMix', 'ContextMix', 'CowMix', 'CutMix', 'FourierAmplitudeMix', 'LoadPseudoLabels',
+    'Mixer', 'PackUDAInputs', 'TrackPositions', 'mix_amplitude', 'paste'
+]

@@ -26,7 +26,7 @@ def _inverse_nearest(stored: int, size: int) -> NDArray[np.intp]:
     return np.searchsorted(taken, pixels[0], side='right') - 1
 
 
-def resize_label(label: NDArray[np.uint8], height: int, width: int) -> NDArray[np.uint8]:
+def resize_label(label: NDArray[Any], height: int, width: int) -> NDArray[Any]:
     r"""Nearest resize that OpenCV's nearest resize undoes exactly.
 
     OpenCV shrinks by :math:`x \mapsto \lfloor x W / w \rfloor` (up to its rounding). Its own
