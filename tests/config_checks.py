@@ -10,7 +10,7 @@ from typing import Any, Callable, Iterator
 import mmseg.registry as mmseg_registry
 import torch
 from mmcv.transforms import LoadAnnotations
-from mmengine.config import Config
+from mmengine.config import Config, ConfigDict
 from mmengine.optim import OptimWrapper, OptimWrapperDict, build_optim_wrapper
 from mmengine.registry import WEIGHT_INITIALIZERS
 from mmengine.runner import LogProcessor, Runner
@@ -29,7 +29,8 @@ PLACES: tuple[tuple[str, Any, tuple[str, ...]], ...] = (
     (r'(norm|conv|act)_cfg$', None, ()),
     (r'init_cfg(\.override)?$', WEIGHT_INITIALIZERS, ()),
     (r'^model\..*head\.self_attention$', MODELS, ('in_channels', )),
-    (r'^(model|segmentor|tta_model)(\.|$)', MODELS, ()),
+    (r'^tta_model$', MODELS, ('module', )),
+    (r'^(model|segmentor|data_preprocessor)(\.|$)', MODELS, ()),
     (r'pipeline$|\.transforms$', TRANSFORMS, ()),
     (r'datasets?$', DATASETS, ()),
     (r'sampler$', mmseg_registry.DATA_SAMPLERS, ('dataset', )),
@@ -47,7 +48,10 @@ PLACES: tuple[tuple[str, Any, tuple[str, ...]], ...] = (
 # Names that configs give to parts of themselves; any other name that the runner does not take is
 # taken for a mistake.
 OWN_NAMES = re.compile(r'\w*_pipeline|\w*scale|\w+_root|\w+_dir|\w+_type|vis_backends|segmentor'
-                       r'|crop_size|img_ratios|optimizer|norm_cfg|tta_model')  # mmseg's own
+                       r'|crop_size|data_preprocessor|img_ratios|norm_cfg|optimizer|tta_model')
+# What builds another class: the key that names it, and its default.
+BUILDERS = {'AttendedSegmentor': ('segmentor_type', 'EncoderDecoder'),
+            'RandomResize': ('resize_type', 'Resize')}
 RUNNER_NAMES = {*inspect.signature(Runner).parameters, 'custom_imports', 'model_wrapper_cfg'}
 PARAMWISE_KEYS = {
     'custom_keys', 'bias_lr_mult', 'bias_decay_mult', 'norm_decay_mult', 'dwconv_decay_mult',
@@ -90,7 +94,7 @@ def build_model(cfg: dict[str, Any]) -> nn.Module:
     key = repr(cfg['model'])
     if key not in _models:
         with torch.device('meta'):
-            _models[key] = MODELS.build(cfg['model'])
+            _models[key] = MODELS.build(ConfigDict(cfg['model']))
     return _models[key]
 
 
@@ -141,18 +145,19 @@ def _check_dict(path: str, node: dict[str, Any]) -> list[str]:
     target = registry.get(node['type'])
     if target is None:
         return [f'{path}: {node["type"]} is not in the registry `{registry.name}`']
-    if node['type'] == 'AttendedSegmentor':
-        return _check_attended(path, target, node)
+    if node['type'] in BUILDERS:
+        return _check_builder(path, target, node)
     aside = {'type', 'override'} | ({'name'} if path.endswith('.override') else set())
     arguments = {key: value for key, value in node.items() if key not in aside}
     return _check_arguments(path, target, arguments, given)
 
 
-def _check_attended(path: str, builder: Any, node: dict[str, Any]) -> list[str]:
-    """Its arguments are the builder's own and those of the class that it builds."""
-    own = {key: node[key] for key in ('attention', 'segmentor_type') if key in node}
-    inner = {key: value for key, value in node.items() if key not in own}
-    inner['type'] = node.get('segmentor_type', 'EncoderDecoder')
+def _check_builder(path: str, builder: Any, node: dict[str, Any]) -> list[str]:
+    """What it does not take itself are arguments of the class that it builds."""
+    key, default = BUILDERS[node['type']]
+    own = {name: node[name] for name in _parameters(builder)[0] if name in node}
+    inner = {name: value for name, value in node.items() if name not in own}
+    inner['type'] = own.get(key, default)
     return _check_arguments(path, builder, own, ()) + _check_dict(path, inner)
 
 

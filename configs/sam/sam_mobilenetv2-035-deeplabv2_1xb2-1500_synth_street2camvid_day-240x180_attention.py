@@ -1,0 +1,23 @@
+# Stage A: the self-attention learns on source what pixels have to do with one another.
+_base_ = [
+    '../_base_/models/deeplabv2_mobilenetv2-035.py', '../_base_/datasets/synth_street2camvid_day.py',
+    '../_base_/schedules/sgd_small.py', '../_base_/default_runtime.py'
+]
+model = dict(
+    _delete_=True,
+    type='SourceOnly',
+    segmentor=dict(
+        _base_.model,
+        decode_head=dict(
+            type='SelfAttentionHead',
+            self_attention=dict(type='SelfAttentionModule'),
+            classifier=_base_.model.decode_head)),
+    channels_last=True)
+# Scores and what attends to them add up, and so do their gradients: a smaller rate, and a bound.
+optim_wrapper = dict(
+    optimizers=dict(
+        _delete_=True,
+        student=dict(
+            _base_.optim_wrapper.optimizers.student,
+            clip_grad=dict(max_norm=10.),
+            paramwise_cfg=dict(custom_keys={'decode_head': dict(lr_mult=2.)}))))

@@ -1,0 +1,13 @@
+# Mixing: SAM's loss on CDANet, whose scores o are those of the aggregate, by one entry. Not in the
+# paper; not trained by us.
+_base_ = ['../cdanet/cdanet_r101-deeplabv2_1xb1-120k_gta2cityscapes-1280x720.py']
+model = dict(
+    regularizers=dict(
+        sam=dict(
+            type='SelfAttentionLoss',
+            self_attention=dict(type='SelfAttentionModule', in_channels=19, kernel_size=1),
+            checkpoint='work_dirs/sam_r101-deeplabv2_1xb1-120k_gta2cityscapes-1280x720_'
+            'attention/iter_120000.pth',
+            form='residual',
+            domains=('source', 'target'),
+            loss_weight=0.1)))

@@ -1,0 +1,19 @@
+# Stage A, Sec. 4.1: a self-attention module trained on the source together with a segmentor, of
+# which sam_vgg16-fcn8s_1xb1-120k_gta2cityscapes-1280x720.py
+# takes the module alone.
+_base_ = [
+    '../_base_/models/fcn8s_vgg16.py', '../_base_/datasets/gta2cityscapes.py',
+    '../_base_/schedules/adam_120k_fcn8s.py', '../_base_/default_runtime.py'
+]
+model = dict(
+    _delete_=True,
+    type='SourceOnly',
+    segmentor=dict(
+        _base_.model,
+        decode_head=dict(
+            type='SelfAttentionHead',
+            self_attention=dict(
+                type='SelfAttentionModule', kernel_size=1),  # our choice: not in the paper
+            attend='logits',  # before the transposed convolution, App. A.1
+            skip=True,  # the loss is on o + o^, Sec. 4.1
+            classifier=_base_.model.decode_head)))
