@@ -94,6 +94,12 @@ SELF_ATTENTION_LOSS = dict(
     type='SelfAttentionLoss', allow_untrained=True, loss_weight=.5,
     self_attention=dict(type='SelfAttentionModule', in_channels=NUM_CLASSES))
 
+MEAN_TEACHER = dict(
+    type='MeanTeacher', segmentor=segmentor_cfg(), pseudo_threshold=.9, confidence=None,
+    teacher=dict(type='EMATeacher', alpha=.7),
+    consistency=dict(type='ConsistencyLoss', normalize='valid', loss_weight=.5))
+SIGNIFICANCE = dict(type='EntropySignificance', passes=2, beta=.5, ramp_iters=5)
+
 # Every method of the package, by name, with a model config small enough for a test. A new method
 # joins the shared tests (resume, processes, backward, gradients, leaks) by its line here.
 METHODS: dict[str, dict[str, Any]] = {
@@ -126,11 +132,19 @@ METHODS: dict[str, dict[str, Any]] = {
         type='DAST', segmentor=attended_cfg(attend_at='backbone.stem', detach=True),
         discriminator=DISCRIMINATOR, reweight_corrector=True,
         adversarial_loss=dict(type='AdversarialLoss', loss_weight=.1)),
+    'mean_teacher': MEAN_TEACHER,
+    'mean_teacher_class_mix': dict(
+        MEAN_TEACHER, mixer=dict(type='ClassMix'), confidence='pixel',
+        regularizers=dict(sam=dict(SELF_ATTENTION_LOSS, domains=('source', 'mix')))),
+    'camix': dict(
+        MEAN_TEACHER, teacher=dict(type='EMATeacher', alpha=.7, mode='eval'), confidence='ratio',
+        mixer=dict(type='ContextMix', meta_classes={0: (1, ), 2: (3, )}), significance=SIGNIFICANCE,
+        consistency=dict(type='ConsistencyLoss', normalize='significance')),
 }
 # Methods that cannot do without pseudo labels.
 NEED_PSEUDO_LABELS = tuple(name for name, cfg in METHODS.items() if cfg['type'] == 'SelfTraining')
 # Methods whose randomness differs between one process and many (each process draws its own).
-STOCHASTIC = ('cdanet_dropout', )
+STOCHASTIC = ('cdanet_dropout', 'mean_teacher_class_mix', 'camix')
 
 
 def method_cfg(name: str, **changes: Any) -> dict[str, Any]:
@@ -143,6 +157,8 @@ def build(name: str, **changes: Any) -> nn.Module:
     torch.manual_seed(0)
     model = MODELS.build(method_cfg(name, **changes))
     model.init_weights()
+    if hasattr(model, 'teacher'):
+        model.iteration = 0  # what EMATeacherHook would say
     return model
 
 
@@ -244,6 +260,7 @@ def runner_cfg(root: Path, work_dir: Path, model: dict[str, Any], max_iters: int
         default_hooks=dict(
             logger=dict(type='LoggerHook', interval=1, log_metric_by_epoch=False),
             checkpoint=dict(type='CheckpointHook', by_epoch=False, interval=5)),
+        custom_hooks=[dict(type='EMATeacherHook')] if 'teacher' in model else [],
         log_processor=dict(by_epoch=False),
         log_level='WARNING',
         randomness=dict(seed=3),

@@ -22,7 +22,7 @@ from torch import nn
 from mmseg_uda.engine import UDADistributedDataParallel
 
 State = dict  # name -> Tensor
-RUNS = ('adversarial', 'cdanet')  # methods that are also trained by a runner
+RUNS = ('adversarial', 'cdanet', 'mean_teacher')  # methods that are also trained by a runner
 BATCH_NORM = 'adversarial'
 
 

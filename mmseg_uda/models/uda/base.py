@@ -22,7 +22,7 @@ from mmseg_uda.models.contexts import in_domain, untracked
 from mmseg_uda.models.decode_heads.wrapping_head import class_scores
 from mmseg_uda.models.decode_loss import decode_loss
 from mmseg_uda.models.pretrained import explain_missing_weights
-from mmseg_uda.models.uda.student import build_student, fit_checkpoint
+from mmseg_uda.models.uda.student import auxiliary_heads, build_student, fit_checkpoint
 from mmseg_uda.structures import DomainBatch, ImageBatch, Losses, SegOutput
 
 __all__ = ['BaseUDASegmentor']
@@ -76,8 +76,7 @@ class BaseUDASegmentor(BaseSegmentor):
             name, self.views, discriminator, adversarial_loss)
         self.regularizers = ModuleDict({key: MODELS.build(cfg)
                                         for key, cfg in (regularizers or {}).items()})
-        # Passes of the step under way.
-        self._passes: list[SegOutput] = []
+        self._passes: list[SegOutput] = []  # of the step under way
 
     # ------------------------------------------------------------------ what a method is made of
 
@@ -135,11 +134,9 @@ class BaseUDASegmentor(BaseSegmentor):
         """
         losses = self.decode_losses(output.seg_logits, labels, f'{output.domain}.decode',
                                     pixel_weight)
-        if self.student.with_auxiliary_head:
-            heads = self.student.auxiliary_head
-            for i, head in enumerate(heads if isinstance(heads, nn.ModuleList) else [heads]):
-                part = decode_loss(head, head.forward(output.features), labels, pixel_weight)
-                losses.update({f'{output.domain}.aux_{i}.{k}': v for k, v in part.items()})
+        for i, head in enumerate(auxiliary_heads(self.student)):
+            part = decode_loss(head, head.forward(output.features), labels, pixel_weight)
+            losses.update({f'{output.domain}.aux_{i}.{k}': v for k, v in part.items()})
         return losses
 
     def decode_losses(self, seg_logits: Tensor, labels: Tensor, prefix: str,
@@ -171,16 +168,13 @@ class BaseUDASegmentor(BaseSegmentor):
 
     def train_step(self, data: dict[str, Any], optim_wrapper: OptimWrapper,
                    forward: nn.Module | None = None) -> dict[str, Tensor]:
-        """Back-propagate the losses step by step and update once.
+        """Back-propagate the losses step by step, update once, and give the log variables.
 
         Args:
             data: ``dict(source=..., target=...)`` from the loop.
             optim_wrapper: With a plain wrapper, which steps after each backward, the losses are
                 summed first.
             forward: What to call instead of this module: a distributed wrapper of it.
-
-        Returns:
-            Log variables.
         """
         forward = forward or self
         data = self.data_preprocessor(data, True)
@@ -242,30 +236,35 @@ class BaseUDASegmentor(BaseSegmentor):
 
     # ----------------------------------------------------------- what everybody else sees: student
 
+    @property
+    def tested(self) -> Any:
+        """The segmentor that everybody else sees."""
+        return self.student
+
     def predict(self, inputs: Tensor, data_samples: OptSampleList = None) -> SampleList:
         """The student's prediction."""
-        return self.student.predict(inputs, data_samples)
+        return self.tested.predict(inputs, data_samples)
 
     def encode_decode(self, inputs: Tensor, batch_data_samples: list[dict[str, Any]]) -> Tensor:
         """The student's logits at the size of its input."""
-        return self.student.encode_decode(inputs, batch_data_samples)
+        return self.tested.encode_decode(inputs, batch_data_samples)
 
     def extract_feat(self, inputs: Tensor) -> tuple[Tensor, ...]:
         """The student's features."""
-        return self.student.extract_feat(inputs)
+        return self.tested.extract_feat(inputs)
 
     def _forward(self, inputs: Tensor, data_samples: OptSampleList = None) -> Tensor:
-        return self.student._forward(inputs, data_samples)
+        return self.tested._forward(inputs, data_samples)
 
     @property
     def backbone(self) -> nn.Module:
         """The student's backbone."""
-        return self.student.backbone
+        return self.tested.backbone
 
     @property
     def decode_head(self) -> Any:
         """The student's decode head."""
-        return self.student.decode_head
+        return self.tested.decode_head
 
     @property
     def num_classes(self) -> int:

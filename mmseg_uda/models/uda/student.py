@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+import torch
 from mmseg.models import SegDataPreProcessor
 from mmseg.registry import MODELS
 from mmseg.utils import ConfigType, OptConfigType
 from torch import Tensor, nn
 
-__all__ = ['build_student', 'fit_checkpoint']
+__all__ = ['auxiliary_heads', 'build_student', 'fit_checkpoint']
 
 
 def build_student(owner: str, segmentor: ConfigType,
@@ -56,8 +57,20 @@ def _is_of_one_domain(data_preprocessor: ConfigType) -> bool:
     return isinstance(cls, type) and issubclass(cls, SegDataPreProcessor)
 
 
+def auxiliary_heads(student: Any) -> list[Any]:
+    """Heads that learn the pixels' labels beside the decode head.
+
+    Those with ``method_trains``, which a method trains in its own way, are not among them.
+    """
+    heads = getattr(student, 'auxiliary_head', None) or []
+    return [head for head in (heads if isinstance(heads, (list, nn.ModuleList)) else [heads])
+            if not getattr(head, 'method_trains', False)]
+
+
 def fit_checkpoint(method: Any, state_dict: dict[str, Tensor], prefix: str = '') -> None:
     """Make a stock mmseg checkpoint the student's, in place, and refuse another network's.
+
+    A method's teacher begins as the student where the checkpoint knows of no teacher.
 
     Args:
         method: A :class:`BaseUDASegmentor`.
@@ -65,7 +78,8 @@ def fit_checkpoint(method: Any, state_dict: dict[str, Tensor], prefix: str = '')
         prefix: What stands before the method's own names.
 
     Raises:
-        ValueError: A tensor of the student is missing, or a parameter has another shape.
+        ValueError: A tensor of the student or of the teacher is missing, or a parameter has another
+            shape.
     """
     student: nn.Module = method.student
     prefixed = f'{prefix}student.'
@@ -73,15 +87,28 @@ def fit_checkpoint(method: Any, state_dict: dict[str, Tensor], prefix: str = '')
         heads = tuple(f'{prefix}{name}.' for name, _ in student.named_children())
         for key in [key for key in state_dict if key.startswith(heads)]:
             state_dict[prefixed + key[len(prefix):]] = state_dict.pop(key)
+    _refuse_other(method, 'student', student, state_dict, prefixed)
+    if not hasattr(method, 'teacher'):
+        return
+    teacher, averaged = method.teacher, f'{prefix}teacher.'
+    if not any(key.startswith(averaged) for key in state_dict):
+        state_dict.update({f'{averaged}module.{key}': state_dict[prefixed + key].clone()
+                           for key in student.state_dict()})
+        state_dict[f'{averaged}steps'] = torch.zeros_like(teacher.steps)
+    _refuse_other(method, 'teacher', teacher, state_dict, averaged)
+
+
+def _refuse_other(method: Any, name: str, network: nn.Module, state_dict: dict[str, Tensor],
+                  prefix: str) -> None:
     # Of parameters only: a buffer may grow with what it stores.
-    shapes = {name: param.shape for name, param in student.named_parameters()}
-    names = list(student.state_dict())
+    shapes = {key: param.shape for key, param in network.named_parameters()}
+    keys = list(network.state_dict())
     wrong = [
-        name for name in names if prefixed + name not in state_dict
-        or state_dict[prefixed + name].shape != shapes.get(name, state_dict[prefixed + name].shape)
+        key for key in keys if prefix + key not in state_dict
+        or state_dict[prefix + key].shape != shapes.get(key, state_dict[prefix + key].shape)
     ]
     if wrong:
         raise ValueError(
             f'{type(method).__name__}: the checkpoint is of another method or network: '
-            f'{len(wrong)} of {len(names)} tensors of the student are missing or of another shape, '
-            f'the first is {prefixed}{wrong[0]}; give the config that wrote the checkpoint')
+            f'{len(wrong)} of {len(keys)} tensors of the {name} are missing or of another shape, '
+            f'the first is {prefix}{wrong[0]}; give the config that wrote the checkpoint')

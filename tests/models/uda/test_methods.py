@@ -194,7 +194,10 @@ def test_losses_leave_the_state_alone(name: str) -> None:
     for _ in range(2):
         all_losses(model)
     changed = {key for key, value in model.state_dict().items() if not value.equal(before[key])}
-    assert changed == {f'student.backbone.norm.{key}' for key in (
+    networks = ['student']
+    if hasattr(model, 'teacher') and model.teacher.module.training:
+        networks.append('teacher.module')
+    assert changed == {f'{network}.backbone.norm.{key}' for network in networks for key in (
         'running_mean', 'running_var', 'num_batches_tracked')}
     assert not model._passes
 
