@@ -22,6 +22,7 @@ from .transforms import (
     LoadPseudoLabels,
     Mixer,
     PackUDAInputs,
+    StrongAugment,
     TrackPositions,
     mix_amplitude,
     paste,
@@ -31,7 +32,7 @@ from .translation import TranslationManifest, translate_folder
 __all__ = [
     'ClassMix', 'ContextMix', 'CowMix', 'CutMix', 'FourierAmplitudeMix', 'GTADataset',
     'LoadPseudoLabels', 'Mixer', 'PackUDAInputs', 'SYNTHIADataset', 'SpatialPrior', 'StreetDataset',
-    'ToyStreetDataset', 'TrackPositions', 'TranslationManifest', 'check_dataset', 'check_folders',
-    'check_pseudo_labels', 'check_same_classes', 'check_unlabelled', 'mix_amplitude', 'paste',
-    'pseudo_label_loaders', 'translate_folder'
+    'StrongAugment', 'ToyStreetDataset', 'TrackPositions', 'TranslationManifest', 'check_dataset',
+    'check_folders', 'check_pseudo_labels', 'check_same_classes', 'check_unlabelled',
+    'mix_amplitude', 'paste', 'pseudo_label_loaders', 'translate_folder'
 ]

@@ -9,8 +9,9 @@ from .fourier import FourierAmplitudeMix, mix_amplitude
 from .loading import LoadPseudoLabels
 from .mixing import Mixer, paste
 from .positions import TrackPositions
+from .strong_augment import StrongAugment
 
 __all__ = [
     'ClassMix', 'ContextMix', 'CowMix', 'CutMix', 'FourierAmplitudeMix', 'LoadPseudoLabels',
-    'Mixer', 'PackUDAInputs', 'TrackPositions', 'mix_amplitude', 'paste'
+    'Mixer', 'PackUDAInputs', 'StrongAugment', 'TrackPositions', 'mix_amplitude', 'paste'
 ]
