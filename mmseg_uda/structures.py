@@ -29,7 +29,7 @@ class ImageBatch:
     Args:
         images: Normalised images, shape (N, 3, H, W).
         samples: One data sample per image. A source sample carries ``gt_sem_seg``; a target sample
-            never does, but may carry ``pseudo_sem_seg``.
+            never does, but may carry ``pseudo_sem_seg`` and ``image_label``.
     """
 
     images: Tensor
@@ -39,6 +39,16 @@ class ImageBatch:
     def has_pseudo_labels(self) -> bool:
         """Whether every sample carries a pseudo label."""
         return all('pseudo_sem_seg' in sample for sample in self.samples)
+
+    @property
+    def has_image_labels(self) -> bool:
+        """Whether every sample carries a label of the whole image."""
+        return all('image_label' in sample for sample in self.samples)
+
+    @property
+    def image_labels(self) -> Tensor:
+        """What classes the images show, shape (N, C), in [0, 1]."""
+        return torch.stack([sample.image_label for sample in self.samples])
 
     @property
     def labels(self) -> Tensor:

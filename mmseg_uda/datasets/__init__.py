@@ -3,6 +3,7 @@
 from .checks import (
     check_dataset,
     check_folders,
+    check_image_labels,
     check_pseudo_labels,
     check_same_classes,
     check_unlabelled,
@@ -19,6 +20,7 @@ from .transforms import (
     CowMix,
     CutMix,
     FourierAmplitudeMix,
+    LoadImageLabels,
     LoadPseudoLabels,
     Mixer,
     PackUDAInputs,
@@ -31,8 +33,9 @@ from .translation import TranslationManifest, translate_folder
 
 __all__ = [
     'ClassMix', 'ContextMix', 'CowMix', 'CutMix', 'FourierAmplitudeMix', 'GTADataset',
-    'LoadPseudoLabels', 'Mixer', 'PackUDAInputs', 'SYNTHIADataset', 'SpatialPrior', 'StreetDataset',
-    'StrongAugment', 'ToyStreetDataset', 'TrackPositions', 'TranslationManifest', 'check_dataset',
-    'check_folders', 'check_pseudo_labels', 'check_same_classes', 'check_unlabelled',
-    'mix_amplitude', 'paste', 'pseudo_label_loaders', 'translate_folder'
+    'LoadImageLabels', 'LoadPseudoLabels', 'Mixer', 'PackUDAInputs', 'SYNTHIADataset',
+    'SpatialPrior', 'StreetDataset', 'StrongAugment', 'ToyStreetDataset', 'TrackPositions',
+    'TranslationManifest', 'check_dataset', 'check_folders', 'check_image_labels',
+    'check_pseudo_labels', 'check_same_classes', 'check_unlabelled', 'mix_amplitude', 'paste',
+    'pseudo_label_loaders', 'translate_folder'
 ]

@@ -16,11 +16,12 @@ from mmcv.transforms import LoadAnnotations
 from mmengine.dataset import BaseDataset, Compose
 from mmseg.registry import DATASETS
 
+from mmseg_uda.datasets.transforms.image_labels import LoadImageLabels
 from mmseg_uda.datasets.transforms.loading import LoadPseudoLabels
 
 __all__ = [
-    'check_dataset', 'check_folders', 'check_pseudo_labels', 'check_same_classes',
-    'check_unlabelled', 'pseudo_label_loaders'
+    'check_dataset', 'check_folders', 'check_image_labels', 'check_pseudo_labels',
+    'check_same_classes', 'check_unlabelled', 'pseudo_label_loaders'
 ]
 
 ROOT_HINT = 'set `data_root`, or the environment variable MMSEG_UDA_DATA that the configs read'
@@ -96,22 +97,15 @@ def check_unlabelled(dataset: Any, key: str = 'train_dataloader.target.dataset')
     Raises:
         ValueError: If it does.
     """
-    for inner in _unwrap(dataset):
-        pipeline = getattr(inner, 'pipeline', None)
-        for transform in pipeline.transforms if isinstance(pipeline, Compose) else ():
-            if isinstance(transform, LoadAnnotations):
-                raise ValueError(f'{_name(inner)}: {key}.pipeline got {type(transform).__name__}, '
-                                 'but adaptation never sees target labels; delete it '
-                                 '(LoadPseudoLabels is for pseudo labels)')
+    for transform, inner in _transforms(dataset, LoadAnnotations):
+        raise ValueError(f'{_name(inner)}: {key}.pipeline got {type(transform).__name__}, but '
+                         'adaptation never sees target labels; delete it (LoadPseudoLabels is for '
+                         'pseudo labels)')
 
 
 def pseudo_label_loaders(dataset: Any) -> Iterator[tuple[LoadPseudoLabels, Any]]:
     """The transforms that load pseudo labels, each with the data set whose pipeline it is in."""
-    for inner in _unwrap(dataset):
-        pipeline = getattr(inner, 'pipeline', None)
-        for transform in pipeline.transforms if isinstance(pipeline, Compose) else ():
-            if isinstance(transform, LoadPseudoLabels):
-                yield transform, inner
+    yield from _transforms(dataset, LoadPseudoLabels)
 
 
 def check_pseudo_labels(dataset: Any, made_in_training: bool = False) -> None:
@@ -132,6 +126,26 @@ def check_pseudo_labels(dataset: Any, made_in_training: bool = False) -> None:
             transform.path_of(inner.get_data_info(index)['img_path'])
 
 
+def check_image_labels(dataset: Any) -> None:
+    """Check that the images of a training set have the labels that its pipeline loads for them.
+
+    Args:
+        dataset: A data set, wrapped or not.
+
+    Raises:
+        FileNotFoundError: If there is no file of image-level labels, or it lacks an image.
+        ValueError: If it does not fit, or has not as many classes as the data set.
+    """
+    for transform, inner in _transforms(dataset, LoadImageLabels):
+        classes = inner.metainfo.get('classes') or ()
+        if len(classes) != transform.num_classes:
+            raise ValueError(f'LoadImageLabels.num_classes got {transform.num_classes}, but '
+                             f'{_name(inner)} has {len(classes)} classes; write '
+                             f'num_classes={len(classes)}')
+        for index in range(len(inner)):
+            transform.label_of(inner.get_data_info(index)['img_path'])
+
+
 def check_same_classes(source: Any, target: Any) -> None:
     """Check that source and target have the same classes in the same order.
 
@@ -149,6 +163,15 @@ def check_same_classes(source: Any, target: Any) -> None:
     raise ValueError('train_dataloader.source and train_dataloader.target must have the same '
                      f'classes in the same order, but {pair}; write the same '
                      'metainfo=dict(classes=...) for both')
+
+
+def _transforms(dataset: Any, kind: type) -> Iterator[tuple[Any, Any]]:
+    """The transforms of a kind, each with the data set whose pipeline it is in."""
+    for inner in _unwrap(dataset):
+        pipeline = getattr(inner, 'pipeline', None)
+        for transform in pipeline.transforms if isinstance(pipeline, Compose) else ():
+            if isinstance(transform, kind):
+                yield transform, inner
 
 
 def _unwrap(dataset: Any) -> Iterator[Any]:

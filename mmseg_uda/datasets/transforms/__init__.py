@@ -6,12 +6,14 @@ from .cow_mix import CowMix
 from .cut_mix import CutMix
 from .formatting import PackUDAInputs
 from .fourier import FourierAmplitudeMix, mix_amplitude
+from .image_labels import LoadImageLabels
 from .loading import LoadPseudoLabels
 from .mixing import Mixer, paste
 from .positions import TrackPositions
 from .strong_augment import StrongAugment
 
 __all__ = [
-    'ClassMix', 'ContextMix', 'CowMix', 'CutMix', 'FourierAmplitudeMix', 'LoadPseudoLabels',
-    'Mixer', 'PackUDAInputs', 'StrongAugment', 'TrackPositions', 'mix_amplitude', 'paste'
+    'ClassMix', 'ContextMix', 'CowMix', 'CutMix', 'FourierAmplitudeMix', 'LoadImageLabels',
+    'LoadPseudoLabels', 'Mixer', 'PackUDAInputs', 'StrongAugment', 'TrackPositions',
+    'mix_amplitude', 'paste'
 ]

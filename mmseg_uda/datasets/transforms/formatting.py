@@ -29,7 +29,8 @@ class PackUDAInputs(PackSegInputs):
     the two can never be taken for one another. What :class:`TrackPositions` tracked, if it is
     there, becomes ``SegDataSample.prior_positions``: ``data`` of shape (1, H, W), int32, the flat
     index of a cell of the prior or -1 for none, with ``prior_shape`` (height, width) as meta
-    information.
+    information. :class:`LoadImageLabels`' label becomes ``SegDataSample.image_label``, a float32
+    tensor (C, ).
 
     Args:
         meta_keys: Keys of ``results`` that go into the sample's meta information, if present.
@@ -49,6 +50,8 @@ class PackUDAInputs(PackSegInputs):
         if 'pseudo_seg_map' in results:
             data = torch.from_numpy(self._pseudo_label(results)[None].astype(np.int64))
             packed['data_samples'].pseudo_sem_seg = PixelData(data=data)
+        if 'image_label' in results:
+            packed['data_samples'].image_label = torch.from_numpy(results['image_label'])
         if 'prior_positions' in results:
             packed['data_samples'].prior_positions = self._positions(results)
         return packed

@@ -17,6 +17,7 @@ from torch.utils.data import DataLoader
 from mmseg_uda.datasets.checks import (
     check_dataset,
     check_folders,
+    check_image_labels,
     check_pseudo_labels,
     check_same_classes,
     check_unlabelled,
@@ -118,6 +119,7 @@ class UDATrainLoop(IterBasedTrainLoop):
             check_unlabelled(dataset, key)
             hooks = any(getattr(hook, 'makes_pseudo_labels', False) for hook in runner.hooks)
             check_pseudo_labels(dataset, made_in_training=hooks)
+            check_image_labels(dataset)
         stream = EndlessDataset(dataset, seed=0, shuffle=cfg.pop('shuffle', True))
         sampler = PositionSampler(len(stream))
         self._options[domain] = cfg

@@ -1,0 +1,87 @@
+"""Loading of image-level labels written by ``tools/train_image_labels.py``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from mmcv.transforms import BaseTransform
+from mmseg.registry import TRANSFORMS
+from numpy.typing import NDArray
+
+from mmseg_uda.image_labels.files import ImageLabels
+
+__all__ = ['LoadImageLabels']
+
+
+@TRANSFORMS.register_module()
+class LoadImageLabels(BaseTransform):
+    """Load the label of a whole image: how much of each class it shows.
+
+    An image ``<images>/aachen/x.png`` finds the longest name in the file that ends its path.
+
+    Required keys: ``img_path``. Added keys: ``image_label`` (C, ) float32, which
+    :class:`PackUDAInputs` packs.
+
+    Args:
+        label_file: File that ``tools/train_image_labels.py`` wrote. It is read at the first image
+            of each worker, so that a config builds without it; training checks it at its start.
+        num_classes: Number of classes; the file must agree.
+        presence: Whether the file must hold 0 and 1 for the presence of each class (weakly
+            supervised adaptation) instead of shares.
+    """
+
+    def __init__(self, label_file: str, num_classes: int = 19, presence: bool = False) -> None:
+        super().__init__()
+        if not isinstance(label_file, str) or not label_file:
+            raise TypeError(f'LoadImageLabels.label_file got {label_file!r}; write the file that '
+                            'tools/train_image_labels.py wrote')
+        self.label_file = label_file
+        self.num_classes = num_classes
+        self.presence = presence
+        self._labels: ImageLabels | None = None
+
+    @property
+    def labels(self) -> ImageLabels:
+        """The file's content, read and checked once per process.
+
+        Raises:
+            FileNotFoundError: If there is no such file.
+            ValueError: If it is damaged, of another number of classes or of the other kind.
+        """
+        if self._labels is None:
+            labels = ImageLabels.read(self.label_file)
+            if labels.num_classes != self.num_classes:
+                raise ValueError(
+                    f'LoadImageLabels.num_classes got {self.num_classes}, but {self.label_file!r} '
+                    f'has labels of {labels.num_classes} classes; write '
+                    f'num_classes={labels.num_classes} or make the labels again')
+            if (labels.kind == 'presence') != self.presence:
+                raise ValueError(
+                    f'LoadImageLabels.presence got {self.presence}, but {self.label_file!r} holds '
+                    f'the {labels.kind} of classes; write presence={not self.presence} (and, in '
+                    "PIT's expansion head, image_label='presence' or 'share') or another file")
+            self._labels = labels
+        return self._labels
+
+    def label_of(self, img_path: str) -> NDArray[np.float32]:
+        """An image's label, shape (C, ).
+
+        Raises:
+            FileNotFoundError: If the file does not list it.
+        """
+        label = self.labels.find(img_path)
+        if label is None:
+            raise FileNotFoundError(
+                f'LoadImageLabels.label_file {self.label_file!r} has no label for {img_path!r}; '
+                'run tools/train_image_labels.py on this data set instead')
+        return label
+
+    def transform(self, results: dict[str, Any]) -> dict[str, Any]:
+        """Add the image's label."""
+        results['image_label'] = self.label_of(results['img_path']).copy()
+        return results
+
+    def __repr__(self) -> str:
+        return (f'{type(self).__name__}(label_file={self.label_file!r}, '
+                f'num_classes={self.num_classes}, presence={self.presence})')
