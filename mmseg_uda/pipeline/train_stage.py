@@ -85,7 +85,8 @@ class TrainStage(ConfigStage):
                              'default_hooks.checkpoint')
         outputs = {'output': found[0]}
         if 'best_ckpt' in runner.message_hub.runtime_info:
-            outputs['best'] = Path(runner.message_hub.get_info('best_ckpt'))
+            # A folder that was moved since then is not where the resumed message hub thinks.
+            outputs['best'] = self.folder / Path(runner.message_hub.get_info('best_ckpt')).name
         return Result(outputs, watch.metrics)
 
 
