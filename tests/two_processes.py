@@ -90,7 +90,8 @@ def _results(rank: int, folder: Path) -> dict[str, State]:
     name = BATCH_NORM
     results['accumulated'] = weights(toys.build(name), name, rank, 5, accumulative_counts=2)
     segmentor = toys.segmentor_cfg(batch_norm=True)
-    results['batch norm'] = weights(toys.build(name, segmentor=segmentor), name, rank)
+    for name in (BATCH_NORM, 'mean_teacher'):
+        results[f'batch norm {name}'] = weights(toys.build(name, segmentor=segmentor), name, rank)
     for name in RUNS:
         state = run(name, folder, folder / f'run_{name}_{rank}', 1, launcher='pytorch',
                     model_wrapper_cfg=dict(type='UDADistributedDataParallel'))

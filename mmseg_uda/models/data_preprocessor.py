@@ -73,14 +73,17 @@ class UDADataPreprocessor(BaseDataPreprocessor):
                     dict(pseudo_sem_seg=self.ignore_index, prior_positions=NOWHERE))
         return dict(inputs=inputs, data_samples=data_samples)
 
+    def scale(self, domain: str = 'target') -> dict[str, Any]:
+        """How a domain's images are normalised: ``mean``, ``std``, and whether they are ``bgr``."""
+        own = getattr(self, domain)
+        mean, std = (own.mean, own.std) if own._enable_normalize else (0., 1.)
+        return dict(mean=mean, std=std, bgr=not own._channel_conversion)  # loaders give BGR
+
     def pictures(self, images: Tensor, domain: str = 'target') -> Tensor:
         """Normalised images (N, 3, H, W) of a domain as they were: RGB, in [0, 1]."""
-        own = getattr(self, domain)
-        if own._enable_normalize:
-            images = images * own.std + own.mean
-        if not own._channel_conversion:  # loaders give BGR
-            images = images.flip(1)
-        return (images / 255).clamp(0, 1)
+        scale = self.scale(domain)
+        pixels = (images * scale['std'] + scale['mean']) / 255
+        return (pixels.flip(1) if scale['bgr'] else pixels).clamp(0, 1)
 
     def _check(self, domain: str, samples: SampleList) -> None:
         for sample in samples:

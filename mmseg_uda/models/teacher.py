@@ -1,4 +1,4 @@
-"""A teacher: the moving average of a student."""
+"""A teacher: the moving average of a student; how sure it is, and whether the student agrees."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ from mmseg.models.utils import resize
 from mmseg.registry import MODELS
 from torch import Tensor, nn
 
-__all__ = ['EMATeacher']
+from mmseg_uda.structures import MixedBatch
+
+__all__ = ['EMATeacher', 'agreement', 'confidence_weight']
 
 
 @MODELS.register_module()
@@ -83,3 +85,34 @@ class EMATeacher(nn.Module):
         super().train(mode)
         self.module.train(mode and self.mode == 'train')
         return self
+
+
+def confidence_weight(sure: Tensor, by: str | None) -> Tensor:
+    """Weight of a teacher's labels (w of CAMix' code, from DACS).
+
+    Args:
+        sure: 1 where the teacher is sure of its label, else 0; shape (N, H, W).
+        by: ``'ratio'`` of sure pixels in each image, ``'batch_ratio'``, in all of them, by
+            ``'pixel'``, or None for 1.
+
+    Returns:
+        Shape (N, H, W), in [0, 1].
+    """
+    if by == 'ratio':
+        return sure.mean((1, 2), keepdim=True).expand_as(sure)
+    if by == 'batch_ratio':
+        return sure.mean().expand_as(sure)
+    return sure if by == 'pixel' else torch.ones_like(sure)
+
+
+def agreement(seg_logits: Tensor, mixed: MixedBatch) -> Tensor:
+    """Share of the target's pixels whose label has the student's largest logit.
+
+    Args:
+        seg_logits: The student's, of the mixed images, shape (N, C, H, W).
+        mixed: These images.
+    """
+    of_target = mixed.mask.squeeze(1) == 0
+    label = mixed.labels.clamp(max=seg_logits.shape[1] - 1).unsqueeze(1)
+    same = seg_logits.gather(1, label).squeeze(1) >= seg_logits.amax(1)
+    return (same & of_target).sum() / of_target.sum().clamp(min=1)

@@ -89,14 +89,13 @@ class ConsistencyLoss(nn.Module):
             terms.sum(), self._divisor(terms, labels != ignore_index, significance))
 
     def _divisor(self, terms: Tensor, valid: Tensor, significance: Tensor | None) -> Tensor:
-        if self.normalize == 'official' or self.normalize == 'significance' \
-                and significance is None:
-            return terms.new_full((), terms.numel())
-        if self.normalize == 'valid' or significance is None:
+        if self.normalize == 'valid':
             return valid.sum()
-        if self.normalize == 'significance':
-            return significance.sum()
-        return (significance * valid).sum()
+        if significance is None or self.normalize == 'official':
+            significance = torch.ones_like(terms)
+        if self.normalize == 'significance_of_valid':
+            significance = significance * valid
+        return significance.sum()
 
 
 def _divide(total: Tensor, divisor: Tensor) -> Tensor:

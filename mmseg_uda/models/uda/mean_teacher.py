@@ -11,6 +11,8 @@ from mmseg.registry import MODELS, TRANSFORMS
 from mmseg.utils import ConfigType, OptConfigType
 from torch import Tensor
 
+from mmseg_uda.datasets.transforms.mixing import Mixer
+from mmseg_uda.models.teacher import agreement, confidence_weight
 from mmseg_uda.models.uda.base import BaseUDASegmentor
 from mmseg_uda.structures import (
     DomainBatch,
@@ -74,6 +76,9 @@ class MeanTeacher(BaseUDASegmentor):
         self.consistency = MODELS.build(consistency)
         self.mixer = TRANSFORMS.build(mixer) if mixer else None
         if self.mixer is not None:
+            if not isinstance(self.mixer, Mixer):
+                raise TypeError(f'MeanTeacher.mixer got {type(self.mixer).__name__}, which mixes '
+                                "no domains; write dict(type='ContextMix', ...) or another mixer")
             self.mixer.check(self.num_classes)
         self.augment = TRANSFORMS.build(augment) if augment else None
         self.significance = MODELS.build(significance) if significance else None
@@ -84,15 +89,14 @@ class MeanTeacher(BaseUDASegmentor):
     def losses(self, batch: DomainBatch) -> Iterator[Losses]:
         """Algorithm 1; the :class:`EMATeacherHook` is its last line, eq. (3)."""
         source = self.segment(batch.source, 'source')
-        yield self.supervised(source, batch.source.labels)             # L_seg, eq. (10)
+        yield self.supervised(source, batch.source.labels)   # L_seg, eq. (10)
         del source
 
-        label = self.label(batch.target.images)                        # Y_T, U_T; eq. (5)-(7)
-        mixed = self.mix(batch, label)                                 # X_M, Y_M, U_M; (2), (4), (8)
+        label = self.label(batch.target.images)              # Y_T, U_T, eq. (5)-(7)
+        mixed = self.mix(batch, label)                       # X_M, Y_M, U_M, eq. (2), (4), (8)
         student = self.segment(ImageBatch(mixed.images, batch.target.samples),
                                'mix' if self.mixer else 'target')
-        losses, agreement = self.follow(student, mixed)                # L_con, eq. (9)
-        yield {**losses, **self.quality(label), 'pseudo.agreement': agreement}
+        yield self.follow(student, mixed, label)             # L_con, eq. (9)
 
     def label(self, images: Tensor) -> TeacherLabel:
         """What the teacher says of target images, shape (N, 3, H, W), and where it counts.
@@ -109,43 +113,36 @@ class MeanTeacher(BaseUDASegmentor):
             self.significance(self.teacher, images, self.iteration)
         return TeacherLabel(probabilities, label, confidence, significance)
 
-    def weight(self, label: TeacherLabel) -> Tensor:
-        """Of the teacher's labels, shape (N, H, W), in [0, 1]."""
-        sure = (label.confidence >= self.pseudo_threshold).float()
-        if self.confidence == 'ratio':
-            return sure.mean((1, 2), keepdim=True).expand_as(sure)
-        if self.confidence == 'batch_ratio':
-            return sure.mean().expand_as(sure)
-        return torch.ones_like(sure) if self.confidence is None else sure
-
     @torch.no_grad()
     def mix(self, batch: DomainBatch, label: TeacherLabel) -> MixedBatch:
         """What the student is to learn the teacher's labels on."""
-        images, weight = batch.target.images, self.weight(label)
+        images, weight = batch.target.images, confidence_weight(self.sure(label), self.confidence)
         if self.mixer is None:
             mixed = MixedBatch(images, label.label, weight, label.significance,
                                torch.zeros_like(images[:, :1]))
         else:
             mixed = self.mixer(batch, label, self.iteration, weight)
-        return mixed if self.augment is None else replace(mixed, images=self.augment(mixed.images))
+        if self.augment is None:
+            return mixed
+        return replace(mixed, images=self.augment(mixed.images, **self.data_preprocessor.scale()))
 
-    def follow(self, student: SegOutput, mixed: MixedBatch) -> tuple[Losses, Tensor]:
-        """The consistency loss, and the share of the target's pixels on which both agree."""
+    def follow(self, student: SegOutput, mixed: MixedBatch, label: TeacherLabel) -> Losses:
+        """The consistency loss, and what tells of the quality of the teacher's labels."""
         head = self.student.decode_head
         logits = resize(student.seg_logits, size=mixed.labels.shape[1:], mode='bilinear',
                         align_corners=head.align_corners)
         loss = self.consistency(logits, mixed.labels, mixed.pixel_weight, mixed.significance,
                                 ignore_index=head.ignore_index)
-        return {f'{student.domain}.decode.{self.consistency.loss_name}': loss}, \
-            _agreement(logits.detach(), mixed)
-
-    def quality(self, label: TeacherLabel) -> Losses:
-        """Proxies of the quality of the teacher's labels, to look at."""
-        sure = (label.confidence >= self.pseudo_threshold).float().mean()
-        logs = {'pseudo.confident_ratio': sure}
+        losses = {f'{student.domain}.decode.{self.consistency.loss_name}': loss,
+                  'pseudo.agreement': agreement(logits.detach(), mixed),
+                  'pseudo.confident_ratio': self.sure(label).mean()}
         if label.significance is not None:
-            logs['pseudo.significant_ratio'] = label.significance.mean()
-        return logs
+            losses['pseudo.significant_ratio'] = label.significance.mean()
+        return losses
+
+    def sure(self, label: TeacherLabel) -> Tensor:
+        """1 where the teacher is sure of its label, else 0; shape (N, H, W)."""
+        return (label.confidence >= self.pseudo_threshold).float()
 
     def init_weights(self) -> None:
         """Initialise the student, as which the teacher begins."""
@@ -167,11 +164,3 @@ class MeanTeacher(BaseUDASegmentor):
                 'mixed image': self.data_preprocessor.pictures(mixed.images),
                 'mixed label': mixed.labels, 'mixed significance': mixed.significance}
         return {caption: values[0] for caption, values in maps.items() if values is not None}
-
-
-def _agreement(seg_logits: Tensor, mixed: MixedBatch) -> Tensor:
-    """Share of the pixels from the target at which the label has the student's largest logit."""
-    of_target = mixed.mask.squeeze(1) == 0
-    label = mixed.labels.clamp(max=seg_logits.shape[1] - 1).unsqueeze(1)
-    same = seg_logits.gather(1, label).squeeze(1) >= seg_logits.amax(1)
-    return (same & of_target).sum() / of_target.sum().clamp(min=1)

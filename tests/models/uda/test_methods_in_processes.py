@@ -48,10 +48,11 @@ def test_replicas_are_bit_equal(name: str, what: str, ranks: Any) -> None:
     assert_close(one[f'{what} {name}'], other[f'{what} {name}'], atol=0, rtol=0)
 
 
-@pytest.mark.parametrize('what', ['accumulated', 'batch norm', *map('run {}'.format,
-                                                                    processes.RUNS)])
+@pytest.mark.parametrize('what', ['accumulated', 'batch norm adversarial',
+                                  'batch norm mean_teacher',
+                                  *map('run {}'.format, processes.RUNS)])
 def test_replicas_are_bit_equal_in_whole_runs(what: str, ranks: Any) -> None:
-    """Batch-norm statistics too, though each process saw other images."""
+    """Batch-norm statistics too, also a teacher's, though each process saw other images."""
     _, (one, other) = ranks
     assert_close(one[what], other[what], atol=0, rtol=0)
 
