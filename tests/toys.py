@@ -20,6 +20,7 @@ from mmseg.registry import MODELS
 from mmseg.structures import SegDataSample
 from torch import Tensor, nn
 
+from mmseg_uda.image_labels import ImageLabels
 from mmseg_uda.pseudo_labels import Manifest
 
 ROOT = Path(__file__).parents[1]
@@ -89,6 +90,14 @@ def attended_cfg(**attention: Any) -> dict[str, Any]:
                                     discriminator=discoverer), **attention))
 
 
+def expanded_cfg(head: dict[str, Any] | None = None, **expansion: Any) -> dict[str, Any]:
+    """PIT's student."""
+    segmentor = segmentor_cfg(head)
+    return dict(segmentor, auxiliary_head=dict(dict(
+        type='LSEExpansionHead', unit=segmentor['decode_head'], r=(.5, 1.5),
+        loss_reconstruction=dict()), **expansion))
+
+
 DISCRIMINATOR = dict(type='FCDiscriminator', in_channels=NUM_CLASSES, channels=(4, 4))
 SELF_ATTENTION_LOSS = dict(
     type='SelfAttentionLoss', allow_untrained=True, loss_weight=.5,
@@ -132,6 +141,10 @@ METHODS: dict[str, dict[str, Any]] = {
         type='DAST', segmentor=attended_cfg(attend_at='backbone.stem', detach=True),
         discriminator=DISCRIMINATOR, reweight_corrector=True,
         adversarial_loss=dict(type='AdversarialLoss', loss_weight=.1)),
+    'pit': dict(type='PIT', segmentor=expanded_cfg()),
+    'pit_weak': dict(type='PIT', segmentor=expanded_cfg(
+        image_label='presence', inv_r=True, pool_ignored=False, weights='unit',
+        loss_reconstruction=dict(domains=('target', ), reduction='sum', loss_weight=1e-4))),
     'mean_teacher': MEAN_TEACHER,
     'mean_teacher_class_mix': dict(
         MEAN_TEACHER, mixer=dict(type='ClassMix'), confidence='pixel',
@@ -175,12 +188,19 @@ def sample(image_seed: int, field: str | None, size: tuple[int, int] = SIZE) -> 
     return dict(inputs=image, data_samples=data_sample)
 
 
+def image_labels(seed: int, count: int) -> Tensor:
+    """Shares of the classes in images, shape (count, C)."""
+    return torch.from_numpy(np.random.default_rng(seed).dirichlet([1] * NUM_CLASSES, count)).float()
+
+
 def batch(count: int = 2, seed: int = 0, pseudo: bool = True) -> dict[str, Any]:
     """A training batch of both domains, as the loop gives it."""
     result = {}
     for domain, field, offset in (('source', 'gt_sem_seg', 0),
                                   ('target', 'pseudo_sem_seg' if pseudo else None, 1000)):
         samples = [sample(seed + offset + i, field) for i in range(count)]
+        for i, each in enumerate(samples if domain == 'target' else ()):
+            each['data_samples'].image_label = image_labels(seed + i, 1)[0]
         result[domain] = {key: [s[key] for s in samples] for key in ('inputs', 'data_samples')}
     return result
 
@@ -217,15 +237,20 @@ def write_domain(root: Path, domain: str, count: int, seed: int) -> None:
     Manifest(rule={}, num_classes=NUM_CLASSES, config_sha256='', checkpoint_sha256='',
              files=[f'{i}.png' for i in range(count)], complete=True).write(
                  str(root / domain / 'pseudo'))
+    ImageLabels([f'{i}.png' for i in range(count)], image_labels(seed, count).numpy()).write(
+        str(root / domain / 'image_labels.npz'))
 
 
 def dataset_cfg(root: Path, domain: str, train: bool = True,
-                pseudo: bool = False) -> dict[str, Any]:
+                pseudo: bool = False, image_level: bool = False) -> dict[str, Any]:
     """A stock dataset on :func:`write_domain`'s files."""
     labels = [dict(type='LoadAnnotations')] if domain == 'source' or not train else []
     if pseudo:
         labels = [dict(type='LoadPseudoLabels', pseudo_dir=str(root / domain / 'pseudo'),
                        num_classes=NUM_CLASSES)]
+    if image_level:
+        labels.append(dict(type='LoadImageLabels', num_classes=NUM_CLASSES,
+                           label_file=str(root / domain / 'image_labels.npz')))
     flip = [dict(type='RandomFlip', prob=.5)] if train else []
     return dict(
         type='BaseSegDataset', data_root=str(root / domain), metainfo=METAINFO,
@@ -242,14 +267,14 @@ def runner_cfg(root: Path, work_dir: Path, model: dict[str, Any], max_iters: int
         if not (root / domain).exists():
             write_domain(root, domain, 5 + 2 * seed, seed)
     loader = dict(batch_size=batch_size, num_workers=num_workers)
-    pseudo = model['type'] == 'SelfTraining'
+    extras = dict(pseudo=model['type'] == 'SelfTraining', image_level=model['type'] == 'PIT')
     val = dict(batch_size=1, num_workers=0, dataset=dataset_cfg(root, 'target', train=False),
                sampler=dict(type='DefaultSampler', shuffle=False))
     cfg = dict(
         default_scope='mmseg',
         model=model,
         train_dataloader={
-            d: dict(loader, dataset=dataset_cfg(root, d, pseudo=pseudo and d == 'target'))
+            d: dict(loader, dataset=dataset_cfg(root, d, **(extras if d == 'target' else {})))
             for d in ('source', 'target')},
         val_dataloader=val, test_dataloader=val,
         val_evaluator=dict(type='IoUMetric'), test_evaluator=dict(type='IoUMetric'),

@@ -118,7 +118,7 @@ class LSEExpansionHead(BaseDecodeHead):
         self.image_label = image_label
         self.chunk_elements = chunk_elements
         self.loss_reconstruction = None
-        if loss_reconstruction:
+        if loss_reconstruction is not None:
             self.loss_reconstruction = MODELS.build(
                 {'type': 'ReconstructionLoss', **loss_reconstruction})
             shape = (len(self.r), self.num_classes if weights == 'class' else 1)
@@ -207,7 +207,8 @@ class LSEExpansionHead(BaseDecodeHead):
         def enlarge(scores: Tensor) -> Tensor:
             narrow = scores.dtype in (torch.float16, torch.bfloat16)
             maps = upsample(scores.float() if narrow else scores)
-            return resize(maps, tuple(size), mode='bilinear', align_corners=self.align_corners)
+            return resize(maps, tuple(size), mode='bilinear', align_corners=self.align_corners,
+                          warning=False)
         return enlarge
 
 
