@@ -10,7 +10,8 @@ from .checks import (
     pseudo_label_loaders,
 )
 from .gta import GTADataset
-from .spatial_prior import SpatialPrior
+from .source_labels import make_spatial_prior
+from .spatial_prior import PriorRecipe, SpatialPrior
 from .street import StreetDataset
 from .synthia import SYNTHIADataset
 from .toy_street import ToyStreetDataset
@@ -33,9 +34,9 @@ from .translation import TranslationManifest, translate_folder
 
 __all__ = [
     'ClassMix', 'ContextMix', 'CowMix', 'CutMix', 'FourierAmplitudeMix', 'GTADataset',
-    'LoadImageLabels', 'LoadPseudoLabels', 'Mixer', 'PackUDAInputs', 'SYNTHIADataset',
-    'SpatialPrior', 'StreetDataset', 'StrongAugment', 'ToyStreetDataset', 'TrackPositions',
-    'TranslationManifest', 'check_dataset', 'check_folders', 'check_image_labels',
-    'check_pseudo_labels', 'check_same_classes', 'check_unlabelled', 'mix_amplitude', 'paste',
-    'pseudo_label_loaders', 'translate_folder'
+    'LoadImageLabels', 'LoadPseudoLabels', 'Mixer', 'PackUDAInputs', 'PriorRecipe',
+    'SYNTHIADataset', 'SpatialPrior', 'StreetDataset', 'StrongAugment', 'ToyStreetDataset',
+    'TrackPositions', 'TranslationManifest', 'check_dataset', 'check_folders',
+    'check_image_labels', 'check_pseudo_labels', 'check_same_classes', 'check_unlabelled',
+    'make_spatial_prior', 'mix_amplitude', 'paste', 'pseudo_label_loaders', 'translate_folder'
 ]

@@ -22,8 +22,7 @@ from numpy.typing import NDArray
 from mmseg_uda.utils.replacing import replacing
 from mmseg_uda.version import __version__
 
-__all__ = ['BORDERS', 'NORMS', 'PriorCounter', 'SpatialPrior', 'default_kernel', 'normalize',
-           'smooth']
+__all__ = ['BORDERS', 'NORMS', 'PriorCounter', 'PriorRecipe', 'SpatialPrior', 'normalize', 'smooth']
 
 FORMAT_VERSION = 1
 BORDERS = {'constant': cv2.BORDER_CONSTANT, 'reflect': cv2.BORDER_REFLECT_101,
@@ -31,9 +30,57 @@ BORDERS = {'constant': cv2.BORDER_CONSTANT, 'reflect': cv2.BORDER_REFLECT_101,
 NORMS = ('class', 'pixel', 'none')
 
 
-def default_kernel(height: int) -> int:
-    """CBST's 70 pixels of 1024 rows, made odd as OpenCV wants it: 71; at 512 rows 35."""
-    return 2 * (71 * height // 2048) + 1
+@dataclasses.dataclass
+class PriorRecipe:
+    """How a prior is made of label maps.
+
+    Args:
+        height: H, to which label maps are brought.
+        width: W.
+        kernel: Side of the Gaussian's window in pixels, odd; 1 does not smooth. None takes CBST's
+            70 pixels of 1024 rows in proportion, and odd, as OpenCV wants it: 71, or 35 of 512.
+        sigma: The Gaussian's deviation in pixels; None is a sixth of the window. (CBST does not
+            say it.)
+        border: What lies beyond the image: ``'constant'`` zero, ``'reflect'`` or ``'replicate'``.
+            (CBST does not say it.)
+        norm: ``'class'``: each class sums to 1 over the pixels (CBST), so that rare classes count
+            as much as frequent ones. ``'pixel'``: each pixel sums to 1 over the classes.
+            ``'none'``: the share of images that have the class there.
+
+    Raises:
+        ValueError: If an argument has no such value.
+    """
+
+    height: int
+    width: int
+    kernel: int | None = None
+    sigma: float | None = None
+    border: str = 'constant'
+    norm: str = 'class'
+
+    def __post_init__(self) -> None:
+        for key in ('height', 'width'):
+            if not _is_count(getattr(self, key)):
+                raise ValueError(f'PriorRecipe.{key} got {getattr(self, key)!r}; write a number of '
+                                 'pixels instead')
+        if self.kernel is None:
+            self.kernel = 2 * (71 * self.height // 2048) + 1
+        if not _is_count(self.kernel) or self.kernel % 2 == 0:
+            raise ValueError(f'PriorRecipe.kernel got {self.kernel!r}; write an odd number of '
+                             'pixels instead')
+        if self.sigma is None:
+            self.sigma = self.kernel / 6
+        if not self.sigma > 0:
+            raise ValueError(f'PriorRecipe.sigma got {self.sigma!r}; write a positive number or '
+                             'None instead')
+        for key, known in (('border', tuple(BORDERS)), ('norm', NORMS)):
+            if getattr(self, key) not in known:
+                raise ValueError(f'PriorRecipe.{key} got {getattr(self, key)!r}; write one of '
+                                 f'{known} instead')
+
+
+def _is_count(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value > 0
 
 
 class PriorCounter:
@@ -54,19 +101,14 @@ class PriorCounter:
         """Count a label map.
 
         Args:
-            label: Shape (h, w), any integer type; brought to (H, W) by OpenCV's nearest resize.
+            label: Shape (h, w), any integer type; brought to (H, W) by :func:`resize_nearest`.
                 Values that are no class count nowhere.
 
         Raises:
             ValueError: If the label is no single-channel map.
         """
-        if label.ndim != 2:
-            raise ValueError(f'PriorCounter.add got a label of shape {label.shape}; write a '
-                             'single-channel label map of shape (H, W) instead')
         num_classes, height, width = self.counts.shape
-        if label.shape != (height, width):
-            label = mmcv.imresize(label, (width, height), interpolation='nearest', backend='cv2')
-        flat = np.ascontiguousarray(label).reshape(-1)
+        flat = resize_nearest(label, height, width).reshape(-1)
         self._digest.update(flat.tobytes())
         places = np.flatnonzero((flat >= 0) & (flat < num_classes))
         # Each place once, so that nothing is lost in adding to an indexed array.
@@ -75,50 +117,35 @@ class PriorCounter:
 
     @property
     def digest(self) -> str:
-        """SHA-256 of all that was counted."""
+        """SHA-256 of all that was counted, in its order."""
         return self._digest.hexdigest()
 
 
-def smooth(counts: NDArray[Any], kernel: int, sigma: float | None = None,
-           border: str = 'constant') -> NDArray[np.float64]:
-    """Smooth each class's map by a Gaussian.
-
-    Args:
-        counts: Shape (C, H, W).
-        kernel: Side of the Gaussian's window in pixels, odd; 1 leaves the counts as they are.
-        sigma: Its deviation in pixels; None is a sixth of the window. (CBST does not say it.)
-        border: What lies beyond the image: ``'constant'`` zero, ``'reflect'`` or ``'replicate'``.
-            (CBST does not say it.)
+def resize_nearest(label: NDArray[Any], height: int, width: int) -> NDArray[Any]:
+    """OpenCV's nearest resize, as mmseg's ``Resize`` does it with labels.
 
     Raises:
-        ValueError: If an argument has no such value.
+        ValueError: If the label is no single-channel map.
     """
-    if isinstance(kernel, bool) or not isinstance(kernel, int) or kernel < 1 or kernel % 2 == 0:
-        raise ValueError(f'smooth.kernel got {kernel!r}; write an odd number of pixels instead')
-    if sigma is not None and not sigma > 0:
-        raise ValueError(f'smooth.sigma got {sigma!r}; write a positive number or None instead')
-    if border not in BORDERS:
-        raise ValueError(f'smooth.border got {border!r}; write one of {tuple(BORDERS)} instead')
-    deviation = kernel / 6 if sigma is None else sigma
-    return np.stack([
-        cv2.GaussianBlur(each.astype(np.float64), (kernel, kernel), deviation,
-                         borderType=BORDERS[border]) for each in counts])
+    if label.ndim != 2:
+        raise ValueError(f'resize_nearest.label got shape {label.shape}; write a single-channel '
+                         'label map of shape (H, W) instead')
+    if label.shape == (height, width):
+        return label
+    return mmcv.imresize(label, (width, height), interpolation='nearest', backend='cv2')
 
 
-def normalize(frequencies: NDArray[np.float64], norm: str = 'class') -> NDArray[np.float32]:
-    """Normalise smoothed counts.
+def smooth(frequencies: NDArray[Any], recipe: PriorRecipe) -> NDArray[np.float64]:
+    """Smooth each class's map by the recipe's Gaussian; shape (C, H, W)."""
+    assert recipe.kernel is not None  # whatever was left out is filled in
+    assert recipe.sigma is not None
+    window, border = (recipe.kernel, recipe.kernel), BORDERS[recipe.border]
+    return np.stack([cv2.GaussianBlur(each.astype(np.float64), window, recipe.sigma,
+                                      borderType=border) for each in frequencies])
 
-    Args:
-        frequencies: Shape (C, H, W), >= 0.
-        norm: ``'class'``: each class sums to 1 over the pixels (CBST), so that rare classes count
-            as much as frequent ones. ``'pixel'``: each pixel sums to 1 over the classes.
-            ``'none'``. Where the sum is 0, zero remains: a class that was never seen stays at 0.
 
-    Raises:
-        ValueError: If there is no such norm.
-    """
-    if norm not in NORMS:
-        raise ValueError(f'normalize.norm got {norm!r}; write one of {NORMS} instead')
+def normalize(frequencies: NDArray[np.float64], norm: str) -> NDArray[np.float32]:
+    """Normalise as ``PriorRecipe.norm`` says; where a sum is 0, zero remains. Shape (C, H, W)."""
     if norm != 'none':
         axes: Any = (1, 2) if norm == 'class' else 0
         total = frequencies.sum(axes, keepdims=True)
@@ -148,31 +175,26 @@ class SpatialPrior:
         return digest.hexdigest()
 
     @classmethod
-    def from_counts(cls, counter: PriorCounter, classes: tuple[str, ...],
-                    kernel: int | None = None, sigma: float | None = None,
-                    border: str = 'constant', norm: str = 'class') -> SpatialPrior:
+    def from_counts(cls, counter: PriorCounter, recipe: PriorRecipe,
+                    classes: tuple[str, ...]) -> SpatialPrior:
         """Smooth and normalise what was counted.
 
         Args:
             counter: The counts.
+            recipe: How.
             classes: Name of each class.
-            kernel: See :func:`smooth`; None takes :func:`default_kernel`.
-            sigma: See :func:`smooth`.
-            border: See :func:`smooth`.
-            norm: See :func:`normalize`.
 
         Raises:
-            ValueError: If nothing was counted or an argument has no such value.
+            ValueError: If nothing was counted.
         """
         if not counter.counts.any():
             raise ValueError('SpatialPrior.from_counts got no labelled pixel; correct the source '
                              'data set of the config')
-        kernel = default_kernel(counter.counts.shape[1]) if kernel is None else kernel
-        values = normalize(smooth(counter.counts / counter.images, kernel, sigma, border), norm)
-        recipe = dict(classes=list(classes), images=counter.images, labels_sha256=counter.digest,
-                      kernel=kernel, sigma=kernel / 6 if sigma is None else sigma, border=border,
-                      norm=norm, package_version=__version__, format_version=FORMAT_VERSION)
-        return cls(values, recipe)
+        values = normalize(smooth(counter.counts / counter.images, recipe), recipe.norm)
+        made_with = dict(dataclasses.asdict(recipe), classes=list(classes), images=counter.images,
+                         labels_sha256=counter.digest, package_version=__version__,
+                         format_version=FORMAT_VERSION)
+        return cls(values, made_with)
 
     def write(self, path: str | Path) -> None:
         """Write an ``.npz`` file with ``prior``, ``recipe`` (JSON) and ``digest``, whole or not."""

@@ -1,0 +1,90 @@
+"""The command line of the spatial prior."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import toys
+from mmengine.config import Config
+
+from mmseg_uda.datasets.spatial_prior import SpatialPrior
+
+tool = toys.load_script('tools/spatial_prior.py')
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> str:
+    for seed, domain in enumerate(('source', 'target')):
+        toys.write_domain(tmp_path / 'data', domain, 3, seed)
+    source = toys.dataset_cfg(tmp_path / 'data', 'source')
+    target = toys.dataset_cfg(tmp_path / 'data', 'target')
+    target['pipeline'].insert(1, dict(type='TrackPositions', height=16, width=24))
+    path = tmp_path / 'camix.py'
+    Config(dict(train_dataloader=dict(source=dict(dataset=source),
+                                      target=dict(dataset=target)))).dump(path)
+    return str(path)
+
+
+def test_command_line(config: str, tmp_path: Path, capsys: pytest.CaptureFixture[str],
+                      monkeypatch: pytest.MonkeyPatch) -> None:
+    out = tmp_path / 'prior.npz'
+    argv = [config, str(out), '--workers', '0']
+    assert tool.main(argv) == 0
+    prior = SpatialPrior.read(out)
+    assert prior.values.shape == (4, 16, 24)  # as TrackPositions says
+    assert prior.recipe['kernel'] == 1
+    said = capsys.readouterr()
+    assert f'3 label maps, 4 classes, 16 x 24, SHA-256 {prior.digest}' in said.out
+    assert 'never seen' not in said.out
+    assert 'ETA' in said.err
+
+    options = ['--size', '8', '12', '--kernel', '5', '--sigma', '.7', '--border', 'reflect',
+               '--norm', 'pixel']
+    assert tool.main([*argv, *options]) == 1
+    assert 'exists; write another name, or --overwrite' in capsys.readouterr().err
+    assert tool.main([*argv, *options, '--overwrite']) == 0
+    prior = SpatialPrior.read(out)
+    assert prior.values.shape == (4, 8, 12)
+    assert [prior.recipe[key] for key in ('kernel', 'sigma', 'border', 'norm')] == [
+        5, .7, 'reflect', 'pixel']
+    np.testing.assert_allclose(prior.values.sum(0), 1, rtol=1e-6)
+
+    before = out.read_bytes()
+
+    def interrupt(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(tool, 'make_spatial_prior', interrupt)
+    assert tool.main([*argv, '--overwrite']) == 130
+    assert 'prior.npz was not written' in capsys.readouterr().err
+    assert out.read_bytes() == before
+
+
+def test_classes_that_are_never_seen(config: str, tmp_path: Path,
+                                     capsys: pytest.CaptureFixture[str]) -> None:
+    classes = str([*toys.METAINFO['classes'], 'train']).replace(' ', '')
+    options = [f'train_dataloader.source.dataset.metainfo.classes={classes}',
+               'train_dataloader.source.dataset.metainfo.palette=[[0,0,0],[1,1,1],[2,2,2],[3,3,3],'
+               '[4,4,4]]']
+    assert tool.main([config, str(tmp_path / 'a.npz'), '--workers', '0', '--cfg-options',
+                      *options]) == 0
+    assert 'never seen, so never chosen: train' in capsys.readouterr().out
+
+
+def test_wrong_command_lines(config: str, tmp_path: Path,
+                             capsys: pytest.CaptureFixture[str]) -> None:
+    for arguments, message in (
+        ([config, str(tmp_path / 'prior.npy')], 'write a name that ends in .npz'),
+        ([config, str(tmp_path / 'a.npz'), '--kernel', '4'], 'PriorRecipe.kernel got 4'),
+        ([str(tmp_path / 'none.py'), str(tmp_path / 'a.npz')], 'no config file'),
+        ([config, str(tmp_path / 'a.npz'), '--cfg-options',
+          'train_dataloader.source.dataset.data_root=nowhere'], 'is not a folder'),
+    ):
+        assert tool.main(arguments) == 1
+        assert message in capsys.readouterr().err
+    assert not (tmp_path / 'a.npz').exists()
+    with pytest.raises(SystemExit):
+        tool.parse_args([config])
