@@ -4,27 +4,23 @@ from __future__ import annotations
 
 import ast
 import copy
-import functools
-import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
-from config_checks import build_model, build_optimizers, check_config, check_pipeline
+from config_checks import check_config, check_pipeline
+from config_files import CONFIGS, FOLDER, NAME, PIPELINES, load, read
 from mmengine.config import Config
 
-FOLDER = Path(__file__).parents[1] / 'configs'
-FILES = {path.relative_to(FOLDER).as_posix(): path for path in sorted(FOLDER.glob('[!_]*/*.py'))}
-PIPELINES = {name: path for name, path in FILES.items() if name.endswith('_pipeline.py')}
-CONFIGS = {name: path for name, path in FILES.items() if name not in PIPELINES}
 METHODS = sorted(path.parent.name for path in FOLDER.glob('*/metafile.yml'))
 SMALL = 'cdanet/cdanet_mobilenetv2-035-deeplabv2_1xb2-1500_synth_street2camvid_day-240x180.py'
-CDANET = 'cdanet/cdanet_{}-deeplabv2_1xb1-120k_gta2cityscapes-1280x720.py'
+SAM = 'sam/sam_r101-deeplabv2_1xb1-120k_gta2cityscapes-1280x720.py'
+STAGE_A = SAM.replace('.py', '_attention.py')
+STOCK = 'sam/sam_r50-pspnet_4xb2-40k_cityscapes-1024x512.py'
+DAST = 'dast/dast_r101-deeplabv2_1xb1-150k_gta2cityscapes-1280x720.py'
+SELECT = DAST.replace('.py', '_select.py')
 
-NAME = re.compile(
-    r'(?P<method>[a-z0-9-]+)_(?P<network>[a-z0-9-]+)_(?P<gpus>\d+)xb(?P<batch>\d+)-(?P<iters>\d+k?)'
-    r'_(?P<data>[a-z0-9_-]+?)-(?P<crop>\d+x\d+)(?:_(?P<variant>[a-z0-9-]+))?')
 NETWORKS = {
     'r101-deeplabv2': ('CeilPoolResNet', 'DeepLabV2Head'),
     'vgg16-deeplabv2': ('VGG16DeepLab', 'DeepLabV2Head'),
@@ -34,13 +30,6 @@ NETWORKS = {
     'r50-pspnet': ('ResNetV1c', 'PSPHead'),
     'toy': ('MobileNetV2', 'DeepLabV2Head'),
 }
-
-
-read = functools.cache(Config.fromfile)
-
-
-def load(name: str) -> Config:
-    return read(CONFIGS[name])
 
 
 def bases_of(path: Path) -> list[Path]:
@@ -160,10 +149,44 @@ BROKEN: dict[str, tuple[str, Any, str]] = {
 }
 
 
-@pytest.mark.parametrize('case', BROKEN)
+SAM_LOSS, SAM_MODULE = 'model.regularizers.sam', 'model.regularizers.sam.self_attention'
+BROKEN_IN: dict[str, tuple[str, str, Any, str]] = {
+    'regulariser': (SAM, f'{SAM_LOSS}.lambda_sa', .1, 'lambda_sa'),
+    'regularised domains': (SAM, f'{SAM_LOSS}.domains', 'target', 'domains'),
+    'self-attention': (SAM, f'{SAM_MODULE}.kernel', 1, 'kernel'),
+    "self-attention's classes": (SAM, f'{SAM_MODULE}.in_channels', 16, 'classes differ'),
+    'self-attention head': (STAGE_A, 'model.segmentor.decode_head.skipp', False, 'skipp'),
+    "head's self-attention": (STAGE_A, 'model.segmentor.decode_head.self_attention.width', 1,
+                              'width'),
+    'wrapped head': (STAGE_A, 'model.segmentor.decode_head.classifier.brnches', 2, 'brnches'),
+    'attended segmentor': (DAST, 'model.segmentor.neckk', {}, 'neckk'),
+    'attended type': (DAST, 'model.segmentor.segmentor_type', 'EncoderDecodr', 'EncoderDecodr'),
+    'attended part': (DAST, 'model.segmentor.backbone.dept', 101, 'dept'),
+    'attention': (DAST, 'model.segmentor.attention.atend', False, 'atend'),
+    'attended module': (DAST, 'model.segmentor.attention.attend_at', 'backbone.layer5', 'layer5'),
+    'discoverer': (DAST, 'model.segmentor.attention.discriminator.width', 1, 'width'),
+    'attention without optimizer': (DAST, 'optim_wrapper.optimizers', dict(
+        discriminators=dict(optimizer=dict(type='Adam', lr=.1))), 'without optimizer'),
+    'selection': (SELECT, 'val_cfg.selecton', {}, 'selecton'),
+    "selection's loader": (SELECT, 'val_cfg.selection.beta05.dataloader.worker', 1, 'worker'),
+    "selection's data set": (SELECT, 'val_cfg.selection.beta09.dataloader.dataset.sufix', '',
+                             'sufix'),
+    "selection's transform": (SELECT, 'val_cfg.selection.beta05.dataloader.dataset.pipeline.1.scal',
+                              1, 'scal'),
+    "selection's metric": (SELECT, 'val_cfg.selection.beta05.evaluator',
+                           dict(type='IoUMetric', metrics=1), 'metrics'),
+    'regularised stock head': (STOCK, 'model.decode_head.head.chanels', 1, 'chanels'),
+    'stock optimizer': (STOCK, 'optim_wrapper.optimizer.learning_rate', 1., 'learning_rate'),
+    'stock wrapper': (STOCK, 'optim_wrapper.clip', {}, 'clip'),
+    'stock scheduler': (STOCK, 'param_scheduler.0.pwoer', 1., 'pwoer'),
+    'stock resize': (STOCK, 'train_dataloader.dataset.pipeline.2.keep_ration', True, 'keep_ration'),
+}
+
+
+@pytest.mark.parametrize('case', [*BROKEN, *BROKEN_IN])
 def test_checker_finds(case: str) -> None:
-    path, value, finding = BROKEN[case]
-    cfg = copy.deepcopy(load(SMALL))
+    name, path, value, finding = BROKEN_IN[case] if case in BROKEN_IN else (SMALL, *BROKEN[case])
+    cfg = copy.deepcopy(load(name))
     *parents, last = path.split('.')
     node: Any = cfg
     for key in parents:
@@ -178,80 +201,6 @@ def test_checker_finds_all_at_once() -> None:
     cfg.model.discriminator.kernel = 3
     found = '\n'.join(check_config(cfg))
     assert all(key in found for key in ('`max_iter`', '`interval`', '`kernel`'))
-
-
-# ------------------------------------------------------------------- what papers prescribe
-
-def settings(name: str) -> dict[str, tuple[str, float]]:
-    """Optimizer and learning rate of each parameter."""
-    cfg = load(name).to_dict()
-    rates = {id(param): (type(wrapper.optimizer).__name__, group['lr'])
-             for wrapper in build_optimizers(cfg).values()
-             for group in wrapper.optimizer.param_groups for param in group['params']}
-    return {key: rates[id(param)] for key, param in build_model(cfg).named_parameters()
-            if param.requires_grad}
-
-
-@pytest.mark.parametrize(('network', 'backbone', 'classifier', 'discriminator'), [
-    ('r101', ('SGD', 2.5e-4), ('SGD', 2.5e-3), ('Adam', 1e-4)),
-    ('vgg16', ('Adam', 1e-5), ('Adam', 1e-5), ('Adam', 1e-6)),
-])
-def test_cdanet_optimizers(network: str, backbone: tuple[str, float],
-                           classifier: tuple[str, float],
-                           discriminator: tuple[str, float]) -> None:
-    """Section 4.2: the attention has its own learning rate."""
-    expected = {
-        'student.backbone.': backbone,
-        'student.decode_head.classifier.': classifier,
-        **{f'student.decode_head.{part}.': ('SGD', 1e-4)
-           for part in ('conv_spatial', 'spatial', 'conv_channel', 'aggregate')},
-        **{f'discriminators.{view}.': discriminator for view in ('main', 'spatial', 'channel')},
-    }
-    met = set()
-    for key, (optimizer, rate) in settings(CDANET.format(network)).items():
-        (part, ) = (part for part in expected if key.startswith(part))
-        assert (optimizer, rate) == (expected[part][0], pytest.approx(expected[part][1])), key
-        met.add(part)
-    assert met == set(expected)
-
-
-@pytest.mark.parametrize('name', CONFIGS)
-def test_reference_context_has_its_hook(name: str) -> None:
-    cfg = load(name)
-    student = cfg.model.get('segmentor', cfg.model)
-    context = student.decode_head.get('test_context', 'self')
-    hooks = [hook['type'] for hook in cfg.get('custom_hooks', ())]
-    assert (context == 'reference') == ('ReferenceContextHook' in hooks)
-
-
-def test_fcn8s_biases_learn_twice_as_fast() -> None:
-    for name in CONFIGS:
-        if 'fcn8s' in name:
-            for key, (_, rate) in settings(name).items():
-                assert rate == pytest.approx(2e-5 if key.endswith('bias') else 1e-5), key
-
-
-def test_ablations_differ_in_what_they_say() -> None:
-    """Tables 3 to 5: nothing but modules and their weights changes within a table."""
-    modules = {None: (1., 1.), 'base': (None, None), 'cd-sam': (1., None), 'cd-cam': (None, 1.),
-               'weight-0p1': (.1, .1), 'weight-10': (10., 10.)}
-    seen: dict[str, dict[str, Any]] = {}
-    for name in (name for name in CONFIGS if name.startswith('cdanet/') and '-120k_' in name):
-        variant = NAME.fullmatch(CONFIGS[name].stem)['variant']
-        if variant not in modules:
-            continue
-        cfg = copy.deepcopy(load(name).to_dict())
-        head = cfg['model']['segmentor']['decode_head']
-        weights = tuple(head.pop(f'{kind}_weight', 1.) for kind in ('spatial', 'channel'))
-        assert weights == modules[variant], name
-        for key, default in (('reduction', 8), ('kernel_size', 1), ('test_context', 'self')):
-            assert head.pop(key, default) == default, name
-        if variant == 'base':  # no attention, hence no optimizer of its own
-            cfg = {key: value for key, value in cfg.items()
-                   if key not in ('optim_wrapper', 'param_scheduler')}
-        first = seen.setdefault(name.split('.py')[0].rsplit('_' + str(variant), 1)[0], cfg)
-        assert {key: first[key] for key in cfg if key in first} == cfg, name
-    assert len(seen) == 4
 
 
 # ----------------------------------------------------------------------------- metafiles
