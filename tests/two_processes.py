@@ -24,6 +24,7 @@ from mmseg_uda.engine import UDADistributedDataParallel
 State = dict  # name -> Tensor
 RUNS = ('adversarial', 'cdanet', 'mean_teacher')  # methods that are also trained by a runner
 BATCH_NORM = 'adversarial'
+UNEVEN = ('source_only', 'self_training', 'cdanet')  # with other numbers of labelled pixels
 
 
 def part(data: dict[str, Any], rank: int | None) -> dict[str, Any]:
@@ -32,6 +33,14 @@ def part(data: dict[str, Any], rank: int | None) -> dict[str, Any]:
         return data
     return {domain: {key: value[rank::2] for key, value in batch.items()}
             for domain, batch in data.items()}
+
+
+def uneven() -> dict[str, Any]:
+    """A batch whose images have different numbers of labelled pixels."""
+    data = toys.batch(2)
+    for domain, field in (('source', 'gt_sem_seg'), ('target', 'pseudo_sem_seg')):
+        data[domain]['data_samples'][1].get(field).data[:, 5:] = 255
+    return data
 
 
 def joint_wrapper(model: nn.Module, name: str, **options: Any) -> Any:
@@ -87,6 +96,11 @@ def _results(rank: int, folder: Path) -> dict[str, State]:
         results[f'stock {name}'] = gradients(
             model, plain_wrapper(model), part(toys.batch(2), rank),
             MMDistributedDataParallel(model, find_unused_parameters=True))
+    for name in UNEVEN:
+        model = toys.build(name)
+        results[f'uneven {name}'] = gradients(
+            model, joint_wrapper(model, name), part(uneven(), rank),
+            UDADistributedDataParallel(model))
     name = BATCH_NORM
     results['accumulated'] = weights(toys.build(name), name, rank, 5, accumulative_counts=2)
     segmentor = toys.segmentor_cfg(batch_norm=True)

@@ -6,12 +6,16 @@ import torch.nn.functional as F
 from mmseg.registry import MODELS
 from torch import Tensor, nn
 
+from mmseg_uda.models.losses.divisor import divide
+
 __all__ = ['PixelCrossEntropyLoss', 'pixel_cross_entropy']
 
 
 def pixel_cross_entropy(seg_logits: Tensor, labels: Tensor, weight: Tensor | None = None,
                         ignore_index: int = 255) -> Tensor:
     """Mean cross entropy over the pixels that are not ignored; 0 where all of them are.
+
+    With several processes the mean is over the pixels of all (see :func:`divide`).
 
     Args:
         seg_logits: Shape (N, C, H, W).
@@ -23,7 +27,7 @@ def pixel_cross_entropy(seg_logits: Tensor, labels: Tensor, weight: Tensor | Non
     Returns:
         A scalar in fp32.
     """
-    count = (labels != ignore_index).sum().clamp(min=1)
+    count = (labels != ignore_index).sum()
     if weight is None:
         total = F.cross_entropy(seg_logits.float(), labels, ignore_index=ignore_index,
                                 reduction='sum')
@@ -31,7 +35,7 @@ def pixel_cross_entropy(seg_logits: Tensor, labels: Tensor, weight: Tensor | Non
         losses = F.cross_entropy(seg_logits.float(), labels, ignore_index=ignore_index,
                                  reduction='none')
         total = (losses * weight).sum()
-    return total / count
+    return divide(total, count)
 
 
 @MODELS.register_module()

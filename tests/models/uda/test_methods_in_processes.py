@@ -71,6 +71,14 @@ def test_two_processes_have_the_gradients_of_one(name: str, what: str, ranks: An
     assert_close(ranks[1][0][f'{what} {name}'], expected, atol=1e-6, rtol=1e-5)
 
 
+@pytest.mark.parametrize('name', processes.UNEVEN)
+def test_two_processes_weigh_labelled_pixels_as_one(name: str, ranks: Any) -> None:
+    """The mean is over the pixels of both, also where one has fewer labels."""
+    model = toys.build(name)
+    expected = processes.gradients(model, processes.joint_wrapper(model, name), processes.uneven())
+    assert_close(ranks[1][0][f'uneven {name}'], expected, atol=1e-6, rtol=1e-5)
+
+
 def test_two_processes_accumulate_as_one(ranks: Any) -> None:
     name = processes.BATCH_NORM
     expected = processes.weights(toys.build(name), name, iters=5, accumulative_counts=2)
