@@ -16,7 +16,6 @@ SAM = f'sam/sam_r101-deeplabv2_1xb1-120k_{GTA}.py'
 STAGE_A = SAM.replace('.py', '_attention.py')
 STOCK = 'sam/sam_r50-pspnet_4xb2-40k_cityscapes-1024x512.py'
 DAST = f'dast/dast_r101-deeplabv2_1xb1-150k_{GTA}.py'
-SELECT = DAST.replace('.py', '_select.py')
 SAM_LOSS, SAM_MODULE = 'model.regularizers.sam', 'model.regularizers.sam.self_attention'
 
 
