@@ -13,8 +13,6 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from mmengine.registry import init_default_scope
-
 import mmseg_uda  # noqa: F401 (checks the toolboxes, registers the classes)
 from mmseg_uda.datasets.source_labels import make_spatial_prior, prior_size, source_dataset
 from mmseg_uda.datasets.spatial_prior import BORDERS, NORMS, PriorRecipe
@@ -66,7 +64,6 @@ def write_prior(args: argparse.Namespace) -> None:
     if Path(args.out).exists() and not args.overwrite:
         raise ValueError(f'{args.out} exists; write another name, or --overwrite to replace it')
     cfg = load_config(args)
-    init_default_scope(cfg.get('default_scope', 'mmseg'))
     recipe = PriorRecipe(*(args.size or prior_size(cfg)), kernel=args.kernel, sigma=args.sigma,
                          border=args.border, norm=args.norm)
     prior = make_spatial_prior(source_dataset(cfg), recipe, args.workers)

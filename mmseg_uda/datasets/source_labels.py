@@ -9,6 +9,7 @@ from typing import Any
 
 from mmcv.transforms import LoadAnnotations
 from mmengine.config import Config
+from mmengine.registry import DefaultScope
 from mmengine.utils import ProgressBar
 from mmseg.registry import DATASETS, TRANSFORMS
 from numpy.typing import NDArray
@@ -85,7 +86,8 @@ def make_spatial_prior(dataset: Mapping[str, Any], recipe: PriorRecipe,
         ValueError: If data are missing or have no labels.
     """
     check_folders(dataset, KEY)
-    built: Any = DATASETS.build(only_labels(dataset))
+    with DefaultScope.overwrite_default_scope('mmseg'):  # mmengine has another LoadAnnotations
+        built: Any = DATASETS.build(only_labels(dataset))
     classes = check_dataset(built, KEY)
     counter = PriorCounter(len(classes), recipe.height, recipe.width)
     loader = DataLoader(_Labels(built, recipe.height, recipe.width), batch_size=None,

@@ -14,17 +14,19 @@ from mmseg_uda.pipeline.references import find_references
 
 __all__ = ['Inputs', 'file_digest', 'find_inputs', 'output_digest', 'tree_digest']
 
-# Keys whose string values are read as files or folders, wherever they are.
-FILES = ('load_from', 'checkpoint', 'pretrained')
-FOLDERS = ('pseudo_dir', )
+# Keys whose string values are read as files or folders, wherever they are, and what a stage must
+# make for one of them to refer to it.
+FILES = {'load_from': 'checkpoint', 'checkpoint': 'checkpoint', 'pretrained': 'checkpoint',
+         'prior': 'prior'}
+FOLDERS = {'pseudo_dir': 'folder'}
 
 
 class Inputs:
-    """The data sets, checkpoints and folders of a config.
+    """The data sets, files and folders of a config.
 
     Args:
         datasets: Place in the config and config of each data set.
-        files: Place and path (or reference) of each checkpoint.
+        files: Place and path (or reference) of each checkpoint or other file.
         folders: Place and path (or reference) of each other folder.
     """
 
@@ -33,6 +35,12 @@ class Inputs:
         self.datasets = datasets
         self.files = files
         self.folders = folders
+
+    def kinds(self) -> Iterator[tuple[str, str, str]]:
+        """Place, path (or reference) and what it must be, for each file and folder."""
+        for paths, kinds in ((self.files, FILES), (self.folders, FOLDERS)):
+            for key, path in paths.items():
+                yield key, path, kinds[key.rsplit('.', 1)[-1]]
 
     def check(self) -> None:
         """Check that everything exists but for what an earlier stage makes.
@@ -66,7 +74,7 @@ def find_inputs(parts: Mapping[str, Any], weights: bool = True) -> Inputs:
 
     Args:
         parts: Top-level names and values.
-        weights: Whether checkpoints count; they do where a network is initialised.
+        weights: Whether files count; they do where a network is initialised and trained.
     """
     inputs = Inputs({}, {}, {})
     for path, key, value in _walk(parts, ''):

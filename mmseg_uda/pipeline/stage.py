@@ -73,7 +73,7 @@ class Stage:
     kind: ClassVar[str] = ''
     required: ClassVar[tuple[str, ...]] = ()
     optional: ClassVar[tuple[str, ...]] = ()
-    # What the output is: 'checkpoint', 'folder' or 'metrics'.
+    # What the output is: 'checkpoint', 'folder', 'metrics' or 'prior'.
     makes: ClassVar[str] = 'folder'
 
     def __init__(self, name: str, arguments: Mapping[str, Any], settings: Settings) -> None:
@@ -116,7 +116,7 @@ class Stage:
             raise self.error(key, f'[{type(error).__name__}] {error}') from error
 
     def parts(self) -> Mapping[str, str]:
-        """The parts of the output and what each is: ``checkpoint``, ``folder`` or ``metrics``."""
+        """The parts of the output and what each is, as in :attr:`makes`."""
         return {'output': self.makes}
 
     def check(self, earlier: Mapping[str, Stage]) -> None:
@@ -245,10 +245,8 @@ class ConfigStage(Stage):
             if similar and name not in RUNNER_NAMES:
                 raise self.error('config', f'sets `{name}`, which nothing reads; write '
                                  f'`{similar[0]}`')
-        inputs = find_inputs(self.counted(cfg), self.initialises)
-        for paths, makes in ((inputs.files, 'checkpoint'), (inputs.folders, 'folder')):
-            for key, path in paths.items():
-                self.check_reference(key, path, makes, earlier)
+        for key, path, makes in find_inputs(self.counted(cfg), self.initialises).kinds():
+            self.check_reference(key, path, makes, earlier)
 
     def check_inputs(self) -> None:
         with self.at('config'):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Mapping
 from importlib import import_module
@@ -11,6 +12,13 @@ from typing import Any
 from mmengine.config import Config
 from mmengine.dist import barrier, is_main_process
 
+from mmseg_uda.datasets.source_labels import (
+    make_spatial_prior,
+    only_labels,
+    prior_size,
+    source_dataset,
+)
+from mmseg_uda.datasets.spatial_prior import PriorRecipe
 from mmseg_uda.engine.running import build_runner
 from mmseg_uda.models.export import KEPT_CONFIG, export_segmentor
 from mmseg_uda.pipeline.inputs import file_digest, tree_digest
@@ -196,6 +204,41 @@ class TranslateStage(Stage):
         return Result({'output': out})
 
 
+class SpatialPriorStage(ConfigStage):
+    """Counts where the classes of the config's source labels are; ``{name}`` is the file."""
+
+    kind = 'spatial_prior'
+    optional = ('options', 'size', 'kernel', 'sigma', 'border', 'norm', 'workers')
+    makes = 'prior'
+
+    def counted(self, cfg: Config) -> dict[str, Any]:
+        return {'train_dataloader': {'source': {'dataset': only_labels(source_dataset(cfg))}}}
+
+    def check(self, earlier: Mapping[str, Stage]) -> None:
+        with self.at('config'):
+            only_labels(source_dataset(self.load()))
+        with self.at('type'):
+            self._recipe()
+        super().check(earlier)
+
+    def recipe(self) -> dict[str, Any]:
+        return {**super().recipe(), 'arguments': dataclasses.asdict(self._recipe())}
+
+    def _recipe(self) -> PriorRecipe:
+        given = {key: self.arguments[key] for key in ('kernel', 'sigma', 'border', 'norm')
+                 if key in self.arguments}
+        return PriorRecipe(*(self.arguments.get('size') or prior_size(self.load())), **given)
+
+    def run(self, lookup: Lookup, experiment: str) -> Result:
+        out = self.folder / 'prior.npz'
+        if is_main_process():
+            make_spatial_prior(source_dataset(self.load(lookup)), self._recipe(),
+                               self.arguments.get('workers', 2)).write(out)
+        barrier()
+        return Result({'output': out})
+
+
 STAGES: dict[str, type[Stage]] = {
-    cls.kind: cls for cls in (TrainStage, PseudoLabelStage, TestStage, ExportStage, TranslateStage)
+    cls.kind: cls for cls in (TrainStage, PseudoLabelStage, TestStage, ExportStage, TranslateStage,
+                              SpatialPriorStage)
 }
