@@ -48,12 +48,12 @@ def test_prior_then_training(folder: Path) -> None:
     assert prior.recipe['norm'] == 'class'
     assert (folder.parent / 'run' / 'train' / 'iter_2.pth').is_file()
     assert [step.action for step in read(folder, PRIOR, TRAIN).plan()] == ['skip', 'skip']
-    changed = dict(PRIOR, norm='pixel', kernel=3, sigma=.5, border='reflect', size=(16, 24))
-    steps = read(folder, changed, TRAIN).plan()
-    assert [step.action for step in steps] == ['replace', 'run']
-    assert 'arguments.norm' in steps[0].reason
-    assert 'prior' in steps[1].reason
-    # Neither the images nor the number of workers are part of a prior.
+    for key, value in dict(norm='pixel', kernel=3, sigma=.5, border='reflect').items():
+        steps = read(folder, dict(PRIOR, **{key: value}), TRAIN).plan()
+        assert [step.action for step in steps] == ['replace', 'run']
+        assert f'arguments.{key}: ' in steps[0].reason
+    assert read(folder, dict(PRIOR, size=(16, 24)), TRAIN).plan()[0].action == 'skip'
+    # How many processes load labels does not matter.
     assert read(folder, dict(PRIOR, workers=1), TRAIN).plan()[0].action == 'skip'
 
 
