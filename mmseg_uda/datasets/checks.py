@@ -21,7 +21,7 @@ from mmseg_uda.datasets.transforms.loading import LoadPseudoLabels
 
 __all__ = [
     'check_dataset', 'check_folders', 'check_image_labels', 'check_pseudo_labels',
-    'check_same_classes', 'check_unlabelled', 'pseudo_label_loaders'
+    'check_same_classes', 'check_unlabelled', 'pseudo_label_loaders', 'unwrap'
 ]
 
 ROOT_HINT = 'set `data_root`, or the environment variable MMSEG_UDA_DATA that the configs read'
@@ -78,7 +78,7 @@ def check_dataset(dataset: Any, key: str = 'dataset') -> tuple[str, ...]:
     Raises:
         ValueError: If it is empty, lists a missing image or label, or does not name its classes.
     """
-    for inner in _unwrap(dataset):
+    for inner in unwrap(dataset):
         if len(inner) == 0:
             raise ValueError(f'{_name(inner)}: {key} got no sample; correct `data_prefix`, '
                              '`ann_file` or `indices`')
@@ -167,21 +167,21 @@ def check_same_classes(source: Any, target: Any) -> None:
 
 def _transforms(dataset: Any, kind: type) -> Iterator[tuple[Any, Any]]:
     """The transforms of a kind, each with the data set whose pipeline it is in."""
-    for inner in _unwrap(dataset):
+    for inner in unwrap(dataset):
         pipeline = getattr(inner, 'pipeline', None)
         for transform in pipeline.transforms if isinstance(pipeline, Compose) else ():
             if isinstance(transform, kind):
                 yield transform, inner
 
 
-def _unwrap(dataset: Any) -> Iterator[Any]:
+def unwrap(dataset: Any) -> Iterator[Any]:
     """The data sets that lie inside ConcatDataset, RepeatDataset and the like."""
     inner = getattr(dataset, 'datasets', None) or [getattr(dataset, 'dataset', None)]
     if inner[0] is None:
         yield dataset
         return
     for each in inner:
-        yield from _unwrap(each)
+        yield from unwrap(each)
 
 
 def _check_list(path: str, name: str, key: str) -> None:

@@ -80,8 +80,8 @@ def test_training_checks_every_image(tmp_path: Path) -> None:
 
     path = write(tmp_path / 'labels.npz')
     check_image_labels(dataset(path))
-    with pytest.raises(ValueError, match='LoadImageLabels.num_classes got 3, but BaseSegDataset has '
-                       '4 classes; write num_classes=4'):
+    with pytest.raises(ValueError, match='LoadImageLabels.num_classes got 3, but BaseSegDataset '
+                       'has 4 classes; write num_classes=4'):
         check_image_labels(dataset(path, 'abcd'))
     few = write(tmp_path / 'few.npz', names=['aachen/x.png'], labels=LABELS[:1])
     with pytest.raises(FileNotFoundError, match=r"no label for '.*images/x.png'"):
