@@ -226,6 +226,9 @@ def test_cow_mix_sigma() -> None:
         mask = cow_masks(torch.empty(10, 3, 32, 32), sigma, .5, generator())
         return mask.diff(dim=-1).abs().mean().item()
 
+    batch, teacher = make_batch(labels(10, 32, 32), labels(10, 32, 32))
+    mask = TRANSFORMS.build(dict(type='CowMix', sigma=(1, 4))).mask(batch, teacher, 0, generator())
+    assert torch.equal(mask, cow_masks(batch.target.images, (1, 4), .5, generator()))
     assert edges((1, 1)) > 2 * edges((4, 4))
     assert edges((1, 1)) > edges((1, 4)) > edges((4, 4))
 
