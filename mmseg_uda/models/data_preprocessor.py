@@ -77,7 +77,9 @@ class UDADataPreprocessor(BaseDataPreprocessor):
         """How a domain's images are normalised: ``mean``, ``std``, and whether they are ``bgr``."""
         own = getattr(self, domain)
         mean, std = (own.mean, own.std) if own._enable_normalize else (0., 1.)
-        return dict(mean=mean, std=std, bgr=not own._channel_conversion)  # loaders give BGR
+        turned = any(getattr(own, key, False)  # by mmseg's name or by mmengine's
+                     for key in ('channel_conversion', '_channel_conversion'))
+        return dict(mean=mean, std=std, bgr=not turned)  # loaders give BGR
 
     def pictures(self, images: Tensor, domain: str = 'target') -> Tensor:
         """Normalised images (N, 3, H, W) of a domain as they were: RGB, in [0, 1]."""

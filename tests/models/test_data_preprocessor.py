@@ -132,3 +132,17 @@ def test_other_ignore_index() -> None:
 def test_unknown_key() -> None:
     with pytest.raises(TypeError, match="unexpected keyword argument 'sources'"):
         build(sources=STOCK)
+
+
+@pytest.mark.parametrize('domain', ['source', 'target'])
+@pytest.mark.parametrize('changes', [{}, dict(bgr_to_rgb=True), dict(mean=None, std=None)])
+def test_pictures(domain: str, changes: dict[str, Any]) -> None:
+    """Whatever a domain's scale, its images come back in RGB."""
+    own = dict(dict(STOCK, mean=[90., 100., 110.], std=[20., 30., 40.]), **changes)
+    preprocessor = MODELS.build(dict(type='UDADataPreprocessor', **{
+        'source': STOCK, 'target': STOCK, domain: own}))
+    data = toys.batch()
+    images = preprocessor(data, True)['inputs'][domain]
+    expected = torch.stack(data[domain]['inputs']).flip(1) / 255
+    assert_close(preprocessor.pictures(images, domain), expected, atol=1e-6, rtol=0)
+    assert preprocessor.scale(domain)['bgr'] == ('bgr_to_rgb' not in changes)
