@@ -16,8 +16,9 @@ from torch import Tensor, nn
 from mmseg_uda.compat import load_checkpoint
 from mmseg_uda.models.pretrained import explain_missing_weights
 
-__all__ = ['FeatureNet', 'build_feature_net']
+__all__ = ['CONFIG', 'TIMM', 'FeatureNet', 'build_feature_net']
 
+CONFIG = 'config'
 TIMM = 'timm:'
 PREFIXES = ('student.backbone.', 'backbone.', '')
 
@@ -43,7 +44,7 @@ class FeatureNet(nn.Module):
         self.bgr_to_rgb = bgr_to_rgb
         self.input_size = input_size
         for name, values in (('mean', mean), ('std', std)):
-            self.register_buffer(name, torch.tensor(list(values), dtype=torch.float32)[:, None, None])
+            self.register_buffer(name, torch.tensor([*map(float, values)])[:, None, None])
         self.requires_grad_(False)
         self.eval()
 
@@ -78,7 +79,7 @@ def build_feature_net(features: str, cfg: Config, weights: str | None = None) ->
     """
     if features.startswith(TIMM):
         return _timm_net(features[len(TIMM):], weights)
-    if features != 'config':
+    if features != CONFIG:
         if not Path(features).is_file():
             raise ValueError(f"train_image_labels: features got {features!r}; write 'timm:NAME', "
                              "'config', or the file of a mmseg config")
@@ -90,8 +91,8 @@ def _timm_net(name: str, weights: str | None) -> FeatureNet:
     try:
         import timm
     except ImportError as error:
-        raise ImportError(f"train_image_labels: features='timm:{name}' needs timm; run `pip install "
-                          "timm`, or write features='config' for the config's own "
+        raise ImportError(f"train_image_labels: features='timm:{name}' needs timm; run `pip "
+                          "install timm`, or write features='config' for the config's own "
                           'backbone') from error
     overlay = {} if weights is None else dict(pretrained_cfg_overlay=dict(file=weights))
     try:

@@ -16,7 +16,7 @@ from mmengine.utils import ProgressBar
 from mmseg.registry import TRANSFORMS
 from torch import Tensor
 
-from mmseg_uda.image_labels.features import FeatureNet, build_feature_net
+from mmseg_uda.image_labels.features import build_feature_net
 from mmseg_uda.image_labels.files import KINDS, ImageLabels, relative_names
 from mmseg_uda.image_labels.reading import DomainImages, extract_features, read_all
 from mmseg_uda.image_labels.regression import fit_softmax, soft_cross_entropy

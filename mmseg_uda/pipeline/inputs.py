@@ -17,7 +17,7 @@ __all__ = ['Inputs', 'file_digest', 'find_inputs', 'output_digest', 'tree_digest
 # Keys whose string values are read as files or folders, wherever they are, and what a stage must
 # make for one of them to refer to it.
 FILES = {'load_from': 'checkpoint', 'checkpoint': 'checkpoint', 'pretrained': 'checkpoint',
-         'prior': 'prior'}
+         'prior': 'prior', 'label_file': 'image_labels'}
 FOLDERS = {'pseudo_dir': 'folder'}
 
 

@@ -73,7 +73,7 @@ class Stage:
     kind: ClassVar[str] = ''
     required: ClassVar[tuple[str, ...]] = ()
     optional: ClassVar[tuple[str, ...]] = ()
-    # What the output is: 'checkpoint', 'folder', 'metrics' or 'prior'.
+    # What the output is: 'checkpoint', 'folder', 'metrics', 'prior' or 'image_labels'.
     makes: ClassVar[str] = 'folder'
 
     def __init__(self, name: str, arguments: Mapping[str, Any], settings: Settings) -> None:

@@ -21,6 +21,7 @@ from mmseg_uda.datasets.source_labels import (
 from mmseg_uda.datasets.spatial_prior import PriorRecipe
 from mmseg_uda.engine.running import build_runner
 from mmseg_uda.models.export import KEPT_CONFIG, export_segmentor
+from mmseg_uda.pipeline.image_labels_stage import ImageLabelsStage
 from mmseg_uda.pipeline.inputs import file_digest, tree_digest
 from mmseg_uda.pipeline.references import find_references, substitute
 from mmseg_uda.pipeline.stage import ConfigStage, Lookup, Result, Stage
@@ -240,5 +241,5 @@ class SpatialPriorStage(ConfigStage):
 
 STAGES: dict[str, type[Stage]] = {
     cls.kind: cls for cls in (TrainStage, PseudoLabelStage, TestStage, ExportStage, TranslateStage,
-                              SpatialPriorStage)
+                              SpatialPriorStage, ImageLabelsStage)
 }
