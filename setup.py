@@ -97,6 +97,7 @@ if __name__ == '__main__':
         extras_require={
             'onedl': read_requirements('onedl'),
             'openmmlab': read_requirements('openmmlab'),
+            'image_labels': read_requirements('image_labels'),
             'tests': tests,
             'dev': tests + read_requirements('dev'),
         },
