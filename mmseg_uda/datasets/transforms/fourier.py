@@ -15,8 +15,8 @@ The authors train with β = 0.01, 0.05 and 0.09. DAST (Yu et al., AAAI 2021) wri
 β = 0.9" for its validation images made "by the method of" this paper. Read literally, that swaps
 half to nearly all of the amplitudes, which leaves a noisy, ghosted image that looks like neither
 domain; in the code's own arithmetic 0.9 is the case that wraps around. The digits are those of the
-two larger of the authors' values, so 0.05 and 0.09 are taken to be meant; 0.5 and 0.9 remain valid
-here, with the clipped window.
+two larger of the authors' values, so 0.05 and 0.09 may have been meant. The configs of DAST have
+what is printed, with the clipped window.
 """
 
 from __future__ import annotations
