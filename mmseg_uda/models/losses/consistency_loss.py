@@ -7,6 +7,8 @@ import torch.nn.functional as F
 from mmseg.registry import MODELS
 from torch import Tensor, nn
 
+from mmseg_uda.models.losses.divisor import divide
+
 __all__ = ['ConsistencyLoss']
 
 
@@ -43,7 +45,8 @@ class ConsistencyLoss(nn.Module):
                                   its mean by U and divides it by the sum of U again
     ============================  ==============================================================
 
-    D of ignored pixels is 0; so is the loss where nothing counts.
+    D of ignored pixels is 0; so is the loss where nothing counts. With several processes the
+    divisor is the one of the joint batch (see :func:`divide`).
 
     Args:
         kind: ``'ce'``, cross entropy, or ``'mse'``, the mean over classes of the squared difference
@@ -85,7 +88,7 @@ class ConsistencyLoss(nn.Module):
             terms = terms * pixel_weight
         if significance is not None and self.normalize != 'official':
             terms = terms * significance
-        return self.loss_weight * _divide(
+        return self.loss_weight * divide(
             terms.sum(), self._divisor(terms, labels != ignore_index, significance))
 
     def _divisor(self, terms: Tensor, valid: Tensor, significance: Tensor | None) -> Tensor:
@@ -96,8 +99,3 @@ class ConsistencyLoss(nn.Module):
         if self.normalize == 'significance_of_valid':
             significance = significance * valid
         return significance.sum()
-
-
-def _divide(total: Tensor, divisor: Tensor) -> Tensor:
-    """The quotient, or 0 where the divisor (and hence the total) is 0."""
-    return total / torch.where(divisor > 0, divisor, torch.ones_like(divisor))
