@@ -35,6 +35,9 @@ class FeatureNet(nn.Module):
         input_size: Width and height that the network is made for; None for any.
     """
 
+    mean: Tensor
+    std: Tensor
+
     def __init__(self, network: nn.Module, pool: Callable[[Any], Tensor], mean: Sequence[float],
                  std: Sequence[float], bgr_to_rgb: bool = True,
                  input_size: tuple[int, int] | None = None) -> None:
@@ -102,9 +105,9 @@ def _timm_net(name: str, weights: str | None) -> FeatureNet:
                          f'[{type(error).__name__}] {error}; without access to the network, name '
                          'their file (--weights)') from error
     data = timm.data.resolve_data_config({}, model=network)
-    scale = [[255 * value for value in data[key]] for key in ('mean', 'std')]
+    mean, std = ([255 * value for value in data[key]] for key in ('mean', 'std'))
     _, height, width = data['input_size']
-    return FeatureNet(network, _same, *scale, input_size=(width, height))
+    return FeatureNet(network, _same, mean, std, input_size=(width, height))
 
 
 def _backbone_net(cfg: Config, weights: str | None) -> FeatureNet:

@@ -66,9 +66,10 @@ def fit_softmax(features: Tensor, shares: Tensor, *, epochs: int = 30, lr: float
     generator = torch.Generator().manual_seed(seed)
     for epoch in range(epochs):
         optimizer.param_groups[0]['lr'] = max(lr * decay**epoch, min_lr)
-        for rows in torch.randperm(len(features), generator=generator).split(batch_size):
+        order = torch.randperm(len(features), generator=generator)
+        for rows in torch.split(order, batch_size):
             optimizer.zero_grad()
             log_prob = F.linear(features[rows], weight, bias).log_softmax(1)
-            (-(shares[rows] * log_prob).sum(1).mean()).backward()
+            torch.autograd.backward(-(shares[rows] * log_prob).sum(1).mean())
             optimizer.step()
     return SoftmaxRegression(weight.detach(), bias.detach())

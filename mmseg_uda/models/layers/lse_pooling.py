@@ -67,5 +67,5 @@ def pool_upsampled(scores: Tensor, upsample: Callable[[Tensor], Tensor],
 
     classes = max(1, chunk_elements // (scores.shape[0] * pixels))
     parts = [checkpoint(pooled, part, use_reentrant=False, preserve_rng_state=False)
-             for part in scores.split(classes, 1)]
+             for part in torch.split(scores, classes, 1)]
     return torch.cat(parts, 1)
