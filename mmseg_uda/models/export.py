@@ -30,7 +30,7 @@ def export_segmentor(checkpoint: str, out: str | Path, config: str | Config | No
     Args:
         checkpoint: File that a method wrote.
         out: File to write; its meta data keep the classes and the palette.
-        config: The method's config, or its file; None takes the text of it that the checkpoint holds.
+        config: The method's config, or its file; None takes the text that the checkpoint holds.
         out_config: File for a plain config, or None.
         module: The module to export, for example ``teacher.module``.
 

@@ -98,6 +98,26 @@ def run_stock(monkeypatch: pytest.MonkeyPatch, tool: str, *arguments: str) -> No
 
 class TestExport:
 
+    def test_attention_goes_along(self, tmp_path):
+        """DAST is tested with its discoverer, and so is what it exports."""
+        method = toys.build('dast').eval()
+        with torch.no_grad():
+            method.student.attention.discriminator.layers[2].bias += 2.
+        cfg = training_config(tmp_path)
+        cfg.model = toys.method_cfg('dast')
+        path = tmp_path / 'iter_10.pth'
+        torch.save(dict(meta=dict(cfg=cfg.pretty_text), state_dict=method.state_dict()), path)
+        out, config = export(str(path))
+        plain = Config.fromfile(config)
+        assert plain.model.type == 'AttendedSegmentor'
+        assert plain.custom_imports.imports == ['mmseg_uda']
+        model = MODELS.build(plain.model).eval()
+        model.load_state_dict(torch.load(out, weights_only=True)['state_dict'], strict=True)
+        images = torch.randn(1, 3, *toys.SIZE)
+        assert model(images).equal(method(images))
+        model.attention.attend = False
+        assert not model(images).equal(method(images))
+
     def test_weights_and_meta(self, checkpoint, student):
         out, config = export(checkpoint)
         written = torch.load(out, weights_only=True)
