@@ -186,16 +186,16 @@ class LSEExpansionHead(BaseDecodeHead):
         loss = self.loss_reconstruction
         if loss is None or output.domain not in loss.domains:
             return {}
-        summed = torch.einsum('kc,knchw->nchw', self.reconstruction_weight.expand(
-            -1, self.num_classes), maps.scores.to(self.reconstruction_weight.dtype))
+        # No matrix product: mixed precision would round it.
+        summed = (self.reconstruction_weight[:, None, :, None, None] * _wide(maps.scores)).sum(0)
         upsample = self._enlarge(maps.upsample, size)
         alike = all(hasattr(fine, name) == hasattr(self.units[0], name)
                     for name in ('scores_at_stride8', 'upsample'))
         if alike and output.scores is not None and output.scores.shape == summed.shape \
                 and fine.align_corners == self.align_corners:
-            residual = summed - output.scores.float()
+            residual = summed - _wide(output.scores)
         else:
-            residual = upsample(summed) - resize(output.seg_logits.float(), size, mode='bilinear',
+            residual = upsample(summed) - resize(_wide(output.seg_logits), size, mode='bilinear',
                                                  align_corners=fine.align_corners)
             upsample = _same
         value = loss(residual, upsample, size[0] * size[1], self.chunk_elements)
@@ -205,11 +205,13 @@ class LSEExpansionHead(BaseDecodeHead):
                  ) -> Callable[[Tensor], Tensor]:
         """From the units' scores to maps at the size of the images, in fp32."""
         def enlarge(scores: Tensor) -> Tensor:
-            narrow = scores.dtype in (torch.float16, torch.bfloat16)
-            maps = upsample(scores.float() if narrow else scores)
-            return resize(maps, tuple(size), mode='bilinear', align_corners=self.align_corners,
-                          warning=False)
+            return resize(upsample(_wide(scores)), tuple(size), mode='bilinear',
+                          align_corners=self.align_corners, warning=False)
         return enlarge
+
+
+def _wide(scores: Tensor) -> Tensor:
+    return scores.float() if scores.dtype in (torch.float16, torch.bfloat16) else scores
 
 
 def _same(scores: Tensor) -> Tensor:
