@@ -94,14 +94,13 @@ class EntropySignificance(nn.Module):
     def entropy(self, teacher: EMATeacher, images: Tensor) -> Tensor:
         """Eq. (5), (6): that of the mean prediction, shape (N, h, w) as the logits, natural log."""
         total: Tensor | float = 0.
+        room = images.new_empty(min(self.chunk, self.passes), *images.shape)
         with untracked(teacher):
             for start in range(0, self.passes, self.chunk):
-                copies = min(self.chunk, self.passes - start)
-                noisy = images.repeat(copies, 1, 1, 1)
-                noise = torch.randn_like(noisy).mul_(self.noise_std)
-                noisy += noise.clamp_(-self.noise_clip, self.noise_clip)
-                probability = teacher(noisy).float().softmax(1)
-                total = total + probability.unflatten(0, (copies, len(images))).sum(0)
+                noisy = room[:self.passes - start].normal_(0, self.noise_std)
+                noisy.clamp_(-self.noise_clip, self.noise_clip).add_(images)
+                probability = teacher(noisy.flatten(0, 1)).float().softmax(1)
+                total = total + probability.unflatten(0, noisy.shape[:2]).sum(0)
         mean = torch.as_tensor(total) / self.passes
         return torch.special.entr(mean).sum(1)
 
