@@ -48,6 +48,9 @@ def export_segmentor(checkpoint: str, out: str | Path, config: str | Config | No
         raise ValueError(f'export_segmentor: {checkpoint} holds no config; pass the one that '
                          'it was trained with as --config')
     plain = None if cfg is None else plain_config(cfg)
+    if plain is not None:  # which has no auxiliary head
+        weights = {key: value for key, value in weights.items()
+                   if not key.startswith('auxiliary_head.')}
     kept = {key: meta[key] for key in KEPT_META if key in meta}
     if plain is not None:
         kept['cfg'] = plain.pretty_text
@@ -62,6 +65,8 @@ def export_segmentor(checkpoint: str, out: str | Path, config: str | Config | No
 def plain_config(cfg: Config) -> Config:
     """A config of the bare segmentor, on the test split of the method's config.
 
+    Auxiliary heads, which only training runs, are left out.
+
     Raises:
         ValueError: The config is not one of a method of this package.
     """
@@ -70,6 +75,7 @@ def plain_config(cfg: Config) -> Config:
                          'key `segmentor`; pass the config of a method of mmseg_uda')
     content = cfg.to_dict()
     model = copy.deepcopy(content['model']['segmentor'])
+    model.pop('auxiliary_head', None)  # tests do not run it, and PIT's units are no more of use
     joint = content['model'].get('data_preprocessor')
     if joint:  # what the method sees target images with; else the segmentor's own
         model['data_preprocessor'] = copy.deepcopy(joint.get('target') or joint['source'])

@@ -118,6 +118,20 @@ class TestExport:
         model.attention.attend = False
         assert not model(images).equal(method(images))
 
+    def test_auxiliary_heads_stay_behind(self, tmp_path):
+        """PIT's units, and all that only training runs."""
+        method, cfg = toys.build('pit').eval(), training_config(tmp_path)
+        cfg.model = toys.method_cfg('pit')
+        path = tmp_path / 'iter_10.pth'
+        torch.save(dict(meta=dict(cfg=cfg.pretty_text), state_dict=method.state_dict()), path)
+        out, config = export(str(path))
+        plain = Config.fromfile(config)
+        assert 'auxiliary_head' not in plain.model
+        model = MODELS.build(plain.model).eval()
+        model.load_state_dict(torch.load(out, weights_only=True)['state_dict'], strict=True)
+        images = torch.randn(1, 3, *toys.SIZE)
+        assert model(images).equal(method(images))
+
     def test_weights_and_meta(self, checkpoint, student):
         out, config = export(checkpoint)
         written = torch.load(out, weights_only=True)
