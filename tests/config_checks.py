@@ -14,6 +14,7 @@ from mmengine.config import Config, ConfigDict
 from mmengine.optim import OptimWrapper, OptimWrapperDict, build_optim_wrapper
 from mmengine.registry import WEIGHT_INITIALIZERS
 from mmengine.runner import LogProcessor, Runner
+from mmseg.datasets.transforms import RandomCrop
 from mmseg.registry import DATASETS, MODELS, TRANSFORMS
 from torch import nn
 from torch.utils.data import DataLoader
@@ -29,6 +30,8 @@ PLACES: tuple[tuple[str, Any, tuple[str, ...]], ...] = (
     (r'(norm|conv|act)_cfg$', None, ()),
     (r'init_cfg(\.override)?$', WEIGHT_INITIALIZERS, ()),
     (r'^model\..*head\.self_attention$', MODELS, ('in_channels', )),
+    (r'^model\.teacher$', MODELS, ('student', )),
+    (r'^model\.(mixer|augment)$', TRANSFORMS, ()),
     (r'^tta_model$', MODELS, ('module', )),
     (r'^(model|segmentor|data_preprocessor)(\.|$)', MODELS, ()),
     (r'pipeline$|\.transforms$', TRANSFORMS, ()),
@@ -197,6 +200,9 @@ def _check_target(cfg: dict[str, Any]) -> list[str]:
         transform = TRANSFORMS.get(node['type']) if path.endswith('pipeline') else None
         if inspect.isclass(transform) and issubclass(transform, LoadAnnotations):
             problems.append(f'{path}: {node["type"]} loads labels of the target')
+        if inspect.isclass(transform) and issubclass(transform, RandomCrop) \
+                and node.get('cat_max_ratio', 1.) < 1:
+            problems.append(f'{path}: {node["type"]} looks at labels of the target')
     return problems
 
 

@@ -1,0 +1,11 @@
+# As deeplabv2_r101.py, with weights pretrained on ImageNet and MSCOCO in Caffe's way: images are BGR
+# less a mean, and not divided. The file is that of DACS's and CAMix's code; if its address is gone, a
+# copy goes by backbone.init_cfg.checkpoint=FILE.
+_base_ = ['./deeplabv2_r101.py']
+model = dict(
+    data_preprocessor=dict(
+        mean=[104.00698793, 116.66876762, 122.67891434], std=[1., 1., 1.], bgr_to_rgb=False),
+    backbone=dict(
+        init_cfg=dict(
+            checkpoint='http://vllab1.ucmerced.edu/~whung/adv-semi-seg/resnet101COCO-41f33a49.pth'))
+)

@@ -1,0 +1,27 @@
+_base_ = [
+    '../_base_/models/deeplabv2_mobilenetv2-035.py',
+    '../_base_/datasets/camvid_day2camvid_dusk.py', '../_base_/schedules/sgd_small.py',
+    '../_base_/default_runtime.py'
+]
+model = dict(
+    _delete_=True,
+    type='MeanTeacher',
+    segmentor=dict(
+        _base_.model,
+        # Running statistics over some 200 images, not 20: they decide at test time.
+        backbone=dict(_base_.model.backbone, norm_cfg=dict(type='BN', momentum=0.01))),
+    teacher=dict(type='EMATeacher', alpha=0.99),
+    augment=dict(type='StrongAugment'),
+    consistency=dict(type='ConsistencyLoss', normalize='official'),
+    confidence='batch_ratio',
+    norm_statistics='target',
+    channels_last=True)
+# Two cross entropies are added: a smaller rate for the classifier, and a bound on the gradient.
+optim_wrapper = dict(
+    optimizers=dict(
+        _delete_=True,
+        student=dict(
+            _base_.optim_wrapper.optimizers.student,
+            clip_grad=dict(max_norm=10.),
+            paramwise_cfg=dict(custom_keys={'decode_head': dict(lr_mult=4.)}))))
+custom_hooks = [*_base_.custom_hooks, dict(type='EMATeacherHook')]
