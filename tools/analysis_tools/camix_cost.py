@@ -9,6 +9,7 @@ augmentation, entropies, logs, the step and the average. Images are random, weig
 from __future__ import annotations
 
 import argparse
+import statistics
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -42,7 +43,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument('--no-augment', action='store_true', help='without strong augmentation')
     parser.add_argument('--dtype', choices=('float16', 'bfloat16'), help='autocast; default fp32')
     parser.add_argument('--device', default='cpu')
-    parser.add_argument('--repeat', type=int, default=15, help='timed runs, the fastest counts')
+    parser.add_argument('--repeat', type=int, default=15, help='timed rounds, the median counts')
     return parser.parse_args(argv)
 
 
@@ -96,9 +97,13 @@ class Clock:
         call()
         self.seconds.setdefault(name, []).append(self.now() - start)
 
-    def fastest(self, name: str) -> float:
-        """Other programs can only add to it."""
-        return min(self.seconds[name])
+    def median(self, name: str) -> float:
+        return statistics.median(self.seconds[name])
+
+    def ratio(self, name: str, parts: list[str]) -> float:
+        """Of one time to the sum of others, round by round; the median."""
+        totals = map(sum, zip(*(self.seconds[part] for part in parts)))
+        return statistics.median(own / total for own, total in zip(self.seconds[name], totals))
 
 
 def bare_passes(args: argparse.Namespace, model: nn.Module, images: Tensor, labels: Tensor,
@@ -170,11 +175,11 @@ def main(argv: list[str] | None = None) -> dict[str, float]:
           f'{", no augmentation" if args.no_augment else ""}\n')
     print(f'{"elapsed" if clock.on_cuda else "processor time":<32}{"ms":>10}')
     for name in passes:
-        print(f'{name:<32}{1e3 * clock.fastest(name):>10.1f}')
-    total = sum(clock.fastest(name) for name in passes)
-    ratio = clock.fastest('iteration') / total
+        print(f'{name:<32}{1e3 * clock.median(name):>10.1f}')
+    total = sum(clock.median(name) for name in passes)
+    ratio = clock.ratio('iteration', passes)
     print(f'{"all passes":<32}{1e3 * total:>10.1f}')
-    print(f'{"iteration of CAMix":<32}{1e3 * clock.fastest("iteration"):>10.1f}')
+    print(f'{"iteration of CAMix":<32}{1e3 * clock.median("iteration"):>10.1f}')
     print(f'{"ratio":<32}{ratio:>10.2f}')
     return dict(time=ratio)
 
