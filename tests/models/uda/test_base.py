@@ -59,8 +59,8 @@ def test_top_level_preprocessor_of_mmsegs_base_models() -> None:
 
 @pytest.mark.parametrize('name', toys.METHODS)
 def test_unknown_keyword(name: str) -> None:
-    with pytest.raises(TypeError, match="unexpected keyword argument 'teacher'"):
-        toys.build(name, teacher=dict())
+    with pytest.raises(TypeError, match="unexpected keyword argument 'professor'"):
+        toys.build(name, professor=dict())
 
 
 def test_cascade_is_refused() -> None:
