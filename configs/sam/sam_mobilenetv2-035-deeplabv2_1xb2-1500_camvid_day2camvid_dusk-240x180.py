@@ -24,5 +24,11 @@ model = dict(
             loss_weight=0.1)),
     norm_statistics='target',
     channels_last=True)
+# Two cross entropies are added: a smaller rate for the classifier, and a bound on the gradient.
 optim_wrapper = dict(
-    optimizers=dict(_delete_=True, student=_base_.optim_wrapper.optimizers.student))
+    optimizers=dict(
+        _delete_=True,
+        student=dict(
+            _base_.optim_wrapper.optimizers.student,
+            clip_grad=dict(max_norm=10.),
+            paramwise_cfg=dict(custom_keys={'decode_head': dict(lr_mult=4.)}))))
