@@ -215,6 +215,8 @@ def _check_classes(cfg: dict[str, Any]) -> list[str]:
             classes = (getattr(DATASETS.get(node['type']), 'METAINFO', None) or {}).get('classes')
             if classes:
                 sizes[f'{path}.type={node["type"]}'] = len(classes)
+        if node.get('type') == 'LoadImageLabels':
+            sizes[f'{path}.num_classes'] = node.get('num_classes', 19)
     for path, node in _dicts(cfg['model'], 'model'):
         if 'num_classes' in node:
             sizes[f'{path}.num_classes'] = node['num_classes']

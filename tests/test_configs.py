@@ -20,6 +20,7 @@ STAGE_A = SAM.replace('.py', '_attention.py')
 STOCK = 'sam/sam_r50-pspnet_4xb2-40k_cityscapes-1024x512.py'
 DAST = 'dast/dast_r101-deeplabv2_1xb1-150k_gta2cityscapes-1280x720.py'
 SELECT = DAST.replace('.py', '_select.py')
+PIT = 'pit/pit_r101-deeplabv2_1xb4-200k_gta2cityscapes-1280x640.py'
 CAMIX = 'camix/camix_r101-deeplabv2_1xb2-250k_gta2cityscapes-512x512.py'
 
 NETWORKS = {
@@ -187,6 +188,17 @@ BROKEN_IN: dict[str, tuple[str, str, Any, str]] = {
     'significance': (CAMIX, 'model.significance.passses', 1, 'passses'),
     'teacher': (CAMIX, 'model.teacher.momentum', .01, 'momentum'),
     'consistency': (CAMIX, 'model.consistency.lambda_con', 1., 'lambda_con'),
+    'expansion head': (PIT, 'model.segmentor.auxiliary_head.units', 3, 'units'),
+    "units' classifier": (PIT, 'model.segmentor.auxiliary_head.unit.dilation', 1, 'dilation'),
+    "units' classes": (PIT, 'model.segmentor.auxiliary_head.unit.num_classes', 16,
+                       'classes differ'),
+    'image-level loss': (PIT, 'model.segmentor.auxiliary_head.loss_decode.lambda_c', 1.,
+                         'lambda_c'),
+    'reconstruction': (PIT, 'model.segmentor.auxiliary_head.loss_reconstruction.domain', (),
+                       'domain'),
+    'image labels': (PIT, 'train_dataloader.target.dataset.pipeline.1.labels', '', 'labels'),
+    "image labels' classes": (PIT, 'train_dataloader.target.dataset.pipeline.1.num_classes', 16,
+                              'classes differ'),
     'positions': (CAMIX, 'train_dataloader.target.dataset.pipeline.2.hight', 1, 'hight'),
     "target's crop": (CAMIX, 'train_dataloader.target.dataset.pipeline.3.cat_max_ratio', .75,
                       'looks at labels of the target'),

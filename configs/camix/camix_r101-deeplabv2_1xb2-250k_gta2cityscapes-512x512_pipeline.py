@@ -1,5 +1,5 @@
-# CAMix, from raw data to the final number: 55.2 mIoU in the paper (Tables 1, 2), that of
-# the student by the published code. The teacher, which Algorithm 1 gives, is tested and exported beside
+# CAMix, from raw data to the final number: 55.2 mIoU in the paper (Tables 1, 2), that of the
+# student by the published code. The teacher, which Algorithm 1 gives, is tested and exported beside
 # it. Not run by us.
 own = 'camix_r101-deeplabv2_1xb2-250k_gta2cityscapes-512x512.py'
 prior = {'model.mixer.prior': '{prior}'}

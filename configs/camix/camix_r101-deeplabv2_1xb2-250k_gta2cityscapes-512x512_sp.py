@@ -2,4 +2,6 @@
 # trained by us.
 _base_ = ['./camix_r101-deeplabv2_1xb2-250k_gta2cityscapes-512x512.py']
 model = dict(
-    mixer=dict(meta_classes=dict(_delete_=True)), significance=None, consistency=dict(normalize='official'))
+    mixer=dict(meta_classes=dict(_delete_=True)),
+    significance=None,
+    consistency=dict(normalize='official'))

@@ -1,6 +1,6 @@
-# 59.7 mIoU over 13 classes in the paper (Table 3); not trained by us.
-# The spatial prior: tools/spatial_prior.py CONFIG OUT, or the pipeline. Weights pretrained on MSCOCO:
-# see ../_base_/models/deeplabv2_r101_coco.py.
+# 59.7 mIoU over 13 classes in the paper (Table 3); not trained by us. The spatial prior:
+# tools/spatial_prior.py CONFIG OUT, or the pipeline. Weights pretrained on MSCOCO: see
+# ../_base_/models/deeplabv2_r101_coco.py.
 _base_ = [
     '../_base_/models/deeplabv2_r101_coco.py', '../_base_/datasets/synthia2cityscapes_512x512.py',
     '../_base_/schedules/sgd_250k.py', '../_base_/default_runtime.py'

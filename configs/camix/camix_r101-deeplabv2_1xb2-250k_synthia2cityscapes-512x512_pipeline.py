@@ -1,6 +1,6 @@
-# CAMix, from raw data to the final number: 59.7 mIoU over 13 classes in the paper (Table 3), that of
-# the student by the published code. The teacher, which Algorithm 1 gives, is tested and exported beside
-# it. Not run by us.
+# CAMix, from raw data to the final number: 59.7 mIoU over 13 classes in the paper (Table 3), that
+# of the student by the published code. The teacher, which Algorithm 1 gives, is tested and exported
+# beside it. Not run by us.
 own = 'camix_r101-deeplabv2_1xb2-250k_synthia2cityscapes-512x512.py'
 prior = {'model.mixer.prior': '{prior}'}
 

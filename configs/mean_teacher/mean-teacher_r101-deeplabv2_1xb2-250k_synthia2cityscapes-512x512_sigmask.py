@@ -1,5 +1,5 @@
-# Mean teacher with the significance mask, no mixing: 47.1 mIoU over 13 classes in CAMix's paper (Table 6);
-# not trained by us.
+# Mean teacher with the significance mask, no mixing: 47.1 mIoU over 13 classes in CAMix's paper
+# (Table 6); not trained by us.
 _base_ = ['./mean-teacher_r101-deeplabv2_1xb2-250k_synthia2cityscapes-512x512.py']
 model = dict(
     significance=dict(

@@ -1,0 +1,41 @@
+_base_ = [
+    '../_base_/models/deeplabv2_mobilenetv2-035.py',
+    '../_base_/datasets/camvid_day2camvid_dusk.py', '../_base_/schedules/sgd_small.py',
+    '../_base_/default_runtime.py'
+]
+train_dataloader = dict(
+    target=dict(
+        dataset=dict(pipeline=[
+            dict(type='LoadImageFromFile'),
+            dict(type='LoadImageLabels', label_file='work_dirs/image_labels/camvid_day2camvid_dusk.npz'),
+            dict(type='Resize', scale=_base_.scale, interpolation='bicubic'),
+            dict(type='RandomFlip', prob=0.5),
+            dict(type='PackUDAInputs')
+        ])))
+model = dict(
+    _delete_=True,
+    type='PIT',
+    segmentor=dict(
+        _base_.model,
+        # Running statistics over some 200 images, not 20: they decide at test time.
+        backbone=dict(_base_.model.backbone, norm_cfg=dict(type='BN', momentum=0.01)),
+        auxiliary_head=dict(
+            type='LSEExpansionHead',
+            unit=_base_.model.decode_head,
+            r=(0.5, 1., 1.5),
+            loss_decode=dict(type='ImageLabelLoss', loss_weight=0.5),
+            loss_reconstruction=dict(type='ReconstructionLoss', loss_weight=0.5))),
+    norm_statistics='target',
+    channels_last=True)
+# Losses of four classifiers are added: a smaller rate for them, and a bound on the gradient.
+optim_wrapper = dict(
+    optimizers=dict(
+        _delete_=True,
+        student=dict(
+            _base_.optim_wrapper.optimizers.student,
+            clip_grad=dict(max_norm=10.),
+            paramwise_cfg=dict(
+                custom_keys={
+                    'decode_head': dict(lr_mult=4.),
+                    'auxiliary_head': dict(lr_mult=4.)
+                }))))

@@ -1,0 +1,15 @@
+# Weak supervision: it is given which classes an image shows.
+_base_ = ['./pit_mobilenetv2-035-deeplabv2_1xb2-1500_synth_street2camvid_day-240x180.py']
+train_dataloader = dict(
+    target=dict(
+        dataset=dict(pipeline=[
+            dict(type='LoadImageFromFile'),
+            dict(
+                type='LoadImageLabels',
+                label_file='work_dirs/image_labels/synth_street2camvid_day_presence.npz',
+                presence=True),
+            dict(type='Resize', scale=_base_.scale, interpolation='bicubic'),
+            dict(type='RandomFlip', prob=0.5),
+            dict(type='PackUDAInputs')
+        ])))
+model = dict(segmentor=dict(auxiliary_head=dict(image_label='presence')))
