@@ -11,3 +11,4 @@ model = dict(
     _delete_=True,
     type='SelfTraining',  # Eq. (1) to (3)
     segmentor=_base_.model)
+val_evaluator = [_base_.val_evaluator, dict(type='EntropyMetric')]  # Figure 4
