@@ -96,8 +96,14 @@ def build_model(cfg: dict[str, Any]) -> nn.Module:
     """The model of a config, without memory for its parameters; equal ones are built once."""
     key = repr(cfg['model'])
     if key not in _models:
-        with torch.device('meta'):
-            _models[key] = MODELS.build(ConfigDict(cfg['model']))
+        try:
+            with torch.device('meta'):
+                _models[key] = MODELS.build(ConfigDict(cfg['model']))
+        except RuntimeError as error:
+            if 'meta tensors' not in str(error):
+                raise
+            # mmseg's transformers read numbers from tensors; they are small here.
+            _models[key] = MODELS.build(ConfigDict(cfg['model'])).to('meta')
     return _models[key]
 
 

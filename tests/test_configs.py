@@ -29,6 +29,7 @@ NETWORKS = {
     'vgg16-fcn8s': ('VGG16FCN', 'FCN8sHead'),
     'mobilenetv2-deeplabv2': ('MobileNetV2', 'DeepLabV2Head'),
     'mobilenetv2-035-deeplabv2': ('MobileNetV2', 'DeepLabV2Head'),
+    'mit-b0-segformer': ('MixVisionTransformer', 'SegformerHead'),
     'r50-pspnet': ('ResNetV1c', 'PSPHead'),
     'toy': ('MobileNetV2', 'DeepLabV2Head'),
 }
