@@ -1,0 +1,221 @@
+"""What CAMix and PIT prescribe, config by config, and the mixing of papers."""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import toys
+from config_checks import build_model
+from config_files import CONFIGS, load
+from mmengine.optim import build_optim_wrapper
+from mmengine.structures import PixelData
+from mmseg.structures import SegDataSample
+from test_paper_configs import decay_of, flat, rates_of
+
+from mmseg_uda.models.layers import self_attention
+
+CAMIX = 'camix/camix_r101-deeplabv2_1xb2-250k_gta2cityscapes-512x512.py'
+TEACHER = 'mean_teacher/mean-teacher_r101-deeplabv2_1xb2-250k_gta2cityscapes-512x512.py'
+PIT = 'pit/pit_r101-deeplabv2_1xb4-200k_gta2cityscapes-1280x640.py'
+OURS = [name for name in CONFIGS if name.startswith(('camix/', 'mean_teacher/', 'pit/'))]
+TEACHERS = [name for name in OURS if load(name).model.type == 'MeanTeacher']
+
+
+@pytest.mark.parametrize('name', TEACHERS)
+def test_teachers_have_what_they_need(name: str) -> None:
+    cfg = load(name)
+    assert [hook.type for hook in cfg.custom_hooks].count('EMATeacherHook') == 1
+    assert (cfg.model.teacher.alpha, cfg.model.teacher.get('mode', 'train')) == (
+        .99, 'eval' if name.endswith('_teacher-eval.py') else 'train')
+    assert cfg.model.get('pseudo_threshold', .968) == .968
+    steps = [step.type for step in cfg.train_dataloader.target.dataset.pipeline]
+    if (cfg.model.get('mixer') or {}).get('prior'):
+        assert 'TrackPositions' in steps
+    if 'TrackPositions' in steps:
+        tracked = cfg.train_dataloader.target.dataset.pipeline[steps.index('TrackPositions')]
+        resized = cfg.train_dataloader.target.dataset.pipeline[steps.index('Resize')]
+        assert (tracked.width, tracked.height) == resized.scale  # each pixel is its own cell
+        moving = [steps.index(each) for each in ('RandomCrop', 'RandomFlip') if each in steps]
+        assert steps.index('Resize') < steps.index('TrackPositions') < min(moving)
+
+
+@pytest.mark.parametrize(('name', 'warmup', 'ramp'), [
+    (CAMIX, 110000, 130000), (CAMIX.replace('gta2', 'synthia2'), 40000, 10000)])
+def test_camix_settings(name: str, warmup: int, ramp: int) -> None:
+    cfg = load(name)
+    model, mixer, significance = cfg.model, cfg.model.mixer, cfg.model.significance
+    assert mixer.meta_classes == {6: (5, ), 7: (5, ), 5: (6, 7), 12: (18, 17)}
+    assert (mixer.share, mixer.warmup_iters, significance.ramp_iters) == (.5, warmup, ramp)
+    assert (significance.passes, significance.beta, significance.gamma) == (8, .75, -5.)
+    std = 57.  # of images that are not divided
+    assert model.segmentor.data_preprocessor.std == [1.] * 3
+    assert significance.noise_std == pytest.approx(.1 * std)
+    assert significance.noise_clip == pytest.approx(.2 * std)
+    assert (model.consistency.kind, model.consistency.normalize) == ('ce', 'significance')
+    assert (model.eval_on, model.confidence) == ('student', 'batch_ratio')
+    rates_of(name, {'student.backbone.': ('SGD', 2.5e-4), 'student.decode_head.': ('SGD', 2.5e-3)})
+    assert decay_of(name) == cfg.train_cfg.max_iters == 250000
+
+
+@pytest.mark.parametrize('data', ['gta2cityscapes-1280x640', 'synthia2cityscapes-1280x760'])
+@pytest.mark.parametrize('network', ['r101-deeplabv2', 'vgg16-fcn8s'])
+def test_pit_settings(network: str, data: str) -> None:
+    """Section 5.2: the same for both networks and both benchmarks."""
+    name = f'pit/pit_{network}_1xb4-200k_{data}.py'
+    segmentor = load(name).model.segmentor
+    head = segmentor.auxiliary_head
+    assert head.unit == segmentor.decode_head
+    assert head.r == (.5, 1., 1.5)
+    assert head.loss_decode.loss_weight == head.loss_reconstruction.loss_weight == .5
+    assert (head.image_label, head.loss_reconstruction.domains) == ('share', ('source', 'target'))
+    heads = {f'student.{part}.': ('SGD', 2.5e-4) for part in ('decode_head', 'auxiliary_head')}
+    rates_of(name, {'student.backbone.': ('SGD', 2.5e-5), **heads})
+    assert decay_of(name) == load(name).train_cfg.max_iters == 200000
+
+
+HEAD = 'model.segmentor.auxiliary_head'
+LOADING = 'train_dataloader.target.dataset.pipeline'
+NO_SRC: dict[str, Any] = {'model.significance': None, 'model.consistency.normalize': 'official'}
+VARIANTS: dict[str, dict[str, dict[str, Any]]] = {
+    CAMIX: {
+        'sp': {**NO_SRC, 'model.mixer.meta_classes': {}},
+        'ce': NO_SRC,
+        'mse': {**NO_SRC, 'model.consistency.kind': 'mse'},
+        'official': {'model.consistency.normalize': 'official'},
+        'teacher': {'model.eval_on': 'teacher'},
+        'teacher-eval': {'model.teacher.mode': 'eval'},
+        'no-warmup': {'model.mixer.warmup_iters': 0},
+        'no-sp': {'model.mixer.prior': None},
+    },
+    TEACHER: {
+        'cowmix': {'model.mixer.type': 'CowMix', 'model.mixer.sigma': (8., 32.),
+                   'model.mixer.ratio': .5},
+        'cutmix': {'model.mixer.type': 'CutMix', 'model.mixer.ratio': .5},
+        'dacs': {'model.mixer.type': 'ClassMix', 'model.mixer.direction': 'source2target'},
+        'idacs': {'model.mixer.type': 'ClassMix', 'model.mixer.direction': 'target2source'},
+    },
+    PIT: {
+        'no-lc': {f'{HEAD}.loss_decode.loss_weight': 0.},
+        'no-lr': {f'{HEAD}.loss_reconstruction': None},
+        'no-lr-source': {f'{HEAD}.loss_reconstruction.domains': ('target', )},
+        'unit-0p5': {f'{HEAD}.r': (.5, )},
+        'unit-1': {f'{HEAD}.r': (1., )},
+        'unit-1p5': {f'{HEAD}.r': (1.5, )},
+        'units-2': {f'{HEAD}.r': (.5, 1.)},
+        'units-4': {f'{HEAD}.r': (.5, 1., 1.5, 2.)},
+    },
+}
+VARIANTS.update({PIT.replace(*change): VARIANTS[PIT] for change in (
+    ('r101-deeplabv2', 'vgg16-fcn8s'), ('gta2cityscapes-1280x640', 'synthia2cityscapes-1280x760'))})
+
+
+@pytest.mark.parametrize(('name', 'variant'), [
+    (name, variant) for name, variants in VARIANTS.items() for variant in variants])
+def test_variants_differ_in_what_they_say(name: str, variant: str) -> None:
+    """Tables 2, 4 and 5 of CAMix, 3 and 4 of PIT."""
+    base, changed = flat(load(name).to_dict()), flat(
+        load(name.replace('.py', f'_{variant}.py')).to_dict())
+    expected = dict(base)
+    for key, value in VARIANTS[name][variant].items():
+        expected = {old: each for old, each in expected.items() if not old.startswith(f'{key}.')}
+        expected[key] = value
+    assert changed == expected
+    assert changed != base
+
+
+@pytest.mark.parametrize('name', [name for name in OURS if name.endswith('_weak.py')])
+def test_weak_supervision_changes_labels_of_images(name: str) -> None:
+    """Section 5.5: presence in both domains; training still reads no label of the target."""
+    weak, full = (copy.deepcopy(load(each).to_dict()) for each in
+                  (name, name.replace('_weak', '')))
+    loader = weak['train_dataloader']['target']['dataset']['pipeline'][1]
+    other = full['train_dataloader']['target']['dataset']['pipeline'][1]
+    assert loader.pop('presence') is True
+    assert Path(loader.pop('label_file')).stem.endswith('_presence')
+    other.pop('label_file')
+    assert weak['model']['segmentor']['auxiliary_head'].pop('image_label') == 'presence'
+    full['model']['segmentor']['auxiliary_head'].pop('image_label', None)
+    assert weak == full
+
+
+# ------------------------------------------------------------------ an iteration, in shapes only
+
+def parts_of(name: str) -> str:
+    model = copy.deepcopy(load(name).to_dict())['model']
+    for switch in ('eval_on', 'teacher', 'consistency', 'confidence'):
+        model.pop(switch, None)
+    for part in ('mixer', 'significance'):
+        model[part] = (model.get(part) or {}).get('type')
+    return repr(model)
+
+
+@pytest.mark.parametrize('name', {parts_of(name): name for name in OURS}.values())
+def test_parts_fit(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every network with its mixer: the losses of an iteration, without memory."""
+    monkeypatch.setattr(self_attention, 'cosine_attend', lambda feature, value, chunk: value)
+    cfg = copy.deepcopy(load(name).to_dict())
+    for regularizer in cfg['model'].get('regularizers', {}).values():
+        regularizer['allow_untrained'] = True
+    if (cfg['model'].get('mixer') or {}).get('prior'):
+        cfg['model']['mixer'].update(prior=None, warmup_iters=0)  # its file is not there
+    model = build_model(cfg)
+    model.iteration = 0
+    label = PixelData(data=torch.zeros(1, 65, 97, dtype=torch.long, device='meta'))
+    samples = {'source': SegDataSample(gt_sem_seg=label), 'target': SegDataSample()}
+    samples['target'].image_label = torch.zeros(19, device='meta')
+    images = torch.empty(1, 3, 65, 97, device='meta')
+    losses = model.loss(dict.fromkeys(samples, images),
+                        {domain: [sample] for domain, sample in samples.items()})
+    assert losses['source.decode.loss_ce'].shape == ()
+    student = 'mix' if cfg['model'].get('mixer') else 'target'
+    assert (f'{student}.decode.loss_con' in losses) == (cfg['model']['type'] == 'MeanTeacher')
+    assert ('mix.sam.loss_self_attention' in losses) == name.endswith('_sam.py')
+    assert ('source.aux_0.loss_image' in losses) == name.endswith('512x512_pit.py')
+    assert ('target.expansion.loss_image' in losses) == (cfg['model']['type'] == 'PIT')
+
+
+# ------------------------------------------------------------------------------ papers, mixed
+
+def step(model: Any, model_cfg: dict[str, Any]) -> dict[str, Any]:
+    wrapper = build_optim_wrapper(model, toys.optim_wrapper_cfg(model_cfg))
+    return model.train_step(toys.batch(pseudo=False), wrapper)
+
+
+def test_camix_with_sam_and_pit() -> None:
+    changes = dict(
+        segmentor=toys.expanded_cfg(loss_reconstruction=None),
+        regularizers=dict(sam=dict(toys.SELF_ATTENTION_LOSS, domains=('source', 'mix'))))
+    model = toys.build('camix', **changes)
+    units = copy.deepcopy(model.student.auxiliary_head.state_dict())
+    logs = step(model, toys.method_cfg('camix', **changes))
+    assert {'source.aux_0.loss_image', 'source.sam.loss_self_attention',
+            'mix.sam.loss_self_attention', 'mix.decode.loss_con'} <= logs.keys()
+    assert all(not torch.equal(value, units[key])
+               for key, value in model.student.auxiliary_head.state_dict().items())
+
+
+def test_discoverer_of_dast_stays_as_it_was() -> None:
+    """In a mean teacher nobody trains it, so that config loads a trained one."""
+    changes = dict(segmentor=toys.attended_cfg())
+    model = toys.build('mean_teacher_class_mix', **changes)
+    before = copy.deepcopy(model.state_dict())
+    seen = []
+    model.student.attention.discriminator.register_forward_hook(lambda *_: seen.append('student'))
+    model.teacher.module.attention.discriminator.register_forward_hook(
+        lambda *_: seen.append('teacher'))
+    step(model, dict(toys.method_cfg('mean_teacher_class_mix'), segmentor={}))
+    model.teacher.update(model.student)
+    assert seen == ['teacher', 'student']  # target images, then mixed ones; never the source
+    for key, value in model.state_dict().items():
+        if 'attention.discriminator' in key:
+            assert torch.equal(value, before[key]), key
+    assert not torch.equal(model.student.backbone.stem.weight,
+                           before['student.backbone.stem.weight'])
+    name = TEACHER.replace('.py', '_dast.py')
+    dast = load('dast/dast_r101-deeplabv2_1xb1-150k_gta2cityscapes-1280x720.py')
+    assert load(name).model.segmentor == dast.model.segmentor
+    assert Path(load(name).load_from).name == f'iter_{dast.train_cfg.max_iters}.pth'
