@@ -16,6 +16,7 @@ FOLDER = Path(__file__).parents[2] / 'configs' / '_base_' / 'models'
 # Millions of parameters, and the size of the logits for a (512, 1024) image.
 NETWORKS = {
     'deeplabv2_r101': (43.901, (65, 129)),
+    'deeplabv2_r101_coco': (43.901, (65, 129)),
     'deeplabv2_vgg16': (29.573, (64, 128)),
     'fcn8s_vgg16': (134.353, (512, 1024)),
     'deeplabv2_mobilenetv2': (2.031, (64, 128)),
@@ -44,7 +45,7 @@ def test_network(name: str) -> None:
     elif name == 'deeplabv2_mobilenetv2-035':  # no public file: the config says how to make it
         assert init_cfg['checkpoint'] == 'checkpoints/mobilenetv2_035_imagenet.pth'
     else:
-        assert init_cfg['checkpoint'].startswith(('https://', 'mmcls://'))
+        assert init_cfg['checkpoint'].startswith(('https://', 'http://', 'mmcls://'))
 
 
 def test_small_network_trains() -> None:

@@ -20,7 +20,7 @@ TEACHER = dict(type='EMATeacherHook')
 
 
 @HOOKS.register_module(force=True)
-class _Spy(Hook):
+class _TeacherSpy(Hook):
     """Notes what there is in each iteration, before the teacher follows the student."""
 
     priority = 'HIGH'
@@ -51,13 +51,13 @@ def cfg_of(tmp_path: Path, name: str = 'run', method: str = 'mean_teacher', max_
            segmentor: dict[str, Any] | None = None, **changes: Any) -> Any:
     model = toys.method_cfg(method)
     model['segmentor'] = segmentor or model['segmentor']
-    changes.setdefault('custom_hooks', [TEACHER, dict(type='_Spy')])
+    changes.setdefault('custom_hooks', [TEACHER, dict(type='_TeacherSpy')])
     return toys.runner_cfg(tmp_path, tmp_path / name, model, max_iters, **changes)
 
 
-def train(cfg: Any) -> tuple[Any, _Spy]:
+def train(cfg: Any) -> tuple[Any, _TeacherSpy]:
     runner = toys.train(cfg)
-    return runner.model, next(hook for hook in runner.hooks if isinstance(hook, _Spy))
+    return runner.model, next(hook for hook in runner.hooks if isinstance(hook, _TeacherSpy))
 
 
 def average(students: list[dict[str, Tensor]], alpha: float) -> dict[str, Tensor]:
