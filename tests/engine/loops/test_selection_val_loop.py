@@ -189,7 +189,7 @@ def test_without_the_target(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setitem(SIZES, 'target', 0)
     cfg = config(tmp_path, 'without', loop=dict(validate_target=False))
     cfg.train_dataloader.target.dataset.data_prefix.pop('seg_map_path')
-    cfg.val_dataloader.dataset.type = 'NoSuchDataset'
+    cfg.val_dataloader.dataset.update(type='NoSuchDataset', data_root=str(tmp_path / 'nowhere'))
     runner, alone = run(cfg)
     for step, metrics in alone.metrics.items():
         assert metrics == {key: both.metrics[step][key] for key in both.metrics[step] if '/' in key}
