@@ -11,6 +11,8 @@ model = dict(
         decode_head=dict(
             type='SelfAttentionHead',
             self_attention=dict(type='SelfAttentionModule'),
+            # With it, scores that fit the source already leave the self-attention nothing to learn.
+            skip=False,
             classifier=_base_.model.decode_head)),
     channels_last=True)
 # Scores and what attends to them add up, and so do their gradients: a smaller rate, and a bound.
