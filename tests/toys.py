@@ -290,7 +290,8 @@ def runner_cfg(root: Path, work_dir: Path, model: dict[str, Any], max_iters: int
         log_level='WARNING',
         randomness=dict(seed=3),
         work_dir=str(work_dir),
-        experiment_name=work_dir.name)
+        # Runs of the same name in the same second would share a visualizer.
+        experiment_name=f'{work_dir.parent.name}-{work_dir.name}')
     cfg.update(changes)
     return Config(cfg)
 
