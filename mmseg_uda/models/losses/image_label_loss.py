@@ -9,6 +9,7 @@ from mmseg.registry import MODELS
 from torch import Tensor, nn
 
 from mmseg_uda.models.layers.lse_pooling import pool_upsampled
+from mmseg_uda.models.losses.divisor import divide
 from mmseg_uda.structures import DOMAINS
 
 __all__ = ['ImageLabelLoss', 'ReconstructionLoss']
@@ -24,7 +25,8 @@ class ImageLabelLoss(nn.Module):
         y(c) \log \sigma(s^k(c)) + (1 - y(c)) \log (1 - \sigma(s^k(c)))
 
     The paper prints the sum over classes, and no second term, without which all scores would grow
-    for ever. An image whose label is 0 for all classes has none, and does not count.
+    for ever. An image whose label is 0 for all classes has none, and does not count. With several
+    processes the mean is over the images of all (see :func:`divide`).
 
     Args:
         reduction: Over classes, ``'mean'`` or the printed ``'sum'``.
@@ -51,7 +53,7 @@ class ImageLabelLoss(nn.Module):
         terms = F.binary_cross_entropy_with_logits(
             scores.float(), image_labels.float().expand_as(scores), reduction='none').sum(0)
         terms = terms.mean(1) if self.reduction == 'mean' else terms.sum(1)
-        return self.loss_weight * (terms * labelled).sum() / labelled.sum().clamp(min=1)
+        return self.loss_weight * divide((terms * labelled).sum(), labelled.sum())
 
 
 @MODELS.register_module()
