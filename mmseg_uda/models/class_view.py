@@ -63,7 +63,7 @@ def class_view(model: BaseSegmentor, image: Tensor, plain: bool = False) -> Clas
     if isinstance(part, SelfAttentionHead) and part.attend == 'features':
         x = features[part.attended_index]
     elif isinstance(part, SelfAttentionLoss):
-        x = part._observed(SegOutput(tuple(features), scores, 'target', scores))
+        x = part.observed(SegOutput(tuple(features), scores, 'target', scores))
     if part is not None:
         module = part.self_attention
     if scores.shape[2:] != x.shape[2:]:  # positions are those of x

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Mapping
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,7 @@ from mmseg_uda.datasets.source_labels import (
     source_dataset,
 )
 from mmseg_uda.datasets.spatial_prior import PriorRecipe
+from mmseg_uda.datasets.translation import translate_folder
 from mmseg_uda.engine.running import build_runner
 from mmseg_uda.models.export import KEPT_CONFIG, export_segmentor
 from mmseg_uda.pipeline.image_labels_stage import ImageLabelsStage
@@ -170,11 +170,6 @@ class TranslateStage(Stage):
     makes = 'folder'
     folders = ('source', 'target', 'labels')
 
-    def check(self, earlier: Mapping[str, Stage]) -> None:
-        super().check(earlier)
-        with self.at('type'):
-            self._translate_folder()
-
     def check_inputs(self) -> None:
         for key, path in self._given().items():
             if not Path(path).is_dir():
@@ -191,16 +186,12 @@ class TranslateStage(Stage):
         return {key: self.arguments[key] for key in self.folders if self.arguments.get(key)
                 and not list(find_references(self.arguments[key]))}
 
-    @staticmethod
-    def _translate_folder() -> Any:
-        return import_module('mmseg_uda.datasets.translation').translate_folder
-
     def run(self, lookup: Lookup, experiment: str) -> Result:
         out = self.folder / 'translated'
         arguments = {'seed': self.settings.seed or 0, **substitute(self.arguments, lookup)}
         if is_main_process():
-            self._translate_folder()(arguments.pop('source'), arguments.pop('target'), str(out),
-                                     **arguments)
+            translate_folder(arguments.pop('source'), arguments.pop('target'), str(out),
+                             **arguments)
         barrier()
         return Result({'output': out})
 

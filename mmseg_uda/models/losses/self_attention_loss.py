@@ -109,7 +109,7 @@ class SelfAttentionLoss(BaseModule):
             return {}
         if not self._trained:
             self._refuse_untrained()
-        value = self._observed(output)
+        value = self.observed(output)
         value = value.to(torch.promote_types(value.dtype, torch.float32))
         with torch.no_grad():
             target = self.self_attention(value)
@@ -117,7 +117,8 @@ class SelfAttentionLoss(BaseModule):
                 target = value + target
         return dict(loss_self_attention=self.loss_weight * self.distance(value, target))
 
-    def _observed(self, output: SegOutput) -> Tensor:
+    def observed(self, output: SegOutput) -> Tensor:
+        """What of a student pass the self-attention compares, shape (N, in_channels, h, w)."""
         if self.layer == 'features':
             return output.features[self.in_index]
         return output.seg_logits if output.scores is None else output.scores

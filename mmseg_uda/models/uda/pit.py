@@ -39,9 +39,7 @@ _paper.html>`_). Section and equation numbers refer to it.
 
     def __init__(self, segmentor: ConfigType, **kwargs: Any) -> None:
         super().__init__(segmentor, **kwargs)
-        heads = getattr(self.student, 'auxiliary_head', None)
-        heads = heads if isinstance(heads, nn.ModuleList) else [heads]
-        found = [head for head in heads if isinstance(head, LSEExpansionHead)]
+        found = self._expansions()
         if len(found) != 1:
             raise TypeError(f'PIT.segmentor.auxiliary_head got {len(found)} expansion heads; write '
                             "one: dict(type='LSEExpansionHead', unit=<config of decode_head>, "
@@ -54,9 +52,12 @@ _paper.html>`_). Section and equation numbers refer to it.
     @property
     def expansion(self) -> LSEExpansionHead:
         """The region expansion units."""
-        heads = self.student.auxiliary_head
-        heads = heads if isinstance(heads, nn.ModuleList) else [heads]
-        return next(head for head in heads if isinstance(head, LSEExpansionHead))
+        return self._expansions()[0]
+
+    def _expansions(self) -> list[LSEExpansionHead]:
+        heads = getattr(self.student, 'auxiliary_head', None)
+        return [head for head in (heads if isinstance(heads, nn.ModuleList) else [heads])
+                if isinstance(head, LSEExpansionHead)]
 
     def losses(self, batch: DomainBatch) -> Iterator[Losses]:
         """L = L_f + lambda_c L_c + lambda_r L_r, domain by domain."""
