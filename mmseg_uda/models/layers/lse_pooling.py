@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from typing import Callable
+from typing import Any, Callable
 
 import torch
 from torch import Tensor
-from torch.utils.checkpoint import checkpoint
+from torch.autograd.function import once_differentiable
 
 __all__ = ['lse_pool', 'pool_upsampled']
 
@@ -29,19 +29,39 @@ def lse_pool(seg_logits: Tensor, r: float, inv_r: bool = False,
             is pooled as a whole.
 
     Returns:
-        Shape (N, C), in fp32 at least.
+        Shape (N, C), in fp32 at least; differentiable once.
     """
     if seg_logits.dtype in (torch.float16, torch.bfloat16):
         seg_logits = seg_logits.float()
-    scaled = r * seg_logits
     if valid is None:
-        count: Tensor | float = math.log(scaled.shape[2] * scaled.shape[3])
+        count: Tensor | float = math.log(seg_logits.shape[2] * seg_logits.shape[3])
     else:
         valid = (valid | ~valid.any(2, True).any(1, True)).unsqueeze(1)
-        scaled = scaled.masked_fill(~valid, -math.inf)
-        count = valid.sum((2, 3)).to(scaled.dtype).log()
-    pooled = scaled.logsumexp((2, 3)) - count
+        count = valid.sum((2, 3)).to(seg_logits.dtype).log()
+    pooled = _LogSumExp.apply(seg_logits, r, valid) - count  # type: ignore
     return pooled / r if inv_r else pooled
+
+
+class _LogSumExp(torch.autograd.Function):
+    """Of r S over the valid pixels; the one map that is made is kept for the gradient."""
+
+    @staticmethod
+    def forward(ctx: Any, maps: Tensor, r: float, valid: Tensor | None) -> Tensor:
+        shares = r * maps
+        if valid is not None:
+            shares.masked_fill_(~valid, -math.inf)
+        top = shares.amax((2, 3), keepdim=True)
+        shares.sub_(top).exp_()
+        total = shares.sum((2, 3), keepdim=True)
+        ctx.save_for_backward(shares, total)
+        ctx.r = r
+        return (total.log() + top)[:, :, 0, 0]
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:
+        shares, total = ctx.saved_tensors
+        return shares * (ctx.r * grad[:, :, None, None] / total), None, None
 
 
 def pool_upsampled(scores: Tensor, upsample: Callable[[Tensor], Tensor],
@@ -49,23 +69,42 @@ def pool_upsampled(scores: Tensor, upsample: Callable[[Tensor], Tensor],
                    chunk_elements: int = 2**25) -> Tensor:
     """``pool(upsample(scores))``, a few classes at a time.
 
-    Upsampled maps are as large as the image times the number of classes, so they are dropped once
-    they are pooled and upsampled again for the gradients.
+    Upsampled maps are as large as the image times the number of classes. Every map gives one
+    number, so their gradients are made with them, and only those of ``scores`` are kept.
 
     Args:
         scores: Shape (N, C, h, w).
-        upsample: Treats each class alike and on its own: (N, c, h, w) to (N, c, H, W).
-        pool: (N, c, H, W) to (N, c).
+        upsample: Treats each class alike and on its own: (N, c, h, w) to (N, c, H, W). Without
+            parameters to train.
+        pool: (N, c, H, W) to (N, c), each map on its own.
         pixels: H times W.
         chunk_elements: Elements of upsampled maps to hold at once; at least one class is.
 
     Returns:
-        Shape (N, C).
+        Shape (N, C); differentiable once.
     """
-    def pooled(part: Tensor) -> Tensor:
-        return pool(upsample(part))
-
     classes = max(1, chunk_elements // (scores.shape[0] * pixels))
-    parts = [checkpoint(pooled, part, use_reentrant=False, preserve_rng_state=False)
+    parts = [_Pooled.apply(part, upsample, pool)  # type: ignore
              for part in torch.split(scores, classes, 1)]
     return torch.cat(parts, 1)
+
+
+class _Pooled(torch.autograd.Function):
+
+    @staticmethod
+    def forward(ctx: Any, scores: Tensor, upsample: Callable[[Tensor], Tensor],
+                pool: Callable[[Tensor], Tensor]) -> Tensor:
+        if not ctx.needs_input_grad[0]:
+            return pool(upsample(scores))
+        with torch.enable_grad():
+            leaf = scores.detach().requires_grad_()
+            pooled = pool(upsample(leaf))
+            gradient, = torch.autograd.grad(pooled.sum(), leaf)
+        ctx.save_for_backward(gradient)
+        return pooled.detach()
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:
+        gradient, = ctx.saved_tensors
+        return grad[:, :, None, None] * gradient, None, None
