@@ -21,6 +21,7 @@ from mmseg_uda.image_labels.files import KINDS, ImageLabels, relative_names
 from mmseg_uda.image_labels.reading import DomainImages, extract_features, read_all
 from mmseg_uda.image_labels.regression import fit_softmax, soft_cross_entropy
 from mmseg_uda.pseudo_labels.digests import config_digest
+from mmseg_uda.utils.configs import innermost_dataset
 from mmseg_uda.version import __version__
 
 __all__ = ['ImageLabelRecipe', 'count_image_labels', 'predict_image_labels']
@@ -168,9 +169,7 @@ def _existing(out: str, kind: str, made_with: dict[str, Any], overwrite: bool,
 
 def _resize_scale(cfg: Config) -> tuple[int, int]:
     """Width and height that the source pipeline makes."""
-    dataset = cfg.train_dataloader.source.dataset
-    while isinstance(dataset.get('dataset'), dict):
-        dataset = dataset['dataset']
+    dataset = innermost_dataset(cfg.train_dataloader.source.dataset)
     for step in dataset.get('pipeline') or ():
         kind = TRANSFORMS.get(step['type']) if isinstance(step['type'], str) else step['type']
         if isinstance(kind, type) and issubclass(kind, Resize) and step.get('scale'):

@@ -6,7 +6,6 @@ from copy import deepcopy
 from typing import Any
 
 import torch
-from mmseg.models.utils import resize
 from mmseg.registry import MODELS
 from torch import Tensor, nn
 
@@ -72,13 +71,6 @@ class EMATeacher(nn.Module):
         """Normalised images (N, 3, H, W) to logits (N, C, h, w)."""
         logits: Tensor = self.module.decode_head.forward(self.module.extract_feat(images))
         return logits
-
-    @torch.no_grad()
-    def probabilities(self, images: Tensor) -> Tensor:
-        """Softmax at the size of the images: (N, C, H, W), in fp32."""
-        logits = resize(self(images).float(), size=images.shape[2:], mode='bilinear',
-                        align_corners=self.module.align_corners)
-        return logits.softmax(1)
 
     def train(self, mode: bool = True) -> EMATeacher:
         """As in PyTorch, but training is in the mode that was declared."""

@@ -4,19 +4,15 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Mapping
-from inspect import signature
 from typing import Any
 
 from mmengine.config import Config
-from mmengine.runner import Runner
 
 from mmseg_uda.utils.clear_errors import accepted_keys, find_class
+from mmseg_uda.utils.configs import RUNNER_NAMES
 
-__all__ = ['RUNNER_NAMES', 'check_options']
+__all__ = ['check_options']
 
-RUNNER_NAMES = frozenset({*signature(Runner.__init__).parameters, 'custom_imports', 'runner_type',
-                          'model_wrapper_cfg', 'activation_checkpointing', 'compile',
-                          'efficient_conv_bn_eval'} - {'self', 'cfg'})
 # What toolboxes take out of a config before its class sees it.
 TAKEN_OUT = frozenset({'type', 'priority', 'init_cfg', '_scope_', '_delete_'})
 

@@ -14,8 +14,9 @@ from typing import Any, ClassVar
 from mmengine.config import Config
 
 from mmseg_uda.pipeline.inputs import find_inputs
-from mmseg_uda.pipeline.options import RUNNER_NAMES, check_options
+from mmseg_uda.pipeline.options import check_options
 from mmseg_uda.pipeline.references import find_references, split_reference, substitute
+from mmseg_uda.utils.configs import misspelt_names
 
 __all__ = ['ConfigStage', 'Lookup', 'Result', 'Settings', 'Stage']
 
@@ -240,11 +241,8 @@ class ConfigStage(Stage):
     def check(self, earlier: Mapping[str, Stage]) -> None:
         super().check(earlier)
         cfg = self.load()
-        for name in cfg:
-            similar = difflib.get_close_matches(name, RUNNER_NAMES, 1, .88)
-            if similar and name not in RUNNER_NAMES:
-                raise self.error('config', f'sets `{name}`, which nothing reads; write '
-                                 f'`{similar[0]}`')
+        for name, similar in misspelt_names(cfg):
+            raise self.error('config', f'sets `{name}`, which nothing reads; write `{similar}`')
         for key, path, makes in find_inputs(self.counted(cfg), self.initialises).kinds():
             self.check_reference(key, path, makes, earlier)
 

@@ -14,9 +14,9 @@ from mmengine.runner import EpochBasedTrainLoop, Runner
 
 from mmseg_uda.compat import load_checkpoint
 from mmseg_uda.engine.running import build_runner
-from mmseg_uda.pipeline.options import RUNNER_NAMES
 from mmseg_uda.pipeline.stage import ConfigStage, Lookup, Result, Stage
 from mmseg_uda.utils.clear_errors import clear_errors
+from mmseg_uda.utils.configs import RUNNER_NAMES
 from mmseg_uda.utils.processes import on_main
 
 __all__ = ['TrainStage', 'find_checkpoints']

@@ -9,6 +9,7 @@ from mmengine.config import Config
 from mmengine.runner import Runner
 
 from mmseg_uda.compat import load_checkpoint
+from mmseg_uda.utils.configs import innermost_dataset
 
 __all__ = ['build_labeller', 'make_label_config', 'target_dataset']
 
@@ -25,12 +26,12 @@ def target_dataset(cfg: Config) -> dict[str, Any]:
     if not target:
         raise ValueError('target_dataset: the config has no train_dataloader.target; '
                          'write one with the images to label')
-    test = _innermost((cfg.get('test_dataloader') or {}).get('dataset') or {})
+    test = innermost_dataset((cfg.get('test_dataloader') or {}).get('dataset') or {})
     if 'pipeline' not in test:
         raise ValueError('target_dataset: the config has no '
                          'test_dataloader.dataset.pipeline; write one for the images to label')
     pipeline = [step for step in test['pipeline'] if step['type'] not in LABEL_LOADERS]
-    return {**_innermost(target['dataset']), 'pipeline': pipeline, 'test_mode': True}
+    return {**innermost_dataset(target['dataset']), 'pipeline': pipeline, 'test_mode': True}
 
 
 def make_label_config(cfg: Config, checkpoint: str, out_dir: str, rule: str | Mapping[str, Any],
@@ -83,10 +84,3 @@ def _check_checkpoint(runner: Runner, path: str) -> None:
             f'build_labeller: {path} does not fit {type(runner.model).__name__}: '
             f'{wrong[0]} and {len(wrong) - 1} other of {len(expected)} entries are missing or of '
             'another shape; pass a checkpoint that was trained with this config')
-
-
-def _innermost(dataset: dict[str, Any]) -> dict[str, Any]:
-    """The dataset inside of wrappers such as ``RepeatDataset``."""
-    while isinstance(dataset.get('dataset'), dict):
-        dataset = dataset['dataset']
-    return dataset

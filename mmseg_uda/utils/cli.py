@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 from argparse import ArgumentParser, Namespace
-from inspect import signature
 from pathlib import Path
 
 import torch
 from mmengine.config import Config, DictAction
 from mmengine.dist import init_dist, is_distributed
-from mmengine.runner import Runner
+
+from mmseg_uda.utils.configs import misspelt_names
 
 __all__ = [
     'add_config_options', 'add_launcher', 'export_local_rank', 'join_processes', 'load_config'
@@ -65,12 +64,9 @@ def load_config(args: Namespace) -> Config:
 
 
 def _check_names(cfg: Config) -> None:
-    known = [name for name in signature(Runner.__init__).parameters if name != 'self']
-    for name in cfg:
-        similar = difflib.get_close_matches(name, known, n=1, cutoff=.88)
-        if similar and name not in known:
-            raise ValueError(f'load_config: {cfg.filename} sets `{name}`, which nothing reads; '
-                             f'write `{similar[0]}`, or choose another name')
+    for name, similar in misspelt_names(cfg):
+        raise ValueError(f'load_config: {cfg.filename} sets `{name}`, which nothing reads; write '
+                         f'`{similar}`, or choose another name')
 
 
 def join_processes(cfg: Config) -> None:

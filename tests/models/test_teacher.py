@@ -10,9 +10,8 @@ import torch
 import toys
 from mmengine.model import MomentumAnnealingEMA
 from mmengine.runner.checkpoint import load_state_dict
-from mmseg.models.utils import resize
 from mmseg.registry import MODELS
-from torch import Tensor, nn
+from torch import nn
 from torch.testing import assert_close
 
 from mmseg_uda.models import EMATeacher
@@ -131,7 +130,6 @@ def test_no_gradients() -> None:
     assert all(param.requires_grad for param in network.parameters())
     images = torch.randn(2, 3, *toys.SIZE, requires_grad=True)
     assert not teacher(images).requires_grad
-    assert not teacher.probabilities(images).requires_grad
 
 
 def test_attention_hooks_become_the_teachers() -> None:
@@ -162,23 +160,12 @@ def test_attention_hooks_become_the_teachers() -> None:
 # ------------------------------------------------------------------------------------- predictions
 
 
-@pytest.mark.parametrize('align_corners', [True, False])
-def test_probabilities(align_corners: bool) -> None:
+def test_begins_with_the_students_logits() -> None:
     network = student()
-    network.align_corners = align_corners
-    teacher = EMATeacher(network)
     images = torch.randn(2, 3, *toys.SIZE)
-    logits = teacher(images)
+    logits = EMATeacher(network)(images)
     assert logits.shape == (2, toys.NUM_CLASSES, 8, 12)
     assert_close(logits, network(images).detach())
-    expected = resize(logits, size=toys.SIZE, mode='bilinear', align_corners=align_corners)
-    assert_close(teacher.probabilities(images), expected.softmax(1))
-
-
-def test_probabilities_in_half_precision() -> None:
-    images: Tensor = torch.randn(2, 3, *toys.SIZE)
-    with torch.autocast('cpu', torch.bfloat16):
-        assert EMATeacher(student()).probabilities(images).dtype is torch.float32
 
 
 @pytest.mark.parametrize(('changes', 'match'), [

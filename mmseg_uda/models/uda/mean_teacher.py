@@ -107,7 +107,7 @@ class MeanTeacher(BaseUDASegmentor):
         if self.iteration is None:
             raise RuntimeError("MeanTeacher does not know the iteration; write custom_hooks=[dict("
                                "type='EMATeacherHook')], which also updates the teacher")
-        probabilities = self.teacher.probabilities(images)
+        probabilities = self.probabilities(self.teacher(images), images)
         confidence, label = probabilities.max(1)
         significance = None if self.significance is None else \
             self.significance(self.teacher, images, self.iteration)

@@ -6,12 +6,14 @@ from typing import Any
 
 import pytest
 import torch
+import torch.nn.functional as F
 import toys
 from mmengine.model import BaseModule
 from mmengine.runner import load_checkpoint
 from mmseg.models.decode_heads.decode_head import BaseDecodeHead
 from mmseg.registry import MODELS
 from torch import Tensor, nn
+from torch.testing import assert_close
 
 from mmseg_uda.models.uda import SourceOnly
 from mmseg_uda.structures import DomainBatch, ImageBatch, SegOutput
@@ -229,6 +231,18 @@ def test_head_without_logits_is_refused() -> None:
     with pytest.raises(TypeError, match='SourceOnly.segmentor.decode_head: TwoMapsHead.forward '
                        'gives list, not logits'):
         losses_of(model)
+
+
+@pytest.mark.parametrize('align_corners', [True, False])
+def test_probabilities(align_corners: bool) -> None:
+    """At the size of the images, as the network resizes its logits, and never in half precision."""
+    model = toys.build('source_only')
+    model.student.align_corners = align_corners
+    images, logits = torch.randn(2, 3, *toys.SIZE), torch.randn(2, toys.NUM_CLASSES, 8, 12)
+    expected = F.interpolate(logits, toys.SIZE, mode='bilinear', align_corners=align_corners)
+    assert_close(model.probabilities(logits, images), expected.softmax(1))
+    with torch.autocast('cpu', torch.bfloat16):
+        assert model.probabilities(logits.bfloat16(), images).dtype is torch.float32
 
 
 def test_pixel_weights() -> None:

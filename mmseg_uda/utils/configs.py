@@ -1,0 +1,35 @@
+"""What several readers of a config need to know about it."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Iterator
+from inspect import signature
+from typing import Any
+
+from mmengine.runner import Runner
+
+__all__ = ['RUNNER_NAMES', 'innermost_dataset', 'misspelt_names']
+
+RUNNER_NAMES = frozenset({*signature(Runner.__init__).parameters, 'custom_imports', 'runner_type',
+                          'model_wrapper_cfg', 'activation_checkpointing', 'compile',
+                          'efficient_conv_bn_eval'} - {'self', 'cfg'})
+
+
+def misspelt_names(names: Iterable[str]) -> Iterator[tuple[str, str]]:
+    """Top-level names that look like one of the runner's, which would ignore them in silence.
+
+    Yields:
+        The name, and the runner's.
+    """
+    for name in names:
+        similar = difflib.get_close_matches(name, sorted(RUNNER_NAMES), n=1, cutoff=.88)
+        if similar and name not in RUNNER_NAMES:
+            yield name, similar[0]
+
+
+def innermost_dataset(dataset: dict[str, Any]) -> dict[str, Any]:
+    """The dataset inside of wrappers such as ``RepeatDataset``."""
+    while isinstance(dataset.get('dataset'), dict):
+        dataset = dataset['dataset']
+    return dataset
