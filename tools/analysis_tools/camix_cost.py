@@ -41,6 +41,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument('--passes', type=int, default=8, help='noisy passes, N')
     parser.add_argument('--chunk', type=int, default=2, help='of them at once')
     parser.add_argument('--no-augment', action='store_true', help='without strong augmentation')
+    parser.add_argument('--channels-last', action='store_true', help='as the small configs have it')
     parser.add_argument('--dtype', choices=('float16', 'bfloat16'), help='autocast; default fp32')
     parser.add_argument('--device', default='cpu')
     parser.add_argument('--repeat', type=int, default=15, help='timed rounds, the median counts')
@@ -58,7 +59,8 @@ def build(args: argparse.Namespace) -> nn.Module:
         significance=dict(type='EntropySignificance', passes=args.passes, chunk=args.chunk),
         consistency=dict(type='ConsistencyLoss')))
     model.iteration = 0
-    return model.to(args.device).train()
+    layout = torch.channels_last if args.channels_last else torch.preserve_format
+    return model.to(args.device, memory_format=layout).train()
 
 
 def draw_batch(args: argparse.Namespace, model: nn.Module) -> dict[str, Any]:
