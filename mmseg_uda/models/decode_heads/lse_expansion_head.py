@@ -14,7 +14,7 @@ from mmseg.utils import ConfigType, OptConfigType, SampleList
 from torch import Tensor, nn
 
 from mmseg_uda.models.decode_heads.wrapping_head import class_scores
-from mmseg_uda.models.layers.lse_pooling import lse_pool, pool_upsampled
+from mmseg_uda.models.layers.lse_pooling import lse_pool, pool_upsampled, widen
 from mmseg_uda.structures import Losses, SegOutput
 
 __all__ = ['ActivationMaps', 'LSEExpansionHead', 'class_shares']
@@ -187,15 +187,15 @@ class LSEExpansionHead(BaseDecodeHead):
         if loss is None or output.domain not in loss.domains:
             return {}
         # No matrix product: mixed precision would round it.
-        summed = (self.reconstruction_weight[:, None, :, None, None] * _wide(maps.scores)).sum(0)
+        summed = (self.reconstruction_weight[:, None, :, None, None] * widen(maps.scores)).sum(0)
         upsample = self._enlarge(maps.upsample, size)
         alike = all(hasattr(fine, name) == hasattr(self.units[0], name)
                     for name in ('scores_at_stride8', 'upsample'))
         if alike and output.scores is not None and output.scores.shape == summed.shape \
                 and fine.align_corners == self.align_corners:
-            residual = summed - _wide(output.scores)
+            residual = summed - widen(output.scores)
         else:
-            residual = upsample(summed) - resize(_wide(output.seg_logits), size, mode='bilinear',
+            residual = upsample(summed) - resize(widen(output.seg_logits), size, mode='bilinear',
                                                  align_corners=fine.align_corners)
             upsample = _same
         value = loss(residual, upsample, size[0] * size[1], self.chunk_elements)
@@ -203,15 +203,11 @@ class LSEExpansionHead(BaseDecodeHead):
 
     def _enlarge(self, upsample: Callable[[Tensor], Tensor], size: Sequence[int],
                  ) -> Callable[[Tensor], Tensor]:
-        """From the units' scores to maps at the size of the images, in fp32."""
+        """From the units' scores to maps at the size of the images."""
         def enlarge(scores: Tensor) -> Tensor:
-            return resize(upsample(_wide(scores)), tuple(size), mode='bilinear',
+            return resize(upsample(scores), tuple(size), mode='bilinear',
                           align_corners=self.align_corners, warning=False)
         return enlarge
-
-
-def _wide(scores: Tensor) -> Tensor:
-    return scores.float() if scores.dtype in (torch.float16, torch.bfloat16) else scores
 
 
 def _same(scores: Tensor) -> Tensor:

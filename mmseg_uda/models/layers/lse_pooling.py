@@ -9,7 +9,12 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-__all__ = ['lse_pool', 'pool_upsampled']
+__all__ = ['lse_pool', 'pool_upsampled', 'widen']
+
+
+def widen(scores: Tensor) -> Tensor:
+    """In fp32 at least."""
+    return scores.float() if scores.dtype in (torch.float16, torch.bfloat16) else scores
 
 
 def lse_pool(seg_logits: Tensor, r: float, inv_r: bool = False,
@@ -31,8 +36,7 @@ def lse_pool(seg_logits: Tensor, r: float, inv_r: bool = False,
     Returns:
         Shape (N, C), in fp32 at least; differentiable once.
     """
-    if seg_logits.dtype in (torch.float16, torch.bfloat16):
-        seg_logits = seg_logits.float()
+    seg_logits = widen(seg_logits)
     if valid is None:
         count: Tensor | float = math.log(seg_logits.shape[2] * seg_logits.shape[3])
     else:
@@ -73,7 +77,7 @@ def pool_upsampled(scores: Tensor, upsample: Callable[[Tensor], Tensor],
     number, so their gradients are made with them, and only those of ``scores`` are kept.
 
     Args:
-        scores: Shape (N, C, h, w).
+        scores: Shape (N, C, h, w); widened to fp32 at least, as the gradients are.
         upsample: Treats each class alike and on its own: (N, c, h, w) to (N, c, H, W). Without
             parameters to train.
         pool: (N, c, H, W) to (N, c), each map on its own.
@@ -85,7 +89,7 @@ def pool_upsampled(scores: Tensor, upsample: Callable[[Tensor], Tensor],
     """
     classes = max(1, chunk_elements // (scores.shape[0] * pixels))
     parts = [_Pooled.apply(part, upsample, pool)  # type: ignore
-             for part in torch.split(scores, classes, 1)]
+             for part in torch.split(widen(scores), classes, 1)]
     return torch.cat(parts, 1)
 
 

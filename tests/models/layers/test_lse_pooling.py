@@ -92,6 +92,16 @@ def test_chunks_change_nothing(chunk_elements: int) -> None:
                    for value in (found, expected)))
 
 
+def test_gradients_of_half_precision_are_not_rounded_before_they_are_scaled() -> None:
+    """Shares of a large map are below what fp16 can tell from 0, until a loss is scaled."""
+    scores = torch.zeros(1, 1, 64, 64).half().requires_grad_()
+    pooled = pool_upsampled(scores, lambda x: F.interpolate(x, scale_factor=2), lambda x: 1e-5 *
+                            lse_pool(x, 1), 128**2)
+    (2.**16 * pooled).sum().backward()
+    assert pooled.dtype is torch.float32
+    assert_close(scores.grad, torch.full_like(scores, 2.**16 * 1e-5 / 64**2), rtol=1e-3, atol=0)
+
+
 def test_chunks_save_memory() -> None:
     """About one class's maps instead of those of all."""
     scores = torch.randn(1, 20, 4, 4, requires_grad=True)
