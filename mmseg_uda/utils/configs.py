@@ -23,9 +23,9 @@ def misspelt_names(names: Iterable[str]) -> Iterator[tuple[str, str]]:
         The name, and the runner's.
     """
     for name in names:
-        similar = difflib.get_close_matches(name, sorted(RUNNER_NAMES), n=1, cutoff=.88)
-        if similar and name not in RUNNER_NAMES:
-            yield name, similar[0]
+        if name not in RUNNER_NAMES:
+            for similar in difflib.get_close_matches(name, RUNNER_NAMES, n=1, cutoff=.88):
+                yield name, similar
 
 
 def innermost_dataset(dataset: dict[str, Any]) -> dict[str, Any]:
