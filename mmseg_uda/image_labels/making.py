@@ -107,7 +107,9 @@ def predict_image_labels(cfg: Config, out: str, recipe: ImageLabelRecipe, num_wo
     metrics = _compare(regression.predict(features), shares)
     labels = ImageLabels(relative_names(target.paths, target.root),
                          regression.predict(parts['target'][0]).numpy(), 'share',
-                         {**made_with, 'metrics': metrics, 'version': __version__})
+                         {**made_with, 'metrics': metrics, 'classes': list(source.classes),
+                          'source_mean': _labelled(shares).mean(0).tolist(),
+                          'version': __version__})
     labels.write(out)
     return labels, metrics
 
@@ -186,8 +188,11 @@ def _check_classes(source: DomainImages, target: DomainImages) -> None:
 
 
 def _compare(predicted: Tensor, shares: Tensor) -> dict[str, float]:
-    labelled = shares.sum(1) > 0
-    predicted, shares = predicted[labelled], shares[labelled]
+    predicted, shares = predicted[shares.sum(1) > 0], _labelled(shares)
     mean = shares.mean(0, keepdim=True).expand_as(shares)
     return {'cross entropy': soft_cross_entropy(predicted, shares),
             'cross entropy of the mean': soft_cross_entropy(mean, shares)}
+
+
+def _labelled(shares: Tensor) -> Tensor:
+    return shares[shares.sum(1) > 0]

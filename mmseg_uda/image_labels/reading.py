@@ -56,7 +56,8 @@ class DomainImages(Dataset[Any]):
         dataset = DATASETS.build(copy.deepcopy(loader['dataset']))
         if hasattr(dataset, 'full_init'):
             dataset.full_init()
-        self.num_classes = len(check_dataset(dataset, self.key))
+        self.classes = check_dataset(dataset, self.key)
+        self.num_classes = len(self.classes)
         self.size = size
         self.labels = labels
         self.samples: list[tuple[dict[str, Any], Any, Any]] = []

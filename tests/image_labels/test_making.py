@@ -134,6 +134,8 @@ def test_the_file_is_what_the_steps_say(cfg: Config, recipe: ImageLabelRecipe, t
     written = ImageLabels.read(out)
     assert written.digest == labels.digest
     assert written.recipe['metrics'] == metrics
+    assert_close(torch.tensor(written.recipe['source_mean']), y.mean(0))
+    assert len(written.recipe['classes']) == written.num_classes
     assert written.kind == 'share'
     assert_close(torch.from_numpy(written.labels).sum(1), torch.ones(7))
 
