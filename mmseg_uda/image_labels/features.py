@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from mmseg_uda.compat import load_checkpoint
 from mmseg_uda.models.pretrained import explain_missing_weights
+from mmseg_uda.utils.state_dicts import misfit
 
 __all__ = ['CONFIG', 'TIMM', 'FeatureNet', 'build_feature_net']
 
@@ -142,14 +143,10 @@ def _load_backbone(backbone: nn.Module, path: str) -> None:
     prefix = next(prefix for prefix in PREFIXES
                   if not prefix or any(key.startswith(prefix) for key in content))
     found = {key[len(prefix):]: value for key, value in content.items() if key.startswith(prefix)}
-    expected = {key: value for key, value in backbone.state_dict().items()
-                if not key.endswith('num_batches_tracked')}
-    wrong = [key for key, value in expected.items()
-             if key not in found or found[key].shape != value.shape]
+    wrong = misfit(backbone, found)
     if wrong:
         raise ValueError(f'train_image_labels: {path} does not fit {type(backbone).__name__}: '
-                         f'{wrong[0]} and {len(wrong) - 1} other of {len(expected)} tensors are '
-                         'missing or of another shape')
+                         f'{wrong}; write the file of its own weights')
     backbone.load_state_dict(found, strict=False)
 
 

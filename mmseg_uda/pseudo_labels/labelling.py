@@ -10,6 +10,7 @@ from mmengine.runner import Runner
 
 from mmseg_uda.compat import load_checkpoint
 from mmseg_uda.utils.configs import innermost_dataset
+from mmseg_uda.utils.state_dicts import misfit
 
 __all__ = ['build_labeller', 'make_label_config', 'target_dataset']
 
@@ -76,11 +77,7 @@ def _check_checkpoint(runner: Runner, path: str) -> None:
     """Refuse a checkpoint of another model, which the runner would load in part."""
     given = load_checkpoint(path)
     given = given.get('state_dict', given)
-    expected = runner.model.state_dict()
-    wrong = [key for key, value in expected.items() if not key.endswith('num_batches_tracked')
-             and (key not in given or given[key].shape != value.shape)]
+    wrong = misfit(runner.model, given)
     if wrong:
-        raise ValueError(
-            f'build_labeller: {path} does not fit {type(runner.model).__name__}: '
-            f'{wrong[0]} and {len(wrong) - 1} other of {len(expected)} entries are missing or of '
-            'another shape; pass a checkpoint that was trained with this config')
+        raise ValueError(f'build_labeller: {path} does not fit {type(runner.model).__name__}: '
+                         f'{wrong}; pass a checkpoint that was trained with this config')

@@ -258,8 +258,8 @@ def test_an_untrained_backbone_is_refused(cfg: Config, weights: str, tmp_path: P
         features.build_feature_net('config', cfg)
     backbone = cfg.model.segmentor.backbone
     wide = Config(dict(model=dict(cfg.model.segmentor, backbone=dict(backbone, channels=4))))
-    with pytest.raises(ValueError, match=r'net.pth does not fit ToyBackbone: stem.weight and \d '
-                       r'other of \d tensors'):
+    with pytest.raises(ValueError, match=r'net.pth does not fit ToyBackbone: \d of \d tensors '
+                       r'are missing or of another shape, the first is stem.weight; write'):
         features.build_feature_net('config', wide, weights)
     with pytest.raises(ValueError, match="features got 'vgg'; write 'timm:NAME', 'config', or"):
         features.build_feature_net('vgg', cfg)

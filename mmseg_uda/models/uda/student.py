@@ -10,6 +10,8 @@ from mmseg.registry import MODELS
 from mmseg.utils import ConfigType, OptConfigType
 from torch import Tensor, nn
 
+from mmseg_uda.utils.state_dicts import misfit
+
 __all__ = ['auxiliary_heads', 'build_student', 'fit_checkpoint']
 
 
@@ -87,7 +89,7 @@ def fit_checkpoint(method: Any, state_dict: dict[str, Tensor], prefix: str = '')
         heads = tuple(f'{prefix}{name}.' for name, _ in student.named_children())
         for key in [key for key in state_dict if key.startswith(heads)]:
             state_dict[prefixed + key[len(prefix):]] = state_dict.pop(key)
-    _refuse_other(method, 'student', student, state_dict, prefixed)
+    _refuse_other(method, student, state_dict, prefixed)
     if not hasattr(method, 'teacher'):
         return
     teacher, averaged = method.teacher, f'{prefix}teacher.'
@@ -95,20 +97,12 @@ def fit_checkpoint(method: Any, state_dict: dict[str, Tensor], prefix: str = '')
         state_dict.update({f'{averaged}module.{key}': state_dict[prefixed + key].clone()
                            for key in student.state_dict()})
         state_dict[f'{averaged}steps'] = torch.zeros_like(teacher.steps)
-    _refuse_other(method, 'teacher', teacher, state_dict, averaged)
+    _refuse_other(method, teacher, state_dict, averaged)
 
 
-def _refuse_other(method: Any, name: str, network: nn.Module, state_dict: dict[str, Tensor],
-                  prefix: str) -> None:
-    # Of parameters only: a buffer may grow with what it stores.
-    shapes = {key: param.shape for key, param in network.named_parameters()}
-    keys = list(network.state_dict())
-    wrong = [
-        key for key in keys if prefix + key not in state_dict
-        or state_dict[prefix + key].shape != shapes.get(key, state_dict[prefix + key].shape)
-    ]
+def _refuse_other(method: Any, network: nn.Module, state_dict: dict[str, Tensor], prefix: str,
+                  ) -> None:
+    wrong = misfit(network, state_dict, prefix)
     if wrong:
-        raise ValueError(
-            f'{type(method).__name__}: the checkpoint is of another method or network: '
-            f'{len(wrong)} of {len(keys)} tensors of the {name} are missing or of another shape, '
-            f'the first is {prefix}{wrong[0]}; give the config that wrote the checkpoint')
+        raise ValueError(f'{type(method).__name__}: the checkpoint is of another method or '
+                         f'network: {wrong}; give the config that wrote the checkpoint')
