@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from filelock import FileLock, Timeout
 from mmengine.dist import barrier, get_world_size, is_main_process
 from mmengine.logging import MMLogger
 
@@ -27,6 +28,7 @@ from mmseg_uda.utils.replacing import replacing
 
 __all__ = ['Pipeline', 'Step']
 
+LOCK_TIMEOUT = 20.  # seconds; workers of a killed process live on for a few
 _runs = itertools.count()  # runners of one process must not share names, see `load_to_run`
 
 
@@ -102,10 +104,12 @@ class Pipeline:
 
         Raises:
             ValueError: An input is missing, or stages before ``start`` are not done.
+            RuntimeError: Another start of the pipeline works in the folder.
             Exception: A stage failed: its own error.
         """
-        on_main(lambda: self._prepare(start))
-        with self._logger() as log:
+        on_main(lambda: self._check(start))
+        with self._alone(), self._logger() as log:
+            on_main(lambda: self._clear(start))
             for number, name in enumerate(self.stages, 1):
                 title = f'[{number}/{len(self.stages)}] {name}'
                 step, entries = on_main(functools.partial(self._begin, name))
@@ -129,15 +133,15 @@ class Pipeline:
                 raise ValueError(f'--from got {start!r}, but stage {name!r} before it is not done '
                                  f'({step.reason}); leave --from out')
 
-    def _prepare(self, start: str | None) -> None:
-        self._check(start)
+    def _clear(self, start: str | None) -> None:
+        """Forget what a stage and all after it have made; nothing is deleted."""
+        if start is None:
+            return
         state = State(self.settings.work_dir)
-        if start is not None:
-            for name in itertools.dropwhile(lambda name: name != start, self.stages):
-                self._move_away(name)
-                state.entries.pop(name, None)
-            state.save()
-        self.settings.work_dir.mkdir(parents=True, exist_ok=True)
+        for name in itertools.dropwhile(lambda name: name != start, self.stages):
+            self._move_away(name)
+            state.entries.pop(name, None)
+        state.save()
 
     def _decide(self, name: str, state: State, pending: set[str]) -> Step:
         stage = self.stages[name]
@@ -237,6 +241,26 @@ class Pipeline:
         with replacing(self.settings.work_dir / 'report.md') as partial:
             partial.write_text(format_report(self.settings.name, stages, state.entries),
                                encoding='utf-8')
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Keep other starts out of the folder; the lock goes with the process."""
+        folder = self.settings.work_dir
+        lock = FileLock(folder / 'pipeline.lock')
+
+        def acquire() -> None:
+            folder.mkdir(parents=True, exist_ok=True)
+            try:
+                lock.acquire(timeout=LOCK_TIMEOUT)
+            except Timeout:
+                raise RuntimeError(f'{folder}: a pipeline runs in this folder; wait for it, or '
+                                   'write another --work-dir') from None
+
+        on_main(acquire)
+        try:
+            yield
+        finally:
+            lock.release()
 
     @contextmanager
     def _logger(self) -> Iterator[MMLogger]:

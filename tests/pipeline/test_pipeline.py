@@ -17,6 +17,7 @@ import cv2
 import pytest
 import torch
 import toys
+from filelock import FileLock
 from mmengine.fileio import LocalBackend
 from mmengine.runner.checkpoint import CheckpointLoader
 from mmseg.evaluation import IoUMetric
@@ -26,6 +27,7 @@ from mmseg_uda.compat import load_checkpoint
 from mmseg_uda.engine.loops import UDATrainLoop, pseudo_label_loop
 from mmseg_uda.models import export
 from mmseg_uda.pipeline import Pipeline, read_pipeline
+from mmseg_uda.pipeline import pipeline as pipeline_module
 from mmseg_uda.pipeline.state import State
 
 run_toy = toys.load_script('tests/pipeline/run_toy.py')
@@ -262,6 +264,15 @@ def test_from_a_stage_on(straight: Path, config: Path, tmp_path: Path) -> None:
     shutil.rmtree(tmp_path / 'run' / 'labels1')
     with pytest.raises(ValueError, match="stage 'labels1' before it is not done .its output"):
         pipeline.run('generation1')
+
+
+def test_one_start_at_a_time(straight: Path, config: Path,
+                             monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pipeline_module, 'LOCK_TIMEOUT', 0)
+    with FileLock(straight / 'pipeline.lock'), \
+            pytest.raises(RuntimeError, match='straight: a pipeline runs in this folder; wait'):
+        read_pipeline(config, work_dir=straight).run()
+    read_pipeline(config, work_dir=straight).run()
 
 
 def test_report(straight: Path) -> None:
