@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
 from mmengine.config import Config
+from mmengine.logging import MMLogger
 from mmengine.model import ModuleDict
 from mmseg.registry import MODELS
 from torch import Tensor, nn
@@ -130,10 +132,22 @@ def _backbone_net(cfg: Config, weights: str | None) -> FeatureNet:
                          'name their file (--weights)')
     else:
         holder = ModuleDict(dict(backbone=backbone))
-        with explain_missing_weights(holder, dict(backbone='segmentor.backbone')):
+        with explain_missing_weights(holder, dict(backbone='segmentor.backbone')), _quiet():
             holder.init_weights()
     return FeatureNet(backbone, _average, preprocessor['mean'], preprocessor['std'],
                       preprocessor.get('bgr_to_rgb', False))
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without mmengine's message for each parameter that is initialised."""
+    log = MMLogger.get_current_instance()
+    level = log.level
+    log.setLevel('WARNING')
+    try:
+        yield
+    finally:
+        log.setLevel(level)
 
 
 def _load_backbone(backbone: nn.Module, path: str) -> None:

@@ -14,6 +14,7 @@ import pytest
 import torch
 import toys
 from mmengine.config import Config
+from mmengine.logging import MMLogger
 from mmseg.registry import MODELS
 from PIL import Image
 from torch import Tensor, nn
@@ -269,8 +270,8 @@ def test_an_untrained_backbone_is_refused(cfg: Config, weights: str, tmp_path: P
 
 
 @pytest.mark.parametrize('old', [True, False])
-def test_pretrained_backbone_of_another_config(old: bool, cfg: Config, weights: str,
-                                               tmp_path: Path) -> None:
+def test_pretrained_backbone_of_another_config(old: bool, cfg: Config, weights: str, tmp_path: Path,
+                                               monkeypatch: pytest.MonkeyPatch) -> None:
     model = cfg.to_dict()['model']['segmentor']
     model['data_preprocessor']['bgr_to_rgb'] = True
     backbone = model['backbone'] if old else dict(type='VGG16FCN', fc_channels=4, init_cfg=None)
@@ -279,7 +280,11 @@ def test_pretrained_backbone_of_another_config(old: bool, cfg: Config, weights: 
     model['pretrained' if old else 'backbone'] = given if old else {
         **backbone, 'init_cfg': dict(type='Pretrained', checkpoint=given)}
     (tmp_path / 'other.py').write_text(f'model = {model!r}')
+    log, messages = MMLogger.get_current_instance(), []
+    monkeypatch.setattr(log, 'handle', messages.append)
     net = features.build_feature_net(str(tmp_path / 'other.py'), cfg)
+    log.info('after')
+    assert [record.msg for record in messages if record.levelname == 'INFO'] == ['after']
     images = torch.randint(0, 256, (1, 3, 16, 16), dtype=torch.uint8)
     assert net(images).shape == (1, 8 if old else 4)  # fc7, not the empty map behind it
     assert not any(param.requires_grad for param in net.parameters())
