@@ -95,7 +95,7 @@ def fit_checkpoint(method: Any, state_dict: dict[str, Tensor], prefix: str = '')
     teacher, averaged = method.teacher, f'{prefix}teacher.'
     if not any(key.startswith(averaged) for key in state_dict):
         state_dict.update({f'{averaged}module.{key}': state_dict[prefixed + key].clone()
-                           for key in student.state_dict()})
+                           for key in student.state_dict() if prefixed + key in state_dict})
         state_dict[f'{averaged}steps'] = torch.zeros_like(teacher.steps)
     _refuse_other(method, teacher, state_dict, averaged)
 
