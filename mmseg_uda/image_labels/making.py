@@ -14,12 +14,11 @@ from mmengine.device import get_device
 from mmengine.logging import print_log
 from mmengine.utils import ProgressBar
 from mmseg.registry import TRANSFORMS
-from torch import Tensor
 
 from mmseg_uda.image_labels.features import build_feature_net
 from mmseg_uda.image_labels.files import KINDS, ImageLabels, relative_names
 from mmseg_uda.image_labels.reading import DomainImages, extract_features, read_all
-from mmseg_uda.image_labels.regression import fit_softmax, soft_cross_entropy
+from mmseg_uda.image_labels.regression import fit_softmax, has_labels, soft_cross_entropy
 from mmseg_uda.pseudo_labels.digests import config_digest
 from mmseg_uda.utils.configs import innermost_dataset
 from mmseg_uda.version import __version__
@@ -104,12 +103,15 @@ def predict_image_labels(cfg: Config, out: str, recipe: ImageLabelRecipe, num_wo
     features, shares = parts['source']
     regression = fit_softmax(features, shares, epochs=recipe.epochs, lr=recipe.lr,
                              batch_size=recipe.batch_size, seed=recipe.seed)
-    metrics = _compare(regression.predict(features), shares)
+    labelled = has_labels(shares)
+    features, shares = features[labelled], shares[labelled]
+    mean = shares.mean(0)
+    metrics = {'cross entropy': soft_cross_entropy(regression.predict(features), shares),
+               'cross entropy of the mean': soft_cross_entropy(mean.expand_as(shares), shares)}
     labels = ImageLabels(relative_names(target.paths, target.root),
                          regression.predict(parts['target'][0]).numpy(), 'share',
                          {**made_with, 'metrics': metrics, 'classes': list(source.classes),
-                          'source_mean': _labelled(shares).mean(0).tolist(),
-                          'version': __version__})
+                          'source_mean': mean.tolist(), 'version': __version__})
     labels.write(out)
     return labels, metrics
 
@@ -185,14 +187,3 @@ def _check_classes(source: DomainImages, target: DomainImages) -> None:
     if source.num_classes != target.num_classes:
         raise ValueError(f'train_image_labels: {source.key} has {source.num_classes} classes and '
                          f'{target.key} has {target.num_classes}; write data sets with the same')
-
-
-def _compare(predicted: Tensor, shares: Tensor) -> dict[str, float]:
-    predicted, shares = predicted[shares.sum(1) > 0], _labelled(shares)
-    mean = shares.mean(0, keepdim=True).expand_as(shares)
-    return {'cross entropy': soft_cross_entropy(predicted, shares),
-            'cross entropy of the mean': soft_cross_entropy(mean, shares)}
-
-
-def _labelled(shares: Tensor) -> Tensor:
-    return shares[shares.sum(1) > 0]

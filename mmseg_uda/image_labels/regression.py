@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-__all__ = ['SoftmaxRegression', 'fit_softmax', 'soft_cross_entropy']
+__all__ = ['SoftmaxRegression', 'fit_softmax', 'has_labels', 'soft_cross_entropy']
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,6 +26,11 @@ class SoftmaxRegression:
     def predict(self, features: Tensor) -> Tensor:
         """Shares of the classes, shape (M, C), from features (M, D)."""
         return F.linear(features, self.weight, self.bias).softmax(1)
+
+
+def has_labels(shares: Tensor) -> Tensor:
+    """Which images have a pixel with a class, shape (M, ), from shares (M, C)."""
+    return shares.sum(1) > 0
 
 
 def soft_cross_entropy(probabilities: Tensor, shares: Tensor) -> float:
@@ -55,7 +60,7 @@ def fit_softmax(features: Tensor, shares: Tensor, *, epochs: int = 30, lr: float
     Raises:
         ValueError: No image has a share.
     """
-    labelled = shares.sum(1) > 0
+    labelled = has_labels(shares)
     features, shares = features[labelled], shares[labelled]
     if not len(features):
         raise ValueError('fit_softmax: no source image has a pixel with a class; correct '

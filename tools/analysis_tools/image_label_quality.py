@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from mmseg_uda.image_labels import ImageLabels
-from mmseg_uda.image_labels.regression import soft_cross_entropy
+from mmseg_uda.image_labels.regression import has_labels, soft_cross_entropy
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -43,7 +43,7 @@ def read_pair(predicted: str, true: str) -> tuple[ImageLabels, Tensor, Tensor]:
                          f'{labels.num_classes} classes, {true!r} others ({len(truth.names)} and '
                          f'{truth.num_classes}); make both with one config')
     shares = torch.from_numpy(truth.labels)
-    known = shares.sum(1) > 0
+    known = has_labels(shares)
     return labels, torch.from_numpy(labels.labels)[known], shares[known]
 
 
