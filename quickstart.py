@@ -59,14 +59,18 @@ def make_environment() -> None:
 
 def main() -> None:
     if not (3, 10) <= sys.version_info[:2] <= (3, 12):
-        sys.exit(f'quickstart: got Python {sys.version.split()[0]}; run this file with Python '
-                 '3.10, 3.11 or 3.12, for example: python3.11 quickstart.py')
+        sys.exit(
+            f'quickstart: got Python {sys.version.split()[0]}; run this file with Python '
+            '3.10, 3.11 or 3.12, for example: python3.11 quickstart.py'
+        )
     try:
         import ensurepip  # noqa: F401
         import venv  # noqa: F401
     except ImportError as error:
-        sys.exit(f'quickstart: this Python has no {error.name}; install it first, on Debian and '
-                 f'Ubuntu: apt-get install python3.{sys.version_info.minor}-venv')
+        sys.exit(
+            f'quickstart: this Python has no {error.name}; install it first, on Debian and '
+            f'Ubuntu: apt-get install python3.{sys.version_info.minor}-venv'
+        )
     make_environment()
     arguments = sys.argv[1:]
     if '--test' in arguments:

@@ -36,8 +36,9 @@ def copy_mim_entries(package_dir: Path) -> list[Path]:
     mim_dir.mkdir(parents=True)
     for entry in MIM_ENTRIES:
         if (ROOT / entry).is_dir():
-            shutil.copytree(ROOT / entry, mim_dir / entry,
-                            ignore=shutil.ignore_patterns('__pycache__', '*.pyc'))
+            shutil.copytree(
+                ROOT / entry, mim_dir / entry, ignore=shutil.ignore_patterns('__pycache__', '*.pyc')
+            )
         else:
             shutil.copyfile(ROOT / entry, mim_dir / entry)
     return [path for path in sorted(mim_dir.rglob('*')) if path.is_file()]
@@ -76,9 +77,10 @@ if __name__ == '__main__':
         name='mmseg_uda',
         version=read_version(),
         description='Unsupervised domain adaptation of semantic segmentation, a plugin for '
-                    'MMSegmentation',
+        'MMSegmentation',
         long_description=(ROOT / 'README.md').read_text(encoding='utf-8')
-        if (ROOT / 'README.md').is_file() else '',
+        if (ROOT / 'README.md').is_file()
+        else '',
         long_description_content_type='text/markdown',
         license='Apache-2.0',
         keywords='semantic segmentation, domain adaptation, computer vision',

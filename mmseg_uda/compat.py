@@ -35,8 +35,9 @@ FAMILIES: dict[str, dict[str, tuple[str, str]]] = {
         'mmseg': ('mmsegmentation', '==1.2.2'),
     },
 }
-MMCV_FROM_SOURCE = ("pip install 'setuptools<80' wheel ninja ftfy regex && "
-                    'pip install --no-build-isolation')
+MMCV_FROM_SOURCE = (
+    "pip install 'setuptools<80' wheel ninja ftfy regex && pip install --no-build-isolation"
+)
 
 
 def _installed_version(distribution: str) -> str | None:
@@ -71,6 +72,7 @@ def _find_versions() -> dict[str, str]:
 
 def _choose_family(found: dict[str, str]) -> str:
     """The family of which more is installed; of none, the one that needs no compiling."""
+
     def count(family: str) -> int:
         return sum(name in found for name, _ in FAMILIES[family].values())
 
@@ -98,7 +100,7 @@ def _install_line(family: str, wrong: list[str], stale: list[str]) -> str:
     line = ' '.join([pip, *(f"'{name}{requirements[name]}'" for name in names)])
     if stale:
         uninstalled = sorted({*stale, *names} - {'torch'})
-        line = f"pip uninstall -y {' '.join(uninstalled)} && {line}"
+        line = f'pip uninstall -y {" ".join(uninstalled)} && {line}'
     return line
 
 
@@ -114,17 +116,24 @@ def check_versions() -> None:
     wanted = dict(FAMILIES[family].values())
     wrong = [name for name, versions in wanted.items() if not _is_right(found.get(name), versions)]
     foreign = [name for name in found if name not in wanted]
-    empty = [name for module, (name, _) in FAMILIES[family].items()
-             if name not in wrong and not _has_files(module)]
+    empty = [
+        name
+        for module, (name, _) in FAMILIES[family].items()
+        if name not in wrong and not _has_files(module)
+    ]
     problems = [
         *(f'{name} {found.get(name, "missing")} (needs {name}{wanted[name]})' for name in wrong),
-        *(f'{name} {found[name]} (writes the same modules as the {family} packages)'
-          for name in foreign),
+        *(
+            f'{name} {found[name]} (writes the same modules as the {family} packages)'
+            for name in foreign
+        ),
         *(f'{name} {found[name]} without its files' for name in empty),
     ]
     if problems:
-        raise ImportError(f"mmseg_uda found {', '.join(problems)}. "
-                          f'Run: {_install_line(family, wrong, foreign + empty)}')
+        raise ImportError(
+            f'mmseg_uda found {", ".join(problems)}. '
+            f'Run: {_install_line(family, wrong, foreign + empty)}'
+        )
 
 
 def _history_method(owner: type, name: str) -> Callable[..., Any]:
@@ -132,8 +141,10 @@ def _history_method(owner: type, name: str) -> Callable[..., Any]:
     from mmengine.logging import HistoryBuffer
 
     if owner is not HistoryBuffer or name.startswith('_'):
-        raise ValueError(f'checkpoint asks for attribute {name!r} of {owner!r}; only public '
-                         'methods of HistoryBuffer are allowed')
+        raise ValueError(
+            f'checkpoint asks for attribute {name!r} of {owner!r}; only public '
+            'methods of HistoryBuffer are allowed'
+        )
     return getattr(owner, name)
 
 
@@ -150,14 +161,26 @@ def allow_checkpoint_classes() -> None:
 
     if Version(torch.__version__) < Version('2.6.0.dev0'):
         return
-    dtypes = {type(np.dtype(name)) for name in
-              ('bool', 'int32', 'int64', 'uint8', 'float16', 'float32', 'float64')}
+    dtypes = {
+        type(np.dtype(name))
+        for name in ('bool', 'int32', 'int64', 'uint8', 'float16', 'float32', 'float64')
+    }
     core = np._core if hasattr(np, '_core') else np.core
-    arrays = [(getattr(core.multiarray, name), f'numpy.{package}.multiarray.{name}')
-              for name in ('_reconstruct', 'scalar') for package in ('core', '_core')]
+    arrays = [
+        (getattr(core.multiarray, name), f'numpy.{package}.multiarray.{name}')
+        for name in ('_reconstruct', 'scalar')
+        for package in ('core', '_core')
+    ]
     torch.serialization.add_safe_globals(
-        [HistoryBuffer, np.ndarray, np.dtype, *dtypes, *arrays,
-         (_history_method, 'builtins.getattr')])
+        [
+            HistoryBuffer,
+            np.ndarray,
+            np.dtype,
+            *dtypes,
+            *arrays,
+            (_history_method, 'builtins.getattr'),
+        ]
+    )
 
 
 def load_checkpoint(path: str | PathLike[str]) -> dict[str, Any]:
@@ -178,9 +201,13 @@ def load_checkpoint(path: str | PathLike[str]) -> dict[str, Any]:
         checkpoint = torch.load(path, map_location='cpu', weights_only=True)
     except (UnpicklingError, EOFError, RuntimeError, OSError) as error:
         reason = (str(error) or type(error).__name__).splitlines()[0]
-        raise ValueError(f'load_checkpoint: {path} is no checkpoint that torch {torch.__version__} '
-                         f'reads with weights_only=True: {reason}') from error
+        raise ValueError(
+            f'load_checkpoint: {path} is no checkpoint that torch {torch.__version__} '
+            f'reads with weights_only=True: {reason}'
+        ) from error
     if not isinstance(checkpoint, dict):
-        raise ValueError(f'load_checkpoint: {path} holds a {type(checkpoint).__name__}, not the '
-                         'dictionary of a checkpoint')
+        raise ValueError(
+            f'load_checkpoint: {path} holds a {type(checkpoint).__name__}, not the '
+            'dictionary of a checkpoint'
+        )
     return checkpoint

@@ -12,7 +12,9 @@ from mmseg import registry
 __all__ = ['REGISTRIES']
 
 REGISTRIES = {
-    name: Registry(parent.name, parent=parent, scope='mmseg_uda',
-                   locations=['mmseg_uda', *parent._locations])
-    for name, parent in vars(registry).items() if isinstance(parent, Registry)
+    name: Registry(
+        parent.name, parent=parent, scope='mmseg_uda', locations=['mmseg_uda', *parent._locations]
+    )
+    for name, parent in vars(registry).items()
+    if isinstance(parent, Registry)
 }

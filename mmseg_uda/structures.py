@@ -10,8 +10,14 @@ from mmseg.structures import SegDataSample
 from torch import Tensor
 
 __all__ = [
-    'DOMAINS', 'IGNORE_INDEX', 'DomainBatch', 'ImageBatch', 'Losses', 'MixedBatch', 'SegOutput',
-    'TeacherLabel'
+    'DOMAINS',
+    'IGNORE_INDEX',
+    'DomainBatch',
+    'ImageBatch',
+    'Losses',
+    'MixedBatch',
+    'SegOutput',
+    'TeacherLabel',
 ]
 
 DOMAINS = ('source', 'target')
@@ -65,11 +71,13 @@ class DomainBatch:
     target: ImageBatch
 
     @classmethod
-    def collect(cls, inputs: dict[str, Tensor],
-                data_samples: dict[str, list[SegDataSample]]) -> DomainBatch:
+    def collect(
+        cls, inputs: dict[str, Tensor], data_samples: dict[str, list[SegDataSample]]
+    ) -> DomainBatch:
         """The batch that a :class:`UDADataPreprocessor` gives, one entry per domain in each."""
-        return cls(**{domain: ImageBatch(inputs[domain], data_samples[domain])
-                      for domain in DOMAINS})
+        return cls(
+            **{domain: ImageBatch(inputs[domain], data_samples[domain]) for domain in DOMAINS}
+        )
 
     def __iter__(self) -> Iterator[tuple[str, ImageBatch]]:
         yield 'source', self.source

@@ -29,36 +29,46 @@ __all__ = ['build_model', 'build_optimizers', 'check_config', 'check_pipeline']
 PLACES: tuple[tuple[str, Any, tuple[str, ...]], ...] = (
     (r'(norm|conv|act)_cfg$', None, ()),
     (r'init_cfg(\.override)?$', WEIGHT_INITIALIZERS, ()),
-    (r'^model\..*head\.self_attention$', MODELS, ('in_channels', )),
-    (r'^model\.teacher$', MODELS, ('student', )),
+    (r'^model\..*head\.self_attention$', MODELS, ('in_channels',)),
+    (r'^model\.teacher$', MODELS, ('student',)),
     (r'^model\.(mixer|augment)$', TRANSFORMS, ()),
-    (r'^tta_model$', MODELS, ('module', )),
+    (r'^tta_model$', MODELS, ('module',)),
     (r'^(model|segmentor|data_preprocessor)(\.|$)', MODELS, ()),
     (r'pipeline$|\.transforms$', TRANSFORMS, ()),
     (r'datasets?$', DATASETS, ()),
-    (r'sampler$', mmseg_registry.DATA_SAMPLERS, ('dataset', )),
+    (r'sampler$', mmseg_registry.DATA_SAMPLERS, ('dataset',)),
     (r'^optim_wrapper$', mmseg_registry.OPTIM_WRAPPERS, ()),
-    (r'^(optim_wrapper\.(.*\.)?)?optimizer$', mmseg_registry.OPTIMIZERS, ('params', )),
-    (r'^param_scheduler(\.|$)', mmseg_registry.PARAM_SCHEDULERS, ('optimizer', )),
+    (r'^(optim_wrapper\.(.*\.)?)?optimizer$', mmseg_registry.OPTIMIZERS, ('params',)),
+    (r'^param_scheduler(\.|$)', mmseg_registry.PARAM_SCHEDULERS, ('optimizer',)),
     (r'^train_cfg$', mmseg_registry.LOOPS, ('runner', 'dataloader')),
     (r'^(val|test)_cfg$', mmseg_registry.LOOPS, ('runner', 'dataloader', 'evaluator')),
     (r'(_|\.)evaluator$', mmseg_registry.METRICS, ()),
     (r'^(default|custom)_hooks(\.|$)', mmseg_registry.HOOKS, ()),
-    (r'vis_backends$', mmseg_registry.VISBACKENDS, ('save_dir', )),
+    (r'vis_backends$', mmseg_registry.VISBACKENDS, ('save_dir',)),
     (r'^visualizer$', mmseg_registry.VISUALIZERS, ()),
-    (r'^model_wrapper_cfg$', mmseg_registry.MODEL_WRAPPERS, ('module', )),
+    (r'^model_wrapper_cfg$', mmseg_registry.MODEL_WRAPPERS, ('module',)),
 )
 # Names that configs give to parts of themselves; any other name that the runner does not take is
 # taken for a mistake.
-OWN_NAMES = re.compile(r'\w*_pipeline|\w*scale|\w+_root|\w+_dir|\w+_type|vis_backends|segmentor'
-                       r'|crop_size|data_preprocessor|img_ratios|norm_cfg|optimizer|tta_model')
+OWN_NAMES = re.compile(
+    r'\w*_pipeline|\w*scale|\w+_root|\w+_dir|\w+_type|vis_backends|segmentor'
+    r'|crop_size|data_preprocessor|img_ratios|norm_cfg|optimizer|tta_model'
+)
 # What builds another class: the key that names it, and its default.
-BUILDERS = {'AttendedSegmentor': ('segmentor_type', 'EncoderDecoder'),
-            'RandomResize': ('resize_type', 'Resize')}
+BUILDERS = {
+    'AttendedSegmentor': ('segmentor_type', 'EncoderDecoder'),
+    'RandomResize': ('resize_type', 'Resize'),
+}
 RUNNER_NAMES = {*inspect.signature(Runner).parameters, 'custom_imports', 'model_wrapper_cfg'}
 PARAMWISE_KEYS = {
-    'custom_keys', 'bias_lr_mult', 'bias_decay_mult', 'norm_decay_mult', 'dwconv_decay_mult',
-    'dcn_offset_lr_mult', 'flat_decay_mult', 'bypass_duplicate'
+    'custom_keys',
+    'bias_lr_mult',
+    'bias_decay_mult',
+    'norm_decay_mult',
+    'dwconv_decay_mult',
+    'dcn_offset_lr_mult',
+    'flat_decay_mult',
+    'bypass_duplicate',
 }
 LOADER_KEYS = set(inspect.signature(DataLoader).parameters)
 
@@ -68,8 +78,11 @@ _models: dict[str, nn.Module] = {}
 def check_config(config: Config) -> list[str]:
     """Everything that is wrong in a config, one line each; empty if it is sound."""
     cfg = _without_scope(config.to_dict())
-    problems = [f'{name}: neither the runner nor the config itself uses this name' for name in cfg
-                if name not in RUNNER_NAMES and not OWN_NAMES.fullmatch(name)]
+    problems = [
+        f'{name}: neither the runner nor the config itself uses this name'
+        for name in cfg
+        if name not in RUNNER_NAMES and not OWN_NAMES.fullmatch(name)
+    ]
     for path, node in _dicts(cfg, ''):
         problems += _check_dict(path, node)
     problems += _check_target(cfg) + _check_classes(cfg)
@@ -88,8 +101,12 @@ def check_pipeline(path: Path) -> list[str]:
         pipeline = read_pipeline(path)
     except Exception as error:  # whatever it is, it is a finding
         return [f'{type(error).__name__}: {error}']
-    return [f'{name}: {problem}' for name, stage in pipeline.stages.items()
-            if isinstance(stage, ConfigStage) for problem in check_config(stage.load())]
+    return [
+        f'{name}: {problem}'
+        for name, stage in pipeline.stages.items()
+        if isinstance(stage, ConfigStage)
+        for problem in check_config(stage.load())
+    ]
 
 
 def build_model(cfg: dict[str, Any]) -> nn.Module:
@@ -141,8 +158,9 @@ def _check_dict(path: str, node: dict[str, Any]) -> list[str]:
     if path == 'log_processor':
         return _check_arguments(path, LogProcessor, node, ())
     if re.search(r'(_|\.)dataloader(\.source|\.target)?$', path) and 'dataset' in node:
-        return [f'{path}: DataLoader has no argument `{key}`'
-                for key in node if key not in LOADER_KEYS]
+        return [
+            f'{path}: DataLoader has no argument `{key}`' for key in node if key not in LOADER_KEYS
+        ]
     if 'type' not in node:
         return []
     place = next((place for place in PLACES if re.search(place[0], path)), None)
@@ -170,8 +188,9 @@ def _check_builder(path: str, builder: Any, node: dict[str, Any]) -> list[str]:
     return _check_arguments(path, builder, own, ()) + _check_dict(path, inner)
 
 
-def _check_arguments(path: str, target: Any, arguments: dict[str, Any],
-                     given: tuple[str, ...]) -> list[str]:
+def _check_arguments(
+    path: str, target: Any, arguments: dict[str, Any], given: tuple[str, ...]
+) -> list[str]:
     """Bind arguments, following ``**kwargs`` into the base classes."""
     own, inherited = _parameters(target)
     unknown = [key for key in arguments if key not in own and key not in inherited]
@@ -188,12 +207,17 @@ def _check_arguments(path: str, target: Any, arguments: dict[str, Any],
 def _parameters(target: Any) -> tuple[set[str], set[str]]:
     """Names of a callable's own parameters, and of those that its ``**kwargs`` can be."""
     levels: list[set[str]] = []
-    functions = [vars(base)['__init__'] for base in target.__mro__[:-1] if '__init__' in vars(base)
-                 ] if inspect.isclass(target) else [target]
+    functions = (
+        [vars(base)['__init__'] for base in target.__mro__[:-1] if '__init__' in vars(base)]
+        if inspect.isclass(target)
+        else [target]
+    )
     for function in functions:
         parameters = inspect.signature(function).parameters.values()
-        levels.append({p.name for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD,
-                                                                p.KEYWORD_ONLY)} - {'self'})
+        levels.append(
+            {p.name for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)}
+            - {'self'}
+        )
         if all(p.kind != p.VAR_KEYWORD for p in parameters):
             break
     return (levels[0], set().union(*levels[1:])) if levels else (set(), set())
@@ -206,8 +230,11 @@ def _check_target(cfg: dict[str, Any]) -> list[str]:
         transform = TRANSFORMS.get(node['type']) if path.endswith('pipeline') else None
         if inspect.isclass(transform) and issubclass(transform, LoadAnnotations):
             problems.append(f'{path}: {node["type"]} loads labels of the target')
-        if inspect.isclass(transform) and issubclass(transform, RandomCrop) \
-                and node.get('cat_max_ratio', 1.) < 1:
+        if (
+            inspect.isclass(transform)
+            and issubclass(transform, RandomCrop)
+            and node.get('cat_max_ratio', 1.0) < 1
+        ):
             problems.append(f'{path}: {node["type"]} looks at labels of the target')
     return problems
 
@@ -244,29 +271,34 @@ def _check_paramwise(cfg: dict[str, Any], model: nn.Module) -> list[str]:
         for key, rule in rules.get('custom_keys', {}).items():
             if not any(key in parameter for parameter in names):
                 problems.append(f'{path}: no parameter has a name with `{key}`')
-            problems += [f'{path}: `{key}` has the unknown rule `{field}`'
-                         for field in rule.keys() - {'lr_mult', 'decay_mult'}]
+            problems += [
+                f'{path}: `{key}` has the unknown rule `{field}`'
+                for field in rule.keys() - {'lr_mult', 'decay_mult'}
+            ]
     return problems
 
 
 class _SchedulerBuilder(Runner):
     """As much of a runner as building schedulers needs."""
 
-    train_dataloader = (None, )
+    train_dataloader = (None,)
 
     def __init__(self, optim_wrapper: OptimWrapperDict | OptimWrapper) -> None:
         self.optim_wrapper = optim_wrapper
         self._train_loop = {}
 
 
-def _check_schedulers(cfg: dict[str, Any],
-                      wrapper: OptimWrapperDict | OptimWrapper) -> list[str]:
+def _check_schedulers(cfg: dict[str, Any], wrapper: OptimWrapperDict | OptimWrapper) -> list[str]:
     problems: list[str] = []
     schedulers = cfg['param_scheduler']
     names = set(wrapper.keys()) if isinstance(wrapper, OptimWrapperDict) else set()
     if isinstance(schedulers, dict) and 'type' not in schedulers and set(schedulers) != names:
-        problems.append(f'param_scheduler: for {sorted(schedulers)}, but the optimizers are '
-                        f'{sorted(names)}')
-    _attempt('param_scheduler', problems,
-             lambda: _SchedulerBuilder(wrapper).build_param_scheduler(schedulers))
+        problems.append(
+            f'param_scheduler: for {sorted(schedulers)}, but the optimizers are {sorted(names)}'
+        )
+    _attempt(
+        'param_scheduler',
+        problems,
+        lambda: _SchedulerBuilder(wrapper).build_param_scheduler(schedulers),
+    )
     return problems

@@ -16,7 +16,8 @@ PIPELINES = {name: path for name, path in _FILES.items() if name.endswith('_pipe
 CONFIGS = {name: path for name, path in _FILES.items() if name not in PIPELINES}
 NAME = re.compile(
     r'(?P<method>[a-z0-9-]+)_(?P<network>[a-z0-9-]+)_(?P<gpus>\d+)xb(?P<batch>\d+)-(?P<iters>\d+k?)'
-    r'_(?P<data>[a-z0-9_-]+?)-(?P<crop>\d+x\d+)(?:_(?P<variant>[a-z0-9-]+))?')
+    r'_(?P<data>[a-z0-9_-]+?)-(?P<crop>\d+x\d+)(?:_(?P<variant>[a-z0-9-]+))?'
+)
 
 read = functools.cache(Config.fromfile)
 

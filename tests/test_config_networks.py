@@ -24,13 +24,21 @@ def losses_of(name: str, size: tuple[int, int]) -> dict[str, Any]:
     for regularizer in cfg['model'].get('regularizers', {}).values():
         regularizer['allow_untrained'] = True
     model = build_model(cfg)
-    samples = {domain: SegDataSample(**{f'{kind}_sem_seg': PixelData(
-        data=torch.zeros(1, *size, dtype=torch.long, device='meta'))})
-        for domain, kind in (('source', 'gt'), ('target', 'pseudo'))}
+    samples = {
+        domain: SegDataSample(
+            **{
+                f'{kind}_sem_seg': PixelData(
+                    data=torch.zeros(1, *size, dtype=torch.long, device='meta')
+                )
+            }
+        )
+        for domain, kind in (('source', 'gt'), ('target', 'pseudo'))
+    }
     with torch.device('meta'):
         images = torch.empty(1, 3, *size)
-        return model.loss(dict.fromkeys(samples, images),
-                          {domain: [sample] for domain, sample in samples.items()})
+        return model.loss(
+            dict.fromkeys(samples, images), {domain: [sample] for domain, sample in samples.items()}
+        )
 
 
 def parts_of(name: str) -> str:
@@ -38,15 +46,20 @@ def parts_of(name: str) -> str:
     model = copy.deepcopy(load(name).to_dict())['model']
     for switch in ('attend', 'detach', 'test_attention'):
         model['segmentor'].get('attention', {}).pop(switch, None)
-    regularizers = [(each['self_attention'], each.get('layer'))
-                    for each in model.get('regularizers', {}).values()]
+    regularizers = [
+        (each['self_attention'], each.get('layer'))
+        for each in model.get('regularizers', {}).values()
+    ]
     return repr((model['type'], model['segmentor'], regularizers))
 
 
 NETWORKS_OF_STAGES = {
-    parts_of(name): name for name in CONFIGS
-    if name.startswith(('dast/', 'sam/', 'self_training/')) and 'segmentor' in load(name).model
-    and load(name).model.type != 'CDANet'}
+    parts_of(name): name
+    for name in CONFIGS
+    if name.startswith(('dast/', 'sam/', 'self_training/'))
+    and 'segmentor' in load(name).model
+    and load(name).model.type != 'CDANet'
+}
 
 
 @pytest.mark.parametrize('name', NETWORKS_OF_STAGES.values())
@@ -57,18 +70,25 @@ def test_channels_fit(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     assert ('adv.loss_discoverer' in losses) == (load(name).model.type == 'DAST')
 
 
-@pytest.mark.parametrize(('name', 'sides'), [
-    (SAM, (65, 129)),
-    (STAGE_A, (65, 129)),
-    (SAM.replace('r101-deeplabv2', 'vgg16-fcn8s'), (74, 138)),
-    (STAGE_A.replace('r101-deeplabv2', 'vgg16-fcn8s'), (74, 138)),
-])
-def test_self_attention_is_before_upsampling(name: str, sides: tuple[int, int],
-                                             monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ('name', 'sides'),
+    [
+        (SAM, (65, 129)),
+        (STAGE_A, (65, 129)),
+        (SAM.replace('r101-deeplabv2', 'vgg16-fcn8s'), (74, 138)),
+        (STAGE_A.replace('r101-deeplabv2', 'vgg16-fcn8s'), (74, 138)),
+    ],
+)
+def test_self_attention_is_before_upsampling(
+    name: str, sides: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Section 4.1: o, not p; of FCN-8s, the map before its transposed convolution."""
     seen = []
-    monkeypatch.setattr(self_attention, 'cosine_attend',
-                        lambda feature, value, chunk: seen.append(value.shape[1:]) or value)
+    monkeypatch.setattr(
+        self_attention,
+        'cosine_attend',
+        lambda feature, value, chunk: seen.append(value.shape[1:]) or value,
+    )
     losses = losses_of(name, (512, 1024))
     assert set(seen) == {(19, sides[0] * sides[1])}
     assert ('target.sam.loss_self_attention' in losses) != name.endswith('_attention.py')

@@ -38,8 +38,11 @@ NETWORKS = {
 def bases_of(path: Path) -> list[Path]:
     for node in ast.parse(path.read_text()).body:
         if isinstance(node, ast.Assign) and node.targets[0].id == '_base_':
-            return [path.parent / base for base in ast.literal_eval(node.value)
-                    if not base.startswith('mmseg::')]
+            return [
+                path.parent / base
+                for base in ast.literal_eval(node.value)
+                if not base.startswith('mmseg::')
+            ]
     return []
 
 
@@ -76,12 +79,16 @@ def test_name_says_what_is_inside(name: str) -> None:
     names = match['data'].replace('-', '_').split('2')
     roots = [Path(loader.dataset.data_root).name for loader in loaders]
     assert roots == (names if len(names) == len(loaders) else names * 2)
-    sizes = [step.scale if step.type == 'Resize' else step.crop_size[::-1]
-             for step in loaders[0].dataset.pipeline if step.type in ('Resize', 'RandomCrop')]
+    sizes = [
+        step.scale if step.type == 'Resize' else step.crop_size[::-1]
+        for step in loaders[0].dataset.pipeline
+        if step.type in ('Resize', 'RandomCrop')
+    ]
     assert not sizes or match['crop'] == '{}x{}'.format(*sizes[-1])  # the last one counts
 
 
 # ------------------------------------------------------------------------------ pipelines
+
 
 @pytest.mark.parametrize('name', PIPELINES)
 def test_pipeline(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -101,7 +108,7 @@ def test_pipeline_checker_sees_options(tmp_path: Path) -> None:
     path.write_text(f'stages = [{dict(stage, options=wrong)}]')
     assert any('numbers of classes differ' in problem for problem in check_pipeline(path))
     path.write_text(f'stages = [{dict(stage, options={"model.segmentr": 1})}]')
-    (problem, ) = check_pipeline(path)
+    (problem,) = check_pipeline(path)
     assert 'CDANet has no key `segmentr`; write `segmentor`' in problem
 
 
@@ -110,16 +117,19 @@ def test_pipeline_checker_sees_options(tmp_path: Path) -> None:
 BROKEN: dict[str, tuple[str, Any, str]] = {
     'top level': ('optim_wraper', {}, 'optim_wraper'),
     'model': ('model.segmentr', {}, 'segmentr'),
-    'decode head': ('model.segmentor.decode_head.spatial_wieght', 1., 'spatial_wieght'),
+    'decode head': ('model.segmentor.decode_head.spatial_wieght', 1.0, 'spatial_wieght'),
     'classifier': ('model.segmentor.decode_head.classifier.dilation', 1, 'dilation'),
-    'loss': ('model.adversarial_loss.lambda_adv', 1., 'lambda_adv'),
-    'norm': ('model.segmentor.backbone.norm_cfg.epsilon', 1., 'epsilon'),
+    'loss': ('model.adversarial_loss.lambda_adv', 1.0, 'lambda_adv'),
+    'norm': ('model.segmentor.backbone.norm_cfg.epsilon', 1.0, 'epsilon'),
     'initialisation': ('model.segmentor.backbone.init_cfg.chekpoint', '', 'chekpoint'),
     'loader': ('train_dataloader.source.num_worker', 1, 'num_worker'),
     'data set': ('train_dataloader.source.dataset.img_sufix', '.png', 'img_sufix'),
     'transform': ('train_dataloader.source.dataset.pipeline.2.scal', 1, 'scal'),
-    'missing': ('train_dataloader.target.dataset.pipeline.1', dict(type='LoadPseudoLabels'),
-                'pseudo_dir'),
+    'missing': (
+        'train_dataloader.target.dataset.pipeline.1',
+        dict(type='LoadPseudoLabels'),
+        'pseudo_dir',
+    ),
     'unknown type': ('val_dataloader.dataset.pipeline.1.type', 'Resise', 'Resise'),
     'wrong place': ('val_dataloader.dataset.pipeline.1.type', 'IoUMetric', 'IoUMetric'),
     'nowhere': ('env_cfg.extra', dict(type='Resize'), 'env_cfg.extra'),
@@ -133,33 +143,53 @@ BROKEN: dict[str, tuple[str, Any, str]] = {
     'backend': ('visualizer.vis_backends.0.img_dir', '', 'img_dir'),
     'wrapper': ('model_wrapper_cfg.find_unused', True, 'find_unused'),
     'log': ('log_processor.by_epochs', True, 'by_epochs'),
-    'scheduler': ('param_scheduler.0.pwoer', 1., 'pwoer'),
+    'scheduler': ('param_scheduler.0.pwoer', 1.0, 'pwoer'),
     'scheduler of no optimizer': ('param_scheduler', dict(generator=[]), 'generator'),
-    'optimizer': ('optim_wrapper.optimizers.student.optimizer.learning_rate', 1., 'learning_rate'),
+    'optimizer': ('optim_wrapper.optimizers.student.optimizer.learning_rate', 1.0, 'learning_rate'),
     'optimizer wrapper': ('optim_wrapper.optimizers.student.clip', {}, 'clip'),
     'all optimizers': ('optim_wrapper.accumulate', 2, 'OptimWrapper'),
-    'no optimizer': ('optim_wrapper.optimizers', dict(student=dict(optimizer=dict(
-        type='SGD', lr=.1))), 'without optimizer'),
-    'parameter rule': ('optim_wrapper.optimizers.student.paramwise_cfg.bias_mult', 2., 'bias_mult'),
-    'parameter name': ('optim_wrapper.optimizers.student.paramwise_cfg.custom_keys.decode_haed',
-                       dict(lr_mult=2.), 'decode_haed'),
-    'parameter setting': ('optim_wrapper.optimizers.student.paramwise_cfg.custom_keys.decode_head',
-                          dict(lr=2.), '`lr`'),
-    'target labels': ('train_dataloader.target.dataset.pipeline.1.type', 'LoadAnnotations',
-                      'labels of the target'),
+    'no optimizer': (
+        'optim_wrapper.optimizers',
+        dict(student=dict(optimizer=dict(type='SGD', lr=0.1))),
+        'without optimizer',
+    ),
+    'parameter rule': (
+        'optim_wrapper.optimizers.student.paramwise_cfg.bias_mult',
+        2.0,
+        'bias_mult',
+    ),
+    'parameter name': (
+        'optim_wrapper.optimizers.student.paramwise_cfg.custom_keys.decode_haed',
+        dict(lr_mult=2.0),
+        'decode_haed',
+    ),
+    'parameter setting': (
+        'optim_wrapper.optimizers.student.paramwise_cfg.custom_keys.decode_head',
+        dict(lr=2.0),
+        '`lr`',
+    ),
+    'target labels': (
+        'train_dataloader.target.dataset.pipeline.1.type',
+        'LoadAnnotations',
+        'labels of the target',
+    ),
     'classes': ('model.discriminator.in_channels', 16, 'classes differ'),
 }
 
 
 SAM_LOSS, SAM_MODULE = 'model.regularizers.sam', 'model.regularizers.sam.self_attention'
 BROKEN_IN: dict[str, tuple[str, str, Any, str]] = {
-    'regulariser': (SAM, f'{SAM_LOSS}.lambda_sa', .1, 'lambda_sa'),
+    'regulariser': (SAM, f'{SAM_LOSS}.lambda_sa', 0.1, 'lambda_sa'),
     'regularised domains': (SAM, f'{SAM_LOSS}.domains', 'target', 'domains'),
     'self-attention': (SAM, f'{SAM_MODULE}.kernel', 1, 'kernel'),
     "self-attention's classes": (SAM, f'{SAM_MODULE}.in_channels', 16, 'classes differ'),
     'self-attention head': (STAGE_A, 'model.segmentor.decode_head.skipp', False, 'skipp'),
-    "head's self-attention": (STAGE_A, 'model.segmentor.decode_head.self_attention.width', 1,
-                              'width'),
+    "head's self-attention": (
+        STAGE_A,
+        'model.segmentor.decode_head.self_attention.width',
+        1,
+        'width',
+    ),
     'wrapped head': (STAGE_A, 'model.segmentor.decode_head.classifier.brnches', 2, 'brnches'),
     'attended segmentor': (DAST, 'model.segmentor.neckk', {}, 'neckk'),
     'attended type': (DAST, 'model.segmentor.segmentor_type', 'EncoderDecodr', 'EncoderDecodr'),
@@ -167,42 +197,78 @@ BROKEN_IN: dict[str, tuple[str, str, Any, str]] = {
     'attention': (DAST, 'model.segmentor.attention.atend', False, 'atend'),
     'attended module': (DAST, 'model.segmentor.attention.attend_at', 'backbone.layer5', 'layer5'),
     'discoverer': (DAST, 'model.segmentor.attention.discriminator.width', 1, 'width'),
-    'attention without optimizer': (DAST, 'optim_wrapper.optimizers', dict(
-        discriminators=dict(optimizer=dict(type='Adam', lr=.1))), 'without optimizer'),
+    'attention without optimizer': (
+        DAST,
+        'optim_wrapper.optimizers',
+        dict(discriminators=dict(optimizer=dict(type='Adam', lr=0.1))),
+        'without optimizer',
+    ),
     'selection': (SELECT, 'val_cfg.selecton', {}, 'selecton'),
     "selection's loader": (SELECT, 'val_cfg.selection.beta05.dataloader.worker', 1, 'worker'),
-    "selection's data set": (SELECT, 'val_cfg.selection.beta09.dataloader.dataset.sufix', '',
-                             'sufix'),
-    "selection's transform": (SELECT, 'val_cfg.selection.beta05.dataloader.dataset.pipeline.1.scal',
-                              1, 'scal'),
-    "selection's metric": (SELECT, 'val_cfg.selection.beta05.evaluator',
-                           dict(type='IoUMetric', metrics=1), 'metrics'),
+    "selection's data set": (
+        SELECT,
+        'val_cfg.selection.beta09.dataloader.dataset.sufix',
+        '',
+        'sufix',
+    ),
+    "selection's transform": (
+        SELECT,
+        'val_cfg.selection.beta05.dataloader.dataset.pipeline.1.scal',
+        1,
+        'scal',
+    ),
+    "selection's metric": (
+        SELECT,
+        'val_cfg.selection.beta05.evaluator',
+        dict(type='IoUMetric', metrics=1),
+        'metrics',
+    ),
     'regularised stock head': (STOCK, 'model.decode_head.head.chanels', 1, 'chanels'),
-    'stock optimizer': (STOCK, 'optim_wrapper.optimizer.learning_rate', 1., 'learning_rate'),
+    'stock optimizer': (STOCK, 'optim_wrapper.optimizer.learning_rate', 1.0, 'learning_rate'),
     'stock wrapper': (STOCK, 'optim_wrapper.clip', {}, 'clip'),
-    'stock scheduler': (STOCK, 'param_scheduler.0.pwoer', 1., 'pwoer'),
+    'stock scheduler': (STOCK, 'param_scheduler.0.pwoer', 1.0, 'pwoer'),
     'mixer': (CAMIX, 'model.mixer.warm_up', 1, 'warm_up'),
     'type of mixer': (CAMIX, 'model.mixer.type', 'ContxtMix', 'ContxtMix'),
     "mixer's place": (CAMIX, 'model.mixer.type', 'ConsistencyLoss', 'ConsistencyLoss'),
-    'meta-class': (CAMIX, 'model.mixer.meta_classes', {6: (19, )}, 'uses class 19'),
-    'strong augmentation': (CAMIX, 'model.augment.colour', 1., 'colour'),
+    'meta-class': (CAMIX, 'model.mixer.meta_classes', {6: (19,)}, 'uses class 19'),
+    'strong augmentation': (CAMIX, 'model.augment.colour', 1.0, 'colour'),
     'significance': (CAMIX, 'model.significance.passses', 1, 'passses'),
-    'teacher': (CAMIX, 'model.teacher.momentum', .01, 'momentum'),
-    'consistency': (CAMIX, 'model.consistency.lambda_con', 1., 'lambda_con'),
+    'teacher': (CAMIX, 'model.teacher.momentum', 0.01, 'momentum'),
+    'consistency': (CAMIX, 'model.consistency.lambda_con', 1.0, 'lambda_con'),
     'expansion head': (PIT, 'model.segmentor.auxiliary_head.units', 3, 'units'),
     "units' classifier": (PIT, 'model.segmentor.auxiliary_head.unit.dilation', 1, 'dilation'),
-    "units' classes": (PIT, 'model.segmentor.auxiliary_head.unit.num_classes', 16,
-                       'classes differ'),
-    'image-level loss': (PIT, 'model.segmentor.auxiliary_head.loss_decode.lambda_c', 1.,
-                         'lambda_c'),
-    'reconstruction': (PIT, 'model.segmentor.auxiliary_head.loss_reconstruction.domain', (),
-                       'domain'),
+    "units' classes": (
+        PIT,
+        'model.segmentor.auxiliary_head.unit.num_classes',
+        16,
+        'classes differ',
+    ),
+    'image-level loss': (
+        PIT,
+        'model.segmentor.auxiliary_head.loss_decode.lambda_c',
+        1.0,
+        'lambda_c',
+    ),
+    'reconstruction': (
+        PIT,
+        'model.segmentor.auxiliary_head.loss_reconstruction.domain',
+        (),
+        'domain',
+    ),
     'image labels': (PIT, 'train_dataloader.target.dataset.pipeline.1.labels', '', 'labels'),
-    "image labels' classes": (PIT, 'train_dataloader.target.dataset.pipeline.1.num_classes', 16,
-                              'classes differ'),
+    "image labels' classes": (
+        PIT,
+        'train_dataloader.target.dataset.pipeline.1.num_classes',
+        16,
+        'classes differ',
+    ),
     'positions': (CAMIX, 'train_dataloader.target.dataset.pipeline.2.hight', 1, 'hight'),
-    "target's crop": (CAMIX, 'train_dataloader.target.dataset.pipeline.3.cat_max_ratio', .75,
-                      'looks at labels of the target'),
+    "target's crop": (
+        CAMIX,
+        'train_dataloader.target.dataset.pipeline.3.cat_max_ratio',
+        0.75,
+        'looks at labels of the target',
+    ),
     'stock resize': (STOCK, 'train_dataloader.dataset.pipeline.2.keep_ration', True, 'keep_ration'),
 }
 
@@ -229,13 +295,15 @@ def test_checker_finds_all_at_once() -> None:
 
 # ----------------------------------------------------------------------------- metafiles
 
+
 @pytest.mark.parametrize('method', METHODS)
 def test_metafile_lists_every_config(method: str) -> None:
     metafile = yaml.safe_load((FOLDER / method / 'metafile.yml').read_text())
-    (collection, ) = metafile['Collections']
+    (collection,) = metafile['Collections']
     models = metafile['Models']
     assert sorted(model['Config'] for model in models) == [
-        f'configs/{name}' for name in CONFIGS if name.startswith(f'{method}/')]
+        f'configs/{name}' for name in CONFIGS if name.startswith(f'{method}/')
+    ]
     for model in models:
         assert model['Name'] == Path(model['Config']).stem
         assert model['In Collection'] == collection['Name']

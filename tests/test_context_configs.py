@@ -30,8 +30,10 @@ def test_teachers_have_what_they_need(name: str) -> None:
     cfg = load(name)
     assert [hook.type for hook in cfg.custom_hooks].count('EMATeacherHook') == 1
     assert (cfg.model.teacher.alpha, cfg.model.teacher.get('mode', 'train')) == (
-        .99, 'eval' if name.endswith('_teacher-eval.py') else 'train')
-    assert cfg.model.get('pseudo_threshold', .968) == .968
+        0.99,
+        'eval' if name.endswith('_teacher-eval.py') else 'train',
+    )
+    assert cfg.model.get('pseudo_threshold', 0.968) == 0.968
     steps = [step.type for step in cfg.train_dataloader.target.dataset.pipeline]
     if (cfg.model.get('mixer') or {}).get('prior'):
         assert 'TrackPositions' in steps
@@ -43,18 +45,20 @@ def test_teachers_have_what_they_need(name: str) -> None:
         assert steps.index('Resize') < steps.index('TrackPositions') < min(moving)
 
 
-@pytest.mark.parametrize(('name', 'warmup', 'ramp'), [
-    (CAMIX, 110000, 130000), (CAMIX.replace('gta2', 'synthia2'), 40000, 10000)])
+@pytest.mark.parametrize(
+    ('name', 'warmup', 'ramp'),
+    [(CAMIX, 110000, 130000), (CAMIX.replace('gta2', 'synthia2'), 40000, 10000)],
+)
 def test_camix_settings(name: str, warmup: int, ramp: int) -> None:
     cfg = load(name)
     model, mixer, significance = cfg.model, cfg.model.mixer, cfg.model.significance
-    assert mixer.meta_classes == {6: (5, ), 7: (5, ), 5: (6, 7), 12: (18, 17)}
-    assert (mixer.share, mixer.warmup_iters, significance.ramp_iters) == (.5, warmup, ramp)
-    assert (significance.passes, significance.beta, significance.gamma) == (8, .75, -5.)
-    std = 57.  # of images that are not divided
-    assert model.segmentor.data_preprocessor.std == [1.] * 3
-    assert significance.noise_std == pytest.approx(.1 * std)
-    assert significance.noise_clip == pytest.approx(.2 * std)
+    assert mixer.meta_classes == {6: (5,), 7: (5,), 5: (6, 7), 12: (18, 17)}
+    assert (mixer.share, mixer.warmup_iters, significance.ramp_iters) == (0.5, warmup, ramp)
+    assert (significance.passes, significance.beta, significance.gamma) == (8, 0.75, -5.0)
+    std = 57.0  # of images that are not divided
+    assert model.segmentor.data_preprocessor.std == [1.0] * 3
+    assert significance.noise_std == pytest.approx(0.1 * std)
+    assert significance.noise_clip == pytest.approx(0.2 * std)
     assert (model.consistency.kind, model.consistency.normalize) == ('ce', 'significance')
     assert (model.eval_on, model.confidence) == ('student', 'batch_ratio')
     rates_of(name, {'student.backbone.': ('SGD', 2.5e-4), 'student.decode_head.': ('SGD', 2.5e-3)})
@@ -69,8 +73,8 @@ def test_pit_settings(network: str, data: str) -> None:
     segmentor = load(name).model.segmentor
     head = segmentor.auxiliary_head
     assert head.unit == segmentor.decode_head
-    assert head.r == (.5, 1., 1.5)
-    assert head.loss_decode.loss_weight == head.loss_reconstruction.loss_weight == .5
+    assert head.r == (0.5, 1.0, 1.5)
+    assert head.loss_decode.loss_weight == head.loss_reconstruction.loss_weight == 0.5
     assert (head.image_label, head.loss_reconstruction.domains) == ('share', ('source', 'target'))
     heads = {f'student.{part}.': ('SGD', 2.5e-4) for part in ('decode_head', 'auxiliary_head')}
     rates_of(name, {'student.backbone.': ('SGD', 2.5e-5), **heads})
@@ -92,33 +96,47 @@ VARIANTS: dict[str, dict[str, dict[str, Any]]] = {
         'no-sp': {'model.mixer.prior': None},
     },
     TEACHER: {
-        'cowmix': {'model.mixer.type': 'CowMix', 'model.mixer.sigma': (8., 32.),
-                   'model.mixer.ratio': .5},
-        'cutmix': {'model.mixer.type': 'CutMix', 'model.mixer.ratio': .5},
+        'cowmix': {
+            'model.mixer.type': 'CowMix',
+            'model.mixer.sigma': (8.0, 32.0),
+            'model.mixer.ratio': 0.5,
+        },
+        'cutmix': {'model.mixer.type': 'CutMix', 'model.mixer.ratio': 0.5},
         'dacs': {'model.mixer.type': 'ClassMix', 'model.mixer.direction': 'source2target'},
         'idacs': {'model.mixer.type': 'ClassMix', 'model.mixer.direction': 'target2source'},
     },
     PIT: {
-        'no-lc': {f'{HEAD}.loss_decode.loss_weight': 0.},
+        'no-lc': {f'{HEAD}.loss_decode.loss_weight': 0.0},
         'no-lr': {f'{HEAD}.loss_reconstruction': None},
-        'no-lr-source': {f'{HEAD}.loss_reconstruction.domains': ('target', )},
-        'unit-0p5': {f'{HEAD}.r': (.5, )},
-        'unit-1': {f'{HEAD}.r': (1., )},
-        'unit-1p5': {f'{HEAD}.r': (1.5, )},
-        'units-2': {f'{HEAD}.r': (.5, 1.)},
-        'units-4': {f'{HEAD}.r': (.5, 1., 1.5, 2.)},
+        'no-lr-source': {f'{HEAD}.loss_reconstruction.domains': ('target',)},
+        'unit-0p5': {f'{HEAD}.r': (0.5,)},
+        'unit-1': {f'{HEAD}.r': (1.0,)},
+        'unit-1p5': {f'{HEAD}.r': (1.5,)},
+        'units-2': {f'{HEAD}.r': (0.5, 1.0)},
+        'units-4': {f'{HEAD}.r': (0.5, 1.0, 1.5, 2.0)},
     },
 }
-VARIANTS.update({PIT.replace(*change): VARIANTS[PIT] for change in (
-    ('r101-deeplabv2', 'vgg16-fcn8s'), ('gta2cityscapes-1280x640', 'synthia2cityscapes-1280x760'))})
+VARIANTS.update(
+    {
+        PIT.replace(*change): VARIANTS[PIT]
+        for change in (
+            ('r101-deeplabv2', 'vgg16-fcn8s'),
+            ('gta2cityscapes-1280x640', 'synthia2cityscapes-1280x760'),
+        )
+    }
+)
 
 
-@pytest.mark.parametrize(('name', 'variant'), [
-    (name, variant) for name, variants in VARIANTS.items() for variant in variants])
+@pytest.mark.parametrize(
+    ('name', 'variant'),
+    [(name, variant) for name, variants in VARIANTS.items() for variant in variants],
+)
 def test_variants_differ_in_what_they_say(name: str, variant: str) -> None:
     """Tables 2, 4 and 5 of CAMix, 3 and 4 of PIT."""
-    base, changed = flat(load(name).to_dict()), flat(
-        load(name.replace('.py', f'_{variant}.py')).to_dict())
+    base, changed = (
+        flat(load(name).to_dict()),
+        flat(load(name.replace('.py', f'_{variant}.py')).to_dict()),
+    )
     expected = dict(base)
     for key, value in VARIANTS[name][variant].items():
         expected = {old: each for old, each in expected.items() if not old.startswith(f'{key}.')}
@@ -130,8 +148,7 @@ def test_variants_differ_in_what_they_say(name: str, variant: str) -> None:
 @pytest.mark.parametrize('name', [name for name in OURS if name.endswith('_weak.py')])
 def test_weak_supervision_changes_labels_of_images(name: str) -> None:
     """Section 5.5: presence in both domains; training still reads no label of the target."""
-    weak, full = (copy.deepcopy(load(each).to_dict()) for each in
-                  (name, name.replace('_weak', '')))
+    weak, full = (copy.deepcopy(load(each).to_dict()) for each in (name, name.replace('_weak', '')))
     loader = weak['train_dataloader']['target']['dataset']['pipeline'][1]
     other = full['train_dataloader']['target']['dataset']['pipeline'][1]
     assert loader.pop('presence') is True
@@ -143,6 +160,7 @@ def test_weak_supervision_changes_labels_of_images(name: str) -> None:
 
 
 # ------------------------------------------------------------------ an iteration, in shapes only
+
 
 def parts_of(name: str) -> str:
     model = copy.deepcopy(load(name).to_dict())['model']
@@ -168,8 +186,9 @@ def test_parts_fit(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     samples = {'source': SegDataSample(gt_sem_seg=label), 'target': SegDataSample()}
     samples['target'].image_label = torch.zeros(19, device='meta')
     images = torch.empty(1, 3, 65, 97, device='meta')
-    losses = model.loss(dict.fromkeys(samples, images),
-                        {domain: [sample] for domain, sample in samples.items()})
+    losses = model.loss(
+        dict.fromkeys(samples, images), {domain: [sample] for domain, sample in samples.items()}
+    )
     assert losses['source.decode.loss_ce'].shape == ()
     student = 'mix' if cfg['model'].get('mixer') else 'target'
     assert (f'{student}.decode.loss_con' in losses) == (cfg['model']['type'] == 'MeanTeacher')
@@ -180,6 +199,7 @@ def test_parts_fit(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
 
 # ------------------------------------------------------------------------------ papers, mixed
 
+
 def step(model: Any, model_cfg: dict[str, Any]) -> dict[str, Any]:
     wrapper = build_optim_wrapper(model, toys.optim_wrapper_cfg(model_cfg))
     return model.train_step(toys.batch(pseudo=False), wrapper)
@@ -188,14 +208,21 @@ def step(model: Any, model_cfg: dict[str, Any]) -> dict[str, Any]:
 def test_camix_with_sam_and_pit() -> None:
     changes = dict(
         segmentor=toys.expanded_cfg(loss_reconstruction=None),
-        regularizers=dict(sam=dict(toys.SELF_ATTENTION_LOSS, domains=('source', 'mix'))))
+        regularizers=dict(sam=dict(toys.SELF_ATTENTION_LOSS, domains=('source', 'mix'))),
+    )
     model = toys.build('camix', **changes)
     units = copy.deepcopy(model.student.auxiliary_head.state_dict())
     logs = step(model, toys.method_cfg('camix', **changes))
-    assert {'source.aux_0.loss_image', 'source.sam.loss_self_attention',
-            'mix.sam.loss_self_attention', 'mix.decode.loss_con'} <= logs.keys()
-    assert all(not torch.equal(value, units[key])
-               for key, value in model.student.auxiliary_head.state_dict().items())
+    assert {
+        'source.aux_0.loss_image',
+        'source.sam.loss_self_attention',
+        'mix.sam.loss_self_attention',
+        'mix.decode.loss_con',
+    } <= logs.keys()
+    assert all(
+        not torch.equal(value, units[key])
+        for key, value in model.student.auxiliary_head.state_dict().items()
+    )
 
 
 def test_discoverer_of_dast_stays_as_it_was() -> None:
@@ -206,15 +233,17 @@ def test_discoverer_of_dast_stays_as_it_was() -> None:
     seen = []
     model.student.attention.discriminator.register_forward_hook(lambda *_: seen.append('student'))
     model.teacher.module.attention.discriminator.register_forward_hook(
-        lambda *_: seen.append('teacher'))
+        lambda *_: seen.append('teacher')
+    )
     step(model, dict(toys.method_cfg('mean_teacher_class_mix'), segmentor={}))
     model.teacher.update(model.student)
     assert seen == ['teacher', 'student']  # target images, then mixed ones; never the source
     for key, value in model.state_dict().items():
         if 'attention.discriminator' in key:
             assert torch.equal(value, before[key]), key
-    assert not torch.equal(model.student.backbone.stem.weight,
-                           before['student.backbone.stem.weight'])
+    assert not torch.equal(
+        model.student.backbone.stem.weight, before['student.backbone.stem.weight']
+    )
     name = TEACHER.replace('.py', '_dast.py')
     dast = load('dast/dast_r101-deeplabv2_1xb1-150k_gta2cityscapes-1280x720.py')
     assert load(name).model.segmentor == dast.model.segmentor

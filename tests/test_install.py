@@ -26,8 +26,12 @@ from mmseg_uda import compat
 from mmseg_uda.models.discriminators import FCDiscriminator
 
 ROOT = Path(__file__).resolve().parents[1]
-ONEDL = {'torch': '2.13.0+cpu', 'onedl-mmcv': '2.3.6', 'onedl-mmengine': '0.10.12',
-         'onedl-mmsegmentation': '1.4.2'}
+ONEDL = {
+    'torch': '2.13.0+cpu',
+    'onedl-mmcv': '2.3.6',
+    'onedl-mmengine': '0.10.12',
+    'onedl-mmsegmentation': '1.4.2',
+}
 OPENMMLAB = {'torch': '2.1.0', 'mmcv': '2.1.0', 'mmengine': '0.10.4', 'mmsegmentation': '1.2.2'}
 TORCH_CHECKS_PICKLES = hasattr(torch.serialization, 'get_unsafe_globals_in_checkpoint')
 
@@ -39,10 +43,12 @@ def load_setup() -> ModuleType:
 @pytest.fixture
 def install(monkeypatch):
     """Pretend that exactly these distributions are installed."""
+
     def pretend(versions: dict[str, str], without_files: tuple[str, ...] = ()) -> None:
         monkeypatch.setattr(compat, '_installed_version', versions.get)
         monkeypatch.setattr(compat, '_source_version', lambda module: None)
         monkeypatch.setattr(compat, '_has_files', lambda module: module not in without_files)
+
     return pretend
 
 
@@ -53,9 +59,10 @@ def requirements_in(line: str) -> dict[str, str]:
 
 
 class TestVersions:
-
-    @pytest.mark.parametrize('versions', [ONEDL, OPENMMLAB, {**OPENMMLAB, 'torch': '2.13.0'},
-                                          {**OPENMMLAB, 'mmengine': '0.10.7'}])
+    @pytest.mark.parametrize(
+        'versions',
+        [ONEDL, OPENMMLAB, {**OPENMMLAB, 'torch': '2.13.0'}, {**OPENMMLAB, 'mmengine': '0.10.7'}],
+    )
     def test_whole_family_is_accepted(self, install, versions):
         install(versions)
         compat.check_versions()
@@ -64,17 +71,29 @@ class TestVersions:
         compat.check_versions()
         assert mmseg_uda.__version__ == load_setup().read_version()
 
-    @pytest.mark.parametrize(('versions', 'found', 'installs'), [
-        ({'torch': '2.13.0'}, ['onedl-mmcv missing', 'onedl-mmsegmentation missing'],
-         {'onedl-mmcv', 'onedl-mmengine', 'onedl-mmsegmentation'}),
-        ({}, ['torch missing'], set(ONEDL)),
-        ({**ONEDL, 'torch': '2.5.1'}, ['torch 2.5.1 (needs torch>=2.6)'], {'torch'}),
-        ({**ONEDL, 'onedl-mmengine': '0.10.8rc1'}, ['onedl-mmengine 0.10.8rc1'],
-         {'onedl-mmengine'}),
-        ({**OPENMMLAB, 'mmcv': '2.2.0'}, ['mmcv 2.2.0 (needs mmcv>=2.1.0,<2.2)'], {'mmcv'}),
-        ({**OPENMMLAB, 'mmsegmentation': '0.30.0', 'mmengine': '0.7.1'},
-         ['mmengine 0.7.1', 'mmsegmentation 0.30.0'], {'mmengine', 'mmsegmentation'}),
-    ])
+    @pytest.mark.parametrize(
+        ('versions', 'found', 'installs'),
+        [
+            (
+                {'torch': '2.13.0'},
+                ['onedl-mmcv missing', 'onedl-mmsegmentation missing'],
+                {'onedl-mmcv', 'onedl-mmengine', 'onedl-mmsegmentation'},
+            ),
+            ({}, ['torch missing'], set(ONEDL)),
+            ({**ONEDL, 'torch': '2.5.1'}, ['torch 2.5.1 (needs torch>=2.6)'], {'torch'}),
+            (
+                {**ONEDL, 'onedl-mmengine': '0.10.8rc1'},
+                ['onedl-mmengine 0.10.8rc1'],
+                {'onedl-mmengine'},
+            ),
+            ({**OPENMMLAB, 'mmcv': '2.2.0'}, ['mmcv 2.2.0 (needs mmcv>=2.1.0,<2.2)'], {'mmcv'}),
+            (
+                {**OPENMMLAB, 'mmsegmentation': '0.30.0', 'mmengine': '0.7.1'},
+                ['mmengine 0.7.1', 'mmsegmentation 0.30.0'],
+                {'mmengine', 'mmsegmentation'},
+            ),
+        ],
+    )
     def test_error_names_found_and_the_line(self, install, versions, found, installs):
         install(versions)
         with pytest.raises(ImportError) as caught:
@@ -113,8 +132,9 @@ class TestVersions:
 
     def test_toolbox_without_distribution(self, monkeypatch):
         monkeypatch.setattr(compat, '_installed_version', {'torch': '2.1.0'}.get)
-        monkeypatch.setattr(compat, '_source_version',
-                            {'mmcv': '2.1.0', 'mmengine': '0.10.7', 'mmseg': '1.2.1'}.get)
+        monkeypatch.setattr(
+            compat, '_source_version', {'mmcv': '2.1.0', 'mmengine': '0.10.7', 'mmseg': '1.2.1'}.get
+        )
         with pytest.raises(ImportError, match=r'found mmsegmentation 1\.2\.1 .needs'):
             compat.check_versions()
 
@@ -146,25 +166,35 @@ class Line(BaseModel):
 def make_runner(work_dir: Path, max_iters: int, resume: bool) -> Runner:
     torch.manual_seed(0)
     return Runner(
-        model=Line(), work_dir=str(work_dir), resume=resume, experiment_name=f'line{max_iters}',
-        train_dataloader=dict(dataset=[dict(inputs=torch.ones(1))] * 4, batch_size=2,
-                              sampler=dict(type='InfiniteSampler')),
+        model=Line(),
+        work_dir=str(work_dir),
+        resume=resume,
+        experiment_name=f'line{max_iters}',
+        train_dataloader=dict(
+            dataset=[dict(inputs=torch.ones(1))] * 4,
+            batch_size=2,
+            sampler=dict(type='InfiniteSampler'),
+        ),
         train_cfg=dict(by_epoch=False, max_iters=max_iters),
         optim_wrapper=dict(optimizer=dict(type='Adam', lr=0.1)),
         param_scheduler=dict(type='PolyLR', by_epoch=False, power=0.9, end=6),
-        default_hooks=dict(logger=dict(type='LoggerHook', interval=1),
-                           checkpoint=dict(type='CheckpointHook', by_epoch=False, interval=3)),
-        randomness=dict(seed=0), default_scope='mmengine')
+        default_hooks=dict(
+            logger=dict(type='LoggerHook', interval=1),
+            checkpoint=dict(type='CheckpointHook', by_epoch=False, interval=3),
+        ),
+        randomness=dict(seed=0),
+        default_scope='mmengine',
+    )
 
 
 class TestCheckpoints:
-
     def test_resume(self, tmp_path):
         make_runner(tmp_path / 'whole', 6, False).train()
         make_runner(tmp_path / 'halves', 3, False).train()
         make_runner(tmp_path / 'halves', 6, True).train()
-        whole, halves = (compat.load_checkpoint(tmp_path / name / 'iter_6.pth')
-                         for name in ('whole', 'halves'))
+        whole, halves = (
+            compat.load_checkpoint(tmp_path / name / 'iter_6.pth') for name in ('whole', 'halves')
+        )
         assert halves['meta']['iter'] == 6
         torch.testing.assert_close(halves['state_dict'], whole['state_dict'], rtol=0, atol=0)
         torch.testing.assert_close(halves['optimizer'], whole['optimizer'], rtol=0, atol=0)
@@ -178,8 +208,9 @@ class TestCheckpoints:
         compat.allow_checkpoint_classes()
         assert torch.serialization.get_unsafe_globals_in_checkpoint(path) == []
 
-    @pytest.mark.parametrize('value', [np.float64(1.5), np.float32(1.5), np.int64(2),
-                                       np.bool_(True), np.arange(3.0)])
+    @pytest.mark.parametrize(
+        'value', [np.float64(1.5), np.float32(1.5), np.int64(2), np.bool_(True), np.arange(3.0)]
+    )
     def test_numpy_values(self, tmp_path, value):
         torch.save({'best': value}, tmp_path / 'a.pth')
         CheckpointLoader.load_checkpoint(str(tmp_path / 'a.pth'))  # may clear the list of classes
@@ -213,20 +244,31 @@ class TestCheckpoints:
 
 
 class TestPackage:
-
     def test_wheel_carries_the_configs(self, tmp_path):
-        names = subprocess.run(['git', 'ls-files', '-co', '--exclude-standard'], cwd=ROOT,
-                               capture_output=True, text=True).stdout.split()
-        wanted = {name for name in names if name.split('/')[0] in ('configs', 'tools')
-                  and Path(name).suffix in ('.py', '.sh', '.yml', '.md')}
+        names = subprocess.run(
+            ['git', 'ls-files', '-co', '--exclude-standard'],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+        ).stdout.split()
+        wanted = {
+            name
+            for name in names
+            if name.split('/')[0] in ('configs', 'tools')
+            and Path(name).suffix in ('.py', '.sh', '.yml', '.md')
+        }
         if not wanted:
             pytest.skip('not a git checkout')
         for name in names:
             if (ROOT / name).is_file():
                 (tmp_path / 'copy' / name).parent.mkdir(parents=True, exist_ok=True)
                 (tmp_path / 'copy' / name).write_bytes((ROOT / name).read_bytes())
-        subprocess.run([sys.executable, 'setup.py', '-q', 'bdist_wheel', '-d', str(tmp_path)],
-                       cwd=tmp_path / 'copy', check=True, capture_output=True)
+        subprocess.run(
+            [sys.executable, 'setup.py', '-q', 'bdist_wheel', '-d', str(tmp_path)],
+            cwd=tmp_path / 'copy',
+            check=True,
+            capture_output=True,
+        )
         wheel = next(tmp_path.glob('mmseg_uda-*.whl'))
         packed = set(zipfile.ZipFile(wheel).namelist())
         assert {f'mmseg_uda/.mim/{name}' for name in [*wanted, 'model-index.yml']} <= packed
@@ -249,7 +291,8 @@ class TestPackage:
         load_setup().link_mim_entries(tmp_path)
         assert (tmp_path / '.mim' / 'configs').resolve() == ROOT / 'configs'
         assert (tmp_path / '.mim' / 'model-index.yml').read_text() == (
-            ROOT / 'model-index.yml').read_text()
+            ROOT / 'model-index.yml'
+        ).read_text()
 
     def test_model_index(self):
         index = Config.fromfile(ROOT / 'model-index.yml')

@@ -22,31 +22,45 @@ SAM_LOSS, SAM_MODULE = 'model.regularizers.sam', 'model.regularizers.sam.self_at
 def settings(name: str) -> dict[str, tuple[str, float]]:
     """Optimizer and learning rate of each parameter."""
     cfg = load(name).to_dict()
-    rates = {id(param): (type(wrapper.optimizer).__name__, group['lr'])
-             for wrapper in build_optimizers(cfg).values()
-             for group in wrapper.optimizer.param_groups for param in group['params']}
-    return {key: rates[id(param)] for key, param in build_model(cfg).named_parameters()
-            if param.requires_grad}
+    rates = {
+        id(param): (type(wrapper.optimizer).__name__, group['lr'])
+        for wrapper in build_optimizers(cfg).values()
+        for group in wrapper.optimizer.param_groups
+        for param in group['params']
+    }
+    return {
+        key: rates[id(param)]
+        for key, param in build_model(cfg).named_parameters()
+        if param.requires_grad
+    }
 
 
-@pytest.mark.parametrize(('network', 'backbone', 'classifier', 'discriminator'), [
-    ('r101', ('SGD', 2.5e-4), ('SGD', 2.5e-3), ('Adam', 1e-4)),
-    ('vgg16', ('Adam', 1e-5), ('Adam', 1e-5), ('Adam', 1e-6)),
-])
-def test_cdanet_optimizers(network: str, backbone: tuple[str, float],
-                           classifier: tuple[str, float],
-                           discriminator: tuple[str, float]) -> None:
+@pytest.mark.parametrize(
+    ('network', 'backbone', 'classifier', 'discriminator'),
+    [
+        ('r101', ('SGD', 2.5e-4), ('SGD', 2.5e-3), ('Adam', 1e-4)),
+        ('vgg16', ('Adam', 1e-5), ('Adam', 1e-5), ('Adam', 1e-6)),
+    ],
+)
+def test_cdanet_optimizers(
+    network: str,
+    backbone: tuple[str, float],
+    classifier: tuple[str, float],
+    discriminator: tuple[str, float],
+) -> None:
     """Section 4.2: the attention has its own learning rate."""
     expected = {
         'student.backbone.': backbone,
         'student.decode_head.classifier.': classifier,
-        **{f'student.decode_head.{part}.': ('SGD', 1e-4)
-           for part in ('conv_spatial', 'spatial', 'conv_channel', 'aggregate')},
+        **{
+            f'student.decode_head.{part}.': ('SGD', 1e-4)
+            for part in ('conv_spatial', 'spatial', 'conv_channel', 'aggregate')
+        },
         **{f'discriminators.{view}.': discriminator for view in ('main', 'spatial', 'channel')},
     }
     met = set()
     for key, (optimizer, rate) in settings(CDANET.format(network)).items():
-        (part, ) = (part for part in expected if key.startswith(part))
+        (part,) = (part for part in expected if key.startswith(part))
         assert (optimizer, rate) == (expected[part][0], pytest.approx(expected[part][1])), key
         met.add(part)
     assert met == set(expected)
@@ -63,18 +77,22 @@ def rates_of(name: str, expected: dict[str, tuple[str, float]]) -> None:
 
 
 def decay_of(name: str) -> Any:
-    (scheduler, ) = load(name).param_scheduler
+    (scheduler,) = load(name).param_scheduler
     return scheduler.get('end') if scheduler.type == 'PolyLR' else scheduler.get('step_size')
 
 
-@pytest.mark.parametrize(('network', 'data', 'form', 'domains', 'weight'), [
-    ('r101-deeplabv2', GTA, 'residual', ('source', 'target'), .1),  # (8), (10)
-    ('r101-deeplabv2', SYNTHIA, 'attended', ('target', ), .1),  # (9), (11)
-    ('vgg16-fcn8s', GTA, 'residual', ('source', 'target'), .001),
-    ('vgg16-fcn8s', SYNTHIA, 'residual', ('source', 'target'), .001),
-])
-def test_sam_settings(network: str, data: str, form: str, domains: tuple[str, ...],
-                      weight: float) -> None:
+@pytest.mark.parametrize(
+    ('network', 'data', 'form', 'domains', 'weight'),
+    [
+        ('r101-deeplabv2', GTA, 'residual', ('source', 'target'), 0.1),  # (8), (10)
+        ('r101-deeplabv2', SYNTHIA, 'attended', ('target',), 0.1),  # (9), (11)
+        ('vgg16-fcn8s', GTA, 'residual', ('source', 'target'), 0.001),
+        ('vgg16-fcn8s', SYNTHIA, 'residual', ('source', 'target'), 0.001),
+    ],
+)
+def test_sam_settings(
+    network: str, data: str, form: str, domains: tuple[str, ...], weight: float
+) -> None:
     """Sections 4.2 and 5.1, Appendix A.1."""
     name = f'sam_{network}_1xb1-120k_{data}'
     model = load(f'sam/{name}.py').model
@@ -85,8 +103,10 @@ def test_sam_settings(network: str, data: str, form: str, domains: tuple[str, ..
     attention = load(f'sam/{name}_attention.py').model
     head = attention.segmentor.decode_head
     assert (attention.type, head.attend, head.skip) == ('SourceOnly', 'logits', True)
-    assert {**sam.self_attention, 'in_channels': None} == {**head.self_attention,
-                                                           'in_channels': None}
+    assert {**sam.self_attention, 'in_channels': None} == {
+        **head.self_attention,
+        'in_channels': None,
+    }
     pseudo = f'self_training/self-training_{network}_1xb1-120k_{data}.py'
     without = copy.deepcopy(load(f'sam/{name}.py').to_dict())
     del without['model']['regularizers']
@@ -96,11 +116,11 @@ def test_sam_settings(network: str, data: str, form: str, domains: tuple[str, ..
 @pytest.mark.parametrize('pair', ['synth_street2camvid_day', 'camvid_day2camvid_dusk'])
 def test_small_sam_is_pseudo_only_and_its_loss(pair: str) -> None:
     end = f'mobilenetv2-035-deeplabv2_1xb2-1500_{pair}-240x180.py'
-    plain, sam = (load(f'{name}_{end}').to_dict()
-                  for name in ('self_training/self-training', 'sam/sam'))
+    plain, sam = (
+        load(f'{name}_{end}').to_dict() for name in ('self_training/self-training', 'sam/sam')
+    )
     assert sam['model'].pop('regularizers').keys() == {'sam'}
     assert sam == plain
-
 
 
 def test_sam_optimizers() -> None:
@@ -124,13 +144,19 @@ def test_dast_optimizers(network: str, head: float, data: str) -> None:
     stage = f'dast/dast_{network}-deeplabv2_1xb1-150k_{data}.py'
     again = stage.replace('150k', '20k').replace('.py', '_round.py')
     discriminators = {'student.attention.': ('Adam', 1e-4), 'discriminators.': ('Adam', 1e-4)}
-    rates_of(stage, {'student.backbone.': ('SGD', 2.5e-4), 'student.decode_head.': ('SGD', head),
-                     **discriminators})
+    rates_of(
+        stage,
+        {
+            'student.backbone.': ('SGD', 2.5e-4),
+            'student.decode_head.': ('SGD', head),
+            **discriminators,
+        },
+    )
     rates_of(again, {'student.': ('SGD', 2e-4), **discriminators})
     assert (decay_of(stage), decay_of(again)) == (250000, 100000)
     for name in (stage, again):
         for part in ('student.attention', 'discriminators'):
-            assert load(name).optim_wrapper.optimizers[part].optimizer.betas == (.9, .99)
+            assert load(name).optim_wrapper.optimizers[part].optimizer.betas == (0.9, 0.99)
     assert load(stage).model.get('norm_statistics', 'both') == 'both'
     assert load(again).model.norm_statistics == 'frozen'
 
@@ -139,8 +165,9 @@ def test_dast_optimizers(network: str, head: float, data: str) -> None:
 def test_dast_adversaries(name: str) -> None:
     """Least squares without 1/2, 0.01 for both; the discoverer halves channels."""
     model = load(name).model
-    assert model.adversarial_loss == dict(type='AdversarialLoss', mode='least_squares',
-                                          loss_weight=.01, disc_weight=1.)
+    assert model.adversarial_loss == dict(
+        type='AdversarialLoss', mode='least_squares', loss_weight=0.01, disc_weight=1.0
+    )
     if model.type == 'DAST':
         discoverer = model.segmentor.attention.discriminator
         width = discoverer.in_channels
@@ -180,8 +207,14 @@ def test_fcn8s_biases_learn_twice_as_fast() -> None:
 
 def test_ablations_differ_in_what_they_say() -> None:
     """Tables 3 to 5: nothing but modules and their weights changes within a table."""
-    modules = {None: (1., 1.), 'base': (None, None), 'cd-sam': (1., None), 'cd-cam': (None, 1.),
-               'weight-0p1': (.1, .1), 'weight-10': (10., 10.)}
+    modules = {
+        None: (1.0, 1.0),
+        'base': (None, None),
+        'cd-sam': (1.0, None),
+        'cd-cam': (None, 1.0),
+        'weight-0p1': (0.1, 0.1),
+        'weight-10': (10.0, 10.0),
+    }
     seen: dict[str, dict[str, Any]] = {}
     for name in (name for name in CONFIGS if name.startswith('cdanet/') and '-120k_' in name):
         variant = NAME.fullmatch(CONFIGS[name].stem)['variant']
@@ -189,13 +222,16 @@ def test_ablations_differ_in_what_they_say() -> None:
             continue
         cfg = copy.deepcopy(load(name).to_dict())
         head = cfg['model']['segmentor']['decode_head']
-        weights = tuple(head.pop(f'{kind}_weight', 1.) for kind in ('spatial', 'channel'))
+        weights = tuple(head.pop(f'{kind}_weight', 1.0) for kind in ('spatial', 'channel'))
         assert weights == modules[variant], name
         for key, default in (('reduction', 8), ('kernel_size', 1), ('test_context', 'self')):
             assert head.pop(key, default) == default, name
         if variant == 'base':  # no attention, hence no optimizer of its own
-            cfg = {key: value for key, value in cfg.items()
-                   if key not in ('optim_wrapper', 'param_scheduler')}
+            cfg = {
+                key: value
+                for key, value in cfg.items()
+                if key not in ('optim_wrapper', 'param_scheduler')
+            }
         first = seen.setdefault(name.split('.py')[0].rsplit('_' + str(variant), 1)[0], cfg)
         assert {key: first[key] for key in cfg if key in first} == cfg, name
     assert len(seen) == 4
@@ -204,8 +240,11 @@ def test_ablations_differ_in_what_they_say() -> None:
 def flat(node: Any, path: str = '') -> dict[str, Any]:
     """Leaves of a config by dotted path."""
     if isinstance(node, dict) and node:
-        return {key: value for name, child in node.items()
-                for key, value in flat(child, f'{path}.{name}' if path else name).items()}
+        return {
+            key: value
+            for name, child in node.items()
+            for key, value in flat(child, f'{path}.{name}' if path else name).items()
+        }
     return {path: node}
 
 
@@ -214,7 +253,7 @@ SECOND = 'model.regularizers.sam_features'
 VARIANTS: dict[str, dict[str, dict[str, Any]]] = {
     SAM: {
         'attended': {f'{SAM_LOSS}.form': 'attended'},
-        'target-only': {f'{SAM_LOSS}.domains': ('target', )},
+        'target-only': {f'{SAM_LOSS}.domains': ('target',)},
         'no-conv': {f'{SAM_MODULE}.with_conv': False, CHECKPOINT: None},
         'no-skip': {CHECKPOINT: f'work_dirs/{Path(SAM).stem}_attention-no-skip/iter_120000.pth'},
         'kl': {f'{SAM_LOSS}.loss_type': 'kl'},
@@ -222,25 +261,37 @@ VARIANTS: dict[str, dict[str, dict[str, Any]]] = {
         'l2': {f'{SAM_LOSS}.loss_type': 'l2'},
         'smooth-l1': {f'{SAM_LOSS}.loss_type': 'smooth_l1'},
         'features': {
-            f'{SAM_LOSS}.layer': 'features', f'{SAM_MODULE}.in_channels': 2048,
-            CHECKPOINT: f'work_dirs/{Path(SAM).stem}_attention-features/iter_120000.pth'},
+            f'{SAM_LOSS}.layer': 'features',
+            f'{SAM_MODULE}.in_channels': 2048,
+            CHECKPOINT: f'work_dirs/{Path(SAM).stem}_attention-features/iter_120000.pth',
+        },
         'both-layers': {
-            f'{SECOND}.type': 'SelfAttentionLoss', f'{SECOND}.form': 'residual',
-            f'{SECOND}.loss_type': 'l1', f'{SECOND}.layer': 'features',
-            f'{SECOND}.domains': ('source', 'target'), f'{SECOND}.loss_weight': .1,
-            f'{SECOND}.checkpoint':
-                f'work_dirs/{Path(SAM).stem}_attention-features/iter_120000.pth',
+            f'{SECOND}.type': 'SelfAttentionLoss',
+            f'{SECOND}.form': 'residual',
+            f'{SECOND}.loss_type': 'l1',
+            f'{SECOND}.layer': 'features',
+            f'{SECOND}.domains': ('source', 'target'),
+            f'{SECOND}.loss_weight': 0.1,
+            f'{SECOND}.checkpoint': (
+                f'work_dirs/{Path(SAM).stem}_attention-features/iter_120000.pth'
+            ),
             f'{SECOND}.self_attention.type': 'SelfAttentionModule',
             f'{SECOND}.self_attention.in_channels': 2048,
-            f'{SECOND}.self_attention.kernel_size': 1},
+            f'{SECOND}.self_attention.kernel_size': 1,
+        },
     },
     SAM.replace(GTA, SYNTHIA): {
         'both-domains': {f'{SAM_LOSS}.domains': ('source', 'target')},
-        'residual-both-domains': {f'{SAM_LOSS}.domains': ('source', 'target'),
-                                  f'{SAM_LOSS}.form': 'residual'},
+        'residual-both-domains': {
+            f'{SAM_LOSS}.domains': ('source', 'target'),
+            f'{SAM_LOSS}.form': 'residual',
+        },
         'no-conv': {f'{SAM_MODULE}.with_conv': False, CHECKPOINT: None},
-        'no-skip': {CHECKPOINT: f'work_dirs/{Path(SAM).stem}_attention-no-skip/iter_120000.pth'
-                    .replace(GTA, SYNTHIA)},
+        'no-skip': {
+            CHECKPOINT: f'work_dirs/{Path(SAM).stem}_attention-no-skip/iter_120000.pth'.replace(
+                GTA, SYNTHIA
+            )
+        },
     },
     STAGE_A: {
         'no-skip': {'model.segmentor.decode_head.skip': False},
@@ -258,13 +309,17 @@ VARIANTS: dict[str, dict[str, dict[str, Any]]] = {
 }
 
 
-@pytest.mark.parametrize(('name', 'variant'), [
-    (name, variant) for name, variants in VARIANTS.items() for variant in variants])
+@pytest.mark.parametrize(
+    ('name', 'variant'),
+    [(name, variant) for name, variants in VARIANTS.items() for variant in variants],
+)
 def test_variants_differ_in_what_they_say(name: str, variant: str) -> None:
     """Tables 1 and A.5 of SAM, Table 3 of DAST."""
     separator = '-' if name.endswith('_attention.py') else '_'
-    base, changed = flat(load(name).to_dict()), flat(
-        load(name.replace('.py', f'{separator}{variant}.py')).to_dict())
+    base, changed = (
+        flat(load(name).to_dict()),
+        flat(load(name.replace('.py', f'{separator}{variant}.py')).to_dict()),
+    )
     expected = {**base, **VARIANTS[name][variant]}
     if f'{SAM_MODULE}.with_conv' in expected:
         expected.setdefault(f'{SAM_MODULE}.kernel_size', 1)
@@ -279,8 +334,9 @@ def test_mse_is_dast_without_the_discoverer(network: str) -> None:
     full, mse = (flat(load(each).to_dict()) for each in (name, name.replace('.py', '_mse.py')))
     own = ('model.segmentor.attention.', 'optim_wrapper.optimizers.student.attention.')
     rest = {key: value for key, value in full.items() if not key.startswith(own)}
-    default = dict(zip(('channels', 'kernel_size', 'stride', 'padding'),
-                       ((64, 128, 256, 512), 4, 2, 1)))
+    default = dict(
+        zip(('channels', 'kernel_size', 'stride', 'padding'), ((64, 128, 256, 512), 4, 2, 1))
+    )
     assert mse.pop('model.type') == 'Adversarial'
     assert {key: rest.pop(f'model.discriminator.{key}') for key in default} == default
     for key in ('model.type', 'model.segmentor.type', 'model.segmentor.segmentor_type'):
@@ -294,8 +350,12 @@ def test_mixing_is_one_entry() -> None:
     for method in ('adversarial', 'cdanet'):
         mixed = copy.deepcopy(load(SAM.replace('.py', f'_{method}.py')).to_dict())
         assert mixed['model'].pop('regularizers') == load(SAM).model.regularizers.to_dict() | {
-            'sam': {key: value for key, value in load(SAM).model.regularizers.sam.to_dict().items()
-                    if key != 'loss_type'}}
+            'sam': {
+                key: value
+                for key, value in load(SAM).model.regularizers.sam.to_dict().items()
+                if key != 'loss_type'
+            }
+        }
         assert mixed == load(f'{method}/{method}_{SAM.partition("_")[2]}').to_dict()
     stock = load(STOCK)
     assert stock.train_cfg.type == 'IterBasedTrainLoop'

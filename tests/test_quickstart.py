@@ -70,8 +70,15 @@ def test_interrupted_installation_is_taken_up(quickstart, monkeypatch):
 def test_second_command_is_pytest(quickstart, monkeypatch):
     monkeypatch.setattr(sys, 'argv', ['quickstart.py', '--test', '-k', 'name'])
     quickstart.main()
-    assert quickstart.commands[-1] == [str(quickstart.PYTHON), '-m', 'pytest', '-q',
-                                       '--durations=10', '-k', 'name']
+    assert quickstart.commands[-1] == [
+        str(quickstart.PYTHON),
+        '-m',
+        'pytest',
+        '-q',
+        '--durations=10',
+        '-k',
+        'name',
+    ]
     assert 'quickstart.py --test' in (PATH.parent / '.ci' / 'run').read_text()
 
 

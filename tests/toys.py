@@ -49,7 +49,7 @@ def load_script(path: str | Path) -> ModuleType:
 class ToyBackbone(BaseModule):
     """Two strided convolutions; GroupNorm by default, so that batches can be split exactly."""
 
-    def __init__(self, channels: int = 8, batch_norm: bool = False, dropout: float = 0.) -> None:
+    def __init__(self, channels: int = 8, batch_norm: bool = False, dropout: float = 0.0) -> None:
         super().__init__(init_cfg=dict(type='Kaiming', layer='Conv2d'))
         norm = nn.BatchNorm2d(channels) if batch_norm else nn.GroupNorm(2, channels)
         self.stem = nn.Conv2d(3, channels, 3, 2, 1)
@@ -58,101 +58,178 @@ class ToyBackbone(BaseModule):
         self.dropout = nn.Dropout2d(dropout)
 
     def forward(self, x: Tensor) -> tuple[Tensor]:
-        return (self.dropout(self.layer(self.norm(self.stem(x)).relu()).relu()), )
+        return (self.dropout(self.layer(self.norm(self.stem(x)).relu()).relu()),)
 
 
 def segmentor_cfg(head: dict[str, Any] | None = None, **backbone: Any) -> dict[str, Any]:
     """An EncoderDecoder of less than 2k parameters."""
-    classifier = dict(type='DeepLabV2Head', in_channels=8, in_index=-1, num_classes=NUM_CLASSES,
-                      dilations=(1, 2), loss_decode=dict(type='PixelCrossEntropyLoss'))
+    classifier = dict(
+        type='DeepLabV2Head',
+        in_channels=8,
+        in_index=-1,
+        num_classes=NUM_CLASSES,
+        dilations=(1, 2),
+        loss_decode=dict(type='PixelCrossEntropyLoss'),
+    )
     return dict(
         type='EncoderDecoder',
-        data_preprocessor=dict(type='SegDataPreProcessor', mean=[127.] * 3, std=[64.] * 3,
-                               size_divisor=1),
+        data_preprocessor=dict(
+            type='SegDataPreProcessor', mean=[127.0] * 3, std=[64.0] * 3, size_divisor=1
+        ),
         backbone=dict(type='ToyBackbone', **backbone),
         decode_head=head or classifier,
         train_cfg=dict(),
-        test_cfg=dict(mode='whole'))
+        test_cfg=dict(mode='whole'),
+    )
 
 
 def attention_head_cfg(**kwargs: Any) -> dict[str, Any]:
     """CDANet's head around the toy classifier."""
-    return dict(type='CrossDomainAttentionHead', in_channels=8, reduction=2,
-                classifier=segmentor_cfg()['decode_head'], **kwargs)
+    return dict(
+        type='CrossDomainAttentionHead',
+        in_channels=8,
+        reduction=2,
+        classifier=segmentor_cfg()['decode_head'],
+        **kwargs,
+    )
 
 
 def attended_cfg(**attention: Any) -> dict[str, Any]:
     """DAST's student."""
-    discoverer = dict(type='FCDiscriminator', in_channels=8, channels=(4, ), kernel_size=3,
-                      stride=1)
-    return dict(segmentor_cfg(), type='AttendedSegmentor', segmentor_type='EncoderDecoder',
-                attention=dict(dict(type='DiscriminatorAttention', attend_at='backbone',
-                                    discriminator=discoverer), **attention))
+    discoverer = dict(type='FCDiscriminator', in_channels=8, channels=(4,), kernel_size=3, stride=1)
+    return dict(
+        segmentor_cfg(),
+        type='AttendedSegmentor',
+        segmentor_type='EncoderDecoder',
+        attention=dict(
+            dict(type='DiscriminatorAttention', attend_at='backbone', discriminator=discoverer),
+            **attention,
+        ),
+    )
 
 
 def expanded_cfg(head: dict[str, Any] | None = None, **expansion: Any) -> dict[str, Any]:
     """PIT's student."""
     segmentor = segmentor_cfg(head)
-    return dict(segmentor, auxiliary_head=dict(dict(
-        type='LSEExpansionHead', unit=segmentor['decode_head'], r=(.5, 1.5),
-        loss_reconstruction=dict()), **expansion))
+    return dict(
+        segmentor,
+        auxiliary_head=dict(
+            dict(
+                type='LSEExpansionHead',
+                unit=segmentor['decode_head'],
+                r=(0.5, 1.5),
+                loss_reconstruction=dict(),
+            ),
+            **expansion,
+        ),
+    )
 
 
 DISCRIMINATOR = dict(type='FCDiscriminator', in_channels=NUM_CLASSES, channels=(4, 4))
 SELF_ATTENTION_LOSS = dict(
-    type='SelfAttentionLoss', allow_untrained=True, loss_weight=.5,
-    self_attention=dict(type='SelfAttentionModule', in_channels=NUM_CLASSES))
+    type='SelfAttentionLoss',
+    allow_untrained=True,
+    loss_weight=0.5,
+    self_attention=dict(type='SelfAttentionModule', in_channels=NUM_CLASSES),
+)
 
 MEAN_TEACHER = dict(
-    type='MeanTeacher', segmentor=segmentor_cfg(), pseudo_threshold=.9, confidence=None,
-    teacher=dict(type='EMATeacher', alpha=.7),
-    consistency=dict(type='ConsistencyLoss', normalize='valid', loss_weight=.5))
-SIGNIFICANCE = dict(type='EntropySignificance', passes=2, beta=.5, ramp_iters=5)
+    type='MeanTeacher',
+    segmentor=segmentor_cfg(),
+    pseudo_threshold=0.9,
+    confidence=None,
+    teacher=dict(type='EMATeacher', alpha=0.7),
+    consistency=dict(type='ConsistencyLoss', normalize='valid', loss_weight=0.5),
+)
+SIGNIFICANCE = dict(type='EntropySignificance', passes=2, beta=0.5, ramp_iters=5)
 
 # Every method of the package, by name, with a model config small enough for a test. A new method
 # joins the shared tests (resume, processes, backward, gradients, leaks) by its line here.
 METHODS: dict[str, dict[str, Any]] = {
     'source_only': dict(type='SourceOnly', segmentor=segmentor_cfg()),
-    'adversarial': dict(type='Adversarial', segmentor=segmentor_cfg(), discriminator=DISCRIMINATOR,
-                        adversarial_loss=dict(type='AdversarialLoss', loss_weight=.1)),
+    'adversarial': dict(
+        type='Adversarial',
+        segmentor=segmentor_cfg(),
+        discriminator=DISCRIMINATOR,
+        adversarial_loss=dict(type='AdversarialLoss', loss_weight=0.1),
+    ),
     'adversarial_least_squares': dict(
-        type='Adversarial', segmentor=segmentor_cfg(), discriminator=DISCRIMINATOR,
-        adversarial_loss=dict(type='AdversarialLoss', mode='least_squares', loss_weight=.1),
-        regularizers=dict(entropy=dict(type='EntropyLoss', loss_weight=.1))),
-    'cdanet': dict(type='CDANet', segmentor=segmentor_cfg(attention_head_cfg()),
-                   discriminator=DISCRIMINATOR,
-                   adversarial_loss=dict(type='AdversarialLoss', loss_weight=.1)),
+        type='Adversarial',
+        segmentor=segmentor_cfg(),
+        discriminator=DISCRIMINATOR,
+        adversarial_loss=dict(type='AdversarialLoss', mode='least_squares', loss_weight=0.1),
+        regularizers=dict(entropy=dict(type='EntropyLoss', loss_weight=0.1)),
+    ),
+    'cdanet': dict(
+        type='CDANet',
+        segmentor=segmentor_cfg(attention_head_cfg()),
+        discriminator=DISCRIMINATOR,
+        adversarial_loss=dict(type='AdversarialLoss', loss_weight=0.1),
+    ),
     'cdanet_dropout': dict(
-        type='CDANet', segmentor=segmentor_cfg(attention_head_cfg(), dropout=.5),
-        discriminator=DISCRIMINATOR, adversarial_loss=dict(type='AdversarialLoss', loss_weight=.1)),
+        type='CDANet',
+        segmentor=segmentor_cfg(attention_head_cfg(), dropout=0.5),
+        discriminator=DISCRIMINATOR,
+        adversarial_loss=dict(type='AdversarialLoss', loss_weight=0.1),
+    ),
     'self_training': dict(type='SelfTraining', segmentor=segmentor_cfg()),
-    'sam_attention': dict(type='SourceOnly', segmentor=segmentor_cfg(
-        dict(type='SelfAttentionHead', classifier=segmentor_cfg()['decode_head']))),
-    'sam': dict(type='SelfTraining', segmentor=segmentor_cfg(),
-                regularizers=dict(sam=SELF_ATTENTION_LOSS)),
+    'sam_attention': dict(
+        type='SourceOnly',
+        segmentor=segmentor_cfg(
+            dict(type='SelfAttentionHead', classifier=segmentor_cfg()['decode_head'])
+        ),
+    ),
+    'sam': dict(
+        type='SelfTraining', segmentor=segmentor_cfg(), regularizers=dict(sam=SELF_ATTENTION_LOSS)
+    ),
     'sam_adversarial': dict(
-        type='Adversarial', segmentor=segmentor_cfg(), discriminator=DISCRIMINATOR,
-        adversarial_loss=dict(type='AdversarialLoss', loss_weight=.1),
-        regularizers=dict(sam=dict(SELF_ATTENTION_LOSS, form='attended', domains=('target', )))),
-    'dast': dict(type='DAST', segmentor=attended_cfg(), discriminator=DISCRIMINATOR,
-                 adversarial_loss=dict(type='AdversarialLoss', mode='least_squares',
-                                       loss_weight=.1, disc_weight=1.)),
+        type='Adversarial',
+        segmentor=segmentor_cfg(),
+        discriminator=DISCRIMINATOR,
+        adversarial_loss=dict(type='AdversarialLoss', loss_weight=0.1),
+        regularizers=dict(sam=dict(SELF_ATTENTION_LOSS, form='attended', domains=('target',))),
+    ),
+    'dast': dict(
+        type='DAST',
+        segmentor=attended_cfg(),
+        discriminator=DISCRIMINATOR,
+        adversarial_loss=dict(
+            type='AdversarialLoss', mode='least_squares', loss_weight=0.1, disc_weight=1.0
+        ),
+    ),
     'dast_reweighted': dict(
-        type='DAST', segmentor=attended_cfg(attend_at='backbone.stem', detach=True),
-        discriminator=DISCRIMINATOR, reweight_corrector=True,
-        adversarial_loss=dict(type='AdversarialLoss', loss_weight=.1)),
+        type='DAST',
+        segmentor=attended_cfg(attend_at='backbone.stem', detach=True),
+        discriminator=DISCRIMINATOR,
+        reweight_corrector=True,
+        adversarial_loss=dict(type='AdversarialLoss', loss_weight=0.1),
+    ),
     'pit': dict(type='PIT', segmentor=expanded_cfg()),
-    'pit_weak': dict(type='PIT', segmentor=expanded_cfg(
-        image_label='presence', inv_r=True, pool_ignored=False, weights='unit',
-        loss_reconstruction=dict(domains=('target', ), reduction='sum', loss_weight=1e-4))),
+    'pit_weak': dict(
+        type='PIT',
+        segmentor=expanded_cfg(
+            image_label='presence',
+            inv_r=True,
+            pool_ignored=False,
+            weights='unit',
+            loss_reconstruction=dict(domains=('target',), reduction='sum', loss_weight=1e-4),
+        ),
+    ),
     'mean_teacher': MEAN_TEACHER,
     'mean_teacher_class_mix': dict(
-        MEAN_TEACHER, mixer=dict(type='ClassMix'), confidence='pixel',
-        regularizers=dict(sam=dict(SELF_ATTENTION_LOSS, domains=('source', 'mix')))),
+        MEAN_TEACHER,
+        mixer=dict(type='ClassMix'),
+        confidence='pixel',
+        regularizers=dict(sam=dict(SELF_ATTENTION_LOSS, domains=('source', 'mix'))),
+    ),
     'camix': dict(
-        MEAN_TEACHER, teacher=dict(type='EMATeacher', alpha=.7, mode='eval'), confidence='ratio',
-        mixer=dict(type='ContextMix', meta_classes={0: (1, ), 2: (3, )}), significance=SIGNIFICANCE,
-        consistency=dict(type='ConsistencyLoss', normalize='significance')),
+        MEAN_TEACHER,
+        teacher=dict(type='EMATeacher', alpha=0.7, mode='eval'),
+        confidence='ratio',
+        mixer=dict(type='ContextMix', meta_classes={0: (1,), 2: (3,)}),
+        significance=SIGNIFICANCE,
+        consistency=dict(type='ConsistencyLoss', normalize='significance'),
+    ),
 }
 # Methods that cannot do without pseudo labels.
 NEED_PSEUDO_LABELS = tuple(name for name, cfg in METHODS.items() if cfg['type'] == 'SelfTraining')
@@ -178,8 +255,9 @@ def build(name: str, **changes: Any) -> nn.Module:
 def sample(image_seed: int, field: str | None, size: tuple[int, int] = SIZE) -> dict[str, Any]:
     """What a pipeline gives for one image; ``field`` is where its label goes."""
     rng = np.random.default_rng(image_seed)
-    data_sample = SegDataSample(metainfo=dict(
-        img_path=f'{image_seed}.png', img_shape=size, ori_shape=size, pad_shape=size))
+    data_sample = SegDataSample(
+        metainfo=dict(img_path=f'{image_seed}.png', img_shape=size, ori_shape=size, pad_shape=size)
+    )
     if field:
         label = torch.from_numpy(rng.integers(0, NUM_CLASSES, (1, *size)))
         label[:, :2] = 255
@@ -196,8 +274,10 @@ def image_labels(seed: int, count: int) -> Tensor:
 def batch(count: int = 2, seed: int = 0, pseudo: bool = True) -> dict[str, Any]:
     """A training batch of both domains, as the loop gives it."""
     result = {}
-    for domain, field, offset in (('source', 'gt_sem_seg', 0),
-                                  ('target', 'pseudo_sem_seg' if pseudo else None, 1000)):
+    for domain, field, offset in (
+        ('source', 'gt_sem_seg', 0),
+        ('target', 'pseudo_sem_seg' if pseudo else None, 1000),
+    ):
         samples = [sample(seed + offset + i, field) for i in range(count)]
         for i, each in enumerate(samples if domain == 'target' else ()):
             each['data_samples'].image_label = image_labels(seed + i, 1)[0]
@@ -208,8 +288,10 @@ def batch(count: int = 2, seed: int = 0, pseudo: bool = True) -> dict[str, Any]:
 OPTIM_WRAPPER = dict(
     constructor='JointOptimWrapperConstructor',
     optimizers=dict(
-        student=dict(optimizer=dict(type='SGD', lr=.05, momentum=.9)),
-        discriminators=dict(optimizer=dict(type='Adam', lr=1e-3))))
+        student=dict(optimizer=dict(type='SGD', lr=0.05, momentum=0.9)),
+        discriminators=dict(optimizer=dict(type='Adam', lr=1e-3)),
+    ),
+)
 
 
 def optim_wrapper_cfg(model_cfg: dict[str, Any], **changes: Any) -> dict[str, Any]:
@@ -234,64 +316,103 @@ def write_domain(root: Path, domain: str, count: int, seed: int) -> None:
         cv2.imwrite(str(root / domain / 'labels' / f'{i}.png'), label)
         label[:, ::3] = 255
         cv2.imwrite(str(root / domain / 'pseudo' / f'{i}.png'), np.roll(label, 1))
-    Manifest(rule={}, num_classes=NUM_CLASSES, config_sha256='', checkpoint_sha256='',
-             files=[f'{i}.png' for i in range(count)], complete=True).write(
-                 str(root / domain / 'pseudo'))
+    Manifest(
+        rule={},
+        num_classes=NUM_CLASSES,
+        config_sha256='',
+        checkpoint_sha256='',
+        files=[f'{i}.png' for i in range(count)],
+        complete=True,
+    ).write(str(root / domain / 'pseudo'))
     ImageLabels([f'{i}.png' for i in range(count)], image_labels(seed, count).numpy()).write(
-        str(root / domain / 'image_labels.npz'))
+        str(root / domain / 'image_labels.npz')
+    )
 
 
-def dataset_cfg(root: Path, domain: str, train: bool = True,
-                pseudo: bool = False, image_level: bool = False) -> dict[str, Any]:
+def dataset_cfg(
+    root: Path, domain: str, train: bool = True, pseudo: bool = False, image_level: bool = False
+) -> dict[str, Any]:
     """A stock dataset on :func:`write_domain`'s files."""
     labels = [dict(type='LoadAnnotations')] if domain == 'source' or not train else []
     if pseudo:
-        labels = [dict(type='LoadPseudoLabels', pseudo_dir=str(root / domain / 'pseudo'),
-                       num_classes=NUM_CLASSES)]
+        labels = [
+            dict(
+                type='LoadPseudoLabels',
+                pseudo_dir=str(root / domain / 'pseudo'),
+                num_classes=NUM_CLASSES,
+            )
+        ]
     if image_level:
-        labels.append(dict(type='LoadImageLabels', num_classes=NUM_CLASSES,
-                           label_file=str(root / domain / 'image_labels.npz')))
-    flip = [dict(type='RandomFlip', prob=.5)] if train else []
+        labels.append(
+            dict(
+                type='LoadImageLabels',
+                num_classes=NUM_CLASSES,
+                label_file=str(root / domain / 'image_labels.npz'),
+            )
+        )
+    flip = [dict(type='RandomFlip', prob=0.5)] if train else []
     return dict(
-        type='BaseSegDataset', data_root=str(root / domain), metainfo=METAINFO,
-        data_prefix=dict(img_path='images', seg_map_path='labels'), img_suffix='.png',
-        seg_map_suffix='.png', reduce_zero_label=False,
+        type='BaseSegDataset',
+        data_root=str(root / domain),
+        metainfo=METAINFO,
+        data_prefix=dict(img_path='images', seg_map_path='labels'),
+        img_suffix='.png',
+        seg_map_suffix='.png',
+        reduce_zero_label=False,
         serialize_data=False,  # or mmengine collects garbage for each data set
-        pipeline=[dict(type='LoadImageFromFile'), *labels, *flip, dict(type='PackUDAInputs')])
+        pipeline=[dict(type='LoadImageFromFile'), *labels, *flip, dict(type='PackUDAInputs')],
+    )
 
 
-def runner_cfg(root: Path, work_dir: Path, model: dict[str, Any], max_iters: int = 10,
-               batch_size: int = 2, num_workers: int = 0, **changes: Any) -> Config:
+def runner_cfg(
+    root: Path,
+    work_dir: Path,
+    model: dict[str, Any],
+    max_iters: int = 10,
+    batch_size: int = 2,
+    num_workers: int = 0,
+    **changes: Any,
+) -> Config:
     """Config of a complete small training run; writes its data where they are missing."""
     for seed, domain in enumerate(('source', 'target')):
         if not (root / domain).exists():
             write_domain(root, domain, 5 + 2 * seed, seed)
     loader = dict(batch_size=batch_size, num_workers=num_workers)
     extras = dict(pseudo=model['type'] == 'SelfTraining', image_level=model['type'] == 'PIT')
-    val = dict(batch_size=1, num_workers=0, dataset=dataset_cfg(root, 'target', train=False),
-               sampler=dict(type='DefaultSampler', shuffle=False))
+    val = dict(
+        batch_size=1,
+        num_workers=0,
+        dataset=dataset_cfg(root, 'target', train=False),
+        sampler=dict(type='DefaultSampler', shuffle=False),
+    )
     cfg = dict(
         default_scope='mmseg',
         model=model,
         train_dataloader={
             d: dict(loader, dataset=dataset_cfg(root, d, **(extras if d == 'target' else {})))
-            for d in ('source', 'target')},
-        val_dataloader=val, test_dataloader=val,
-        val_evaluator=dict(type='IoUMetric'), test_evaluator=dict(type='IoUMetric'),
+            for d in ('source', 'target')
+        },
+        val_dataloader=val,
+        test_dataloader=val,
+        val_evaluator=dict(type='IoUMetric'),
+        test_evaluator=dict(type='IoUMetric'),
         train_cfg=dict(type='UDATrainLoop', max_iters=max_iters, val_interval=1000, val_begin=1000),
-        val_cfg=dict(type='ValLoop'), test_cfg=dict(type='TestLoop'),
+        val_cfg=dict(type='ValLoop'),
+        test_cfg=dict(type='TestLoop'),
         optim_wrapper=optim_wrapper_cfg(model),
-        param_scheduler=[dict(type='PolyLR', power=.9, begin=0, end=100, by_epoch=False)],
+        param_scheduler=[dict(type='PolyLR', power=0.9, begin=0, end=100, by_epoch=False)],
         default_hooks=dict(
             logger=dict(type='LoggerHook', interval=1, log_metric_by_epoch=False),
-            checkpoint=dict(type='CheckpointHook', by_epoch=False, interval=5)),
+            checkpoint=dict(type='CheckpointHook', by_epoch=False, interval=5),
+        ),
         custom_hooks=[dict(type='EMATeacherHook')] if 'teacher' in model else [],
         log_processor=dict(by_epoch=False),
         log_level='WARNING',
         randomness=dict(seed=3),
         work_dir=str(work_dir),
         # Runs of the same name in the same second would share a visualizer.
-        experiment_name=f'{work_dir.parent.name}-{work_dir.name}')
+        experiment_name=f'{work_dir.parent.name}-{work_dir.name}',
+    )
     cfg.update(changes)
     return Config(cfg)
 

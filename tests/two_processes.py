@@ -31,8 +31,10 @@ def part(data: dict[str, Any], rank: int | None) -> dict[str, Any]:
     """Every second image of each domain, as the sampler splits them; all without a rank."""
     if rank is None:
         return data
-    return {domain: {key: value[rank::2] for key, value in batch.items()}
-            for domain, batch in data.items()}
+    return {
+        domain: {key: value[rank::2] for key, value in batch.items()}
+        for domain, batch in data.items()
+    }
 
 
 def uneven() -> dict[str, Any]:
@@ -48,8 +50,9 @@ def joint_wrapper(model: nn.Module, name: str, **options: Any) -> Any:
     return build_optim_wrapper(model, toys.optim_wrapper_cfg(toys.METHODS[name], **options))
 
 
-def weights(model: nn.Module, name: str, rank: int | None = None, iters: int = 3,
-            **options: Any) -> State:
+def weights(
+    model: nn.Module, name: str, rank: int | None = None, iters: int = 3, **options: Any
+) -> State:
     """Everything a method holds after some iterations."""
     model.train()
     wrapped = model if rank is None else UDADistributedDataParallel(model)
@@ -61,26 +64,38 @@ def weights(model: nn.Module, name: str, rank: int | None = None, iters: int = 3
     return {key: value.clone() for key, value in model.state_dict().items()}
 
 
-def gradients(model: nn.Module, wrapper: Any, data: dict[str, Any] | None = None,
-              wrapped: nn.Module | None = None) -> State:
+def gradients(
+    model: nn.Module,
+    wrapper: Any,
+    data: dict[str, Any] | None = None,
+    wrapped: nn.Module | None = None,
+) -> State:
     """Gradients of one iteration, for which the wrapper does not step."""
     model.train()
     wrapper.step = wrapper.zero_grad = lambda **_: None
     torch.manual_seed(0)
     (wrapped or model).train_step(data or toys.batch(2), wrapper)
-    return {name: param.grad.clone() if param.grad is not None else None
-            for name, param in model.named_parameters()}
+    return {
+        name: param.grad.clone() if param.grad is not None else None
+        for name, param in model.named_parameters()
+    }
 
 
 def plain_wrapper(model: nn.Module) -> Any:
     """Stock mmengine's, one optimizer for all."""
-    return build_optim_wrapper(model, dict(type='OptimWrapper', optimizer=dict(type='SGD', lr=.1)))
+    return build_optim_wrapper(model, dict(type='OptimWrapper', optimizer=dict(type='SGD', lr=0.1)))
 
 
 def run(name: str, folder: Path, work_dir: Path, batch_size: int, **changes: Any) -> State:
     """Weights after a few iterations by a runner."""
-    cfg = toys.runner_cfg(folder / 'data', work_dir, toys.method_cfg(name), max_iters=4,
-                          batch_size=batch_size, **changes)
+    cfg = toys.runner_cfg(
+        folder / 'data',
+        work_dir,
+        toys.method_cfg(name),
+        max_iters=4,
+        batch_size=batch_size,
+        **changes,
+    )
     return {key: value.clone() for key, value in toys.train(cfg).model.state_dict().items()}
 
 
@@ -90,25 +105,40 @@ def _results(rank: int, folder: Path) -> dict[str, State]:
         results[f'weights {name}'] = weights(toys.build(name), name, rank)
         model = toys.build(name)
         results[f'gradients {name}'] = gradients(
-            model, joint_wrapper(model, name), part(toys.batch(2), rank),
-            UDADistributedDataParallel(model))
+            model,
+            joint_wrapper(model, name),
+            part(toys.batch(2), rank),
+            UDADistributedDataParallel(model),
+        )
         model = toys.build(name)
         results[f'stock {name}'] = gradients(
-            model, plain_wrapper(model), part(toys.batch(2), rank),
-            MMDistributedDataParallel(model, find_unused_parameters=True))
+            model,
+            plain_wrapper(model),
+            part(toys.batch(2), rank),
+            MMDistributedDataParallel(model, find_unused_parameters=True),
+        )
     for name in UNEVEN:
         model = toys.build(name)
         results[f'uneven {name}'] = gradients(
-            model, joint_wrapper(model, name), part(uneven(), rank),
-            UDADistributedDataParallel(model))
+            model,
+            joint_wrapper(model, name),
+            part(uneven(), rank),
+            UDADistributedDataParallel(model),
+        )
     name = BATCH_NORM
     results['accumulated'] = weights(toys.build(name), name, rank, 5, accumulative_counts=2)
     segmentor = toys.segmentor_cfg(batch_norm=True)
     for name in (BATCH_NORM, 'mean_teacher'):
         results[f'batch norm {name}'] = weights(toys.build(name, segmentor=segmentor), name, rank)
     for name in RUNS:
-        state = run(name, folder, folder / f'run_{name}_{rank}', 1, launcher='pytorch',
-                    model_wrapper_cfg=dict(type='UDADistributedDataParallel'))
+        state = run(
+            name,
+            folder,
+            folder / f'run_{name}_{rank}',
+            1,
+            launcher='pytorch',
+            model_wrapper_cfg=dict(type='UDADistributedDataParallel'),
+        )
         results[f'run {name}'] = {key.replace('module.', '', 1): v for key, v in state.items()}
     return results
 

@@ -14,15 +14,20 @@ from mmseg_uda.models.export import export_segmentor
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__,
-                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument('checkpoint', help='checkpoint of a method of this package')
     parser.add_argument('out', help='checkpoint to write')
-    parser.add_argument('--config', help='config of the method (default: the text of it that the '
-                                         'checkpoint holds)')
+    parser.add_argument(
+        '--config', help='config of the method (default: the text of it that the checkpoint holds)'
+    )
     parser.add_argument('--out-config', help='also write a plain mmseg config, a .py file')
-    parser.add_argument('--module', default='student',
-                        help='the module to export, for example teacher.module (default: student)')
+    parser.add_argument(
+        '--module',
+        default='student',
+        help='the module to export, for example teacher.module (default: student)',
+    )
     return parser.parse_args(argv)
 
 

@@ -22,20 +22,28 @@ from mmseg_uda.utils.cli import (
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__,
-                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument('config', help='config that the checkpoint was trained with')
     parser.add_argument('checkpoint', help='checkpoint file')
     parser.add_argument('--out-dir', required=True, help='folder to write labels and manifest to')
-    parser.add_argument('--rule', choices=sorted(RULES), default='bdl',
-                        help='which predictions to keep (default: bdl)')
-    parser.add_argument('--share', type=float,
-                        help='bdl, cbst, global: share of the pixels to keep (default: 0.5)')
-    parser.add_argument('--cap', type=float,
-                        help='bdl, cbst, global: upper bound of thresholds (default: 0.9)')
+    parser.add_argument(
+        '--rule',
+        choices=sorted(RULES),
+        default='bdl',
+        help='which predictions to keep (default: bdl)',
+    )
+    parser.add_argument(
+        '--share', type=float, help='bdl, cbst, global: share of the pixels to keep (default: 0.5)'
+    )
+    parser.add_argument(
+        '--cap', type=float, help='bdl, cbst, global: upper bound of thresholds (default: 0.9)'
+    )
     parser.add_argument('--threshold', type=float, help='fixed: the threshold (default: 0.9)')
-    parser.add_argument('--overwrite', action='store_true',
-                        help='replace labels that were made with other settings')
+    parser.add_argument(
+        '--overwrite', action='store_true', help='replace labels that were made with other settings'
+    )
     parser.add_argument('--work-dir', help='the directory to save logs')
     add_config_options(parser)
     add_launcher(parser)
@@ -56,8 +64,9 @@ def rule_config(args: argparse.Namespace) -> dict[str, Any]:
 def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
     export_local_rank(args)
-    cfg = make_label_config(load_config(args), args.checkpoint, args.out_dir, rule_config(args),
-                            args.overwrite)
+    cfg = make_label_config(
+        load_config(args), args.checkpoint, args.out_dir, rule_config(args), args.overwrite
+    )
     join_processes(cfg)
     build_labeller(cfg).test()
 

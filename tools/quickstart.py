@@ -51,8 +51,14 @@ def run_tool(*arguments: object) -> None:
 
 def generate(root: Path) -> None:
     """The embedded data; complete files are kept."""
-    run_tool(ROOT / 'tools/dataset_converters/toy_street.py', root, '--train', NUM_TRAIN, '--val',
-             NUM_VAL)
+    run_tool(
+        ROOT / 'tools/dataset_converters/toy_street.py',
+        root,
+        '--train',
+        NUM_TRAIN,
+        '--val',
+        NUM_VAL,
+    )
 
 
 def config_of(method: str) -> Path:
@@ -64,8 +70,15 @@ def train(method: str, folder: Path, seed: int) -> Path:
     config = Config.fromfile(config_of(method))
     checkpoint = folder / f'iter_{config.train_cfg.max_iters}.pth'
     if not checkpoint.exists():
-        run_tool(ROOT / 'tools/train.py', config_of(method), '--work-dir', folder, '--resume',
-                 '--cfg-options', f'randomness.seed={seed}')
+        run_tool(
+            ROOT / 'tools/train.py',
+            config_of(method),
+            '--work-dir',
+            folder,
+            '--resume',
+            '--cfg-options',
+            f'randomness.seed={seed}',
+        )
     return checkpoint
 
 
@@ -89,8 +102,11 @@ def table(results: dict[str, dict[str, float]]) -> str:
     before, after = results.values()
     rows = [(key[4:], before[key], after[key]) for key in before if key.startswith('IoU_')]
     rows.append(('mIoU', before['mIoU'], after['mIoU']))
-    lines = [f'{"IoU on the target, %":22}' + ''.join(f'{name:>14}' for name in results)
-             + f'{"gain":>10}']
+    lines = [
+        f'{"IoU on the target, %":22}'
+        + ''.join(f'{name:>14}' for name in results)
+        + f'{"gain":>10}'
+    ]
     for name, low, high in rows:
         numbers = ['-' if math.isnan(x) else f'{x:.1f}' for x in (low, high)]
         gain = '-' if math.isnan(high - low) else f'{high - low:+.1f}'
@@ -133,7 +149,7 @@ def attention(model: torch.nn.Module, batch: dict[str, Any], image: np.ndarray) 
     """Over the image, where the middle of the road ahead looks."""
     features = model.extract_feat(model.data_preprocessor(batch, False)['inputs'])
     height, width = features[model.decode_head.in_index].shape[2:]
-    y, x = int(height * .8), width // 2
+    y, x = int(height * 0.8), width // 2
     rows = model.decode_head.attention_maps(features, features, torch.tensor([y * width + x]))
     values = cv2.resize(rows[0, 0].numpy(), image.shape[1::-1], interpolation=cv2.INTER_LINEAR)
     picture = np.ascontiguousarray(overlay(image, heat_map(values)))

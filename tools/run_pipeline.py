@@ -20,15 +20,19 @@ from mmseg_uda.utils.cli import (
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__,
-                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument('config', help='pipeline config, a *_pipeline.py')
-    parser.add_argument('--work-dir', help='the directory to write to (default: '
-                                           'work_dirs/<name of the config>)')
-    parser.add_argument('--dry-run', action='store_true',
-                        help='check everything and print what would be done')
-    parser.add_argument('--from', dest='start', metavar='STAGE',
-                        help='run this stage and all after it again')
+    parser.add_argument(
+        '--work-dir', help='the directory to write to (default: work_dirs/<name of the config>)'
+    )
+    parser.add_argument(
+        '--dry-run', action='store_true', help='check everything and print what would be done'
+    )
+    parser.add_argument(
+        '--from', dest='start', metavar='STAGE', help='run this stage and all after it again'
+    )
     add_config_options(parser)
     add_launcher(parser)
     return parser.parse_args(argv)

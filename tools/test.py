@@ -22,13 +22,11 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('config', help='train config file path')
     parser.add_argument('checkpoint', help='checkpoint file')
-    parser.add_argument('--work-dir',
-                        help='the directory to save the metrics, as JSON')
+    parser.add_argument('--work-dir', help='the directory to save the metrics, as JSON')
     parser.add_argument('--out', help='the directory to save predictions for offline evaluation')
     parser.add_argument('--show', action='store_true', help='show predictions in a window')
     parser.add_argument('--show-dir', help='the directory to save painted images')
-    parser.add_argument('--wait-time', type=float, default=2,
-                        help='seconds to show each image')
+    parser.add_argument('--wait-time', type=float, default=2, help='seconds to show each image')
     add_config_options(parser)
     add_launcher(parser)
     parser.add_argument('--tta', action='store_true', help='test time augmentation')
@@ -43,8 +41,10 @@ def enable_drawing(cfg: Config, args: argparse.Namespace) -> None:
     """
     hook = cfg.get('default_hooks', {}).get('visualization')
     if hook is None:
-        raise ValueError('test.py: --show and --show-dir found no default_hooks.visualization; '
-                         "write default_hooks.visualization=dict(type='SegVisualizationHook')")
+        raise ValueError(
+            'test.py: --show and --show-dir found no default_hooks.visualization; '
+            "write default_hooks.visualization=dict(type='SegVisualizationHook')"
+        )
     hook.draw = True
     if args.show:
         hook.show = True
@@ -61,8 +61,10 @@ def enable_tta(cfg: Config) -> None:
     """
     missing = [key for key in ('tta_model', 'tta_pipeline') if key not in cfg]
     if missing:
-        raise ValueError(f"test.py: --tta found no {' and no '.join(missing)} in the config; "
-                         'take them from mmseg::_base_/default_runtime.py and a dataset of mmseg')
+        raise ValueError(
+            f'test.py: --tta found no {" and no ".join(missing)} in the config; '
+            'take them from mmseg::_base_/default_runtime.py and a dataset of mmseg'
+        )
     cfg.test_dataloader.dataset.pipeline = cfg.tta_pipeline
     cfg.tta_model.module = cfg.model
     cfg.model = cfg.tta_model

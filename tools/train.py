@@ -24,10 +24,12 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('config', help='train config file path')
     parser.add_argument('--work-dir', help='the directory to save logs and models')
-    parser.add_argument('--resume', action='store_true',
-                        help='resume from the latest checkpoint in the work directory')
-    parser.add_argument('--amp', action='store_true',
-                        help='train with automatic mixed precision')
+    parser.add_argument(
+        '--resume',
+        action='store_true',
+        help='resume from the latest checkpoint in the work directory',
+    )
+    parser.add_argument('--amp', action='store_true', help='train with automatic mixed precision')
     add_config_options(parser)
     add_launcher(parser)
     return parser.parse_args(argv)
@@ -45,13 +47,18 @@ def enable_amp(cfg: Config) -> None:
         return
     kind = wrapper.get('type', 'OptimWrapper')
     if kind == 'AmpOptimWrapper':
-        print_log('AMP training is already enabled in the config.', logger='current',
-                  level=logging.WARNING)
+        print_log(
+            'AMP training is already enabled in the config.',
+            logger='current',
+            level=logging.WARNING,
+        )
         return
     if kind != 'OptimWrapper':
-        raise ValueError(f'train.py: --amp got optim_wrapper.type {kind!r}; write '
-                         "'OptimWrapper', or optim_wrapper.constructor="
-                         "'JointOptimWrapperConstructor'")
+        raise ValueError(
+            f'train.py: --amp got optim_wrapper.type {kind!r}; write '
+            "'OptimWrapper', or optim_wrapper.constructor="
+            "'JointOptimWrapperConstructor'"
+        )
     wrapper.type = 'AmpOptimWrapper'
     wrapper.loss_scale = 'dynamic'
 

@@ -20,15 +20,21 @@ from mmseg_uda.datasets.transforms.image_labels import LoadImageLabels
 from mmseg_uda.datasets.transforms.loading import LoadPseudoLabels
 
 __all__ = [
-    'check_dataset', 'check_folders', 'check_image_labels', 'check_pseudo_labels',
-    'check_same_classes', 'check_unlabelled', 'pseudo_label_loaders', 'unwrap'
+    'check_dataset',
+    'check_folders',
+    'check_image_labels',
+    'check_pseudo_labels',
+    'check_same_classes',
+    'check_unlabelled',
+    'pseudo_label_loaders',
+    'unwrap',
 ]
 
 ROOT_HINT = 'set `data_root`, or the environment variable MMSEG_UDA_DATA that the configs read'
 LABEL_HINT = 'tools/dataset_converters writes the labels of GTA5, SYNTHIA and Cityscapes'
 FILE_HINTS = {
     'img_path': 'correct `data_prefix.img_path` or `ann_file`',
-    'seg_map_path': f'{LABEL_HINT}; an `ann_file` leaves out the samples that it does not list'
+    'seg_map_path': f'{LABEL_HINT}; an `ann_file` leaves out the samples that it does not list',
 }
 
 
@@ -57,8 +63,10 @@ def check_folders(cfg: Mapping[str, Any], key: str = 'dataset') -> None:
         path = osp.join(root, prefix)
         if path and not osp.isdir(path):
             hint = f'; {LABEL_HINT}' if prefix_key == 'seg_map_path' else ''
-            raise ValueError(f'{name}: {key}.data_prefix.{prefix_key} got {path!r}, which is not a '
-                             f'folder; {ROOT_HINT}, or correct `data_prefix`{hint}')
+            raise ValueError(
+                f'{name}: {key}.data_prefix.{prefix_key} got {path!r}, which is not a '
+                f'folder; {ROOT_HINT}, or correct `data_prefix`{hint}'
+            )
     if cfg.get('ann_file'):
         _check_list(osp.join(root, cfg['ann_file']), name, key)
     elif 'img_path' in prefixes:
@@ -80,14 +88,17 @@ def check_dataset(dataset: Any, key: str = 'dataset') -> tuple[str, ...]:
     """
     for inner in unwrap(dataset):
         if len(inner) == 0:
-            raise ValueError(f'{_name(inner)}: {key} got no sample; correct `data_prefix`, '
-                             '`ann_file` or `indices`')
+            raise ValueError(
+                f'{_name(inner)}: {key} got no sample; correct `data_prefix`, '
+                '`ann_file` or `indices`'
+            )
         if isinstance(inner, BaseDataset) and _is_local(getattr(inner, 'backend_args', None)):
             _check_files(inner, key)
     classes = dataset.metainfo.get('classes')
     if not classes:
-        raise ValueError(f'{_name(dataset)}: {key} got no class names; write '
-                         'metainfo=dict(classes=...)')
+        raise ValueError(
+            f'{_name(dataset)}: {key} got no class names; write metainfo=dict(classes=...)'
+        )
     return tuple(classes)
 
 
@@ -98,9 +109,11 @@ def check_unlabelled(dataset: Any, key: str = 'train_dataloader.target.dataset')
         ValueError: If it does.
     """
     for transform, inner in _transforms(dataset, LoadAnnotations):
-        raise ValueError(f'{_name(inner)}: {key}.pipeline got {type(transform).__name__}, but '
-                         'adaptation never sees target labels; delete it (LoadPseudoLabels is for '
-                         'pseudo labels)')
+        raise ValueError(
+            f'{_name(inner)}: {key}.pipeline got {type(transform).__name__}, but '
+            'adaptation never sees target labels; delete it (LoadPseudoLabels is for '
+            'pseudo labels)'
+        )
 
 
 def pseudo_label_loaders(dataset: Any) -> Iterator[tuple[LoadPseudoLabels, Any]]:
@@ -139,9 +152,11 @@ def check_image_labels(dataset: Any) -> None:
     for transform, inner in _transforms(dataset, LoadImageLabels):
         classes = inner.metainfo.get('classes') or ()
         if len(classes) != transform.num_classes:
-            raise ValueError(f'LoadImageLabels.num_classes got {transform.num_classes}, but '
-                             f'{_name(inner)} has {len(classes)} classes; write '
-                             f'num_classes={len(classes)}')
+            raise ValueError(
+                f'LoadImageLabels.num_classes got {transform.num_classes}, but '
+                f'{_name(inner)} has {len(classes)} classes; write '
+                f'num_classes={len(classes)}'
+            )
         for index in range(len(inner)):
             transform.label_of(inner.get_data_info(index)['img_path'])
 
@@ -160,9 +175,11 @@ def check_same_classes(source: Any, target: Any) -> None:
         if one != other:
             pair += f', first difference {index}: {one!r} and {other!r}'
             break
-    raise ValueError('train_dataloader.source and train_dataloader.target must have the same '
-                     f'classes in the same order, but {pair}; write the same '
-                     'metainfo=dict(classes=...) for both')
+    raise ValueError(
+        'train_dataloader.source and train_dataloader.target must have the same '
+        f'classes in the same order, but {pair}; write the same '
+        'metainfo=dict(classes=...) for both'
+    )
 
 
 def _transforms(dataset: Any, kind: type) -> Iterator[tuple[Any, Any]]:
@@ -186,12 +203,16 @@ def unwrap(dataset: Any) -> Iterator[Any]:
 
 def _check_list(path: str, name: str, key: str) -> None:
     if not osp.isfile(path):
-        raise ValueError(f'{name}: {key}.ann_file got {path!r}, which is not a file; {ROOT_HINT}, '
-                         "run the data set's converter in tools/dataset_converters, which writes "
-                         "this list, or write ann_file='' to use all images")
+        raise ValueError(
+            f'{name}: {key}.ann_file got {path!r}, which is not a file; {ROOT_HINT}, '
+            "run the data set's converter in tools/dataset_converters, which writes "
+            "this list, or write ann_file='' to use all images"
+        )
     if osp.getsize(path) == 0:
-        raise ValueError(f'{name}: {key}.ann_file got {path!r}, which has no line; run the data '
-                         "set's converter again, or write ann_file='' to use all images")
+        raise ValueError(
+            f'{name}: {key}.ann_file got {path!r}, which has no line; run the data '
+            "set's converter again, or write ann_file='' to use all images"
+        )
 
 
 def _check_any_image(folder: str, cfg: Mapping[str, Any], name: str, key: str) -> None:
@@ -203,8 +224,10 @@ def _check_any_image(folder: str, cfg: Mapping[str, Any], name: str, key: str) -
     for _, _, files in os.walk(folder, followlinks=True):
         if any(file.endswith(suffix or '') for file in files):
             return
-    raise ValueError(f'{name}: {key}.data_prefix.img_path got {folder!r}, in which no file ends in '
-                     f'{suffix!r}; correct `data_prefix.img_path` or `img_suffix`')
+    raise ValueError(
+        f'{name}: {key}.data_prefix.img_path got {folder!r}, in which no file ends in '
+        f'{suffix!r}; correct `data_prefix.img_path` or `img_suffix`'
+    )
 
 
 def _check_files(dataset: BaseDataset, key: str) -> None:
@@ -213,8 +236,10 @@ def _check_files(dataset: BaseDataset, key: str) -> None:
         for field, hint in FILE_HINTS.items():
             path = info.get(field)
             if path is not None and not osp.isfile(path):
-                raise ValueError(f'{_name(dataset)}: {key} lists {path!r} ({field}), which does '
-                                 f'not exist; {hint}')
+                raise ValueError(
+                    f'{_name(dataset)}: {key} lists {path!r} ({field}), which does '
+                    f'not exist; {hint}'
+                )
 
 
 def _is_local(backend_args: Mapping[str, Any] | None) -> bool:

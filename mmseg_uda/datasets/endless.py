@@ -82,8 +82,10 @@ class EndlessDataset(Dataset[Any]):
             except (OSError, SyntaxError) as error:  # Pillow's, of a damaged file
                 if getattr(error, 'filename', None) is not None or not str(error):
                     raise
-                raise OSError(f'{type(self.dataset).__name__}: sample {index} cannot be read '
-                              f'({error}): {self._describe(index)}') from error
+                raise OSError(
+                    f'{type(self.dataset).__name__}: sample {index} cannot be read '
+                    f'({error}): {self._describe(index)}'
+                ) from error
 
     def _describe(self, index: int) -> str:
         if not hasattr(self.dataset, 'get_data_info'):

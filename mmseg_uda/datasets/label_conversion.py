@@ -37,8 +37,14 @@ from mmseg_uda.structures import IGNORE_INDEX
 from mmseg_uda.utils.replacing import replacing
 
 __all__ = [
-    'LabelFormat', 'LabelJob', 'LabelResult', 'convert_dataset', 'convert_label',
-    'find_jobs', 'read_index_png', 'read_uint16_png'
+    'LabelFormat',
+    'LabelJob',
+    'LabelResult',
+    'convert_dataset',
+    'convert_label',
+    'find_jobs',
+    'read_index_png',
+    'read_uint16_png',
 ]
 
 CLASSES: tuple[str, ...] = CityscapesDataset.METAINFO['classes']
@@ -132,8 +138,9 @@ def read_uint16_png(path: Path) -> np.ndarray:
     return pixels[..., 2]  # BGR, or BGRA with B = G = R = grey: index 2 is the file's first channel
 
 
-def find_jobs(label_format: LabelFormat, label_dir: Path, image_dir: Path,
-              output_dir: Path) -> list[LabelJob]:
+def find_jobs(
+    label_format: LabelFormat, label_dir: Path, image_dir: Path, output_dir: Path
+) -> list[LabelJob]:
     """All labels below ``label_dir``, sorted by name."""
     jobs = []
     check_sizes = image_dir.is_dir()
@@ -141,15 +148,19 @@ def find_jobs(label_format: LabelFormat, label_dir: Path, image_dir: Path,
         if label.name.endswith(label_format.output_suffix):
             continue  # converted in place by an earlier run
         path = label.relative_to(label_dir).as_posix()
-        path = path[:-len(label_format.label_suffix)]
+        path = path[: -len(label_format.label_suffix)]
         split, name = 'train', path
         if label_format.split_folders and '/' in path:
             split, name = path.split('/', 1)
         jobs.append(
             LabelJob(
-                name, split, label,
+                name,
+                split,
+                label,
                 image_dir / (path + label_format.image_suffix) if check_sizes else None,
-                output_dir / (path + label_format.output_suffix)))
+                output_dir / (path + label_format.output_suffix),
+            )
+        )
     return jobs
 
 
@@ -169,8 +180,14 @@ def convert_label(job: LabelJob, label_format: LabelFormat, overwrite: bool = Fa
         return LabelResult(job, error=str(error) or type(error).__name__)
 
 
-def convert_dataset(label_format: LabelFormat, jobs: Sequence[LabelJob], list_dir: Path, *,
-                    nproc: int = 1, overwrite: bool = False) -> list[LabelResult]:
+def convert_dataset(
+    label_format: LabelFormat,
+    jobs: Sequence[LabelJob],
+    list_dir: Path,
+    *,
+    nproc: int = 1,
+    overwrite: bool = False,
+) -> list[LabelResult]:
     """Convert all jobs and write the name lists and class statistics of their splits.
 
     Args:
@@ -202,8 +219,9 @@ def convert_dataset(label_format: LabelFormat, jobs: Sequence[LabelJob], list_di
     return results
 
 
-def _map(function: Callable[[LabelJob], LabelResult], jobs: Sequence[LabelJob],
-         nproc: int) -> Iterator[LabelResult]:
+def _map(
+    function: Callable[[LabelJob], LabelResult], jobs: Sequence[LabelJob], nproc: int
+) -> Iterator[LabelResult]:
     if nproc == 1:
         yield from map(function, jobs)
         return
@@ -234,8 +252,10 @@ def _check_size(train_ids: np.ndarray, image: Path | None) -> None:
     with Image.open(image) as opened:
         width, height = opened.size
     if train_ids.shape != (height, width):
-        raise ValueError(f'is {train_ids.shape[1]}x{train_ids.shape[0]} pixels, but its image '
-                         f'{image} is {width}x{height}')
+        raise ValueError(
+            f'is {train_ids.shape[1]}x{train_ids.shape[0]} pixels, but its image '
+            f'{image} is {width}x{height}'
+        )
 
 
 def _statistics(results: Sequence[LabelResult]) -> dict[str, object]:
@@ -247,5 +267,5 @@ def _statistics(results: Sequence[LabelResult]) -> dict[str, object]:
         'classes': CLASSES,
         'ignore_index': IGNORE_INDEX,
         'totals': totals,
-        'images': {result.job.name: result.counts for result in results}
+        'images': {result.job.name: result.counts for result in results},
     }

@@ -32,8 +32,9 @@ def source_dataset(cfg: Config) -> dict[str, Any]:
     """
     dataset = cfg.get('train_dataloader', {}).get('source', {}).get('dataset')
     if not dataset:
-        raise ValueError(f'the config has no {KEY}; write a config that adapts from a source '
-                         'domain')
+        raise ValueError(
+            f'the config has no {KEY}; write a config that adapts from a source domain'
+        )
     return copy.deepcopy(dict(dataset))
 
 
@@ -47,8 +48,10 @@ def prior_size(cfg: Config) -> tuple[int, int]:
     for transform in _pipelines(target):
         if _is_a(transform, TrackPositions):
             return transform['height'], transform['width']
-    raise ValueError('the config has no TrackPositions in train_dataloader.target.dataset.pipeline '
-                     'to take the size from; write it there, or give the size')
+    raise ValueError(
+        'the config has no TrackPositions in train_dataloader.target.dataset.pipeline '
+        'to take the size from; write it there, or give the size'
+    )
 
 
 def only_labels(dataset: Mapping[str, Any]) -> dict[str, Any]:
@@ -66,15 +69,19 @@ def only_labels(dataset: Mapping[str, Any]) -> dict[str, Any]:
     elif isinstance(changed.get('dataset'), Mapping):
         changed['dataset'] = only_labels(changed['dataset'])
     else:
-        changed['pipeline'] = [transform for transform in changed.get('pipeline', ())
-                               if _is_a(transform, LoadAnnotations)]
+        changed['pipeline'] = [
+            transform
+            for transform in changed.get('pipeline', ())
+            if _is_a(transform, LoadAnnotations)
+        ]
         if not changed['pipeline']:
             raise ValueError(f'{KEY}.pipeline loads no labels; add LoadAnnotations')
     return changed
 
 
-def make_spatial_prior(dataset: Mapping[str, Any], recipe: PriorRecipe,
-                       workers: int = 2) -> SpatialPrior:
+def make_spatial_prior(
+    dataset: Mapping[str, Any], recipe: PriorRecipe, workers: int = 2
+) -> SpatialPrior:
     """Count over a labelled data set, one label map after the other, with a progress bar.
 
     Args:
@@ -90,8 +97,12 @@ def make_spatial_prior(dataset: Mapping[str, Any], recipe: PriorRecipe,
         built: Any = DATASETS.build(only_labels(dataset))
     classes = check_dataset(built, KEY)
     counter = PriorCounter(len(classes), recipe.height, recipe.width)
-    loader = DataLoader(_Labels(built, recipe.height, recipe.width), batch_size=None,
-                        num_workers=workers, collate_fn=_as_it_is)
+    loader = DataLoader(
+        _Labels(built, recipe.height, recipe.width),
+        batch_size=None,
+        num_workers=workers,
+        collate_fn=_as_it_is,
+    )
     bar = ProgressBar(len(built), file=sys.stderr)
     for label in loader:
         counter.add(label)

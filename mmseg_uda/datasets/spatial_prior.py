@@ -25,8 +25,11 @@ from mmseg_uda.version import __version__
 __all__ = ['BORDERS', 'NORMS', 'PriorCounter', 'PriorRecipe', 'SpatialPrior', 'normalize', 'smooth']
 
 FORMAT_VERSION = 1
-BORDERS = {'constant': cv2.BORDER_CONSTANT, 'reflect': cv2.BORDER_REFLECT_101,
-           'replicate': cv2.BORDER_REPLICATE}
+BORDERS = {
+    'constant': cv2.BORDER_CONSTANT,
+    'reflect': cv2.BORDER_REFLECT_101,
+    'replicate': cv2.BORDER_REPLICATE,
+}
 NORMS = ('class', 'pixel', 'none')
 
 
@@ -61,22 +64,27 @@ class PriorRecipe:
     def __post_init__(self) -> None:
         for key in ('height', 'width'):
             if not _is_count(getattr(self, key)):
-                raise ValueError(f'PriorRecipe.{key} got {getattr(self, key)!r}; write a number of '
-                                 'pixels instead')
+                raise ValueError(
+                    f'PriorRecipe.{key} got {getattr(self, key)!r}; write a number of '
+                    'pixels instead'
+                )
         if self.kernel is None:
             self.kernel = 2 * (71 * self.height // 2048) + 1
         if not _is_count(self.kernel) or self.kernel % 2 == 0:
-            raise ValueError(f'PriorRecipe.kernel got {self.kernel!r}; write an odd number of '
-                             'pixels instead')
+            raise ValueError(
+                f'PriorRecipe.kernel got {self.kernel!r}; write an odd number of pixels instead'
+            )
         if self.sigma is None:
             self.sigma = self.kernel / 6
         if not self.sigma > 0:
-            raise ValueError(f'PriorRecipe.sigma got {self.sigma!r}; write a positive number or '
-                             'None instead')
+            raise ValueError(
+                f'PriorRecipe.sigma got {self.sigma!r}; write a positive number or None instead'
+            )
         for key, known in (('border', tuple(BORDERS)), ('norm', NORMS)):
             if getattr(self, key) not in known:
-                raise ValueError(f'PriorRecipe.{key} got {getattr(self, key)!r}; write one of '
-                                 f'{known} instead')
+                raise ValueError(
+                    f'PriorRecipe.{key} got {getattr(self, key)!r}; write one of {known} instead'
+                )
 
 
 def _is_count(value: Any) -> bool:
@@ -128,8 +136,10 @@ def resize_nearest(label: NDArray[Any], height: int, width: int) -> NDArray[Any]
         ValueError: If the label is no single-channel map.
     """
     if label.ndim != 2:
-        raise ValueError(f'resize_nearest.label got shape {label.shape}; write a single-channel '
-                         'label map of shape (H, W) instead')
+        raise ValueError(
+            f'resize_nearest.label got shape {label.shape}; write a single-channel '
+            'label map of shape (H, W) instead'
+        )
     if label.shape == (height, width):
         return label
     return mmcv.imresize(label, (width, height), interpolation='nearest', backend='cv2')
@@ -140,8 +150,12 @@ def smooth(frequencies: NDArray[Any], recipe: PriorRecipe) -> NDArray[np.float64
     assert recipe.kernel is not None  # whatever was left out is filled in
     assert recipe.sigma is not None
     window, border = (recipe.kernel, recipe.kernel), BORDERS[recipe.border]
-    return np.stack([cv2.GaussianBlur(each.astype(np.float64), window, recipe.sigma,
-                                      borderType=border) for each in frequencies])
+    return np.stack(
+        [
+            cv2.GaussianBlur(each.astype(np.float64), window, recipe.sigma, borderType=border)
+            for each in frequencies
+        ]
+    )
 
 
 def normalize(frequencies: NDArray[np.float64], norm: str) -> NDArray[np.float32]:
@@ -149,8 +163,7 @@ def normalize(frequencies: NDArray[np.float64], norm: str) -> NDArray[np.float32
     if norm != 'none':
         axes: Any = (1, 2) if norm == 'class' else 0
         total = frequencies.sum(axes, keepdims=True)
-        frequencies = np.divide(frequencies, total, out=np.zeros_like(frequencies),
-                                where=total > 0)
+        frequencies = np.divide(frequencies, total, out=np.zeros_like(frequencies), where=total > 0)
     return frequencies.astype(np.float32)
 
 
@@ -175,8 +188,9 @@ class SpatialPrior:
         return digest.hexdigest()
 
     @classmethod
-    def from_counts(cls, counter: PriorCounter, recipe: PriorRecipe,
-                    classes: tuple[str, ...]) -> SpatialPrior:
+    def from_counts(
+        cls, counter: PriorCounter, recipe: PriorRecipe, classes: tuple[str, ...]
+    ) -> SpatialPrior:
         """Smooth and normalise what was counted.
 
         Args:
@@ -188,19 +202,27 @@ class SpatialPrior:
             ValueError: If nothing was counted.
         """
         if not counter.counts.any():
-            raise ValueError('SpatialPrior.from_counts got no labelled pixel; correct the source '
-                             'data set of the config')
+            raise ValueError(
+                'SpatialPrior.from_counts got no labelled pixel; correct the source '
+                'data set of the config'
+            )
         values = normalize(smooth(counter.counts / counter.images, recipe), recipe.norm)
-        made_with = dict(dataclasses.asdict(recipe), classes=list(classes), images=counter.images,
-                         labels_sha256=counter.digest, package_version=__version__,
-                         format_version=FORMAT_VERSION)
+        made_with = dict(
+            dataclasses.asdict(recipe),
+            classes=list(classes),
+            images=counter.images,
+            labels_sha256=counter.digest,
+            package_version=__version__,
+            format_version=FORMAT_VERSION,
+        )
         return cls(values, made_with)
 
     def write(self, path: str | Path) -> None:
         """Write an ``.npz`` file with ``prior``, ``recipe`` (JSON) and ``digest``, whole or not."""
         with replacing(path) as partial, open(partial, 'wb') as file:
-            np.savez_compressed(file, prior=self.values, recipe=json.dumps(self.recipe),
-                                digest=self.digest)
+            np.savez_compressed(
+                file, prior=self.values, recipe=json.dumps(self.recipe), digest=self.digest
+            )
 
     @classmethod
     def read(cls, path: str | Path) -> SpatialPrior:
@@ -211,22 +233,29 @@ class SpatialPrior:
             ValueError: If it is damaged or of another version.
         """
         if not Path(path).is_file():
-            raise FileNotFoundError(f'SpatialPrior.read got {str(path)!r}, which is no file; run '
-                                    f'`python tools/spatial_prior.py CONFIG {path}` first')
+            raise FileNotFoundError(
+                f'SpatialPrior.read got {str(path)!r}, which is no file; run '
+                f'`python tools/spatial_prior.py CONFIG {path}` first'
+            )
         try:
             with np.load(path, allow_pickle=False) as content:
                 recipe = json.loads(str(content['recipe']))
                 prior = cls(content['prior'], recipe)
                 digest = str(content['digest'])
         except Exception as error:  # zipfile, numpy and json each have several of their own
-            raise ValueError(f'SpatialPrior.read got {str(path)!r}, which cannot be read '
-                             f'({type(error).__name__}); write it again by tools/spatial_prior.py'
-                             ) from error
+            raise ValueError(
+                f'SpatialPrior.read got {str(path)!r}, which cannot be read '
+                f'({type(error).__name__}); write it again by tools/spatial_prior.py'
+            ) from error
         if recipe.get('format_version') != FORMAT_VERSION:
-            raise ValueError(f'SpatialPrior.read got {str(path)!r} of format version '
-                             f'{recipe.get("format_version")}, but this package reads '
-                             f'{FORMAT_VERSION}; write it again by tools/spatial_prior.py')
+            raise ValueError(
+                f'SpatialPrior.read got {str(path)!r} of format version '
+                f'{recipe.get("format_version")}, but this package reads '
+                f'{FORMAT_VERSION}; write it again by tools/spatial_prior.py'
+            )
         if prior.digest != digest:
-            raise ValueError(f'SpatialPrior.read got {str(path)!r}, whose content is not what its '
-                             'digest says; write it again by tools/spatial_prior.py')
+            raise ValueError(
+                f'SpatialPrior.read got {str(path)!r}, whose content is not what its '
+                'digest says; write it again by tools/spatial_prior.py'
+            )
         return prior

@@ -31,19 +31,22 @@ class StreetDataset(BaseSegDataset):
 
     METAINFO = CityscapesDataset.METAINFO
 
-    def __init__(self, img_suffix: str = '.png', seg_map_suffix: str = '_labelTrainIds.png',
-                 **kwargs: Any) -> None:
+    def __init__(
+        self, img_suffix: str = '.png', seg_map_suffix: str = '_labelTrainIds.png', **kwargs: Any
+    ) -> None:
         super().__init__(img_suffix=img_suffix, seg_map_suffix=seg_map_suffix, **kwargs)
 
     def load_data_list(self) -> list[dict[str, Any]]:
         """List all samples; see the base class."""
-        check_folders({
-            'type': type(self).__name__,
-            'data_prefix': self.data_prefix,
-            'ann_file': self.ann_file,
-            'img_suffix': self.img_suffix,
-            'backend_args': self.backend_args
-        })
+        check_folders(
+            {
+                'type': type(self).__name__,
+                'data_prefix': self.data_prefix,
+                'ann_file': self.ann_file,
+                'img_suffix': self.img_suffix,
+                'backend_args': self.backend_args,
+            }
+        )
         return super().load_data_list()
 
     def full_init(self) -> None:

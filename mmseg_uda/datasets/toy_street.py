@@ -38,12 +38,20 @@ class ToyStreetDataset(BaseSegDataset):
     def __init__(self, data_root: str, domain: str, split: str = 'train', **kwargs: Any) -> None:
         for key, value, known in (('domain', domain, DOMAINS), ('split', split, SPLITS)):
             if value not in known:
-                raise ValueError(f'ToyStreetDataset.{key} got {value!r}; write one of {known} '
-                                 'instead')
-        prefix = {'img_path': f'{domain}/images/{split}',
-                  'seg_map_path': f'{domain}/labels/{split}'}
-        super().__init__(data_root=data_root, data_prefix=prefix, img_suffix='.png',
-                         seg_map_suffix='.png', **kwargs)
+                raise ValueError(
+                    f'ToyStreetDataset.{key} got {value!r}; write one of {known} instead'
+                )
+        prefix = {
+            'img_path': f'{domain}/images/{split}',
+            'seg_map_path': f'{domain}/labels/{split}',
+        }
+        super().__init__(
+            data_root=data_root,
+            data_prefix=prefix,
+            img_suffix='.png',
+            seg_map_suffix='.png',
+            **kwargs,
+        )
 
     def load_data_list(self) -> list[dict[str, Any]]:
         """List the images with their labels, in the order of their names."""
@@ -51,14 +59,20 @@ class ToyStreetDataset(BaseSegDataset):
         folders = [self.data_prefix[key] for key in ('img_path', 'seg_map_path')]
         for folder in folders:
             if not osp.isdir(folder):
-                raise FileNotFoundError(f'ToyStreetDataset.data_root: there is no folder {folder}; '
-                                        f'generate it with `{command}`')
+                raise FileNotFoundError(
+                    f'ToyStreetDataset.data_root: there is no folder {folder}; '
+                    f'generate it with `{command}`'
+                )
         data_list: list[dict[str, Any]] = super().load_data_list()
         if not data_list:
-            raise FileNotFoundError(f'ToyStreetDataset.data_root: the folder {folders[0]} holds no '
-                                    f'image; generate them with `{command}`')
+            raise FileNotFoundError(
+                f'ToyStreetDataset.data_root: the folder {folders[0]} holds no '
+                f'image; generate them with `{command}`'
+            )
         for item in data_list:
             if not osp.isfile(item['seg_map_path']):
-                raise FileNotFoundError(f'ToyStreetDataset: {item["img_path"]} has no label '
-                                        f'{item["seg_map_path"]}; generate it with `{command}`')
+                raise FileNotFoundError(
+                    f'ToyStreetDataset: {item["img_path"]} has no label '
+                    f'{item["seg_map_path"]}; generate it with `{command}`'
+                )
         return data_list

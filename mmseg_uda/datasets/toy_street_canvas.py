@@ -9,21 +9,96 @@ __all__ = ['CLASS_IDS', 'IGNORE', 'MATERIALS', 'NORMALS', 'Canvas', 'cells']
 
 IGNORE = 255
 CLASS_IDS = {
-    name: index for index, name in enumerate((
-        'road', 'sidewalk', 'building', 'wall', 'fence', 'pole', 'traffic light', 'traffic sign',
-        'vegetation', 'terrain', 'sky', 'person', 'rider', 'car', 'truck', 'bus', 'train',
-        'motorcycle', 'bicycle'))
+    name: index
+    for index, name in enumerate(
+        (
+            'road',
+            'sidewalk',
+            'building',
+            'wall',
+            'fence',
+            'pole',
+            'traffic light',
+            'traffic sign',
+            'vegetation',
+            'terrain',
+            'sky',
+            'person',
+            'rider',
+            'car',
+            'truck',
+            'bus',
+            'train',
+            'motorcycle',
+            'bicycle',
+        )
+    )
 }
 CLASS_IDS['ignore'] = IGNORE
 
 MATERIALS = (
-    'asphalt', 'marking', 'rail', 'paving', 'joint', 'curb', 'plaster', 'roof', 'frame', 'window',
-    'lit', 'door', 'awning', 'skyline', 'brick', 'coping', 'picket', 'gap', 'metal', 'signalbox',
-    'red', 'amber', 'green', 'dull', 'signred', 'signwhite', 'signblue', 'signyellow', 'leafdark',
-    'leaf', 'leaflight', 'trunk', 'grass', 'grasslight', 'sky', 'cloud', 'skin', 'hair', 'shirt',
-    'trousers', 'shoe', 'jersey', 'helmet', 'paint', 'glass', 'tyre', 'hub', 'taillight',
-    'headlight', 'plate', 'cargo', 'cargoline', 'cab', 'bus', 'busstripe', 'tram', 'tramstripe',
-    'moto', 'bike', 'spokes', 'bonnet')
+    'asphalt',
+    'marking',
+    'rail',
+    'paving',
+    'joint',
+    'curb',
+    'plaster',
+    'roof',
+    'frame',
+    'window',
+    'lit',
+    'door',
+    'awning',
+    'skyline',
+    'brick',
+    'coping',
+    'picket',
+    'gap',
+    'metal',
+    'signalbox',
+    'red',
+    'amber',
+    'green',
+    'dull',
+    'signred',
+    'signwhite',
+    'signblue',
+    'signyellow',
+    'leafdark',
+    'leaf',
+    'leaflight',
+    'trunk',
+    'grass',
+    'grasslight',
+    'sky',
+    'cloud',
+    'skin',
+    'hair',
+    'shirt',
+    'trousers',
+    'shoe',
+    'jersey',
+    'helmet',
+    'paint',
+    'glass',
+    'tyre',
+    'hub',
+    'taillight',
+    'headlight',
+    'plate',
+    'cargo',
+    'cargoline',
+    'cab',
+    'bus',
+    'busstripe',
+    'tram',
+    'tramstripe',
+    'moto',
+    'bike',
+    'spokes',
+    'bonnet',
+)
 _MATERIAL_IDS = {name: index for index, name in enumerate(MATERIALS)}
 
 # Where a surface looks: `screen` is unlit (sky), `front` faces the camera.
@@ -69,8 +144,15 @@ class Canvas:
 
     near = 1.2
 
-    def __init__(self, height: int, width: int, horizon: float = 0.46, eye: float = 1.55,
-                 curve: float = 0., supersample: int = 2) -> None:
+    def __init__(
+        self,
+        height: int,
+        width: int,
+        horizon: float = 0.46,
+        eye: float = 1.55,
+        curve: float = 0.0,
+        supersample: int = 2,
+    ) -> None:
         self.supersample = supersample
         self.shape = (height * supersample, width * supersample)
         self.eye = eye
@@ -90,16 +172,25 @@ class Canvas:
         pixels[..., 1] = self.horizon + (self.eye - points[..., 1]) * scale
         return pixels
 
-    def fill_pixels(self, polygons: np.ndarray, cls: str, material: str, normal: str = 'screen',
-                    pick: float = 0.5, tone: float = 1., depth: float = 1e3) -> None:
+    def fill_pixels(
+        self,
+        polygons: np.ndarray,
+        cls: str,
+        material: str,
+        normal: str = 'screen',
+        pick: float = 0.5,
+        tone: float = 1.0,
+        depth: float = 1e3,
+    ) -> None:
         """Paint a polygon given in map pixels, shape (K, 2), or convex ones, shape (M, K, 2).
 
         ``pick`` in [0, 1) chooses the colour out of the material's palette, ``tone`` scales it.
         """
         index = len(self.attributes)
-        self.attributes.append((CLASS_IDS[cls], _MATERIAL_IDS[material], _NORMAL_IDS[normal], pick,
-                                tone, depth))
-        limit = 8. * max(self.shape)
+        self.attributes.append(
+            (CLASS_IDS[cls], _MATERIAL_IDS[material], _NORMAL_IDS[normal], pick, tone, depth)
+        )
+        limit = 8.0 * max(self.shape)
         corners = (polygons.clip(-limit, limit) * (1 << _SHIFT)).astype(np.int32)
         if corners.ndim == 2:
             cv2.fillPoly(self.parts, [corners], index, lineType=cv2.LINE_8, shift=_SHIFT)
@@ -107,32 +198,63 @@ class Canvas:
         for convex in corners:
             cv2.fillConvexPoly(self.parts, convex, index, lineType=cv2.LINE_8, shift=_SHIFT)
 
-    def fill(self, polygons: np.ndarray, cls: str, material: str, normal: str = 'front',
-             pick: float = 0.5, tone: float = 1.) -> None:
+    def fill(
+        self,
+        polygons: np.ndarray,
+        cls: str,
+        material: str,
+        normal: str = 'front',
+        pick: float = 0.5,
+        tone: float = 1.0,
+    ) -> None:
         """Paint a polygon given in metres, shape (K, 3), or convex ones, shape (M, K, 3)."""
         depth = polygons[..., 2].ravel()
         if depth.max() > self.near:
             middle = max(float(depth.sum()) / len(depth), self.near)
             self.fill_pixels(self.project(polygons), cls, material, normal, pick, tone, middle)
 
-    def ground(self, x0: float, x1: float, z0: float, z1: float, cls: str, material: str,
-               pick: float = 0.5, y: float = 0.) -> None:
+    def ground(
+        self,
+        x0: float,
+        x1: float,
+        z0: float,
+        z1: float,
+        cls: str,
+        material: str,
+        pick: float = 0.5,
+        y: float = 0.0,
+    ) -> None:
         """Paint a strip of ground along the street's bend."""
         z = np.geomspace(max(z0, self.near), max(z1, self.near), 12 if z1 - z0 > 20 else 2)
         z = np.concatenate([z, z[::-1]])
         x = np.repeat([x0, x1], len(z) // 2)
         self.fill(np.stack([x, np.full_like(z, y), z], -1), cls, material, 'up', pick)
 
-    def card(self, x: float, z: float, outline: np.ndarray, cls: str, material: str,
-             pick: float = 0.5, tone: float = 1.) -> None:
+    def card(
+        self,
+        x: float,
+        z: float,
+        outline: np.ndarray,
+        cls: str,
+        material: str,
+        pick: float = 0.5,
+        tone: float = 1.0,
+    ) -> None:
         """Paint an upright cut-out facing the camera; ``outline`` in metres, shape (..., 2)."""
         scale = self.focal / z
-        origin = (0.5 * self.shape[1] + (x + self.curve * z * z) * scale,
-                  self.horizon + self.eye * scale)
+        origin = (
+            0.5 * self.shape[1] + (x + self.curve * z * z) * scale,
+            self.horizon + self.eye * scale,
+        )
         self.fill_pixels(outline * (scale, -scale) + origin, cls, material, 'front', pick, tone, z)
 
-    def faces(self, bottom: tuple[float, float, float, float], y0: float,
-              top: tuple[float, float, float, float], y1: float) -> dict[str, np.ndarray]:
+    def faces(
+        self,
+        bottom: tuple[float, float, float, float],
+        y0: float,
+        top: tuple[float, float, float, float],
+        y1: float,
+    ) -> dict[str, np.ndarray]:
         """The faces of a (tapered) box that the camera sees, far ones first.
 
         Args:
@@ -155,12 +277,19 @@ class Canvas:
         seen['front'] = np.array([[a0, y0, c0], [a1, y0, c0], [b1, y1, d0], [b0, y1, d0]])
         return seen
 
-    def box(self, bottom: tuple[float, float, float, float], y0: float,
-            top: tuple[float, float, float, float], y1: float, cls: str, material: str,
-            pick: float = 0.5) -> dict[str, np.ndarray]:
+    def box(
+        self,
+        bottom: tuple[float, float, float, float],
+        y0: float,
+        top: tuple[float, float, float, float],
+        y1: float,
+        cls: str,
+        material: str,
+        pick: float = 0.5,
+    ) -> dict[str, np.ndarray]:
         """Paint a (tapered) box and return its visible faces."""
         seen = self.faces(bottom, y0, top, y1)
-        tones = {'left': 0.86, 'right': 0.86, 'up': 1.08, 'front': 1.}
+        tones = {'left': 0.86, 'right': 0.86, 'up': 1.08, 'front': 1.0}
         for normal, corners in seen.items():
             self.fill(corners, cls, material, normal, pick, tones[normal])
         return seen

@@ -84,16 +84,28 @@ class TranslationManifest:
         except (ValueError, TypeError):
             known = False
         if not known:
-            raise ValueError(f'translate_folder.out got {folder!r}, whose {MANIFEST_NAME} is not '
-                             f'one of translated images of format version {FORMAT_VERSION}; write '
-                             'another folder instead')
+            raise ValueError(
+                f'translate_folder.out got {folder!r}, whose {MANIFEST_NAME} is not '
+                f'one of translated images of format version {FORMAT_VERSION}; write '
+                'another folder instead'
+            )
         return manifest
 
 
-def translate_folder(source: str, target: str, out: str, *, beta: float, seed: int = 0,
-                     max_images: int | None = None, labels: str | None = None,
-                     image_suffix: str = '.png', label_suffix: str = '_labelTrainIds.png',
-                     overwrite: bool = False, nproc: int = 1) -> TranslationManifest:
+def translate_folder(
+    source: str,
+    target: str,
+    out: str,
+    *,
+    beta: float,
+    seed: int = 0,
+    max_images: int | None = None,
+    labels: str | None = None,
+    image_suffix: str = '.png',
+    label_suffix: str = '_labelTrainIds.png',
+    overwrite: bool = False,
+    nproc: int = 1,
+) -> TranslationManifest:
     """Translate the images of a folder to the style of another's by FDA.
 
     Image i of the sorted names takes the style of an image that follows from ``(seed, i)``, the
@@ -127,25 +139,44 @@ def translate_folder(source: str, target: str, out: str, *, beta: float, seed: i
     names = _images(source, image_suffix)
     styles = find_images('translate_folder.target', target)
     chosen = _choose(len(names), max_images, seed)
-    label_of = {names[i]: names[i][:-len(image_suffix)] + label_suffix for i in chosen if labels}
-    manifest = _open(out, _manifest(
-        dict(method='fda', beta=beta, seed=seed, max_images=max_images, image_suffix=image_suffix,
-             source=_digest(source, names), target=_digest(target, styles),
-             labels=_label_digest(labels, label_of.values())),
-        [(names[i], label_of.get(names[i]), styles[_partner(seed, i, len(styles))])
-         for i in chosen]), overwrite)
+    label_of = {names[i]: names[i][: -len(image_suffix)] + label_suffix for i in chosen if labels}
+    manifest = _open(
+        out,
+        _manifest(
+            dict(
+                method='fda',
+                beta=beta,
+                seed=seed,
+                max_images=max_images,
+                image_suffix=image_suffix,
+                source=_digest(source, names),
+                target=_digest(target, styles),
+                labels=_label_digest(labels, label_of.values()),
+            ),
+            [
+                (names[i], label_of.get(names[i]), styles[_partner(seed, i, len(styles))])
+                for i in chosen
+            ],
+        ),
+        overwrite,
+    )
     todo = [entry for entry in manifest.images if not _is_done(out, entry, manifest.complete)]
     if manifest.complete and not todo:
         print_log(f'All {len(manifest.images)} translated images are in {out} already', 'current')
         return manifest
     manifest.complete = False
     manifest.write(out)
-    _run(partial(_translate, source=source, target=target, labels=labels, out=out, beta=beta),
-         todo, nproc)
+    _run(
+        partial(_translate, source=source, target=target, labels=labels, out=out, beta=beta),
+        todo,
+        nproc,
+    )
     manifest.complete = True
     manifest.write(out)
-    print_log(f'{len(todo)} images translated to {out}, '
-              f'{len(manifest.images) - len(todo)} were already', 'current')
+    print_log(
+        f'{len(todo)} images translated to {out}, {len(manifest.images) - len(todo)} were already',
+        'current',
+    )
     return manifest
 
 
@@ -153,22 +184,28 @@ def _check(source: str, target: str, out: str, numbers: dict[str, Any]) -> None:
     check_beta('translate_folder.beta', numbers['beta'])
     for key, least in (('seed', 0), ('max_images', 1), ('nproc', 1)):
         if numbers[key] is not None and numbers[key] < least:
-            raise ValueError(f'translate_folder.{key} got {numbers[key]}; write a number from '
-                             f'{least} on')
+            raise ValueError(
+                f'translate_folder.{key} got {numbers[key]}; write a number from {least} on'
+            )
     if osp.exists(out) and not osp.isdir(out):
         raise ValueError(f'translate_folder.out got the file {out!r}; write a folder instead')
     for folder in (source, target):
         if Path(out).resolve().is_relative_to(Path(folder).resolve()):
-            raise ValueError(f'translate_folder.out got {out!r}, which is inside of {folder!r}, '
-                             'where images are searched; write another folder instead')
+            raise ValueError(
+                f'translate_folder.out got {out!r}, which is inside of {folder!r}, '
+                'where images are searched; write another folder instead'
+            )
 
 
 def _images(source: str, suffix: str) -> list[str]:
-    names = [name for name in find_images('translate_folder.source', source)
-             if name.endswith(suffix)]
+    names = [
+        name for name in find_images('translate_folder.source', source) if name.endswith(suffix)
+    ]
     if not suffix or not names:
-        raise FileNotFoundError(f'translate_folder.image_suffix got {suffix!r}, in which no image '
-                                f'below {source!r} ends; write the end of their names instead')
+        raise FileNotFoundError(
+            f'translate_folder.image_suffix got {suffix!r}, in which no image '
+            f'below {source!r} ends; write the end of their names instead'
+        )
     return names
 
 
@@ -194,14 +231,18 @@ def _label_digest(labels: str | None, names: Iterable[str]) -> str | None:
     if missing:
         raise FileNotFoundError(
             f'translate_folder.labels got {labels!r}, which lacks {len(missing)} labels, first '
-            f'{missing[0]!r}; correct `labels` or `label_suffix`, or convert the labels first')
+            f'{missing[0]!r}; correct `labels` or `label_suffix`, or convert the labels first'
+        )
     return _digest(labels, names)
 
 
-def _manifest(recipe: dict[str, Any],
-              entries: Iterable[tuple[str, str | None, str]]) -> TranslationManifest:
-    images = [dict(image=f'images/{image}', label=f'labels/{label}' if label else None, style=style)
-              for image, label, style in entries]
+def _manifest(
+    recipe: dict[str, Any], entries: Iterable[tuple[str, str | None, str]]
+) -> TranslationManifest:
+    images = [
+        dict(image=f'images/{image}', label=f'labels/{label}' if label else None, style=style)
+        for image, label, style in entries
+    ]
     return TranslationManifest(recipe, config_digest(recipe), images)
 
 
@@ -211,15 +252,19 @@ def _open(out: str, new: TranslationManifest, overwrite: bool) -> TranslationMan
     known = {MANIFEST_NAME, *(old.files if old else ())}
     strangers = [name for name in _files(out) if name not in known]
     if strangers:
-        raise ValueError(f'translate_folder.out got {out!r}, which has the file {strangers[0]!r} '
-                         f'that no {MANIFEST_NAME} lists; write another folder instead')
+        raise ValueError(
+            f'translate_folder.out got {out!r}, which has the file {strangers[0]!r} '
+            f'that no {MANIFEST_NAME} lists; write another folder instead'
+        )
     if old is None or old.recipe == new.recipe:
         return old or new
     if not overwrite:
         keys = [key for key in new.recipe if old.recipe.get(key) != new.recipe[key]]
-        raise ValueError(f'translate_folder.out got {out!r}, whose images were made with another '
-                         f'{", ".join(keys)}; write another folder or overwrite=True '
-                         '(--overwrite) instead')
+        raise ValueError(
+            f'translate_folder.out got {out!r}, whose images were made with another '
+            f'{", ".join(keys)}; write another folder or overwrite=True '
+            '(--overwrite) instead'
+        )
     for name in (MANIFEST_NAME, *old.files):  # without the manifest first: nobody takes a mixture
         if osp.isfile(osp.join(out, name)):
             os.remove(osp.join(out, name))
@@ -228,9 +273,12 @@ def _open(out: str, new: TranslationManifest, overwrite: bool) -> TranslationMan
 
 def _files(folder: str) -> list[str]:
     """Everything below a folder but what killed processes leave."""
-    return sorted(osp.relpath(osp.join(place, file), folder).replace(os.sep, '/')
-                  for place, _, files in os.walk(folder) for file in files
-                  if not file.endswith('.tmp'))
+    return sorted(
+        osp.relpath(osp.join(place, file), folder).replace(os.sep, '/')
+        for place, _, files in os.walk(folder)
+        for file in files
+        if not file.endswith('.tmp')
+    )
 
 
 def _is_done(out: str, entry: dict[str, str | None], complete: bool) -> bool:
@@ -253,8 +301,9 @@ def _run(translate: partial[None], entries: list[dict[str, str | None]], nproc: 
     if nproc == 1 or len(entries) < 2:
         track_progress(translate, entries, file=sys.stderr)
     else:
-        track_parallel_progress(translate, entries, nproc, initializer=_init_worker,
-                                keep_order=False, file=sys.stderr)
+        track_parallel_progress(
+            translate, entries, nproc, initializer=_init_worker, keep_order=False, file=sys.stderr
+        )
 
 
 def _init_worker() -> None:
@@ -262,8 +311,14 @@ def _init_worker() -> None:
     cv2.setNumThreads(0)
 
 
-def _translate(entry: dict[str, str | None], source: str, target: str, labels: str | None, out: str,
-               beta: float) -> None:
+def _translate(
+    entry: dict[str, str | None],
+    source: str,
+    target: str,
+    labels: str | None,
+    out: str,
+    beta: float,
+) -> None:
     """Write one image after its label."""
     name, style_name = str(entry['image']), str(entry['style'])
     image = _read(osp.join(source, PurePosixPath(name).relative_to('images')))

@@ -48,12 +48,21 @@ class UDADistributedDataParallel(MMDistributedDataParallel):
         kwargs: As for :class:`~torch.nn.parallel.DistributedDataParallel`.
     """
 
-    def __init__(self, module: nn.Module, find_unused_parameters: bool = True,
-                 broadcast_buffers: bool = False, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        module: nn.Module,
+        find_unused_parameters: bool = True,
+        broadcast_buffers: bool = False,
+        **kwargs: Any,
+    ) -> None:
         if next(module.parameters()).device.type == 'cpu':
             kwargs['device_ids'] = None  # the runner always gives one, torch then refuses
-        super().__init__(module=module, find_unused_parameters=find_unused_parameters,
-                         broadcast_buffers=broadcast_buffers, **kwargs)
+        super().__init__(
+            module=module,
+            find_unused_parameters=find_unused_parameters,
+            broadcast_buffers=broadcast_buffers,
+            **kwargs,
+        )
 
     def train_step(self, data: Any, optim_wrapper: Any) -> dict[str, Tensor]:
         """One iteration; see :meth:`BaseUDASegmentor.train_step`."""

@@ -42,8 +42,13 @@ class EntropyMetric(BaseMetric):
 
     default_prefix = 'entropy'
 
-    def __init__(self, average: str = 'image', ignore_index: int = 255,
-                 collect_device: str = 'cpu', prefix: str | None = None) -> None:
+    def __init__(
+        self,
+        average: str = 'image',
+        ignore_index: int = 255,
+        collect_device: str = 'cpu',
+        prefix: str | None = None,
+    ) -> None:
         super().__init__(collect_device=collect_device, prefix=prefix)
         if average not in ('image', 'pixel'):
             raise ValueError(f"EntropyMetric.average got {average!r}; write 'image' or 'pixel'")
@@ -61,9 +66,11 @@ class EntropyMetric(BaseMetric):
             label = sample['gt_sem_seg']['data'].squeeze(0).to(logits.device)
             prediction = sample['pred_sem_seg']['data'].squeeze(0)
             if logits.shape[1:] != label.shape:
-                raise ValueError(f'EntropyMetric got seg_logits of {tuple(logits.shape[1:])} for '
-                                 f'ground truth of {tuple(label.shape)}; write a test pipeline '
-                                 'whose labels keep the size of the file (LoadAnnotations last)')
+                raise ValueError(
+                    f'EntropyMetric got seg_logits of {tuple(logits.shape[1:])} for '
+                    f'ground truth of {tuple(label.shape)}; write a test pipeline '
+                    'whose labels keep the size of the file (LoadAnnotations last)'
+                )
             log_prob = logits.float().log_softmax(0)
             entropy = -(log_prob.exp() * log_prob).sum(0) / math.log(len(logits))
             valid = label != self.ignore_index
@@ -90,10 +97,13 @@ class EntropyMetric(BaseMetric):
 
 def _logits(sample: dict[str, Any]) -> Tensor:
     if 'seg_logits' not in sample:
-        raise ValueError('EntropyMetric got a prediction without seg_logits; test without '
-                         'test-time augmentation, or remove the metric')
+        raise ValueError(
+            'EntropyMetric got a prediction without seg_logits; test without '
+            'test-time augmentation, or remove the metric'
+        )
     logits: Tensor = sample['seg_logits']['data']
     if len(logits) == 1:
-        raise ValueError('EntropyMetric got a network with one output; write '
-                         'decode_head.out_channels=2 instead')
+        raise ValueError(
+            'EntropyMetric got a network with one output; write decode_head.out_channels=2 instead'
+        )
     return logits

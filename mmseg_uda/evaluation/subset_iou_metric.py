@@ -16,7 +16,7 @@ CLASS_SUBSETS: dict[str, tuple[int, ...]] = {
     'cityscapes19': tuple(range(19)),
     'synthia16': (0, 1, 2, 3, 4, 5, 6, 7, 8, 10, 11, 12, 13, 15, 17, 18),
     'synthia13': (0, 1, 2, 6, 7, 8, 10, 11, 12, 13, 15, 17, 18),  # without wall, fence, pole
-    'camvid11': (0, 1, 2, 4, 5, 7, 8, 10, 11, 12, 13)
+    'camvid11': (0, 1, 2, 4, 5, 7, 8, 10, 11, 12, 13),
 }
 """Cityscapes train ids of the class sets in use; all have Cityscapes' order."""
 
@@ -47,8 +47,12 @@ class SubsetIoUMetric(IoUMetric):
             label is outside the data set's classes.
     """
 
-    def __init__(self, subsets: Mapping[str, Subset] | str | Sequence[str] = 'cityscapes19',
-                 per_class: bool = False, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        subsets: Mapping[str, Subset] | str | Sequence[str] = 'cityscapes19',
+        per_class: bool = False,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         self.per_class = per_class
         if isinstance(subsets, str):
@@ -56,22 +60,31 @@ class SubsetIoUMetric(IoUMetric):
         if not isinstance(subsets, Mapping):
             subsets = {str(name): name for name in subsets}
         if not subsets:
-            raise ValueError('SubsetIoUMetric.subsets got no subset; write '
-                             f'one or several of {sorted(CLASS_SUBSETS)}')
+            raise ValueError(
+                'SubsetIoUMetric.subsets got no subset; write '
+                f'one or several of {sorted(CLASS_SUBSETS)}'
+            )
         self.subsets = {name: self._ids(name, subset) for name, subset in subsets.items()}
 
     @staticmethod
     def _ids(name: str, subset: Subset) -> list[int]:
         if isinstance(subset, str):
             if subset not in CLASS_SUBSETS:
-                raise ValueError(f'SubsetIoUMetric.subsets got {subset!r}; write '
-                                 f'one of {sorted(CLASS_SUBSETS)}, or a dict of name and train ids')
+                raise ValueError(
+                    f'SubsetIoUMetric.subsets got {subset!r}; write '
+                    f'one of {sorted(CLASS_SUBSETS)}, or a dict of name and train ids'
+                )
             return list(CLASS_SUBSETS[subset])
         ids = list(subset)
-        if not ids or len(set(ids)) < len(ids) or not all(
-                isinstance(index, int) and index >= 0 for index in ids):
-            raise ValueError(f'SubsetIoUMetric.subsets[{name!r}] got {ids}; write '
-                             'at least one train id, none of them twice')
+        if (
+            not ids
+            or len(set(ids)) < len(ids)
+            or not all(isinstance(index, int) and index >= 0 for index in ids)
+        ):
+            raise ValueError(
+                f'SubsetIoUMetric.subsets[{name!r}] got {ids}; write '
+                'at least one train id, none of them twice'
+            )
         return ids
 
     def process(self, data_batch: dict[str, Any], data_samples: Sequence[dict[str, Any]]) -> None:
@@ -79,9 +92,11 @@ class SubsetIoUMetric(IoUMetric):
         num_classes = len(self.dataset_meta['classes'])
         for name, ids in self.subsets.items():
             if max(ids) >= num_classes:
-                raise ValueError(f'SubsetIoUMetric.subsets[{name!r}] got the train id {max(ids)}, '
-                                 f'but the data set has {num_classes} classes; write ids in '
-                                 f'0..{num_classes - 1}')
+                raise ValueError(
+                    f'SubsetIoUMetric.subsets[{name!r}] got the train id {max(ids)}, '
+                    f'but the data set has {num_classes} classes; write ids in '
+                    f'0..{num_classes - 1}'
+                )
         for sample in () if self.format_only else data_samples:
             self._check_label(sample, num_classes)
         super().process(data_batch, data_samples)
@@ -94,7 +109,8 @@ class SubsetIoUMetric(IoUMetric):
                 f'SubsetIoUMetric got the label {int(wrong[0])} in '
                 f'{sample.get("seg_map_path", "a ground truth")!r}, but the data set has '
                 f'{num_classes} classes (0..{num_classes - 1}; {self.ignore_index} is ignored); '
-                'convert the labels to train ids with tools/dataset_converters')
+                'convert the labels to train ids with tools/dataset_converters'
+            )
 
     def compute_metrics(self, results: list[Any]) -> dict[str, float]:
         """Compute the metrics; see the base class.
@@ -117,8 +133,12 @@ class SubsetIoUMetric(IoUMetric):
             metrics.update({f'm{key}_{name}': mean for name, mean in means.items()})
             if self.per_class:
                 classes = self.dataset_meta['classes']
-                metrics.update({f'{key}_{name}': float(np.round(value * 100, 2))
-                                for name, value in zip(classes, values)})
+                metrics.update(
+                    {
+                        f'{key}_{name}': float(np.round(value * 100, 2))
+                        for name, value in zip(classes, values)
+                    }
+                )
         sizes = ', '.join(f'{name} ({len(ids)} classes)' for name, ids in self.subsets.items())
         print_log(f'means over {sizes}; the first is mIoU', MMLogger.get_current_instance())
         return metrics

@@ -41,9 +41,15 @@ class FeatureNet(nn.Module):
     mean: Tensor
     std: Tensor
 
-    def __init__(self, network: nn.Module, pool: Callable[[Any], Tensor], mean: Sequence[float],
-                 std: Sequence[float], bgr_to_rgb: bool = True,
-                 input_size: tuple[int, int] | None = None) -> None:
+    def __init__(
+        self,
+        network: nn.Module,
+        pool: Callable[[Any], Tensor],
+        mean: Sequence[float],
+        std: Sequence[float],
+        bgr_to_rgb: bool = True,
+        input_size: tuple[int, int] | None = None,
+    ) -> None:
         super().__init__()
         self.network = network
         self.pool = pool
@@ -84,11 +90,13 @@ def build_feature_net(features: str, cfg: Config, weights: str | None = None) ->
         ValueError: There is no such network, or it is not trained.
     """
     if features.startswith(TIMM):
-        return _timm_net(features[len(TIMM):], weights)
+        return _timm_net(features[len(TIMM) :], weights)
     if features != CONFIG:
         if not Path(features).is_file():
-            raise ValueError(f"train_image_labels: features got {features!r}; write 'timm:NAME', "
-                             "'config', or the file of a mmseg config")
+            raise ValueError(
+                f"train_image_labels: features got {features!r}; write 'timm:NAME', "
+                "'config', or the file of a mmseg config"
+            )
         cfg = Config.fromfile(features)
     return _backbone_net(cfg, weights)
 
@@ -97,16 +105,20 @@ def _timm_net(name: str, weights: str | None) -> FeatureNet:
     try:
         import timm
     except ImportError as error:
-        raise ImportError(f"train_image_labels: features='timm:{name}' needs timm; run `pip "
-                          "install timm`, or write features='config' for the config's own "
-                          'backbone') from error
+        raise ImportError(
+            f"train_image_labels: features='timm:{name}' needs timm; run `pip "
+            "install timm`, or write features='config' for the config's own "
+            'backbone'
+        ) from error
     overlay = {} if weights is None else dict(pretrained_cfg_overlay=dict(file=weights))
     try:
         network = timm.create_model(name, pretrained=True, num_classes=0, **overlay)
     except Exception as error:  # its own, the hub's and the network's
-        raise ValueError(f'train_image_labels: timm cannot build {name!r} with its weights '
-                         f'[{type(error).__name__}] {error}; without access to the network, name '
-                         'their file (--weights)') from error
+        raise ValueError(
+            f'train_image_labels: timm cannot build {name!r} with its weights '
+            f'[{type(error).__name__}] {error}; without access to the network, name '
+            'their file (--weights)'
+        ) from error
     data = timm.data.resolve_data_config({}, model=network)
     mean, std = ([255 * value for value in data[key]] for key in ('mean', 'std'))
     _, height, width = data['input_size']
@@ -119,23 +131,31 @@ def _backbone_net(cfg: Config, weights: str | None) -> FeatureNet:
     preprocessor = model.get('data_preprocessor') or segmentor.get('data_preprocessor') or {}
     preprocessor = preprocessor.get('source', preprocessor)
     if not {'mean', 'std'} <= preprocessor.keys():
-        raise ValueError('train_image_labels: model.data_preprocessor has no mean and std; write '
-                         'them')
+        raise ValueError(
+            'train_image_labels: model.data_preprocessor has no mean and std; write them'
+        )
     backbone = MODELS.build(segmentor['backbone'])
     if segmentor.get('pretrained'):  # mmseg's old way
         backbone.init_cfg = dict(type='Pretrained', checkpoint=segmentor['pretrained'])
     if weights is not None:
         _load_backbone(backbone, weights)
     elif 'Pretrained' not in str(backbone.init_cfg):
-        raise ValueError('train_image_labels: model.segmentor.backbone.init_cfg names no '
-                         "pretrained weights; write dict(type='Pretrained', checkpoint=...), or "
-                         'name their file (--weights)')
+        raise ValueError(
+            'train_image_labels: model.segmentor.backbone.init_cfg names no '
+            "pretrained weights; write dict(type='Pretrained', checkpoint=...), or "
+            'name their file (--weights)'
+        )
     else:
         holder = ModuleDict(dict(backbone=backbone))
         with explain_missing_weights(holder, dict(backbone='segmentor.backbone')), _quiet():
             holder.init_weights()
-    return FeatureNet(backbone, _average, preprocessor['mean'], preprocessor['std'],
-                      preprocessor.get('bgr_to_rgb', False))
+    return FeatureNet(
+        backbone,
+        _average,
+        preprocessor['mean'],
+        preprocessor['std'],
+        preprocessor.get('bgr_to_rgb', False),
+    )
 
 
 @contextmanager
@@ -154,13 +174,18 @@ def _load_backbone(backbone: nn.Module, path: str) -> None:
     """Take a backbone's weights from the checkpoint of a backbone, a segmentor or a method."""
     content = load_checkpoint(path)
     content = content.get('state_dict', content)
-    prefix = next(prefix for prefix in PREFIXES
-                  if not prefix or any(key.startswith(prefix) for key in content))
-    found = {key[len(prefix):]: value for key, value in content.items() if key.startswith(prefix)}
+    prefix = next(
+        prefix
+        for prefix in PREFIXES
+        if not prefix or any(key.startswith(prefix) for key in content)
+    )
+    found = {key[len(prefix) :]: value for key, value in content.items() if key.startswith(prefix)}
     wrong = misfit(backbone, found)
     if wrong:
-        raise ValueError(f'train_image_labels: {path} does not fit {type(backbone).__name__}: '
-                         f'{wrong}; write the file of its own weights')
+        raise ValueError(
+            f'train_image_labels: {path} does not fit {type(backbone).__name__}: '
+            f'{wrong}; write the file of its own weights'
+        )
     backbone.load_state_dict(found, strict=False)
 
 

@@ -45,11 +45,14 @@ class ImageLabels:
             raise ValueError(f'ImageLabels.kind got {self.kind!r}; write one of {KINDS}')
         self.labels = np.ascontiguousarray(self.labels, np.float32)
         if self.labels.ndim != 2 or len(self.labels) != len(self.names):
-            raise ValueError(f'ImageLabels.labels got shape {self.labels.shape} for '
-                             f'{len(self.names)} names; write one row per image')
+            raise ValueError(
+                f'ImageLabels.labels got shape {self.labels.shape} for '
+                f'{len(self.names)} names; write one row per image'
+            )
         if not ((self.labels >= 0) & (self.labels <= 1)).all():  # nor NaN
-            raise ValueError('ImageLabels.labels got values outside of [0, 1]; write shares, or 0 '
-                             'and 1')
+            raise ValueError(
+                'ImageLabels.labels got values outside of [0, 1]; write shares, or 0 and 1'
+            )
         self._rows = {name: row for row, name in enumerate(self.names)}
 
     @property
@@ -70,11 +73,16 @@ class ImageLabels:
 
     def write(self, path: str) -> None:
         """Write the file, as a whole or not at all."""
-        meta = dict(format_version=FORMAT_VERSION, kind=self.kind, recipe=self.recipe,
-                    digest=self.digest)
+        meta = dict(
+            format_version=FORMAT_VERSION, kind=self.kind, recipe=self.recipe, digest=self.digest
+        )
         with replacing(path) as partial, open(partial, 'wb') as file:
-            np.savez(file, names=np.array(self.names, dtype=np.str_), labels=self.labels,
-                     meta=np.array(json.dumps(meta, sort_keys=True)))
+            np.savez(
+                file,
+                names=np.array(self.names, dtype=np.str_),
+                labels=self.labels,
+                meta=np.array(json.dumps(meta, sort_keys=True)),
+            )
 
     @classmethod
     def read(cls, path: str) -> ImageLabels:
@@ -85,20 +93,27 @@ class ImageLabels:
             ValueError: It is no such file, of another version, or damaged.
         """
         if not osp.isfile(path):
-            raise FileNotFoundError(f'ImageLabels: there is no file {path!r}; run '
-                                    f'tools/train_image_labels.py CONFIG --out {path} first')
+            raise FileNotFoundError(
+                f'ImageLabels: there is no file {path!r}; run '
+                f'tools/train_image_labels.py CONFIG --out {path} first'
+            )
         try:
             with np.load(path, allow_pickle=False) as arrays:
                 meta = json.loads(str(arrays['meta']))
                 version, digest = meta['format_version'], meta['digest']
-                found = cls(arrays['names'].tolist(), arrays['labels'], meta['kind'],
-                            meta['recipe'])
+                found = cls(
+                    arrays['names'].tolist(), arrays['labels'], meta['kind'], meta['recipe']
+                )
         except Exception as error:  # zip, numpy and JSON have many ways to say it
-            raise ValueError(f'ImageLabels: {path!r} is no file of image-level labels ({error}); '
-                             'run tools/train_image_labels.py with --overwrite again') from error
+            raise ValueError(
+                f'ImageLabels: {path!r} is no file of image-level labels ({error}); '
+                'run tools/train_image_labels.py with --overwrite again'
+            ) from error
         if version != FORMAT_VERSION or digest != found.digest:
-            raise ValueError(f'ImageLabels: {path!r} is damaged or of another format version '
-                             f'({version}); run tools/train_image_labels.py with --overwrite again')
+            raise ValueError(
+                f'ImageLabels: {path!r} is damaged or of another format version '
+                f'({version}); run tools/train_image_labels.py with --overwrite again'
+            )
         return found
 
 
@@ -119,14 +134,18 @@ def relative_names(img_paths: Sequence[str], root: str | None = None) -> list[st
     names = [PurePath(osp.relpath(path, base)) for path in paths]
     for path, name in zip(paths, names):
         if '..' in name.parts:
-            raise ValueError(f'relative_names got the image {path!r} outside of {base!r}; write '
-                             "the data set's data_prefix.img_path")
+            raise ValueError(
+                f'relative_names got the image {path!r} outside of {base!r}; write '
+                "the data set's data_prefix.img_path"
+            )
     found = [name.as_posix() for name in names]
     rows = {name: row for row, name in enumerate(found)}
     for row, path in enumerate(paths):
         if _find(rows, path) != row:
-            raise ValueError(f'relative_names got {path!r}, whose label another image would have '
-                             'too; list each image once, or rename the image folder')
+            raise ValueError(
+                f'relative_names got {path!r}, whose label another image would have '
+                'too; list each image once, or rename the image folder'
+            )
     return found
 
 

@@ -52,19 +52,22 @@ class ImageLabelRecipe:
     def __post_init__(self) -> None:
         for key in ('epochs', 'lr', 'batch_size'):
             if not getattr(self, key) > 0:
-                raise ValueError(f'train_image_labels: {key} got {getattr(self, key)}; write a '
-                                 'positive number')
+                raise ValueError(
+                    f'train_image_labels: {key} got {getattr(self, key)}; write a positive number'
+                )
         size = self.input_size
         if size is not None and (len(size) != 2 or min(size) < 1):
-            raise ValueError(f'train_image_labels: input_size got {size!r}; write width and '
-                             'height')
+            raise ValueError(f'train_image_labels: input_size got {size!r}; write width and height')
         if self.weights is not None and not osp.isfile(self.weights):
-            raise FileNotFoundError(f'train_image_labels: weights got {self.weights!r}, which is '
-                                    'no file; correct the path')
+            raise FileNotFoundError(
+                f'train_image_labels: weights got {self.weights!r}, which is '
+                'no file; correct the path'
+            )
 
 
-def predict_image_labels(cfg: Config, out: str, recipe: ImageLabelRecipe, num_workers: int = 2,
-                         overwrite: bool = False) -> tuple[ImageLabels, dict[str, float]]:
+def predict_image_labels(
+    cfg: Config, out: str, recipe: ImageLabelRecipe, num_workers: int = 2, overwrite: bool = False
+) -> tuple[ImageLabels, dict[str, float]]:
     """Fit class shares on the source, and write those predicted for the target (Section 4.2).
 
     One process does it. Features are kept beside ``out`` (``<out>_features``), so that a run that
@@ -89,8 +92,13 @@ def predict_image_labels(cfg: Config, out: str, recipe: ImageLabelRecipe, num_wo
     source = DomainImages(cfg, 'source', labels=True, size=size)
     target = DomainImages(cfg, 'target', labels=False, size=size)
     _check_classes(source, target)
-    made_with = dict(features=recipe.features, network=net.digest(), input_size=list(size),
-                     source=source.digest(), target=target.digest())
+    made_with = dict(
+        features=recipe.features,
+        network=net.digest(),
+        input_size=list(size),
+        source=source.digest(),
+        target=target.digest(),
+    )
     made_with.update({key: getattr(recipe, key) for key in ('epochs', 'lr', 'batch_size', 'seed')})
     found = _existing(out, 'share', made_with, overwrite)
     if found is not None:
@@ -98,26 +106,48 @@ def predict_image_labels(cfg: Config, out: str, recipe: ImageLabelRecipe, num_wo
     parts = {}
     for images, domain in ((source, 'source'), (target, 'target')):
         print_log(f'features of {len(images)} {domain} images', 'current')
-        parts[domain] = extract_features(net, images, Path(f'{out}_features'),
-                                         _features_key(domain, made_with), num_workers=num_workers)
+        parts[domain] = extract_features(
+            net,
+            images,
+            Path(f'{out}_features'),
+            _features_key(domain, made_with),
+            num_workers=num_workers,
+        )
     features, shares = parts['source']
-    regression = fit_softmax(features, shares, epochs=recipe.epochs, lr=recipe.lr,
-                             batch_size=recipe.batch_size, seed=recipe.seed)
+    regression = fit_softmax(
+        features,
+        shares,
+        epochs=recipe.epochs,
+        lr=recipe.lr,
+        batch_size=recipe.batch_size,
+        seed=recipe.seed,
+    )
     labelled = has_labels(shares)
     features, shares = features[labelled], shares[labelled]
     mean = shares.mean(0)
-    metrics = {'cross entropy': soft_cross_entropy(regression.predict(features), shares),
-               'cross entropy of the mean': soft_cross_entropy(mean.expand_as(shares), shares)}
-    labels = ImageLabels(relative_names(target.paths, target.root),
-                         regression.predict(parts['target'][0]).numpy(), 'share',
-                         {**made_with, 'metrics': metrics, 'classes': list(source.classes),
-                          'source_mean': mean.tolist(), 'version': __version__})
+    metrics = {
+        'cross entropy': soft_cross_entropy(regression.predict(features), shares),
+        'cross entropy of the mean': soft_cross_entropy(mean.expand_as(shares), shares),
+    }
+    labels = ImageLabels(
+        relative_names(target.paths, target.root),
+        regression.predict(parts['target'][0]).numpy(),
+        'share',
+        {
+            **made_with,
+            'metrics': metrics,
+            'classes': list(source.classes),
+            'source_mean': mean.tolist(),
+            'version': __version__,
+        },
+    )
     labels.write(out)
     return labels, metrics
 
 
-def count_image_labels(cfg: Config, out: str, kind: str = 'presence', num_workers: int = 2,
-                       overwrite: bool = False) -> ImageLabels:
+def count_image_labels(
+    cfg: Config, out: str, kind: str = 'presence', num_workers: int = 2, overwrite: bool = False
+) -> ImageLabels:
     """Write labels counted in the target's label files: weak supervision (Section 5.5).
 
     Args:
@@ -142,8 +172,12 @@ def count_image_labels(cfg: Config, out: str, kind: str = 'presence', num_worker
     progress.file.write('\n')
     counted = torch.cat(shares)
     counted = counted.gt(0).float() if kind == 'presence' else counted
-    labels = ImageLabels(relative_names(target.paths, target.root), counted.numpy(), kind,
-                         {**made_with, 'version': __version__})
+    labels = ImageLabels(
+        relative_names(target.paths, target.root),
+        counted.numpy(),
+        kind,
+        {**made_with, 'version': __version__},
+    )
     labels.write(out)
     return labels
 
@@ -153,8 +187,12 @@ def _features_key(domain: str, made_with: dict[str, Any]) -> str:
     return f'{domain}_{config_digest([made_with[key] for key in keys])[:12]}'
 
 
-def _existing(out: str, kind: str, made_with: dict[str, Any], overwrite: bool,
-              ) -> ImageLabels | None:
+def _existing(
+    out: str,
+    kind: str,
+    made_with: dict[str, Any],
+    overwrite: bool,
+) -> ImageLabels | None:
     """The file that is there, if it was made in this way.
 
     Raises:
@@ -165,9 +203,11 @@ def _existing(out: str, kind: str, made_with: dict[str, Any], overwrite: bool,
     found = ImageLabels.read(out)
     wrong = [key for key, value in made_with.items() if found.recipe.get(key) != value]
     if wrong or found.kind != kind:
-        raise ValueError(f'train_image_labels: {out!r} is there, made with other '
-                         f"{', '.join(wrong) or 'labels'}; write overwrite (--overwrite) or "
-                         'another file')
+        raise ValueError(
+            f'train_image_labels: {out!r} is there, made with other '
+            f'{", ".join(wrong) or "labels"}; write overwrite (--overwrite) or '
+            'another file'
+        )
     return found
 
 
@@ -179,11 +219,15 @@ def _resize_scale(cfg: Config) -> tuple[int, int]:
         if isinstance(kind, type) and issubclass(kind, Resize) and step.get('scale'):
             scale = step['scale']
             return (scale, scale) if isinstance(scale, int) else (scale[0], scale[1])
-    raise ValueError('train_image_labels: the source pipeline has no Resize with a scale; write '
-                     'input_size (--input-size WIDTH HEIGHT)')
+    raise ValueError(
+        'train_image_labels: the source pipeline has no Resize with a scale; write '
+        'input_size (--input-size WIDTH HEIGHT)'
+    )
 
 
 def _check_classes(source: DomainImages, target: DomainImages) -> None:
     if source.num_classes != target.num_classes:
-        raise ValueError(f'train_image_labels: {source.key} has {source.num_classes} classes and '
-                         f'{target.key} has {target.num_classes}; write data sets with the same')
+        raise ValueError(
+            f'train_image_labels: {source.key} has {source.num_classes} classes and '
+            f'{target.key} has {target.num_classes}; write data sets with the same'
+        )

@@ -44,14 +44,16 @@ class DomainImages(Dataset[Any]):
         ValueError: The data set is wrong or has no labels.
     """
 
-    def __init__(self, cfg: Config, domain: str, labels: bool,
-                 size: tuple[int, int] | None = None) -> None:
+    def __init__(
+        self, cfg: Config, domain: str, labels: bool, size: tuple[int, int] | None = None
+    ) -> None:
         init_default_scope('mmseg')
         self.key = f'train_dataloader.{domain}.dataset'
         loader = (cfg.get('train_dataloader') or {}).get(domain)
         if not loader:
-            raise ValueError(f'train_image_labels: the config has no train_dataloader.{domain}; '
-                             'write one')
+            raise ValueError(
+                f'train_image_labels: the config has no train_dataloader.{domain}; write one'
+            )
         check_folders(loader['dataset'], self.key)
         dataset = DATASETS.build(copy.deepcopy(loader['dataset']))
         if hasattr(dataset, 'full_init'):
@@ -67,8 +69,9 @@ class DomainImages(Dataset[Any]):
         roots = {inner.data_prefix.get('img_path') for inner in unwrap(dataset)}
         self.root = roots.pop() if len(roots) == 1 else None
         if labels and any(not info.get('seg_map_path') for info, _, _ in self.samples):
-            raise ValueError(f'train_image_labels: {self.key} lists no labels; write '
-                             'data_prefix.seg_map_path')
+            raise ValueError(
+                f'train_image_labels: {self.key} lists no labels; write data_prefix.seg_map_path'
+            )
 
     @property
     def paths(self) -> list[str]:
@@ -98,30 +101,47 @@ class DomainImages(Dataset[Any]):
             label = torch.from_numpy(annotate(results)['gt_seg_map'].astype(np.int64))[None]
             outside = label[(label >= self.num_classes) & (label != IGNORE_INDEX)]
             if outside.numel():
-                raise ValueError(f'train_image_labels: {info["seg_map_path"]} has the value '
-                                 f'{int(outside[0])}; convert labels to train ids with '
-                                 'tools/dataset_converters')
+                raise ValueError(
+                    f'train_image_labels: {info["seg_map_path"]} has the value '
+                    f'{int(outside[0])}; convert labels to train ids with '
+                    'tools/dataset_converters'
+                )
             found['shares'] = class_shares(label, self.num_classes, IGNORE_INDEX)[0]
         return found
 
 
 def _loaders(dataset: Any) -> tuple[Any, Any]:
     """The pipeline's own loading of images and labels, or the stock one."""
-    found = {kind: next((each for each in dataset.pipeline.transforms if isinstance(each, kind)),
-                        None) for kind in (LoadImageFromFile, LoadAnnotations)}
-    return (found[LoadImageFromFile] or TRANSFORMS.build(dict(type='LoadImageFromFile')),
-            found[LoadAnnotations] or TRANSFORMS.build(dict(type='LoadAnnotations')))
+    found = {
+        kind: next((each for each in dataset.pipeline.transforms if isinstance(each, kind)), None)
+        for kind in (LoadImageFromFile, LoadAnnotations)
+    }
+    return (
+        found[LoadImageFromFile] or TRANSFORMS.build(dict(type='LoadImageFromFile')),
+        found[LoadAnnotations] or TRANSFORMS.build(dict(type='LoadAnnotations')),
+    )
 
 
-def read_all(images: DomainImages, rows: Sequence[int], batch_size: int, num_workers: int,
-             ) -> DataLoader[Any]:
+def read_all(
+    images: DomainImages,
+    rows: Sequence[int],
+    batch_size: int,
+    num_workers: int,
+) -> DataLoader[Any]:
     """A loader of some of the images, in order."""
-    return DataLoader(torch.utils.data.Subset(images, list(rows)), batch_size=batch_size,
-                      num_workers=num_workers)
+    return DataLoader(
+        torch.utils.data.Subset(images, list(rows)), batch_size=batch_size, num_workers=num_workers
+    )
 
 
-def extract_features(net: FeatureNet, images: DomainImages, folder: Path, key: str,
-                     batch_size: int = 8, num_workers: int = 0) -> tuple[Tensor, Tensor]:
+def extract_features(
+    net: FeatureNet,
+    images: DomainImages,
+    folder: Path,
+    key: str,
+    batch_size: int = 8,
+    num_workers: int = 0,
+) -> tuple[Tensor, Tensor]:
     """Features of all images, and their shares.
 
     They are kept in files of 256 images each, so that a stopped run goes on with the next file.
@@ -147,14 +167,14 @@ def extract_features(net: FeatureNet, images: DomainImages, folder: Path, key: s
         else:
             progress.update(len(rows))
         with np.load(path, allow_pickle=False) as arrays:
-            parts.append((torch.from_numpy(arrays['features']),
-                          torch.from_numpy(arrays['shares'])))
+            parts.append((torch.from_numpy(arrays['features']), torch.from_numpy(arrays['shares'])))
     progress.file.write('\n')
     return torch.cat([part[0] for part in parts]), torch.cat([part[1] for part in parts])
 
 
-def _extract_shard(net: FeatureNet, loader: DataLoader[Any], path: Path,
-                   progress: ProgressBar) -> None:
+def _extract_shard(
+    net: FeatureNet, loader: DataLoader[Any], path: Path, progress: ProgressBar
+) -> None:
     features, shares = [], []
     for batch in loader:
         features.append(net(batch['image'].to(net.mean.device)).cpu())

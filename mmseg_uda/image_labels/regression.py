@@ -38,9 +38,18 @@ def soft_cross_entropy(probabilities: Tensor, shares: Tensor) -> float:
     return float(-(shares * probabilities.clamp(min=1e-12).log()).sum(1).mean())
 
 
-def fit_softmax(features: Tensor, shares: Tensor, *, epochs: int = 30, lr: float = 1e-4,
-                momentum: float = 0.9, decay: float = 0.99, min_lr: float = 1e-6,
-                batch_size: int = 4, seed: int = 0) -> SoftmaxRegression:
+def fit_softmax(
+    features: Tensor,
+    shares: Tensor,
+    *,
+    epochs: int = 30,
+    lr: float = 1e-4,
+    momentum: float = 0.9,
+    decay: float = 0.99,
+    min_lr: float = 1e-6,
+    batch_size: int = 4,
+    seed: int = 0,
+) -> SoftmaxRegression:
     """Fit class shares by stochastic gradient descent (PIT, Section 5.2).
 
     Starts from zero; the learning rate is ``max(lr * decay**epoch, min_lr)``. The number of epochs
@@ -63,8 +72,10 @@ def fit_softmax(features: Tensor, shares: Tensor, *, epochs: int = 30, lr: float
     labelled = has_labels(shares)
     features, shares = features[labelled], shares[labelled]
     if not len(features):
-        raise ValueError('fit_softmax: no source image has a pixel with a class; correct '
-                         'train_dataloader.source.dataset')
+        raise ValueError(
+            'fit_softmax: no source image has a pixel with a class; correct '
+            'train_dataloader.source.dataset'
+        )
     weight = torch.zeros(shares.shape[1], features.shape[1], requires_grad=True)
     bias = torch.zeros(shares.shape[1], requires_grad=True)
     optimizer = torch.optim.SGD([weight, bias], lr=lr, momentum=momentum)

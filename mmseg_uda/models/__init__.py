@@ -7,6 +7,14 @@ from .significance import EntropySignificance
 from .teacher import EMATeacher
 
 __all__ = [
-    'EMATeacher', 'EntropySignificance', 'UDADataPreprocessor', 'backbones', 'decode_heads',
-    'discriminators', 'explain_missing_weights', 'layers', 'losses', 'uda'
+    'EMATeacher',
+    'EntropySignificance',
+    'UDADataPreprocessor',
+    'backbones',
+    'decode_heads',
+    'discriminators',
+    'explain_missing_weights',
+    'layers',
+    'losses',
+    'uda',
 ]

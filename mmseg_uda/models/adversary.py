@@ -15,8 +15,9 @@ from mmseg_uda.structures import Losses
 __all__ = ['build_adversary', 'discriminate', 'fool']
 
 
-def build_adversary(owner: str, views: Sequence[str], discriminator: OptConfigType,
-                    adversarial_loss: OptConfigType) -> tuple[ModuleDict, Any]:
+def build_adversary(
+    owner: str, views: Sequence[str], discriminator: OptConfigType, adversarial_loss: OptConfigType
+) -> tuple[ModuleDict, Any]:
     """A method's discriminators, one for each of its views, and their loss.
 
     Args:
@@ -30,14 +31,17 @@ def build_adversary(owner: str, views: Sequence[str], discriminator: OptConfigTy
     """
     for key, value in dict(discriminator=discriminator, adversarial_loss=adversarial_loss).items():
         if bool(views) != bool(value):
-            raise ValueError(f'{owner}.{key} got {value}; ' + (
-                'write its config' if views else 'remove it: the method has no adversary'))
+            raise ValueError(
+                f'{owner}.{key} got {value}; '
+                + ('write its config' if views else 'remove it: the method has no adversary')
+            )
     discriminators = ModuleDict({view: MODELS.build(discriminator) for view in views})
     return discriminators, MODELS.build(adversarial_loss) if adversarial_loss else None
 
 
-def fool(name: str, discriminator: Any, loss: Any, target: Tensor,
-         weight: Tensor | None = None) -> Losses:
+def fool(
+    name: str, discriminator: Any, loss: Any, target: Tensor, weight: Tensor | None = None
+) -> Losses:
     """The segmentor's adversarial loss, from which the discriminator learns nothing.
 
     Args:
@@ -52,8 +56,9 @@ def fool(name: str, discriminator: Any, loss: Any, target: Tensor,
     return {f'adv.loss_{name}': loss.fool(score.float(), weight)}
 
 
-def discriminate(name: str, discriminator: Any, loss: Any, source: Tensor,
-                 target: Tensor) -> Losses:
+def discriminate(
+    name: str, discriminator: Any, loss: Any, source: Tensor, target: Tensor
+) -> Losses:
     """The discriminator's loss, from which the segmentor learns nothing, and its accuracies."""
     source_score = discriminator(source.detach()).float()
     target_score = discriminator(target.detach()).float()

@@ -32,8 +32,9 @@ def self_attention_of(model: BaseSegmentor) -> SelfAttentionHead | SelfAttention
     if isinstance(head, SelfAttentionHead):
         return head
     regularizers = getattr(model, 'regularizers', None) or getattr(head, 'regularizers', {})
-    return next((part for part in regularizers.values() if isinstance(part, SelfAttentionLoss)),
-                None)
+    return next(
+        (part for part in regularizers.values() if isinstance(part, SelfAttentionLoss)), None
+    )
 
 
 @torch.no_grad()
@@ -53,8 +54,10 @@ def class_view(model: BaseSegmentor, image: Tensor, plain: bool = False) -> Clas
     """
     part: Any = None if plain else self_attention_of(model)
     if part is None and not plain:
-        raise TypeError(f'class_view got {type(model).__name__} without self-attention; write a '
-                        'model with a SelfAttentionHead or a SelfAttentionLoss, or plain=True')
+        raise TypeError(
+            f'class_view got {type(model).__name__} without self-attention; write a '
+            'model with a SelfAttentionHead or a SelfAttentionLoss, or plain=True'
+        )
     features = model.extract_feat(image)
     head: Any = model.decode_head
     scores, _ = class_scores(head.classifier if isinstance(head, WrappingHead) else head, features)
@@ -67,8 +70,9 @@ def class_view(model: BaseSegmentor, image: Tensor, plain: bool = False) -> Clas
     if part is not None:
         module = part.self_attention
     if scores.shape[2:] != x.shape[2:]:  # positions are those of x
-        scores = resize(scores, size=x.shape[2:], mode='bilinear',
-                        align_corners=model.align_corners)
+        scores = resize(
+            scores, size=x.shape[2:], mode='bilinear', align_corners=model.align_corners
+        )
     view = class_attention(module, scores, x)
     sizes = scores[0].argmax(0).flatten().bincount(minlength=scores.shape[1])[view.classes]
     order = sizes.argsort(descending=True, stable=True)

@@ -51,7 +51,7 @@ def untracked(module: nn.Module) -> Iterator[None]:
     layers = [layer for layer in module.modules() if isinstance(layer, _BatchNorm)]
     momenta = [layer.momentum for layer in layers]
     for layer in layers:
-        layer.momentum = 0.
+        layer.momentum = 0.0
     try:
         yield
     finally:

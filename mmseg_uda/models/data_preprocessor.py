@@ -35,8 +35,13 @@ class UDADataPreprocessor(BaseDataPreprocessor):
         ignore_index: The label that no loss looks at.
     """
 
-    def __init__(self, source: ConfigType, target: OptConfigType = None,
-                 num_classes: int | None = None, ignore_index: int = 255) -> None:
+    def __init__(
+        self,
+        source: ConfigType,
+        target: OptConfigType = None,
+        num_classes: int | None = None,
+        ignore_index: int = 255,
+    ) -> None:
         super().__init__()
         self.source = self._build(source)
         self.target = self._build(source if target is None else target)
@@ -62,23 +67,30 @@ class UDADataPreprocessor(BaseDataPreprocessor):
                 self._check_label(sample, 'gt_sem_seg')
             return self.target(data, False)
         if set(data) != set(DOMAINS):
-            raise ValueError(f'UDADataPreprocessor got a batch with the keys {sorted(data)}; it '
-                             "needs 'source' and 'target': set train_cfg.type='UDATrainLoop'")
+            raise ValueError(
+                f'UDADataPreprocessor got a batch with the keys {sorted(data)}; it '
+                "needs 'source' and 'target': set train_cfg.type='UDATrainLoop'"
+            )
         inputs, data_samples = {}, {}
         for domain in DOMAINS:
             self._check(domain, data[domain]['data_samples'])
             batch = getattr(self, domain)(data[domain], True)
             inputs[domain], data_samples[domain] = batch['inputs'], batch['data_samples']
-        _pad_fields(inputs['target'], data_samples['target'],
-                    dict(pseudo_sem_seg=self.ignore_index, prior_positions=NOWHERE))
+        _pad_fields(
+            inputs['target'],
+            data_samples['target'],
+            dict(pseudo_sem_seg=self.ignore_index, prior_positions=NOWHERE),
+        )
         return dict(inputs=inputs, data_samples=data_samples)
 
     def scale(self, domain: str = 'target') -> dict[str, Any]:
         """How a domain's images are normalised: ``mean``, ``std``, and whether they are ``bgr``."""
         own = getattr(self, domain)
-        mean, std = (own.mean, own.std) if own._enable_normalize else (0., 1.)
-        turned = any(getattr(own, key, False)  # by mmseg's name or by mmengine's
-                     for key in ('channel_conversion', '_channel_conversion'))
+        mean, std = (own.mean, own.std) if own._enable_normalize else (0.0, 1.0)
+        turned = any(
+            getattr(own, key, False)  # by mmseg's name or by mmengine's
+            for key in ('channel_conversion', '_channel_conversion')
+        )
         return dict(mean=mean, std=std, bgr=not turned)  # loaders give BGR
 
     def pictures(self, images: Tensor, domain: str = 'target') -> Tensor:
@@ -94,11 +106,13 @@ class UDADataPreprocessor(BaseDataPreprocessor):
                 raise ValueError(
                     f'UDADataPreprocessor: the target sample {name} carries ground truth '
                     '(gt_sem_seg); remove LoadAnnotations from train_dataloader.target.dataset.'
-                    'pipeline')
+                    'pipeline'
+                )
             if domain == 'source' and 'gt_sem_seg' not in sample:
                 raise ValueError(
                     f'UDADataPreprocessor: the source sample {name} has no label (gt_sem_seg); add '
-                    'LoadAnnotations to train_dataloader.source.dataset.pipeline')
+                    'LoadAnnotations to train_dataloader.source.dataset.pipeline'
+                )
             self._check_label(sample, LABEL_FIELDS[domain])
 
     def _check_label(self, sample: SegDataSample, field: str) -> None:
@@ -112,7 +126,8 @@ class UDADataPreprocessor(BaseDataPreprocessor):
             raise ValueError(
                 f'UDADataPreprocessor: the label of {name} has the value {int(wrong[0])}, but the '
                 f'student predicts {self.num_classes} classes (0..{self.num_classes - 1}, ignore '
-                f'{self.ignore_index}); convert labels to train ids with tools/dataset_converters')
+                f'{self.ignore_index}); convert labels to train ids with tools/dataset_converters'
+            )
 
 
 def _pad_fields(images: Tensor, samples: SampleList, fields: dict[str, int]) -> None:
@@ -120,8 +135,9 @@ def _pad_fields(images: Tensor, samples: SampleList, fields: dict[str, int]) -> 
     for sample in samples:
         for field in (field for field in fields if field in sample):
             pixels = sample.get(field)
-            height, width = (full - part
-                             for full, part in zip(images.shape[-2:], pixels.data.shape[-2:]))
+            height, width = (
+                full - part for full, part in zip(images.shape[-2:], pixels.data.shape[-2:])
+            )
             if height or width:
                 padded = F.pad(pixels.data, (0, width, 0, height), value=fields[field])
                 sample.set_field(PixelData(metainfo=pixels.metainfo, data=padded), field)

@@ -13,8 +13,9 @@ from torch import Tensor, nn
 __all__ = ['decode_loss']
 
 
-def decode_loss(head: Any, seg_logits: Tensor, labels: Tensor,
-                pixel_weight: Tensor | None = None) -> dict[str, Tensor]:
+def decode_loss(
+    head: Any, seg_logits: Tensor, labels: Tensor, pixel_weight: Tensor | None = None
+) -> dict[str, Tensor]:
     """The losses that ``head.loss_by_feat`` computes, from labels as a tensor.
 
     Args:
@@ -31,12 +32,15 @@ def decode_loss(head: Any, seg_logits: Tensor, labels: Tensor,
     """
     if type(head).loss_by_feat is not BaseDecodeHead.loss_by_feat:
         if pixel_weight is not None:
-            raise TypeError(f'{type(head).__name__} computes its own loss and takes no pixel '
-                            'weights; write a decode head with the stock `loss_by_feat`')
+            raise TypeError(
+                f'{type(head).__name__} computes its own loss and takes no pixel '
+                'weights; write a decode head with the stock `loss_by_feat`'
+            )
         samples = [SegDataSample(gt_sem_seg=PixelData(data=label[None])) for label in labels]
         return head.loss_by_feat(seg_logits, samples)
-    seg_logits = resize(seg_logits, size=labels.shape[1:], mode='bilinear',
-                        align_corners=head.align_corners)
+    seg_logits = resize(
+        seg_logits, size=labels.shape[1:], mode='bilinear', align_corners=head.align_corners
+    )
     if head.sampler is not None:
         sampled = head.sampler.sample(seg_logits, labels.unsqueeze(1))
         pixel_weight = sampled if pixel_weight is None else sampled * pixel_weight
@@ -46,8 +50,9 @@ def decode_loss(head: Any, seg_logits: Tensor, labels: Tensor,
     losses: dict[str, Tensor] = {}
     for loss in loss_modules:
         value = loss(seg_logits, labels, weight=pixel_weight, ignore_index=head.ignore_index)
-        losses[loss.loss_name] = losses[loss.loss_name] + value \
-            if loss.loss_name in losses else value
+        losses[loss.loss_name] = (
+            losses[loss.loss_name] + value if loss.loss_name in losses else value
+        )
     losses['acc_seg'] = _accuracy(seg_logits.detach(), labels, head.ignore_index)
     return losses
 
@@ -57,4 +62,4 @@ def _accuracy(seg_logits: Tensor, labels: Tensor, ignore_index: int) -> Tensor:
     valid = labels.ne(ignore_index)
     own = seg_logits.gather(1, labels.clamp(max=seg_logits.shape[1] - 1).unsqueeze(1)).squeeze(1)
     right = own.ge(seg_logits.amax(1)) & valid
-    return 100. * right.sum() / valid.sum().clamp(min=1)
+    return 100.0 * right.sum() / valid.sum().clamp(min=1)

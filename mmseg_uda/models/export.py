@@ -15,16 +15,42 @@ from mmseg_uda.utils.replacing import replacing
 
 __all__ = ['KEPT_CONFIG', 'export_segmentor', 'plain_config']
 
-KEPT_META = ('dataset_meta', 'CLASSES', 'PALETTE', 'iter', 'epoch', 'seed', 'experiment_name',
-             'time', 'mmengine_version')
+KEPT_META = (
+    'dataset_meta',
+    'CLASSES',
+    'PALETTE',
+    'iter',
+    'epoch',
+    'seed',
+    'experiment_name',
+    'time',
+    'mmengine_version',
+)
 # What testing needs of a training config; the rest is about training.
-KEPT_CONFIG = ('env_cfg', 'vis_backends', 'visualizer', 'log_level', 'dataset_type', 'data_root',
-               'test_pipeline', 'val_dataloader', 'val_evaluator', 'test_dataloader',
-               'test_evaluator', 'tta_pipeline', 'tta_model')
+KEPT_CONFIG = (
+    'env_cfg',
+    'vis_backends',
+    'visualizer',
+    'log_level',
+    'dataset_type',
+    'data_root',
+    'test_pipeline',
+    'val_dataloader',
+    'val_evaluator',
+    'test_dataloader',
+    'test_evaluator',
+    'tta_pipeline',
+    'tta_model',
+)
 
 
-def export_segmentor(checkpoint: str, out: str | Path, config: str | Config | None = None,
-                     out_config: str | Path | None = None, module: str = 'student') -> int:
+def export_segmentor(
+    checkpoint: str,
+    out: str | Path,
+    config: str | Config | None = None,
+    out_config: str | Path | None = None,
+    module: str = 'student',
+) -> int:
     """Write a method's segmentor as a checkpoint that a stock config loads strictly.
 
     Args:
@@ -45,12 +71,15 @@ def export_segmentor(checkpoint: str, out: str | Path, config: str | Config | No
     meta = content.get('meta', {})
     cfg = _read_config(config, meta)
     if cfg is None and out_config is not None:
-        raise ValueError(f'export_segmentor: {checkpoint} holds no config; pass the one that '
-                         'it was trained with as --config')
+        raise ValueError(
+            f'export_segmentor: {checkpoint} holds no config; pass the one that '
+            'it was trained with as --config'
+        )
     plain = None if cfg is None else plain_config(cfg)
     if plain is not None:  # which has no auxiliary head
-        weights = {key: value for key, value in weights.items()
-                   if not key.startswith('auxiliary_head.')}
+        weights = {
+            key: value for key, value in weights.items() if not key.startswith('auxiliary_head.')
+        }
     kept = {key: meta[key] for key in KEPT_META if key in meta}
     if plain is not None:
         kept['cfg'] = plain.pretty_text
@@ -71,8 +100,10 @@ def plain_config(cfg: Config) -> Config:
         ValueError: The config is not one of a method of this package.
     """
     if 'segmentor' not in cfg.model:
-        raise ValueError(f"export_segmentor: the config's model {cfg.model.get('type')!r} has no "
-                         'key `segmentor`; pass the config of a method of mmseg_uda')
+        raise ValueError(
+            f"export_segmentor: the config's model {cfg.model.get('type')!r} has no "
+            'key `segmentor`; pass the config of a method of mmseg_uda'
+        )
     content = cfg.to_dict()
     model = copy.deepcopy(content['model']['segmentor'])
     model.pop('auxiliary_head', None)  # tests do not run it, and PIT's units are no more of use
@@ -105,8 +136,12 @@ def _types_in(value: Any) -> Iterator[str]:
 def _own_types() -> set[str]:
     """Names that this package adds to mmseg's registries."""
     registries = [getattr(registry, name) for name in registry.__all__]
-    return {name for entry in registries for name, cls in entry.module_dict.items()
-            if cls.__module__.startswith('mmseg_uda')}
+    return {
+        name
+        for entry in registries
+        for name, cls in entry.module_dict.items()
+        if cls.__module__.startswith('mmseg_uda')
+    }
 
 
 def _read_config(config: str | Config | None, meta: dict[str, Any]) -> Config | None:
@@ -125,11 +160,14 @@ def _strip_prefix(state_dict: dict[str, Any], module: str, path: str) -> dict[st
         ValueError: There are none.
     """
     prefix = f'{module}.'
-    weights = {key[len(prefix):]: value for key, value in state_dict.items()
-               if key.startswith(prefix)}
+    weights = {
+        key[len(prefix) :]: value for key, value in state_dict.items() if key.startswith(prefix)
+    }
     if not weights:
         found = sorted({key.split('.')[0] for key in state_dict})
-        raise ValueError(f'export_segmentor: {path} has no key that starts with {prefix!r}, but '
-                         f"{', '.join(repr(name + '.') for name in found) or 'none at all'}; pass "
-                         'a checkpoint that a method of mmseg_uda wrote, or another --module')
+        raise ValueError(
+            f'export_segmentor: {path} has no key that starts with {prefix!r}, but '
+            f'{", ".join(repr(name + ".") for name in found) or "none at all"}; pass '
+            'a checkpoint that a method of mmseg_uda wrote, or another --module'
+        )
     return weights

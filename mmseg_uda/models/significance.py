@@ -44,9 +44,18 @@ class EntropySignificance(nn.Module):
             ``'bilinear'`` (fractions at its borders, as in the code) or ``'nearest'``.
     """
 
-    def __init__(self, passes: int = 8, noise_std: float = 0.1, noise_clip: float = 0.2,
-                 beta: float = 0.75, gamma: float = -5., ramp_iters: int = 130000, chunk: int = 2,
-                 bound: str = 'classes', interpolation: str = 'bilinear') -> None:
+    def __init__(
+        self,
+        passes: int = 8,
+        noise_std: float = 0.1,
+        noise_clip: float = 0.2,
+        beta: float = 0.75,
+        gamma: float = -5.0,
+        ramp_iters: int = 130000,
+        chunk: int = 2,
+        bound: str = 'classes',
+        interpolation: str = 'bilinear',
+    ) -> None:
         super().__init__()
         for key, value, fine, right in (
             ('passes', passes, passes >= 1, 'at least 1'),
@@ -57,8 +66,12 @@ class EntropySignificance(nn.Module):
             ('beta', beta, 0 <= beta <= 1, 'a number in [0, 1]'),
             ('gamma', gamma, gamma <= 0, 'at most 0'),
             ('bound', bound, bound in ('classes', 'batch'), "'classes' or 'batch'"),
-            ('interpolation', interpolation, interpolation in ('bilinear', 'nearest'),
-             "'bilinear' or 'nearest'"),
+            (
+                'interpolation',
+                interpolation,
+                interpolation in ('bilinear', 'nearest'),
+                "'bilinear' or 'nearest'",
+            ),
         ):
             if not fine:
                 raise ValueError(f'EntropySignificance.{key} got {value!r}; write {right}')
@@ -87,17 +100,26 @@ class EntropySignificance(nn.Module):
         entropy = self.entropy(teacher, images)
         mask = (entropy < self.threshold(entropy, iteration, teacher.module.num_classes)).float()
         align = teacher.module.align_corners if self.interpolation == 'bilinear' else None
-        return resize(mask.unsqueeze(1), size=images.shape[2:], mode=self.interpolation,
-                      align_corners=align, warning=False).squeeze(1).clamp(0, 1)
+        return (
+            resize(
+                mask.unsqueeze(1),
+                size=images.shape[2:],
+                mode=self.interpolation,
+                align_corners=align,
+                warning=False,
+            )
+            .squeeze(1)
+            .clamp(0, 1)
+        )
 
     @torch.no_grad()
     def entropy(self, teacher: EMATeacher, images: Tensor) -> Tensor:
         """Eq. (5), (6): that of the mean prediction, shape (N, h, w) as the logits, natural log."""
-        total: Tensor | float = 0.
+        total: Tensor | float = 0.0
         room = images.new_empty(min(self.chunk, self.passes), *images.shape)
         with untracked(teacher):
             for start in range(0, self.passes, self.chunk):
-                noisy = room[:self.passes - start].normal_(0, self.noise_std)
+                noisy = room[: self.passes - start].normal_(0, self.noise_std)
                 noisy.clamp_(-self.noise_clip, self.noise_clip).add_(images)
                 probability = teacher(noisy.flatten(0, 1)).float().softmax(1)
                 total = total + probability.unflatten(0, noisy.shape[:2]).sum(0)
@@ -106,6 +128,6 @@ class EntropySignificance(nn.Module):
 
     def threshold(self, entropy: Tensor, iteration: int, num_classes: int) -> Tensor | float:
         """H(t), eq. (7)."""
-        ramp = math.exp(self.gamma * (1 - min(iteration / self.ramp_iters, 1))**2)
+        ramp = math.exp(self.gamma * (1 - min(iteration / self.ramp_iters, 1)) ** 2)
         bound = math.log(num_classes) if self.bound == 'classes' else entropy.amax()
         return (self.beta + (1 - self.beta) * ramp) * bound

@@ -5,5 +5,13 @@ from .reading import read_pipeline
 from .stage import ConfigStage, Result, Settings, Stage
 from .stages import STAGES
 
-__all__ = ['STAGES', 'ConfigStage', 'Pipeline', 'Result', 'Settings', 'Stage', 'Step',
-           'read_pipeline']
+__all__ = [
+    'STAGES',
+    'ConfigStage',
+    'Pipeline',
+    'Result',
+    'Settings',
+    'Stage',
+    'Step',
+    'read_pipeline',
+]

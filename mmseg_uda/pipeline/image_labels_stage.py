@@ -41,8 +41,11 @@ class ImageLabelsStage(ConfigStage):
         if given is not None and given not in KINDS:
             raise self.error('from_labels', f'got {given!r}; write one of {KINDS}')
         if given is not None and any(key in self.arguments for key in RECIPE_KEYS):
-            raise self.error('from_labels', 'is set, so nothing is predicted; leave out '
-                             f'{", ".join(key for key in RECIPE_KEYS if key in self.arguments)}')
+            raise self.error(
+                'from_labels',
+                'is set, so nothing is predicted; leave out '
+                f'{", ".join(key for key in RECIPE_KEYS if key in self.arguments)}',
+            )
         with self.at('type'):
             ImageLabelRecipe(**{**self._given(), 'weights': None})
         super().check(earlier)
@@ -53,15 +56,24 @@ class ImageLabelsStage(ConfigStage):
         with self.at('type'):
             self._recipe(self._given())
         features = self.arguments.get('features', ImageLabelRecipe.features)
-        if features.startswith(TIMM) and 'from_labels' not in self.arguments \
-                and find_spec('timm') is None:
-            raise self.error('features', f'got {features!r}, which needs timm; run `pip install '
-                             "timm`, or write features='config'")
+        if (
+            features.startswith(TIMM)
+            and 'from_labels' not in self.arguments
+            and find_spec('timm') is None
+        ):
+            raise self.error(
+                'features',
+                f'got {features!r}, which needs timm; run `pip install '
+                "timm`, or write features='config'",
+            )
 
     def _given(self) -> dict[str, Any]:
         """Arguments of the recipe, without what an earlier stage makes."""
-        return {key: value for key, value in self.arguments.items()
-                if key in RECIPE_KEYS and not list(find_references(value))}
+        return {
+            key: value
+            for key, value in self.arguments.items()
+            if key in RECIPE_KEYS and not list(find_references(value))
+        }
 
     def _recipe(self, given: Mapping[str, Any]) -> ImageLabelRecipe:
         """With the pipeline's seed, and paths relative to its folder."""
@@ -76,10 +88,13 @@ class ImageLabelsStage(ConfigStage):
     def counted(self, cfg: Config) -> dict[str, Any]:
         content = cfg.to_dict()
         loaders = content.get('train_dataloader') or {}
-        parts: dict[str, Any] = {'train_dataloader': {
-            domain: {'dataset': _only_loading(loader['dataset'])}
-            for domain, loader in loaders.items()
-            if domain == 'target' or 'from_labels' not in self.arguments}}
+        parts: dict[str, Any] = {
+            'train_dataloader': {
+                domain: {'dataset': _only_loading(loader['dataset'])}
+                for domain, loader in loaders.items()
+                if domain == 'target' or 'from_labels' not in self.arguments
+            }
+        }
         features = self.arguments.get('features')
         if features is None or features.startswith(TIMM):
             return parts
@@ -98,8 +113,12 @@ class ImageLabelsStage(ConfigStage):
         recipe = super().recipe()
         if 'from_labels' in self.arguments:
             return {**recipe, 'arguments': {'from_labels': self.arguments['from_labels']}}
-        recipe['arguments'] = {**dataclasses.asdict(self._recipe(self._given())), **{
-            key: self.arguments[key] for key in ('features', 'weights') if key in self.arguments}}
+        recipe['arguments'] = {
+            **dataclasses.asdict(self._recipe(self._given())),
+            **{
+                key: self.arguments[key] for key in ('features', 'weights') if key in self.arguments
+            },
+        }
         weights = self._given().get('weights')
         if weights is not None:
             recipe['inputs']['weights'] = file_digest(weights)
@@ -112,8 +131,11 @@ class ImageLabelsStage(ConfigStage):
             if 'from_labels' in self.arguments:
                 count_image_labels(cfg, str(out), self.arguments['from_labels'], workers)
             else:
-                given = {key: substitute(value, lookup) for key, value in self.arguments.items()
-                         if key in RECIPE_KEYS}
+                given = {
+                    key: substitute(value, lookup)
+                    for key, value in self.arguments.items()
+                    if key in RECIPE_KEYS
+                }
                 metrics = predict_image_labels(cfg, str(out), self._recipe(given), workers)[1]
         barrier()
         return Result({'output': out}, metrics)
@@ -123,8 +145,9 @@ def _only_loading(dataset: Mapping[str, Any]) -> dict[str, Any]:
     """A data set's config, wrapped or not, without what training does with its images."""
     kept = dict(dataset)
     if 'pipeline' in kept:
-        kept['pipeline'] = [step for step in kept['pipeline']
-                            if str(step['type']).rpartition('.')[2] in LOADING]
+        kept['pipeline'] = [
+            step for step in kept['pipeline'] if str(step['type']).rpartition('.')[2] in LOADING
+        ]
     if 'datasets' in kept:
         kept['datasets'] = [_only_loading(each) for each in kept['datasets']]
     if isinstance(kept.get('dataset'), Mapping):

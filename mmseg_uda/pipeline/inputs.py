@@ -16,8 +16,13 @@ __all__ = ['Inputs', 'file_digest', 'find_inputs', 'output_digest', 'tree_digest
 
 # Keys whose string values are read as files or folders, wherever they are, and what a stage must
 # make for one of them to refer to it.
-FILES = {'load_from': 'checkpoint', 'checkpoint': 'checkpoint', 'pretrained': 'checkpoint',
-         'prior': 'prior', 'label_file': 'image_labels'}
+FILES = {
+    'load_from': 'checkpoint',
+    'checkpoint': 'checkpoint',
+    'pretrained': 'checkpoint',
+    'prior': 'prior',
+    'label_file': 'image_labels',
+}
 FOLDERS = {'pseudo_dir': 'folder'}
 
 
@@ -30,8 +35,9 @@ class Inputs:
         folders: Place and path (or reference) of each other folder.
     """
 
-    def __init__(self, datasets: dict[str, Mapping[str, Any]], files: dict[str, str],
-                 folders: dict[str, str]) -> None:
+    def __init__(
+        self, datasets: dict[str, Mapping[str, Any]], files: dict[str, str], folders: dict[str, str]
+    ) -> None:
         self.datasets = datasets
         self.files = files
         self.folders = folders
@@ -51,21 +57,30 @@ class Inputs:
         for key, dataset in self.datasets.items():
             if not _pending(dataset):
                 check_folders(dataset, key)
-        for paths, exists, kind in ((self.files, osp.isfile, 'file'),
-                                    (self.folders, osp.isdir, 'folder')):
+        for paths, exists, kind in (
+            (self.files, osp.isfile, 'file'),
+            (self.folders, osp.isdir, 'folder'),
+        ):
             for key, path in paths.items():
                 if not _pending(path) and not exists(path):
-                    raise ValueError(f'{key} got {path!r}, which is no {kind}; correct the path, '
-                                     "or write '{NAME}' for the output of stage NAME")
+                    raise ValueError(
+                        f'{key} got {path!r}, which is no {kind}; correct the path, '
+                        "or write '{NAME}' for the output of stage NAME"
+                    )
 
     def digests(self) -> dict[str, str]:
         """Digest of each input that is not an earlier stage's output."""
-        found = {key: _dataset_digest(dataset) for key, dataset in self.datasets.items()
-                 if not _pending(dataset)}
-        found.update((key, file_digest(path)) for key, path in self.files.items()
-                     if not _pending(path))
-        found.update((key, tree_digest(path)) for key, path in self.folders.items()
-                     if not _pending(path))
+        found = {
+            key: _dataset_digest(dataset)
+            for key, dataset in self.datasets.items()
+            if not _pending(dataset)
+        }
+        found.update(
+            (key, file_digest(path)) for key, path in self.files.items() if not _pending(path)
+        )
+        found.update(
+            (key, tree_digest(path)) for key, path in self.folders.items() if not _pending(path)
+        )
         return found
 
 

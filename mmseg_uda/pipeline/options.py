@@ -49,8 +49,9 @@ def _enter(node: Any, part: str, key: str, path: str) -> Any:
     if isinstance(node, (list, tuple)):
         if part.isdigit() and int(part) < len(node):
             return node[int(part)]
-        raise ValueError(f'options.{key}: {place} has no item `{part}`; write a number below '
-                         f'{len(node)}')
+        raise ValueError(
+            f'options.{key}: {place} has no item `{part}`; write a number below {len(node)}'
+        )
     raise ValueError(f'options.{key}: {place} is {node!r}, which has no parts; shorten the path')
 
 
@@ -62,15 +63,16 @@ def _check_leaf(node: Mapping[str, Any], leaf: str, key: str, nested: bool) -> N
     if cls is not None:
         keys = accepted_keys(cls)
         if leaf not in keys:
-            raise ValueError(f'options.{key}: {cls.__name__} has no key `{leaf}`'
-                             f'{_advice(leaf, keys)}')
+            raise ValueError(
+                f'options.{key}: {cls.__name__} has no key `{leaf}`{_advice(leaf, keys)}'
+            )
     elif not nested and leaf not in RUNNER_NAMES:
         raise ValueError(f'options.{key}: nothing reads `{leaf}`{_advice(leaf, RUNNER_NAMES)}')
-    elif nested and difflib.get_close_matches(leaf, node, n=1, cutoff=.8):
+    elif nested and difflib.get_close_matches(leaf, node, n=1, cutoff=0.8):
         raise ValueError(f'options.{key}: there is no `{leaf}`{_advice(leaf, node)}')
 
 
 def _advice(word: str, known: Iterable[str]) -> str:
     names = sorted(map(str, known))
     similar = difflib.get_close_matches(word, names, n=1)
-    return f'; write `{similar[0]}`' if similar else f"; it has {', '.join(names)}"
+    return f'; write `{similar[0]}`' if similar else f'; it has {", ".join(names)}'

@@ -28,7 +28,7 @@ from mmseg_uda.utils.replacing import replacing
 
 __all__ = ['Pipeline', 'Step']
 
-LOCK_TIMEOUT = 20.  # seconds; workers of a killed process live on for a few
+LOCK_TIMEOUT = 20.0  # seconds; workers of a killed process live on for a few
 _runs = itertools.count()  # runners of one process must not share names, see `load_to_run`
 
 
@@ -60,8 +60,9 @@ class Pipeline:
         env_cfg: As for mmengine's runner; how the processes are connected.
     """
 
-    def __init__(self, settings: Settings, stages: Sequence[Stage],
-                 env_cfg: dict[str, Any]) -> None:
+    def __init__(
+        self, settings: Settings, stages: Sequence[Stage], env_cfg: dict[str, Any]
+    ) -> None:
         self.settings = settings
         self.stages = {stage.name: stage for stage in stages}
         self.env_cfg = env_cfg
@@ -78,8 +79,9 @@ class Pipeline:
         pending: set[str] = set()
         for name in self.stages:
             if start in (name, *pending):
-                step = Step(name, 'replace' if name in state.entries else 'run',
-                            f'from {start!r} on')
+                step = Step(
+                    name, 'replace' if name in state.entries else 'run', f'from {start!r} on'
+                )
             else:
                 step = self._decide(name, state, pending)
             if step.action != 'skip':
@@ -91,10 +93,13 @@ class Pipeline:
         """A step of a plan in a few lines."""
         stage = self.stages[step.stage]
         number = list(self.stages).index(step.stage) + 1
-        lines = [f'[{number}/{len(self.stages)}] {step.stage} ({stage.kind}): {step.action}, '
-                 f'{step.reason}']
-        return '\n'.join([*lines, *(f'      {key}: {value}'
-                                    for key, value in stage.arguments.items())])
+        lines = [
+            f'[{number}/{len(self.stages)}] {step.stage} ({stage.kind}): {step.action}, '
+            f'{step.reason}'
+        ]
+        return '\n'.join(
+            [*lines, *(f'      {key}: {value}' for key, value in stage.arguments.items())]
+        )
 
     def run(self, start: str | None = None) -> None:
         """Run what is not done. All processes call this.
@@ -116,8 +121,10 @@ class Pipeline:
                 log.info(f'{title}: {step.action}, {step.reason}')
                 if step.action != 'skip':
                     self._execute(name, entries, title, log)
-            log.info(f'all {len(self.stages)} stages are done, see '
-                     f'{self.settings.work_dir / "report.md"}')
+            log.info(
+                f'all {len(self.stages)} stages are done, see '
+                f'{self.settings.work_dir / "report.md"}'
+            )
 
     def _check(self, start: str | None) -> None:
         for stage in self.stages.values():
@@ -130,8 +137,10 @@ class Pipeline:
         for name in itertools.takewhile(lambda name: name != start, self.stages):
             step = self._decide(name, state, set())
             if step.action != 'skip':
-                raise ValueError(f'--from got {start!r}, but stage {name!r} before it is not done '
-                                 f'({step.reason}); leave --from out')
+                raise ValueError(
+                    f'--from got {start!r}, but stage {name!r} before it is not done '
+                    f'({step.reason}); leave --from out'
+                )
 
     def _clear(self, start: str | None) -> None:
         """Forget what a stage and all after it have made; nothing is deleted."""
@@ -153,16 +162,22 @@ class Pipeline:
         for reference, (other, part) in zip(stage.references, needed):
             upstream[reference] = state.entries[other].digests.get(part)
             if upstream[reference] is None:
-                raise ValueError(f'stage {name!r}: refers to {{{reference}}}, but {other!r} ended '
-                                 f'without one; look at its validation and save_best')
-        recipe = json.loads(json.dumps({'type': stage.kind, **stage.recipe(), 'needs': upstream},
-                                       default=str))
+                raise ValueError(
+                    f'stage {name!r}: refers to {{{reference}}}, but {other!r} ended '
+                    f'without one; look at its validation and save_best'
+                )
+        recipe = json.loads(
+            json.dumps({'type': stage.kind, **stage.recipe(), 'needs': upstream}, default=str)
+        )
         digest = config_digest(recipe)
         entry = state.entries.get(name)
         if entry is not None and entry.status == 'done' and entry.digest == digest:
             changed = state.changed_output(name)
-            action, reason = (('replace', f'its output {changed} is gone or was changed')
-                              if changed else ('skip', 'it is done'))
+            action, reason = (
+                ('replace', f'its output {changed} is gone or was changed')
+                if changed
+                else ('skip', 'it is done')
+            )
         else:
             action, reason = self._compare(stage.folder, recipe, entry)
         return Step(name, action, reason, recipe, digest)
@@ -189,8 +204,15 @@ class Pipeline:
             if step.action == 'replace':
                 note = f'{step.reason}; former results are in {self._move_away(name)}'
                 step.reason = note
-            state.begin(name, self.stages[name].kind, step.recipe, step.digest, get_world_size(),
-                        step.action == 'resume', note)
+            state.begin(
+                name,
+                self.stages[name].kind,
+                step.recipe,
+                step.digest,
+                get_world_size(),
+                step.action == 'resume',
+                note,
+            )
         self._report(state)
         return step, state.entries
 
@@ -218,8 +240,9 @@ class Pipeline:
             on_main(lambda: self._finish(name, result))
         except BaseException as error:
             stopped = isinstance(error, (KeyboardInterrupt, SystemExit))
-            log.error(f'{title} ({self.stages[name].kind}) stopped with {type(error).__name__}: '
-                      f'{error}')
+            log.error(
+                f'{title} ({self.stages[name].kind}) stopped with {type(error).__name__}: {error}'
+            )
             self._fail(name, 'interrupted' if stopped else 'failed', error)
             raise
         log.info(f'{title}: done, see {self.stages[name].folder}')
@@ -239,8 +262,9 @@ class Pipeline:
     def _report(self, state: State) -> None:
         stages = [(name, self.stages[name].kind) for name in self.stages]
         with replacing(self.settings.work_dir / 'report.md') as partial:
-            partial.write_text(format_report(self.settings.name, stages, state.entries),
-                               encoding='utf-8')
+            partial.write_text(
+                format_report(self.settings.name, stages, state.entries), encoding='utf-8'
+            )
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
@@ -253,8 +277,10 @@ class Pipeline:
             try:
                 lock.acquire(timeout=LOCK_TIMEOUT)
             except Timeout:
-                raise RuntimeError(f'{folder}: a pipeline runs in this folder; wait for it, or '
-                                   'write another --work-dir') from None
+                raise RuntimeError(
+                    f'{folder}: a pipeline runs in this folder; wait for it, or '
+                    'write another --work-dir'
+                ) from None
 
         on_main(acquire)
         try:
@@ -266,8 +292,12 @@ class Pipeline:
     def _logger(self) -> Iterator[MMLogger]:
         """A logger beside those of the runners, on ``pipeline.log``."""
         file = self.settings.work_dir / 'pipeline.log' if is_main_process() else None
-        log = MMLogger(f'{self.settings.name}-{next(_runs)}', logger_name='pipeline',
-                       log_file=file and str(file), file_mode='a')
+        log = MMLogger(
+            f'{self.settings.name}-{next(_runs)}',
+            logger_name='pipeline',
+            log_file=file and str(file),
+            file_mode='a',
+        )
         try:
             yield log
         finally:

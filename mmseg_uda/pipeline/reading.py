@@ -18,11 +18,15 @@ __all__ = ['read_pipeline']
 
 NAMES = ('seed', 'work_dir', 'env_cfg')
 STAGE_NAME = re.compile(r'[A-Za-z0-9][\w-]*')
-RESERVED = ('replaced', )  # where the pipeline moves what is in the way
+RESERVED = ('replaced',)  # where the pipeline moves what is in the way
 
 
-def read_pipeline(path: str | Path, options: Mapping[str, Any] | None = None,
-                  work_dir: str | Path | None = None, launcher: str = 'none') -> Pipeline:
+def read_pipeline(
+    path: str | Path,
+    options: Mapping[str, Any] | None = None,
+    work_dir: str | Path | None = None,
+    launcher: str = 'none',
+) -> Pipeline:
     """Read and check a pipeline's config, without a look at data or weights.
 
     Args:
@@ -52,8 +56,10 @@ def read_pipeline(path: str | Path, options: Mapping[str, Any] | None = None,
     names = [stage.name for stage in stages]
     for name in names:
         if names.count(name) > 1:
-            raise ValueError(f'stage {name!r}: name is taken by {names.count(name)} stages; write '
-                             'another for each')
+            raise ValueError(
+                f'stage {name!r}: name is taken by {names.count(name)} stages; write '
+                'another for each'
+            )
     earlier: dict[str, Stage] = {}
     for stage in stages:
         stage.check(earlier)
@@ -64,14 +70,16 @@ def read_pipeline(path: str | Path, options: Mapping[str, Any] | None = None,
 def _check_names(content: Mapping[str, Any], path: Path) -> None:
     """Other names are the config's own variables, unless they look like a slip."""
     for name in content:
-        similar = difflib.get_close_matches(name, NAMES, n=1, cutoff=.75)
+        similar = difflib.get_close_matches(name, NAMES, n=1, cutoff=0.75)
         if similar and name not in (*NAMES, 'stages'):
-            raise ValueError(f'{path}: nothing reads `{name}`; write `{similar[0]}`, or choose '
-                             'another name')
+            raise ValueError(
+                f'{path}: nothing reads `{name}`; write `{similar[0]}`, or choose another name'
+            )
     stages = content.get('stages')
     if not isinstance(stages, (list, tuple)) or not stages:
-        raise ValueError(f'{path}: stages got {stages!r}; write [dict(name=..., type=..., ...), '
-                         '...]')
+        raise ValueError(
+            f'{path}: stages got {stages!r}; write [dict(name=..., type=..., ...), ...]'
+        )
 
 
 def _apply(content: dict[str, Any], options: Mapping[str, Any]) -> None:
@@ -81,21 +89,27 @@ def _apply(content: dict[str, Any], options: Mapping[str, Any]) -> None:
         parts = key.split('.')
         if parts[0] != 'stages':
             if key not in ('seed', 'work_dir'):
-                raise ValueError(f'--cfg-options got `{key}`; write seed, work_dir, '
-                                 'stages.NAME.KEY or stages.NAME.options.PATH')
+                raise ValueError(
+                    f'--cfg-options got `{key}`; write seed, work_dir, '
+                    'stages.NAME.KEY or stages.NAME.options.PATH'
+                )
             content[key] = value
             continue
         if len(parts) < 3 or parts[1] not in by_name:
-            raise ValueError(f'--cfg-options got `{key}`; write stages.NAME.KEY with one of the '
-                             f'stages {", ".join(map(str, by_name))}')
+            raise ValueError(
+                f'--cfg-options got `{key}`; write stages.NAME.KEY with one of the '
+                f'stages {", ".join(map(str, by_name))}'
+            )
         stage = by_name[parts[1]]
         if parts[2] == 'options' and len(parts) > 3:
             stage['options'] = {**stage.get('options', {}), '.'.join(parts[3:]): value}
         elif len(parts) == 3:
             stage[parts[2]] = value
         else:
-            raise ValueError(f'--cfg-options got `{key}`; write stages.{parts[1]}.{parts[2]}, or '
-                             f'stages.{parts[1]}.options.PATH')
+            raise ValueError(
+                f'--cfg-options got `{key}`; write stages.{parts[1]}.{parts[2]}, or '
+                f'stages.{parts[1]}.options.PATH'
+            )
 
 
 def _build(index: int, each: Any, settings: Settings) -> Stage:
@@ -104,8 +118,10 @@ def _build(index: int, each: Any, settings: Settings) -> Stage:
     arguments = dict(each)
     name, kind = arguments.pop('name', None), arguments.pop('type', None)
     if not isinstance(name, str) or not STAGE_NAME.fullmatch(name) or name in RESERVED:
-        raise ValueError(f'stages[{index}].name got {name!r}; write letters, digits, _ and -, '
-                         f'but not {RESERVED[0]!r}')
+        raise ValueError(
+            f'stages[{index}].name got {name!r}; write letters, digits, _ and -, '
+            f'but not {RESERVED[0]!r}'
+        )
     if kind not in STAGES:
         raise ValueError(f'stage {name!r}: type got {kind!r}; write one of {", ".join(STAGES)}')
     return STAGES[kind](name, arguments, settings)

@@ -27,11 +27,21 @@ def format_report(name: str, stages: Sequence[tuple[str, str]], entries: dict[st
     rows = [(stage, kind, entries.get(stage, waiting)) for stage, kind in stages]
     total = sum(entry.seconds for _, _, entry in rows)
     lines = [f'# {name}', '']
-    lines += _table(['stage', 'type', 'status', 'time', 'attempts', 'processes', 'output'], [
-        [stage, kind, f'**{entry.status}**' if entry.error else entry.status,
-         format_time(entry.seconds) if entry.attempts else '', str(entry.attempts or ''),
-         str(entry.processes) if entry.attempts else '',
-         entry.outputs.get('output', '')] for stage, kind, entry in rows])
+    lines += _table(
+        ['stage', 'type', 'status', 'time', 'attempts', 'processes', 'output'],
+        [
+            [
+                stage,
+                kind,
+                f'**{entry.status}**' if entry.error else entry.status,
+                format_time(entry.seconds) if entry.attempts else '',
+                str(entry.attempts or ''),
+                str(entry.processes) if entry.attempts else '',
+                entry.outputs.get('output', ''),
+            ]
+            for stage, kind, entry in rows
+        ],
+    )
     lines += ['', f'{format_time(total)} in all; times include attempts that were interrupted.']
     for stage, _, entry in rows:
         if entry.error or entry.note:
@@ -41,16 +51,28 @@ def format_report(name: str, stages: Sequence[tuple[str, str]], entries: dict[st
     if scores:
         keys = list(dict.fromkeys(key for _, entry in scores for key in entry.metrics))
         lines += ['', '## Metrics', '', 'Of a training: those of its last validation.', '']
-        lines += _table(['metric', *(stage for stage, _ in scores)], [
-            [key, *(_number(entry.metrics.get(key)) for _, entry in scores)] for key in keys])
+        lines += _table(
+            ['metric', *(stage for stage, _ in scores)],
+            [[key, *(_number(entry.metrics.get(key)) for _, entry in scores)] for key in keys],
+        )
     labels = [(stage, entry) for stage, _, entry in rows if entry.coverage]
     if labels:
         classes = list(dict.fromkeys(key for _, entry in labels for key in entry.coverage))
-        lines += ['', '## Pseudo labels', '', 'Kept pixels in per cent of those that were '
-                  'predicted as the class (more than 100 where a rule re-assigns classes).', '']
-        lines += _table(['class', *(stage for stage, _ in labels)], [
-            [key, *(_coverage(entry.coverage.get(key)) for _, entry in labels)]
-            for key in classes])
+        lines += [
+            '',
+            '## Pseudo labels',
+            '',
+            'Kept pixels in per cent of those that were '
+            'predicted as the class (more than 100 where a rule re-assigns classes).',
+            '',
+        ]
+        lines += _table(
+            ['class', *(stage for stage, _ in labels)],
+            [
+                [key, *(_coverage(entry.coverage.get(key)) for _, entry in labels)]
+                for key in classes
+            ],
+        )
     return '\n'.join(lines) + '\n'
 
 

@@ -88,8 +88,11 @@ class Stage:
         for key in self.arguments:
             if key not in known:
                 similar = difflib.get_close_matches(key, known, n=1)
-                raise self.error(key, 'is unknown; write ' + (
-                    f'`{similar[0]}`' if similar else f"one of {', '.join(known)}"))
+                raise self.error(
+                    key,
+                    'is unknown; write '
+                    + (f'`{similar[0]}`' if similar else f'one of {", ".join(known)}'),
+                )
         for key in self.required:
             if key not in self.arguments:
                 raise self.error(key, 'is missing')
@@ -134,24 +137,36 @@ class Stage:
                 stage, part = split_reference(reference)
                 if stage not in earlier:
                     names = ', '.join(earlier) or 'none'
-                    raise self.error(key, f'refers to {{{reference}}}, but no stage before this '
-                                     f'one is called {stage!r}; write one of {names}')
+                    raise self.error(
+                        key,
+                        f'refers to {{{reference}}}, but no stage before this '
+                        f'one is called {stage!r}; write one of {names}',
+                    )
                 parts = earlier[stage].parts()
                 if part not in parts:
-                    names = ', '.join(f'{{{stage}}}' if name == 'output' else f'{{{stage}.{name}}}'
-                                      for name in parts)
-                    raise self.error(key, f'refers to {{{reference}}}, which stage {stage!r} does '
-                                     f'not make; it makes {names}')
+                    names = ', '.join(
+                        f'{{{stage}}}' if name == 'output' else f'{{{stage}.{name}}}'
+                        for name in parts
+                    )
+                    raise self.error(
+                        key,
+                        f'refers to {{{reference}}}, which stage {stage!r} does '
+                        f'not make; it makes {names}',
+                    )
 
-    def check_reference(self, key: str, value: Any, makes: str,
-                        earlier: Mapping[str, Stage]) -> None:
+    def check_reference(
+        self, key: str, value: Any, makes: str, earlier: Mapping[str, Stage]
+    ) -> None:
         """Check that a value, if it is a reference, is of the right kind."""
         for reference in find_references(value):
             stage, part = split_reference(reference)
             found = earlier[stage].parts()[part]
             if found != makes:
-                raise self.error(key, f'got {{{reference}}}, which is a {found}; refer to a stage '
-                                 f'that makes a {makes}')
+                raise self.error(
+                    key,
+                    f'got {{{reference}}}, which is a {found}; refer to a stage '
+                    f'that makes a {makes}',
+                )
 
     def check_inputs(self) -> None:
         """Check that the data and weights exist that no earlier stage makes.
@@ -183,8 +198,8 @@ class Stage:
 class ConfigStage(Stage):
     """A stage that runs a config of mmseg, changed by ``options``."""
 
-    required: ClassVar[tuple[str, ...]] = ('config', )
-    optional: ClassVar[tuple[str, ...]] = ('options', )
+    required: ClassVar[tuple[str, ...]] = ('config',)
+    optional: ClassVar[tuple[str, ...]] = ('options',)
     # Whether the stage initialises a network, and so reads the weights that the config names.
     initialises: ClassVar[bool] = False
 
@@ -218,8 +233,10 @@ class ConfigStage(Stage):
         """The config's file, read once: what was checked at the start is what runs later."""
         with self.at('config'):
             if not self.config_path().is_file():
-                raise FileNotFoundError(f'{self.config_path()} does not exist; write a path '
-                                        f'relative to {self.settings.folder}')
+                raise FileNotFoundError(
+                    f'{self.config_path()} does not exist; write a path '
+                    f'relative to {self.settings.folder}'
+                )
             return Config.fromfile(self.config_path())
 
     def load_to_run(self, lookup: Lookup, experiment: str) -> Config:

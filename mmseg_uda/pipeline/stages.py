@@ -47,8 +47,11 @@ class _CheckpointStage(ConfigStage):
         super().check_inputs()
         path = self.arguments['checkpoint']
         if not self.references_in('checkpoint') and not Path(path).is_file():
-            raise self.error('checkpoint', f"got {path!r}, which is no file; write '{{NAME}}' for "
-                             'the last checkpoint of stage NAME')
+            raise self.error(
+                'checkpoint',
+                f"got {path!r}, which is no file; write '{{NAME}}' for "
+                'the last checkpoint of stage NAME',
+            )
 
     def references_in(self, key: str) -> list[str]:
         """References in one argument."""
@@ -56,8 +59,9 @@ class _CheckpointStage(ConfigStage):
 
     def recipe(self) -> dict[str, Any]:
         recipe = super().recipe()
-        recipe['arguments'] = {key: value for key, value in self.arguments.items()
-                               if key not in ('config', 'options')}
+        recipe['arguments'] = {
+            key: value for key, value in self.arguments.items() if key not in ('config', 'options')
+        }
         if not self.references_in('checkpoint'):
             recipe['inputs']['checkpoint'] = file_digest(self.arguments['checkpoint'])
         return recipe
@@ -90,9 +94,12 @@ class PseudoLabelStage(_CheckpointStage):
 
     def run(self, lookup: Lookup, experiment: str) -> Result:
         out = self.folder / 'labels'
-        cfg = make_label_config(self.load_to_run(lookup, experiment),
-                                self.path('checkpoint', lookup), str(out),
-                                self.arguments.get('rule', 'bdl'))
+        cfg = make_label_config(
+            self.load_to_run(lookup, experiment),
+            self.path('checkpoint', lookup),
+            str(out),
+            self.arguments.get('rule', 'bdl'),
+        )
         with clear_errors(cfg):
             labeller = build_labeller(cfg)
             labeller.test()
@@ -100,8 +107,11 @@ class PseudoLabelStage(_CheckpointStage):
         classes = labeller.test_loop.dataloader.dataset.metainfo['classes']
         counts = zip(manifest.predicted_pixels, manifest.kept_pixels)
         share = 100 * sum(manifest.kept_pixels) / sum(manifest.predicted_pixels)
-        return Result({'output': out}, {'kept pixels (%)': share},
-                      {name: list(pair) for name, pair in zip(classes, counts)})
+        return Result(
+            {'output': out},
+            {'kept pixels (%)': share},
+            {name: list(pair) for name, pair in zip(classes, counts)},
+        )
 
 
 class TestStage(_CheckpointStage):
@@ -112,9 +122,17 @@ class TestStage(_CheckpointStage):
 
     def counted(self, cfg: Config) -> dict[str, Any]:
         content = cfg.to_dict()
-        return {key: content.get(key) for key in (
-            'model', 'data_preprocessor', 'test_dataloader', 'test_cfg', 'test_evaluator',
-            'custom_hooks')}
+        return {
+            key: content.get(key)
+            for key in (
+                'model',
+                'data_preprocessor',
+                'test_dataloader',
+                'test_cfg',
+                'test_evaluator',
+                'custom_hooks',
+            )
+        }
 
     def check(self, earlier: Mapping[str, Stage]) -> None:
         super().check(earlier)
@@ -144,8 +162,12 @@ class ExportStage(_CheckpointStage):
     makes = 'checkpoint'
 
     def counted(self, cfg: Config) -> dict[str, Any]:
-        return {key: value for key, value in cfg.to_dict().items() if key in ('model', *KEPT_CONFIG)
-                and key not in ('vis_backends', 'visualizer', 'log_level')}
+        return {
+            key: value
+            for key, value in cfg.to_dict().items()
+            if key in ('model', *KEPT_CONFIG)
+            and key not in ('vis_backends', 'visualizer', 'log_level')
+        }
 
     def check_inputs(self) -> None:  # data are written about, not read
         path = self.arguments['checkpoint']
@@ -155,8 +177,13 @@ class ExportStage(_CheckpointStage):
     def run(self, lookup: Lookup, experiment: str) -> Result:
         out = self.folder / 'segmentor.pth'
         if is_main_process():
-            export_segmentor(self.path('checkpoint', lookup), str(out), self.load(lookup),
-                             out.with_suffix('.py'), self.arguments.get('module', 'student'))
+            export_segmentor(
+                self.path('checkpoint', lookup),
+                str(out),
+                self.load(lookup),
+                out.with_suffix('.py'),
+                self.arguments.get('module', 'student'),
+            )
         barrier()
         return Result({'output': out, 'config': out.with_suffix('.py')})
 
@@ -183,15 +210,19 @@ class TranslateStage(Stage):
 
     def _given(self) -> dict[str, str]:
         """Folders that no earlier stage makes."""
-        return {key: self.arguments[key] for key in self.folders if self.arguments.get(key)
-                and not list(find_references(self.arguments[key]))}
+        return {
+            key: self.arguments[key]
+            for key in self.folders
+            if self.arguments.get(key) and not list(find_references(self.arguments[key]))
+        }
 
     def run(self, lookup: Lookup, experiment: str) -> Result:
         out = self.folder / 'translated'
         arguments = {'seed': self.settings.seed or 0, **substitute(self.arguments, lookup)}
         if is_main_process():
-            translate_folder(arguments.pop('source'), arguments.pop('target'), str(out),
-                             **arguments)
+            translate_folder(
+                arguments.pop('source'), arguments.pop('target'), str(out), **arguments
+            )
         barrier()
         return Result({'output': out})
 
@@ -217,20 +248,32 @@ class SpatialPriorStage(ConfigStage):
         return {**super().recipe(), 'arguments': dataclasses.asdict(self._recipe())}
 
     def _recipe(self) -> PriorRecipe:
-        given = {key: self.arguments[key] for key in ('kernel', 'sigma', 'border', 'norm')
-                 if key in self.arguments}
+        given = {
+            key: self.arguments[key]
+            for key in ('kernel', 'sigma', 'border', 'norm')
+            if key in self.arguments
+        }
         return PriorRecipe(*(self.arguments.get('size') or prior_size(self.load())), **given)
 
     def run(self, lookup: Lookup, experiment: str) -> Result:
         out = self.folder / 'prior.npz'
         if is_main_process():
-            make_spatial_prior(source_dataset(self.load(lookup)), self._recipe(),
-                               self.arguments.get('workers', 2)).write(out)
+            make_spatial_prior(
+                source_dataset(self.load(lookup)), self._recipe(), self.arguments.get('workers', 2)
+            ).write(out)
         barrier()
         return Result({'output': out})
 
 
 STAGES: dict[str, type[Stage]] = {
-    cls.kind: cls for cls in (TrainStage, PseudoLabelStage, TestStage, ExportStage, TranslateStage,
-                              SpatialPriorStage, ImageLabelsStage)
+    cls.kind: cls
+    for cls in (
+        TrainStage,
+        PseudoLabelStage,
+        TestStage,
+        ExportStage,
+        TranslateStage,
+        SpatialPriorStage,
+        ImageLabelsStage,
+    )
 }

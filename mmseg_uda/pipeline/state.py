@@ -43,9 +43,9 @@ class Entry:
     digest: str = ''
     outputs: dict[str, str] = dataclasses.field(default_factory=dict)
     digests: dict[str, str | None] = dataclasses.field(default_factory=dict)
-    seconds: float = 0.
+    seconds: float = 0.0
     attempts: int = 0
-    started: float = 0.
+    started: float = 0.0
     processes: int = 1
     metrics: dict[str, float] = dataclasses.field(default_factory=dict)
     coverage: dict[str, list[int]] = dataclasses.field(default_factory=dict)
@@ -74,25 +74,43 @@ class State:
                     raise ValueError(f'it has format version {content["format_version"]}')
                 self.entries = {key: Entry(**each) for key, each in content['stages'].items()}
             except (ValueError, KeyError, TypeError) as error:
-                raise ValueError(f'{self.path} cannot be read ({error}); delete it: stages whose '
-                                 'folders are whole are recognised') from error
+                raise ValueError(
+                    f'{self.path} cannot be read ({error}); delete it: stages whose '
+                    'folders are whole are recognised'
+                ) from error
 
     def save(self) -> None:
         """Write the file, as a whole or not at all."""
-        content = {'format_version': FORMAT_VERSION, 'stages': {
-            name: dataclasses.asdict(entry) for name, entry in self.entries.items()}}
+        content = {
+            'format_version': FORMAT_VERSION,
+            'stages': {name: dataclasses.asdict(entry) for name, entry in self.entries.items()},
+        }
         with replacing(self.path) as partial:
             partial.write_text(json.dumps(content, indent=1), encoding='utf-8')
 
-    def begin(self, name: str, kind: str, recipe: dict[str, Any], digest: str, processes: int,
-              resumed: bool, note: str) -> None:
+    def begin(
+        self,
+        name: str,
+        kind: str,
+        recipe: dict[str, Any],
+        digest: str,
+        processes: int,
+        resumed: bool,
+        note: str,
+    ) -> None:
         """A stage starts, or goes on with what an earlier attempt left."""
         entry = (self.entries.get(name) if resumed else None) or Entry(kind, note=note)
         if entry.attempts and entry.status == 'running':  # killed, soon after its last sign
-            entry.seconds += max(0., last_sign(self.folder / name) - entry.started)
+            entry.seconds += max(0.0, last_sign(self.folder / name) - entry.started)
         self.entries[name] = dataclasses.replace(
-            entry, status='running', digest=digest, attempts=entry.attempts + 1, error='',
-            started=time.time(), processes=processes)
+            entry,
+            status='running',
+            digest=digest,
+            attempts=entry.attempts + 1,
+            error='',
+            started=time.time(),
+            processes=processes,
+        )
         with replacing(self.folder / name / RECIPE_NAME) as partial:
             partial.write_text(json.dumps(recipe, indent=1, sort_keys=True), encoding='utf-8')
         self.save()
@@ -105,13 +123,16 @@ class State:
         """
         self._stop(name, 'done')
         entry = self.entries[name]
-        entry.outputs = {part: path.resolve().relative_to(self.folder.resolve()).as_posix()
-                         for part, path in result.outputs.items()}
+        entry.outputs = {
+            part: path.resolve().relative_to(self.folder.resolve()).as_posix()
+            for part, path in result.outputs.items()
+        }
         entry.digests = {part: output_digest(path) for part, path in result.outputs.items()}
         for part, digest in entry.digests.items():
             if digest is None:
-                raise FileNotFoundError(f'stage {name!r} ended without its output '
-                                        f'{result.outputs[part]}')
+                raise FileNotFoundError(
+                    f'stage {name!r} ended without its output {result.outputs[part]}'
+                )
         entry.metrics, entry.coverage = result.metrics, result.coverage
         self.save()
 
@@ -144,7 +165,7 @@ def last_sign(folder: Path) -> float:
             times.append(path.stat().st_mtime)
         except OSError:
             continue
-    return max(times, default=0.)
+    return max(times, default=0.0)
 
 
 def read_recipe(folder: Path) -> dict[str, Any] | None:
@@ -163,8 +184,11 @@ def differences(old: Any, new: Any, path: str = '') -> list[str]:
         pairs = [(str(index), *pair) for index, pair in enumerate(zip(old, new))]
     else:
         return [] if old == new else [f'{path}: {_short(old)} -> {_short(new)}']
-    return [line for key, one, other in pairs
-            for line in differences(one, other, f'{path}.{key}' if path else key)]
+    return [
+        line
+        for key, one, other in pairs
+        for line in differences(one, other, f'{path}.{key}' if path else key)
+    ]
 
 
 def _short(value: Any) -> str:

@@ -22,9 +22,20 @@ from mmseg_uda.utils.processes import on_main
 __all__ = ['TrainStage', 'find_checkpoints']
 
 # Names that do not change what is trained.
-NOT_COUNTED = frozenset({
-    'work_dir', 'launcher', 'log_level', 'log_processor', 'experiment_name', 'resume', 'visualizer',
-    'test_dataloader', 'test_cfg', 'test_evaluator'})
+NOT_COUNTED = frozenset(
+    {
+        'work_dir',
+        'launcher',
+        'log_level',
+        'log_processor',
+        'experiment_name',
+        'resume',
+        'visualizer',
+        'test_dataloader',
+        'test_cfg',
+        'test_evaluator',
+    }
+)
 HOOKS_NOT_COUNTED = frozenset({'timer', 'logger', 'visualization'})
 NUMBERED = re.compile(r'(?!best_).*_(\d+)\.pth')
 
@@ -41,27 +52,36 @@ class TrainStage(ConfigStage):
         return {'output': 'checkpoint', **({'best': 'checkpoint'} if best else {})}
 
     def counted(self, cfg: Config) -> dict[str, Any]:
-        parts = {key: value for key, value in cfg.to_dict().items()
-                 if key in RUNNER_NAMES - NOT_COUNTED}
+        parts = {
+            key: value for key, value in cfg.to_dict().items() if key in RUNNER_NAMES - NOT_COUNTED
+        }
         hooks = parts.get('default_hooks') or {}
-        parts['default_hooks'] = {key: hook for key, hook in hooks.items()
-                                  if key not in HOOKS_NOT_COUNTED}
+        parts['default_hooks'] = {
+            key: hook for key, hook in hooks.items() if key not in HOOKS_NOT_COUNTED
+        }
         return parts
 
     def check(self, earlier: Mapping[str, Stage]) -> None:
         super().check(earlier)
         cfg = self.load()
         if not cfg.get('train_dataloader') or not cfg.get('train_cfg'):
-            raise self.error('config', 'has no train_dataloader or no train_cfg; write a config '
-                             'of a training')
+            raise self.error(
+                'config', 'has no train_dataloader or no train_cfg; write a config of a training'
+            )
         hook = self._checkpoint_hook(cfg)
         if hook.get('out_dir'):
-            raise self.error('config', f'has default_hooks.checkpoint.out_dir={hook["out_dir"]!r}; '
-                             'leave it out: what a stage writes is in its own folder')
+            raise self.error(
+                'config',
+                f'has default_hooks.checkpoint.out_dir={hook["out_dir"]!r}; '
+                'leave it out: what a stage writes is in its own folder',
+            )
         best = hook.get('save_best')
         if isinstance(best, (list, tuple)) and len(best) > 1:
-            raise self.error('config', f'has default_hooks.checkpoint.save_best={best!r}; write '
-                             'one metric, so that {stage.best} is one checkpoint')
+            raise self.error(
+                'config',
+                f'has default_hooks.checkpoint.save_best={best!r}; write '
+                'one metric, so that {stage.best} is one checkpoint',
+            )
 
     @staticmethod
     def _checkpoint_hook(cfg: Config) -> dict[str, Any]:
@@ -81,8 +101,10 @@ class TrainStage(ConfigStage):
         barrier()
         found = find_checkpoints(self.folder)
         if not found:
-            raise self.error('config', 'ended its training without a checkpoint; correct '
-                             'default_hooks.checkpoint')
+            raise self.error(
+                'config',
+                'ended its training without a checkpoint; correct default_hooks.checkpoint',
+            )
         outputs = {'output': found[0]}
         if 'best_ckpt' in runner.message_hub.runtime_info:
             # A folder that was moved since then is not where the resumed message hub thinks.
@@ -110,7 +132,7 @@ class _Watch(Hook):
     def _is_due(self, runner: Runner) -> bool:
         loop = runner.train_loop
         by_epoch = isinstance(loop, EpochBasedTrainLoop)
-        done, last = ((loop.epoch, loop.max_epochs) if by_epoch else (loop.iter, loop.max_iters))
+        done, last = (loop.epoch, loop.max_epochs) if by_epoch else (loop.iter, loop.max_iters)
         return 0 < done >= loop.val_begin and (done % loop.val_interval == 0 or done == last)
 
     def after_val_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:
@@ -119,8 +141,11 @@ class _Watch(Hook):
 
 def find_checkpoints(folder: Path) -> list[Path]:
     """Numbered checkpoints of a training, the latest first."""
-    found = [(int(match[1]), path) for path in folder.glob('*.pth')
-             if (match := NUMBERED.fullmatch(path.name))]
+    found = [
+        (int(match[1]), path)
+        for path in folder.glob('*.pth')
+        if (match := NUMBERED.fullmatch(path.name))
+    ]
     return [path for _, path in sorted(found, reverse=True)]
 
 

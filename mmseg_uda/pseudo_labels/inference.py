@@ -14,8 +14,9 @@ __all__ = ['segment_probabilities']
 
 
 @torch.no_grad()
-def segment_probabilities(model: nn.Module, data: dict[str, Any],
-                          softmax_first: bool = False) -> tuple[list[Tensor], list[Any]]:
+def segment_probabilities(
+    model: nn.Module, data: dict[str, Any], softmax_first: bool = False
+) -> tuple[list[Tensor], list[Any]]:
     """Segment a test batch as the network sees it: no un-flip, no resize to the raw image.
 
     The whole image is segmented at once, whatever ``test_cfg.mode`` says.
@@ -36,8 +37,10 @@ def segment_probabilities(model: nn.Module, data: dict[str, Any],
     """
     segmentor: Any = model.module if is_model_wrapper(model) else model
     if not hasattr(segmentor, 'encode_decode'):
-        raise TypeError(f'PseudoLabelLoop got the model {type(segmentor).__name__}, which has no '
-                        'encode_decode; write a segmentor instead')
+        raise TypeError(
+            f'PseudoLabelLoop got the model {type(segmentor).__name__}, which has no '
+            'encode_decode; write a segmentor instead'
+        )
     data = segmentor.data_preprocessor(data, False)
     samples = data['data_samples']
     metas = [sample.metainfo for sample in samples]
@@ -47,11 +50,15 @@ def segment_probabilities(model: nn.Module, data: dict[str, Any],
     else:
         probabilities = segmentor.encode_decode(data['inputs'], metas).float().softmax(1)
     if probabilities.shape[1] == 1:
-        raise ValueError('PseudoLabelLoop got a network with one output, whose softmax is always '
-                         '1; write decode_head.out_channels=2 instead')
+        raise ValueError(
+            'PseudoLabelLoop got a network with one output, whose softmax is always '
+            '1; write decode_head.out_channels=2 instead'
+        )
     if not probabilities.isfinite().all():
-        raise ValueError('PseudoLabelLoop got NaN or infinity from the network for '
-                         f'{metas[0].get("img_path")!r}; check the checkpoint')
+        raise ValueError(
+            'PseudoLabelLoop got NaN or infinity from the network for '
+            f'{metas[0].get("img_path")!r}; check the checkpoint'
+        )
     cropped = []
     for image, meta in zip(probabilities, metas):
         height, width = meta['img_shape'][:2]
@@ -66,8 +73,10 @@ def _softmax_before_resize(segmentor: nn.Module) -> Iterator[None]:
     head: Any = getattr(student, 'decode_head', None)
     head = head[-1] if isinstance(head, nn.ModuleList) else head
     if not hasattr(head, 'predict_by_feat'):
-        raise TypeError(f'PseudoLabelLoop.softmax_first got {type(student).__name__}, which has no '
-                        'decode head with predict_by_feat; write softmax_first=False instead')
+        raise TypeError(
+            f'PseudoLabelLoop.softmax_first got {type(student).__name__}, which has no '
+            'decode head with predict_by_feat; write softmax_first=False instead'
+        )
     resize = head.predict_by_feat
     calls = 0
 
@@ -82,5 +91,7 @@ def _softmax_before_resize(segmentor: nn.Module) -> Iterator[None]:
     finally:
         del head.predict_by_feat
     if calls != 1:
-        raise TypeError(f'PseudoLabelLoop.softmax_first got {type(head).__name__}, which called '
-                        f'predict_by_feat {calls} times; write softmax_first=False instead')
+        raise TypeError(
+            f'PseudoLabelLoop.softmax_first got {type(head).__name__}, which called '
+            f'predict_by_feat {calls} times; write softmax_first=False instead'
+        )

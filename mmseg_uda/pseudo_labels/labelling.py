@@ -25,18 +25,27 @@ def target_dataset(cfg: Config) -> dict[str, Any]:
     """
     target = (cfg.get('train_dataloader') or {}).get('target')
     if not target:
-        raise ValueError('target_dataset: the config has no train_dataloader.target; '
-                         'write one with the images to label')
+        raise ValueError(
+            'target_dataset: the config has no train_dataloader.target; '
+            'write one with the images to label'
+        )
     test = innermost_dataset((cfg.get('test_dataloader') or {}).get('dataset') or {})
     if 'pipeline' not in test:
-        raise ValueError('target_dataset: the config has no '
-                         'test_dataloader.dataset.pipeline; write one for the images to label')
+        raise ValueError(
+            'target_dataset: the config has no '
+            'test_dataloader.dataset.pipeline; write one for the images to label'
+        )
     pipeline = [step for step in test['pipeline'] if step['type'] not in LABEL_LOADERS]
     return {**innermost_dataset(target['dataset']), 'pipeline': pipeline, 'test_mode': True}
 
 
-def make_label_config(cfg: Config, checkpoint: str, out_dir: str, rule: str | Mapping[str, Any],
-                      overwrite: bool = False) -> Config:
+def make_label_config(
+    cfg: Config,
+    checkpoint: str,
+    out_dir: str,
+    rule: str | Mapping[str, Any],
+    overwrite: bool = False,
+) -> Config:
     """Turn a training config, in place, into one whose test loop writes pseudo labels.
 
     Args:
@@ -48,14 +57,25 @@ def make_label_config(cfg: Config, checkpoint: str, out_dir: str, rule: str | Ma
     """
     dataset = target_dataset(cfg)
     workers = cfg.test_dataloader.get('num_workers', 2)
-    for key in ('train_dataloader', 'train_cfg', 'optim_wrapper', 'param_scheduler',
-                'val_dataloader', 'val_cfg', 'val_evaluator'):
+    for key in (
+        'train_dataloader',
+        'train_cfg',
+        'optim_wrapper',
+        'param_scheduler',
+        'val_dataloader',
+        'val_cfg',
+        'val_evaluator',
+    ):
         cfg[key] = None
     cfg.custom_hooks = []
     cfg.load_from, cfg.resume = checkpoint, False
     cfg.test_dataloader = {'batch_size': 1, 'num_workers': workers, 'dataset': dataset}
-    cfg.test_cfg = {'type': 'PseudoLabelLoop', 'out_dir': out_dir, 'rule': rule,
-                    'overwrite': overwrite}
+    cfg.test_cfg = {
+        'type': 'PseudoLabelLoop',
+        'out_dir': out_dir,
+        'rule': rule,
+        'overwrite': overwrite,
+    }
     cfg.test_evaluator = []
     return cfg
 
@@ -79,5 +99,7 @@ def _check_checkpoint(runner: Runner, path: str) -> None:
     given = given.get('state_dict', given)
     wrong = misfit(runner.model, given)
     if wrong:
-        raise ValueError(f'build_labeller: {path} does not fit {type(runner.model).__name__}: '
-                         f'{wrong}; pass a checkpoint that was trained with this config')
+        raise ValueError(
+            f'build_labeller: {path} does not fit {type(runner.model).__name__}: '
+            f'{wrong}; pass a checkpoint that was trained with this config'
+        )

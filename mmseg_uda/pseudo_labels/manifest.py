@@ -57,8 +57,10 @@ class Manifest:
 
         Above 1 where a rule that re-assigns classes (``cbst``) gave a class more than it took.
         """
-        return [kept / predicted if predicted else None
-                for kept, predicted in zip(self.kept_pixels, self.predicted_pixels)]
+        return [
+            kept / predicted if predicted else None
+            for kept, predicted in zip(self.kept_pixels, self.predicted_pixels)
+        ]
 
     def find(self, img_path: str, suffix: str = LABEL_SUFFIX) -> str | None:
         """The listed file of an image: the longest listed path that ends the image's path."""
@@ -76,12 +78,16 @@ class Manifest:
             ValueError: If it is not complete or its number of classes is not ``num_classes``.
         """
         if not self.complete:
-            raise ValueError(f'LoadPseudoLabels.pseudo_dir got {folder!r}, whose labels are not '
-                             'complete; run tools/generate_pseudo_labels.py again to finish them')
+            raise ValueError(
+                f'LoadPseudoLabels.pseudo_dir got {folder!r}, whose labels are not '
+                'complete; run tools/generate_pseudo_labels.py again to finish them'
+            )
         if self.num_classes != num_classes:
-            raise ValueError(f'LoadPseudoLabels.num_classes got {num_classes}, but {folder!r} has '
-                             f'labels of {self.num_classes} classes; write '
-                             f'num_classes={self.num_classes} or generate the labels again')
+            raise ValueError(
+                f'LoadPseudoLabels.num_classes got {num_classes}, but {folder!r} has '
+                f'labels of {self.num_classes} classes; write '
+                f'num_classes={self.num_classes} or generate the labels again'
+            )
 
     def differences(self, other: Manifest) -> list[str]:
         """Names of the fields in which two runs would not write the same folder."""
@@ -107,25 +113,32 @@ class Manifest:
         if not osp.isfile(path):
             raise FileNotFoundError(
                 f'LoadPseudoLabels.pseudo_dir got {folder!r}, which has no {MANIFEST_NAME}; run '
-                f'tools/generate_pseudo_labels.py CONFIG CHECKPOINT --out-dir {folder} first')
+                f'tools/generate_pseudo_labels.py CONFIG CHECKPOINT --out-dir {folder} first'
+            )
         try:
             with open(path, encoding='utf-8') as file:
                 content = json.load(file)
             version = content['format_version']
         except (ValueError, KeyError, TypeError) as error:
-            raise ValueError(f'LoadPseudoLabels.pseudo_dir got the unreadable manifest {path!r}; '
-                             'generate the labels again with --overwrite') from error
+            raise ValueError(
+                f'LoadPseudoLabels.pseudo_dir got the unreadable manifest {path!r}; '
+                'generate the labels again with --overwrite'
+            ) from error
         if version != FORMAT_VERSION:
-            raise ValueError(f'LoadPseudoLabels.pseudo_dir got {path!r} of format version '
-                             f'{version}, but this package reads {FORMAT_VERSION}; generate the '
-                             'labels again with --overwrite')
+            raise ValueError(
+                f'LoadPseudoLabels.pseudo_dir got {path!r} of format version '
+                f'{version}, but this package reads {FORMAT_VERSION}; generate the '
+                'labels again with --overwrite'
+            )
         names = {field.name for field in dataclasses.fields(cls)}
         try:
             return cls(**{key: value for key, value in content.items() if key in names})
         except TypeError as error:
-            raise ValueError(f'LoadPseudoLabels.pseudo_dir got the manifest {path!r} without '
-                             'required fields; generate the labels again with '
-                             '--overwrite') from error
+            raise ValueError(
+                f'LoadPseudoLabels.pseudo_dir got the manifest {path!r} without '
+                'required fields; generate the labels again with '
+                '--overwrite'
+            ) from error
 
 
 def label_names(img_paths: Sequence[str], root: str | None = None) -> list[str]:
@@ -142,27 +155,35 @@ def label_names(img_paths: Sequence[str], root: str | None = None) -> list[str]:
         ValueError: If there is no image, one lies outside ``root``, or two would share a label.
     """
     if not img_paths:
-        raise ValueError('PseudoLabelLoop.dataloader got a dataset without images; write the '
-                         'folder of the target training images instead')
+        raise ValueError(
+            'PseudoLabelLoop.dataloader got a dataset without images; write the '
+            'folder of the target training images instead'
+        )
     paths = [osp.abspath(path) for path in img_paths]
     base = osp.abspath(root) if root else osp.commonpath([osp.dirname(path) for path in paths])
     owners: dict[str, str] = {}
     for path in paths:
         relative = PurePath(_replace_suffix(osp.relpath(path, base), LABEL_SUFFIX))
         if '..' in relative.parts:
-            raise ValueError(f'PseudoLabelLoop.dataloader got the image {path!r} outside of '
-                             f'{base!r}; write the dataset\'s data_prefix.img_path instead')
+            raise ValueError(
+                f'PseudoLabelLoop.dataloader got the image {path!r} outside of '
+                f"{base!r}; write the dataset's data_prefix.img_path instead"
+            )
         name = relative.as_posix()
         if name in owners:
-            raise ValueError(f'PseudoLabelLoop.dataloader got two images for the label {name!r}: '
-                             f'{owners[name]!r} and {path!r}; write each image once, and one '
-                             'suffix for all')
+            raise ValueError(
+                f'PseudoLabelLoop.dataloader got two images for the label {name!r}: '
+                f'{owners[name]!r} and {path!r}; write each image once, and one '
+                'suffix for all'
+            )
         owners[name] = path
     listed = Manifest({}, 0, '', '', list(owners))
     for name, path in owners.items():
         if listed.find(path) != name:
-            raise ValueError(f'PseudoLabelLoop.dataloader got {path!r}, whose label could be '
-                             f'{name!r} or {listed.find(path)!r}; rename the image folder')
+            raise ValueError(
+                f'PseudoLabelLoop.dataloader got {path!r}, whose label could be '
+                f'{name!r} or {listed.find(path)!r}; rename the image folder'
+            )
     return list(owners)
 
 

@@ -20,8 +20,15 @@ from mmseg_uda.structures import IGNORE_INDEX
 
 from .statistics import ConfidencePools
 
-__all__ = ['RULES', 'BDLRule', 'CBSTRule', 'FixedRule', 'GlobalRule',
-           'PseudoLabelRule', 'build_rule']
+__all__ = [
+    'RULES',
+    'BDLRule',
+    'CBSTRule',
+    'FixedRule',
+    'GlobalRule',
+    'PseudoLabelRule',
+    'build_rule',
+]
 
 
 def _check_fraction(rule: object, key: str) -> None:
@@ -103,8 +110,10 @@ class BDLRule(PseudoLabelRule):
         _check_fraction(self, 'cap')
 
     def thresholds(self, pools: ConfidencePools, num_classes: int) -> list[float]:
-        return [min(pools.kth_smallest(pool, _discarded(self.share, count)), self.cap)
-                if count else 0.0 for pool, count in enumerate(pools.counts)]
+        return [
+            min(pools.kth_smallest(pool, _discarded(self.share, count)), self.cap) if count else 0.0
+            for pool, count in enumerate(pools.counts)
+        ]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -145,8 +154,10 @@ class CBSTRule(PseudoLabelRule):
 
     def thresholds(self, pools: ConfidencePools, num_classes: int) -> list[float]:
         kept = [max(int(Fraction(repr(float(self.share))) * count), 1) for count in pools.counts]
-        return [min(pools.kth_smallest(pool, count - kept[pool]), self.cap) if count else 1.0
-                for pool, count in enumerate(pools.counts)]
+        return [
+            min(pools.kth_smallest(pool, count - kept[pool]), self.cap) if count else 1.0
+            for pool, count in enumerate(pools.counts)
+        ]
 
     def select(self, probabilities: Tensor, thresholds: Tensor) -> Tensor:
         score, label = (probabilities / thresholds[:, None, None]).max(0)
@@ -205,7 +216,8 @@ class FixedRule(PseudoLabelRule):
 
 
 RULES: dict[str, type[PseudoLabelRule]] = {
-    rule.name: rule for rule in (BDLRule, CBSTRule, FixedRule, GlobalRule)}
+    rule.name: rule for rule in (BDLRule, CBSTRule, FixedRule, GlobalRule)
+}
 
 
 def build_rule(cfg: str | Mapping[str, Any]) -> PseudoLabelRule:
@@ -222,11 +234,14 @@ def build_rule(cfg: str | Mapping[str, Any]) -> PseudoLabelRule:
     arguments = dict(cfg)
     name = arguments.pop('type', None)
     if name not in RULES:
-        raise ValueError(f'PseudoLabelLoop.rule.type got {name!r}; write one of {sorted(RULES)} '
-                         'instead')
+        raise ValueError(
+            f'PseudoLabelLoop.rule.type got {name!r}; write one of {sorted(RULES)} instead'
+        )
     known = [field.name for field in dataclasses.fields(RULES[name])]
     unknown = sorted(set(arguments) - set(known))
     if unknown:
-        raise ValueError(f'{RULES[name].__name__} got the unknown key {unknown[0]!r}; write one of '
-                         f'{known} instead')
+        raise ValueError(
+            f'{RULES[name].__name__} got the unknown key {unknown[0]!r}; write one of '
+            f'{known} instead'
+        )
     return RULES[name](**arguments)

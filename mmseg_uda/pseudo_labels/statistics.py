@@ -29,8 +29,10 @@ class ConfidencePools:
 
     def __init__(self, num_pools: int, budget: int = 2**20, bins: int = 2**14) -> None:
         if bins < MIN_BINS or bins & (bins - 1):
-            raise ValueError(f'ConfidencePools.bins got {bins}; write a power of two of at least '
-                             f'{MIN_BINS} instead')
+            raise ValueError(
+                f'ConfidencePools.bins got {bins}; write a power of two of at least '
+                f'{MIN_BINS} instead'
+            )
         if budget < 0:
             raise ValueError(f'ConfidencePools.budget got {budget}; write a count >= 0 instead')
         self.num_pools = num_pools
@@ -102,15 +104,17 @@ class ConfidencePools:
             IndexError: If the pool has no such value.
         """
         if not 0 <= k < self._counts[pool]:
-            raise IndexError(f'ConfidencePools.kth_smallest got k={k} for a pool of '
-                             f'{self._counts[pool]} values; write 0 <= k < count instead')
+            raise IndexError(
+                f'ConfidencePools.kth_smallest got k={k} for a pool of '
+                f'{self._counts[pool]} values; write 0 <= k < count instead'
+            )
         if pool in self._histograms:
             cumulated = np.cumsum(self._histograms[pool])
             return float(np.searchsorted(cumulated, k, side='right')) / self.bins
         return float(np.partition(self._exact(pool), k)[k])
 
     def _exact(self, pool: int) -> NDArray[np.float32]:
-        return self._values[pool][:self._counts[pool]]
+        return self._values[pool][: self._counts[pool]]
 
     def _append(self, pool: int, values: NDArray[np.float32]) -> None:
         """Add to the pool's buffer, which doubles when full."""

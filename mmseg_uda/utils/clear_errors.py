@@ -65,7 +65,7 @@ def _unknown_key(cfg: Config, message: str) -> str | None:
         keys = accepted_keys(cls)
         if key not in keys and owner in (None, *(base.__name__ for base in cls.__mro__)):
             similar = difflib.get_close_matches(key, keys, n=1)
-            advice = f'write `{similar[0]}`' if similar else f"write one of {', '.join(keys)}"
+            advice = f'write `{similar[0]}`' if similar else f'write one of {", ".join(keys)}'
             return f'{cls.__name__}: {place} got {value!r}, but has no key `{key}`; {advice}'
     return None
 

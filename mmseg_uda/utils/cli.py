@@ -13,24 +13,37 @@ from mmengine.dist import init_dist, is_distributed
 from mmseg_uda.utils.configs import misspelt_names
 
 __all__ = [
-    'add_config_options', 'add_launcher', 'export_local_rank', 'join_processes', 'load_config'
+    'add_config_options',
+    'add_launcher',
+    'export_local_rank',
+    'join_processes',
+    'load_config',
 ]
 
 
 def add_config_options(parser: ArgumentParser) -> None:
     """Add ``--cfg-options``."""
     parser.add_argument(
-        '--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE',
+        '--cfg-options',
+        nargs='+',
+        action=DictAction,
+        metavar='KEY=VALUE',
         help='override settings of the config, for example train_cfg.max_iters=100; a list is '
-             'written key="[a,b]" or key=a,b, quoted and without white space')
+        'written key="[a,b]" or key=a,b, quoted and without white space',
+    )
 
 
 def add_launcher(parser: ArgumentParser) -> None:
     """Add ``--launcher`` and the rank that old launchers pass."""
-    parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none',
-                        help='job launcher')
-    parser.add_argument('--local_rank', '--local-rank', type=int, default=0,
-                        help='set by the launcher')
+    parser.add_argument(
+        '--launcher',
+        choices=['none', 'pytorch', 'slurm', 'mpi'],
+        default='none',
+        help='job launcher',
+    )
+    parser.add_argument(
+        '--local_rank', '--local-rank', type=int, default=0, help='set by the launcher'
+    )
 
 
 def export_local_rank(args: Namespace) -> None:
@@ -65,8 +78,10 @@ def load_config(args: Namespace) -> Config:
 
 def _check_names(cfg: Config) -> None:
     for name, similar in misspelt_names(cfg):
-        raise ValueError(f'load_config: {cfg.filename} sets `{name}`, which nothing reads; write '
-                         f'`{similar}`, or choose another name')
+        raise ValueError(
+            f'load_config: {cfg.filename} sets `{name}`, which nothing reads; write '
+            f'`{similar}`, or choose another name'
+        )
 
 
 def join_processes(cfg: Config) -> None:

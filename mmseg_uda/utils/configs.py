@@ -11,9 +11,18 @@ from mmengine.runner import Runner
 
 __all__ = ['RUNNER_NAMES', 'innermost_dataset', 'misspelt_names']
 
-RUNNER_NAMES = frozenset({*signature(Runner.__init__).parameters, 'custom_imports', 'runner_type',
-                          'model_wrapper_cfg', 'activation_checkpointing', 'compile',
-                          'efficient_conv_bn_eval'} - {'self', 'cfg'})
+RUNNER_NAMES = frozenset(
+    {
+        *signature(Runner.__init__).parameters,
+        'custom_imports',
+        'runner_type',
+        'model_wrapper_cfg',
+        'activation_checkpointing',
+        'compile',
+        'efficient_conv_bn_eval',
+    }
+    - {'self', 'cfg'}
+)
 
 
 def misspelt_names(names: Iterable[str]) -> Iterator[tuple[str, str]]:
@@ -24,7 +33,7 @@ def misspelt_names(names: Iterable[str]) -> Iterator[tuple[str, str]]:
     """
     for name in names:
         if name not in RUNNER_NAMES:
-            for similar in difflib.get_close_matches(name, RUNNER_NAMES, n=1, cutoff=.88):
+            for similar in difflib.get_close_matches(name, RUNNER_NAMES, n=1, cutoff=0.88):
                 yield name, similar
 
 

@@ -13,8 +13,15 @@ import numpy as np
 
 from mmseg_uda.utils.replacing import replacing
 
-__all__ = ['contact_sheet', 'denormalize', 'heat_map', 'label_to_color', 'overlay', 'save_picture',
-           'tile_panel']
+__all__ = [
+    'contact_sheet',
+    'denormalize',
+    'heat_map',
+    'label_to_color',
+    'overlay',
+    'save_picture',
+    'tile_panel',
+]
 
 Tile = tuple[str, np.ndarray]
 

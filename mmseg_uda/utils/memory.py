@@ -36,8 +36,14 @@ def peak_memory(call: Callable[[], tuple[Tensor, ...]], device: torch.device) ->
         path = Path(folder) / 'trace.json'
         record.export_chrome_trace(str(path))
         events = json.loads(path.read_text())['traceEvents']
-    changes = sorted(((event['ts'], event['args']['Bytes']) for event in events
-                      if event.get('name') == '[memory]'), key=lambda change: change[0])
+    changes = sorted(
+        (
+            (event['ts'], event['args']['Bytes'])
+            for event in events
+            if event.get('name') == '[memory]'
+        ),
+        key=lambda change: change[0],
+    )
     alive = peak = 0
     for _, change in changes:
         alive += change

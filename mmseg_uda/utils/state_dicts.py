@@ -33,5 +33,7 @@ def misfit(network: nn.Module, state_dict: Mapping[str, Tensor], prefix: str = '
             wrong.append(prefix + key)
     if not wrong:
         return ''
-    return (f'{len(wrong)} of {len(keys)} tensors are missing or of another shape, the first is '
-            f'{wrong[0]}')
+    return (
+        f'{len(wrong)} of {len(keys)} tensors are missing or of another shape, the first is '
+        f'{wrong[0]}'
+    )

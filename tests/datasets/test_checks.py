@@ -32,7 +32,7 @@ def config(root, **kwargs):
         'data_prefix': {'img_path': 'images', 'seg_map_path': 'labels'},
         'img_suffix': '.jpg',
         'seg_map_suffix': '.png',
-        **kwargs
+        **kwargs,
     }
 
 
@@ -110,22 +110,33 @@ def test_target_pipeline_must_not_load_labels(folder):
 
 
 def test_every_target_image_needs_its_pseudo_label(folder, tmp_path):
-    pipeline = [{'type': 'LoadImageFromFile'},
-                {'type': 'LoadPseudoLabels', 'pseudo_dir': str(tmp_path / 'pseudo')}]
+    pipeline = [
+        {'type': 'LoadImageFromFile'},
+        {'type': 'LoadPseudoLabels', 'pseudo_dir': str(tmp_path / 'pseudo')},
+    ]
     dataset = RepeatDataset(build(folder, pipeline=pipeline), times=2)
     with pytest.raises(FileNotFoundError, match='manifest'):
         check_pseudo_labels(dataset)
-    names = [Path(dataset.dataset.get_data_info(i)['img_path']).with_suffix('.png').name
-             for i in range(len(dataset.dataset))]
-    Manifest(rule={'type': 'bdl'}, num_classes=19, config_sha256='c', checkpoint_sha256='w',
-             files=names, thresholds=[0.5] * 19, complete=True).write(str(tmp_path / 'pseudo'))
+    names = [
+        Path(dataset.dataset.get_data_info(i)['img_path']).with_suffix('.png').name
+        for i in range(len(dataset.dataset))
+    ]
+    Manifest(
+        rule={'type': 'bdl'},
+        num_classes=19,
+        config_sha256='c',
+        checkpoint_sha256='w',
+        files=names,
+        thresholds=[0.5] * 19,
+        complete=True,
+    ).write(str(tmp_path / 'pseudo'))
     for name in names[1:]:
         (tmp_path / 'pseudo' / name).touch()
     with pytest.raises(FileNotFoundError, match=f'lacks the file .*{names[0]}'):
         check_pseudo_labels(dataset)
     (tmp_path / 'pseudo' / names[0]).touch()
     check_pseudo_labels(dataset)
-    ((transform, inner), ) = pseudo_label_loaders(dataset)
+    ((transform, inner),) = pseudo_label_loaders(dataset)
     assert inner is dataset.dataset
     transform.read_from(None)
     check_pseudo_labels(dataset, made_in_training=True)

@@ -29,11 +29,17 @@ class Draws(Dataset):
         return index, random.random(), float(np.random.rand()), float(torch.rand(()))
 
 
-def take(stream: Dataset, count: int, num_workers: int = 0, start: int = 0,
-         batch_size: int = 2) -> list[Any]:
+def take(
+    stream: Dataset, count: int, num_workers: int = 0, start: int = 0, batch_size: int = 2
+) -> list[Any]:
     """The first batches as tuples."""
-    loader = DataLoader(stream, batch_size, sampler=PositionSampler(LENGTH, start),
-                        num_workers=num_workers, collate_fn=list)
+    loader = DataLoader(
+        stream,
+        batch_size,
+        sampler=PositionSampler(LENGTH, start),
+        num_workers=num_workers,
+        collate_fn=list,
+    )
     return [sample for batch, _ in zip(loader, range(count)) for sample in batch]
 
 
@@ -104,13 +110,12 @@ def test_two_ranks_see_what_one_sees(monkeypatch: pytest.MonkeyPatch) -> None:
         parts.append(take(stream, 6, batch_size=2))
         assert len(PositionSampler(LENGTH)) == 4
     for i in range(6):
-        together = parts[0][2 * i:2 * i + 2] + parts[1][2 * i:2 * i + 2]
-        assert sorted(together) == sorted(alone[4 * i:4 * i + 4])
+        together = parts[0][2 * i : 2 * i + 2] + parts[1][2 * i : 2 * i + 2]
+        assert sorted(together) == sorted(alone[4 * i : 4 * i + 4])
 
 
 def test_damaged_file_is_named() -> None:
     class Damaged(Draws):
-
         def get_data_info(self, index: int) -> dict[str, Any]:
             return dict(img_path='a.png', seg_map_path=f'{index}.png', seg_fields=[])
 

@@ -32,7 +32,7 @@ def test_lists_images_with_converted_labels(gta):
     assert dataset.metainfo['classes'] == CityscapesDataset.METAINFO['classes']
     assert [dataset.get_data_info(index)['seg_map_path'] for index in range(len(dataset))] == [
         str(gta / 'labels/00001_labelTrainIds.png'),
-        str(gta / 'labels/00002_labelTrainIds.png')
+        str(gta / 'labels/00002_labelTrainIds.png'),
     ]
 
 

@@ -36,7 +36,7 @@ METAINFO = dict(classes=CLASSES, palette=[[i] * 3 for i in range(3)])
 def maps(number: int = 4, size: tuple[int, int] = (9, 14), seed: int = 0) -> list[np.ndarray]:
     """Random label maps of 3 classes with ignored pixels; class 2 is never in the upper half."""
     labels = np.random.default_rng(seed).choice([0, 1, 2, 255], (number, *size)).astype(np.uint8)
-    labels[:, :size[0] // 2][labels[:, :size[0] // 2] == 2] = 1
+    labels[:, : size[0] // 2][labels[:, : size[0] // 2] == 2] = 1
     return list(labels)
 
 
@@ -47,10 +47,20 @@ def dataset_cfg(root: Path, labels: list[np.ndarray], **kwargs: Any) -> dict[str
     for index, label in enumerate(labels):
         cv2.imwrite(str(root / 'labels' / f'{index}.png'), label)
         (root / 'images' / f'{index}.jpg').write_text('no image')
-    pipeline = [dict(type='LoadImageFromFile'), dict(type='LoadAnnotations'),
-                dict(type='RandomCrop', crop_size=(2, 2)), dict(type='PackUDAInputs')]
-    return dict(type='BaseSegDataset', data_root=str(root), metainfo=METAINFO, pipeline=pipeline,
-                data_prefix=dict(img_path='images', seg_map_path='labels'), **kwargs)
+    pipeline = [
+        dict(type='LoadImageFromFile'),
+        dict(type='LoadAnnotations'),
+        dict(type='RandomCrop', crop_size=(2, 2)),
+        dict(type='PackUDAInputs'),
+    ]
+    return dict(
+        type='BaseSegDataset',
+        data_root=str(root),
+        metainfo=METAINFO,
+        pipeline=pipeline,
+        data_prefix=dict(img_path='images', seg_map_path='labels'),
+        **kwargs,
+    )
 
 
 def count(labels: list[np.ndarray], height: int = 9, width: int = 14) -> PriorCounter:
@@ -79,8 +89,9 @@ def test_label_maps_of_other_sizes(size: tuple[int, int]) -> None:
     resized = [mmcv.imresize(label, (14, 9), interpolation='nearest') for label in labels]
     assert np.array_equal(count(labels).counts, count(resized).counts)
     for y, x in product(range(9), range(14)):
-        assert resize_nearest(labels[0], 9, 14)[y, x] == \
-            labels[0][y * size[0] // 9, x * size[1] // 14]
+        assert (
+            resize_nearest(labels[0], 9, 14)[y, x] == labels[0][y * size[0] // 9, x * size[1] // 14]
+        )
 
 
 def test_digest_is_of_what_was_counted() -> None:
@@ -92,18 +103,18 @@ def test_digest_is_of_what_was_counted() -> None:
 # --------------------------------------------------------------------------------------- smoothing
 
 
-@pytest.mark.parametrize(('kernel', 'sigma'), [(5, None), (7, 1.), (1, None)])
+@pytest.mark.parametrize(('kernel', 'sigma'), [(5, None), (7, 1.0), (1, None)])
 @pytest.mark.parametrize('border', ['constant', 'reflect', 'replicate'])
 def test_smoothing_by_brute_force(kernel: int, sigma: float | None, border: str) -> None:
     frequencies = np.random.default_rng(1).random((2, 6, 8))
     radius, deviation = kernel // 2, sigma or kernel / 6
-    weights = np.array([math.exp(-.5 * (i / deviation)**2) for i in range(-radius, radius + 1)])
+    weights = np.array([math.exp(-0.5 * (i / deviation) ** 2) for i in range(-radius, radius + 1)])
     weights /= weights.sum()
     mode = dict(constant='constant', reflect='reflect', replicate='edge')[border]
     padded = np.pad(frequencies, ((0, 0), (radius, radius), (radius, radius)), mode)
     expected = np.zeros_like(frequencies)
     for dy, dx in product(range(kernel), repeat=2):
-        expected += weights[dy] * weights[dx] * padded[:, dy:dy + 6, dx:dx + 8]
+        expected += weights[dy] * weights[dx] * padded[:, dy : dy + 6, dx : dx + 8]
     found = smooth(frequencies, PriorRecipe(6, 8, kernel, sigma, border))
     np.testing.assert_allclose(found, expected, atol=1e-9)
 
@@ -119,28 +130,47 @@ def test_default_window_is_in_proportion(height: int, kernel: int) -> None:
 
 
 def test_norms() -> None:
-    frequencies = np.array([[[1., 3.], [0., 0.]], [[1., 0.], [1., 0.]], [[0., 0.], [0., 0.]]])
+    frequencies = np.array(
+        [[[1.0, 3.0], [0.0, 0.0]], [[1.0, 0.0], [1.0, 0.0]], [[0.0, 0.0], [0.0, 0.0]]]
+    )
     assert normalize(frequencies, 'class').tolist() == [
-        [[.25, .75], [0, 0]], [[.5, 0], [.5, 0]], [[0, 0], [0, 0]]]
+        [[0.25, 0.75], [0, 0]],
+        [[0.5, 0], [0.5, 0]],
+        [[0, 0], [0, 0]],
+    ]
     assert normalize(frequencies, 'pixel').tolist() == [
-        [[.5, 1], [0, 0]], [[.5, 0], [1, 0]], [[0, 0], [0, 0]]]
+        [[0.5, 1], [0, 0]],
+        [[0.5, 0], [1, 0]],
+        [[0, 0], [0, 0]],
+    ]
     assert normalize(frequencies, 'none').tolist() == frequencies.tolist()
     assert normalize(frequencies, 'class').dtype == np.float32
 
 
 def test_whole_recipe() -> None:
-    labels, recipe = maps(), PriorRecipe(9, 14, kernel=3, sigma=.8)
+    labels, recipe = maps(), PriorRecipe(9, 14, kernel=3, sigma=0.8)
     prior = SpatialPrior.from_counts(count(labels), recipe, CLASSES)
     shares = np.stack([np.mean([label == c for label in labels], 0) for c in range(3)])
-    blurred = np.stack([cv2.GaussianBlur(each, (3, 3), .8, borderType=cv2.BORDER_CONSTANT)
-                        for each in shares])
-    np.testing.assert_allclose(prior.values, blurred / blurred.sum((1, 2), keepdims=True),
-                               rtol=1e-6)
+    blurred = np.stack(
+        [cv2.GaussianBlur(each, (3, 3), 0.8, borderType=cv2.BORDER_CONSTANT) for each in shares]
+    )
+    np.testing.assert_allclose(
+        prior.values, blurred / blurred.sum((1, 2), keepdims=True), rtol=1e-6
+    )
     np.testing.assert_allclose(prior.values.sum((1, 2)), 1, rtol=1e-6)
     assert not prior.values[2, :3].any()  # class 2 is below row 4, and the window reaches one more
     assert prior.values[2, 3].any()
-    expected = dict(height=9, width=14, kernel=3, sigma=.8, border='constant', norm='class',
-                    classes=list(CLASSES), images=4, labels_sha256=count(labels).digest)
+    expected = dict(
+        height=9,
+        width=14,
+        kernel=3,
+        sigma=0.8,
+        border='constant',
+        norm='class',
+        classes=list(CLASSES),
+        images=4,
+        labels_sha256=count(labels).digest,
+    )
     assert {key: prior.recipe[key] for key in expected} == expected
 
 
@@ -164,8 +194,9 @@ def test_label_loading_is_the_configs(tmp_path: Path) -> None:
     labels = maps()
     cfg = dataset_cfg(tmp_path, labels, reduce_zero_label=True)
     found = make_spatial_prior(cfg, PriorRecipe(9, 14, 1, norm='none'), 0)
-    shifted = [np.where(label == 0, 255, np.where(label == 255, 255, label - 1))
-               for label in labels]
+    shifted = [
+        np.where(label == 0, 255, np.where(label == 255, 255, label - 1)) for label in labels
+    ]
     assert np.array_equal(found.values * 4, count(shifted).counts)
 
 
@@ -183,8 +214,10 @@ def test_size_of_a_config() -> None:
     for dataset in (inner, dict(dataset=inner), dict(datasets=[dict(pipeline=[]), inner])):
         cfg = Config(dict(train_dataloader=dict(target=dict(dataset=dataset))))
         assert prior_size(cfg) == (5, 7)
-    with pytest.raises(ValueError, match='the config has no TrackPositions in '
-                       'train_dataloader.target.dataset.pipeline'):
+    with pytest.raises(
+        ValueError,
+        match='the config has no TrackPositions in train_dataloader.target.dataset.pipeline',
+    ):
         prior_size(Config(dict(model=dict())))
 
 
@@ -208,10 +241,14 @@ def test_file(tmp_path: Path) -> None:
         assert json.loads(str(content['recipe']))['classes'] == list(CLASSES)
 
 
-@pytest.mark.parametrize('change', [
-    lambda content: content['prior'].__setitem__((0, 0, 0), 7),
-    lambda content: content.update(recipe=str(content['recipe']).replace('"class"', '"pixel"')),
-    lambda content: content.update(prior=content['prior'].reshape(3, 14, 9))])
+@pytest.mark.parametrize(
+    'change',
+    [
+        lambda content: content['prior'].__setitem__((0, 0, 0), 7),
+        lambda content: content.update(recipe=str(content['recipe']).replace('"class"', '"pixel"')),
+        lambda content: content.update(prior=content['prior'].reshape(3, 14, 9)),
+    ],
+)
 def test_changed_file(tmp_path: Path, change: Any) -> None:
     path = tmp_path / 'prior.npz'
     make_prior().write(path)
@@ -228,7 +265,7 @@ def test_unreadable_files(tmp_path: Path) -> None:
         SpatialPrior.read(path)
     make_prior().write(path)
     whole = path.read_bytes()
-    for content in (b'', b'text', whole[:len(whole) // 2]):
+    for content in (b'', b'text', whole[: len(whole) // 2]):
         path.write_bytes(content)
         with pytest.raises(ValueError, match=r'which cannot be read \(\w+\); write it again'):
             SpatialPrior.read(path)
@@ -245,16 +282,19 @@ def test_unreadable_files(tmp_path: Path) -> None:
 # ------------------------------------------------------------------------------------------ errors
 
 
-@pytest.mark.parametrize(('kwargs', 'match'), [
-    (dict(height=0), 'PriorRecipe.height got 0; write a number of pixels'),
-    (dict(width=2.), 'PriorRecipe.width got 2.0'),
-    (dict(kernel=4), 'PriorRecipe.kernel got 4; write an odd number'),
-    (dict(kernel=-1), 'PriorRecipe.kernel got -1'),
-    (dict(kernel=True), 'PriorRecipe.kernel got True'),
-    (dict(sigma=0), 'PriorRecipe.sigma got 0; write a positive number or None'),
-    (dict(border='wrap'), "PriorRecipe.border got 'wrap'; write one of .'constant', 'reflect'"),
-    (dict(norm='max'), "PriorRecipe.norm got 'max'; write one of .'class', 'pixel', 'none'"),
-])
+@pytest.mark.parametrize(
+    ('kwargs', 'match'),
+    [
+        (dict(height=0), 'PriorRecipe.height got 0; write a number of pixels'),
+        (dict(width=2.0), 'PriorRecipe.width got 2.0'),
+        (dict(kernel=4), 'PriorRecipe.kernel got 4; write an odd number'),
+        (dict(kernel=-1), 'PriorRecipe.kernel got -1'),
+        (dict(kernel=True), 'PriorRecipe.kernel got True'),
+        (dict(sigma=0), 'PriorRecipe.sigma got 0; write a positive number or None'),
+        (dict(border='wrap'), "PriorRecipe.border got 'wrap'; write one of .'constant', 'reflect'"),
+        (dict(norm='max'), "PriorRecipe.norm got 'max'; write one of .'class', 'pixel', 'none'"),
+    ],
+)
 def test_errors(kwargs: dict[str, Any], match: str) -> None:
     with pytest.raises(ValueError, match=match):
         PriorRecipe(**{'height': 4, 'width': 6, **kwargs})

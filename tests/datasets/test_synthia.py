@@ -11,11 +11,13 @@ def test_lists_converted_labels(tmp_path):
     for path in ('RGB/0000000.png', 'GT/LABELS/0000000_labelTrainIds.png'):
         (tmp_path / path).parent.mkdir(parents=True)
         assert cv2.imwrite(str(tmp_path / path), np.zeros((2, 3), np.uint8))
-    dataset = DATASETS.build({
-        'type': 'SYNTHIADataset',
-        'data_root': str(tmp_path),
-        'data_prefix': {'img_path': 'RGB', 'seg_map_path': 'GT/LABELS'}
-    })
+    dataset = DATASETS.build(
+        {
+            'type': 'SYNTHIADataset',
+            'data_root': str(tmp_path),
+            'data_prefix': {'img_path': 'RGB', 'seg_map_path': 'GT/LABELS'},
+        }
+    )
     assert isinstance(dataset, SYNTHIADataset)
     assert dataset.metainfo['classes'] == CityscapesDataset.METAINFO['classes']
     assert dataset.get_data_info(0)['seg_map_path'].endswith('0000000_labelTrainIds.png')

@@ -39,8 +39,9 @@ def generate(tool, root, *options):
 
 
 def contents(root):
-    return {path.relative_to(root).as_posix(): path.read_bytes()
-            for path in sorted(root.rglob('*.png'))}
+    return {
+        path.relative_to(root).as_posix(): path.read_bytes() for path in sorted(root.rglob('*.png'))
+    }
 
 
 @pytest.mark.parametrize('domain', DOMAINS)
@@ -87,8 +88,10 @@ def test_only_valid_ids_and_every_class_in_both_domains(samples):
 
 
 def test_layout_agrees_and_appearance_differs(samples):
-    shares = {domain: np.bincount(labels.ravel(), minlength=256)[:19] / labels.size
-              for domain, (_, labels) in samples.items()}
+    shares = {
+        domain: np.bincount(labels.ravel(), minlength=256)[:19] / labels.size
+        for domain, (_, labels) in samples.items()
+    }
     assert np.abs(shares['source'] - shares['target']).sum() < 0.16
     pairs = zip(samples['source'][1], samples['target'][1])
     assert not any(np.array_equal(one, other) for one, other in pairs)  # streets are not paired
@@ -111,27 +114,32 @@ def test_source_colours_follow_the_label():
 
 def test_canvas_paints_where_the_pinhole_says():
     canvas = Canvas(100, 200, horizon=0.5, eye=1.5, supersample=1)  # focal length 172
-    canvas.card(0., 17.2, np.array([[0., 1.5], [2., 1.5], [2., 3.], [0., 3.]]), 'car', 'paint')
+    canvas.card(
+        0.0, 17.2, np.array([[0.0, 1.5], [2.0, 1.5], [2.0, 3.0], [0.0, 3.0]]), 'car', 'paint'
+    )
     assert canvas.attributes[0][0] == 13
-    canvas.fill(np.array([[-1., 0., 17.2], [0.5, 0., 17.2], [0.5, 1., 17.2]]), 'bus', 'bus')
+    canvas.fill(np.array([[-1.0, 0.0, 17.2], [0.5, 0.0, 17.2], [0.5, 1.0, 17.2]]), 'bus', 'bus')
     rows, columns = np.nonzero(canvas.parts == 1)
     assert (rows.min(), rows.max(), columns.min(), columns.max()) == (55, 65, 90, 105)
-    canvas.fill(np.array([[0., 0., -3.], [1., 0., -3.], [1., 0., 1.]]), 'bus', 'bus')
+    canvas.fill(np.array([[0.0, 0.0, -3.0], [1.0, 0.0, -3.0], [1.0, 0.0, 1.0]]), 'bus', 'bus')
     assert len(canvas.attributes) == 2  # behind the camera
 
 
 def test_cells_interpolates_the_face():
-    face = np.array([[0., 0., 1.], [4., 0., 1.], [4., 2., 1.], [0., 2., 1.]])
-    inner = cells(face, np.array([0., 0.5]), np.array([0.25, 1.]), 0.5, 1.)
+    face = np.array([[0.0, 0.0, 1.0], [4.0, 0.0, 1.0], [4.0, 2.0, 1.0], [0.0, 2.0, 1.0]])
+    inner = cells(face, np.array([0.0, 0.5]), np.array([0.25, 1.0]), 0.5, 1.0)
     assert inner.shape == (2, 4, 3)
-    assert inner[0].tolist() == [[0., 1., 1.], [1., 1., 1.], [1., 2., 1.], [0., 2., 1.]]
-    assert inner[1, :, 0].tolist() == [2., 4., 4., 2.]
+    assert inner[0].tolist() == [[0.0, 1.0, 1.0], [1.0, 1.0, 1.0], [1.0, 2.0, 1.0], [0.0, 2.0, 1.0]]
+    assert inner[1, :, 0].tolist() == [2.0, 4.0, 4.0, 2.0]
 
 
-@pytest.mark.parametrize(('args', 'match'), [
-    (('dusk', 'train', 0), r"draw\.domain got 'dusk'; write one of \('source', 'target'\)"),
-    (('source', 'test', 0), r"draw\.split got 'test'; write one of \('train', 'val'\)"),
-])
+@pytest.mark.parametrize(
+    ('args', 'match'),
+    [
+        (('dusk', 'train', 0), r"draw\.domain got 'dusk'; write one of \('source', 'target'\)"),
+        (('source', 'test', 0), r"draw\.split got 'test'; write one of \('train', 'val'\)"),
+    ],
+)
 def test_draw_refuses(args, match):
     with pytest.raises(ValueError, match=match):
         draw(*args)
@@ -179,15 +187,19 @@ def test_tool_starts_anew_with_another_recipe_and_drops_surplus_images(tool, tmp
     assert all(first[name] != second[name] for name in first if '/images/' in name)
     assert json.loads((tmp_path / 'meta.json').read_text())['digest'] != note['digest']
     generate(tool, tmp_path, '--nproc', '1', '--seed', '1', '--train', '1')
-    assert contents(tmp_path) == {name: data for name, data in second.items()
-                                  if 'train' not in name or '00000' in name}
+    assert contents(tmp_path) == {
+        name: data for name, data in second.items() if 'train' not in name or '00000' in name
+    }
 
 
-@pytest.mark.parametrize(('options', 'match'), [
-    (('--train', '0'), '--train got 0; write a number from 1 on'),
-    (('--nproc', '0'), '--nproc got 0; write a number from 1 on'),
-    (('--size', '8', '64'), '--size got 8 64; write at least 16 16'),
-])
+@pytest.mark.parametrize(
+    ('options', 'match'),
+    [
+        (('--train', '0'), '--train got 0; write a number from 1 on'),
+        (('--nproc', '0'), '--nproc got 0; write a number from 1 on'),
+        (('--size', '8', '64'), '--size got 8 64; write at least 16 16'),
+    ],
+)
 def test_tool_refuses(tool, tmp_path, capsys, options, match):
     with pytest.raises(SystemExit, match='2'):
         generate(tool, tmp_path, *options)
@@ -198,12 +210,22 @@ def test_tool_refuses(tool, tmp_path, capsys, options, match):
 @pytest.mark.parametrize('domain', DOMAINS)
 def test_dataset(tool, tmp_path, domain):
     generate(tool, tmp_path, '--nproc', '1')
-    pipeline = [{'type': 'LoadImageFromFile'}, {'type': 'LoadAnnotations'},
-                {'type': 'PackSegInputs'}]
+    pipeline = [
+        {'type': 'LoadImageFromFile'},
+        {'type': 'LoadAnnotations'},
+        {'type': 'PackSegInputs'},
+    ]
     for split, count in zip(SPLITS, (3, 2)):
-        dataset = DATASETS.build({
-            'type': 'ToyStreetDataset', 'data_root': str(tmp_path), 'domain': domain,
-            'split': split, 'pipeline': pipeline, 'test_mode': split == 'val'})
+        dataset = DATASETS.build(
+            {
+                'type': 'ToyStreetDataset',
+                'data_root': str(tmp_path),
+                'domain': domain,
+                'split': split,
+                'pipeline': pipeline,
+                'test_mode': split == 'val',
+            }
+        )
         assert isinstance(dataset, ToyStreetDataset)
         assert len(dataset) == count
         assert dataset.metainfo['classes'] == CityscapesDataset.METAINFO['classes']

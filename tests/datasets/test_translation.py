@@ -23,8 +23,10 @@ NAMES = ('a/1', 'a/2', 'b/1', 'c')
 def data(tmp_path: Path) -> Path:
     rng = np.random.default_rng(0)
     for name in NAMES:
-        for kind, suffix, shape in (('images', '_x.png', (8, 12, 3)),
-                                    ('labels', '_y.png', (8, 12))):
+        for kind, suffix, shape in (
+            ('images', '_x.png', (8, 12, 3)),
+            ('labels', '_y.png', (8, 12)),
+        ):
             path = tmp_path / 'source' / kind / (name + suffix)
             path.parent.mkdir(parents=True, exist_ok=True)
             cv2.imwrite(str(path), rng.integers(0, 19, shape).astype(np.uint8) + 50)
@@ -37,15 +39,27 @@ def data(tmp_path: Path) -> Path:
 
 
 def translate(data: Path, out: str = 'out', **changes: Any) -> TranslationManifest:
-    arguments = dict(beta=.2, seed=3, labels=str(data / 'source/labels'), image_suffix='_x.png',
-                     label_suffix='_y.png')
-    return translate_folder(str(data / 'source/images'), str(data / 'target'), str(data / out),
-                            **{**arguments, **changes})
+    arguments = dict(
+        beta=0.2,
+        seed=3,
+        labels=str(data / 'source/labels'),
+        image_suffix='_x.png',
+        label_suffix='_y.png',
+    )
+    return translate_folder(
+        str(data / 'source/images'),
+        str(data / 'target'),
+        str(data / out),
+        **{**arguments, **changes},
+    )
 
 
 def contents(folder: Path) -> dict[str, bytes]:
-    return {path.relative_to(folder).as_posix(): path.read_bytes()
-            for path in sorted(folder.rglob('*')) if path.is_file()}
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in sorted(folder.rglob('*'))
+        if path.is_file()
+    }
 
 
 @pytest.fixture
@@ -66,37 +80,50 @@ def test_images_labels_and_manifest(data: Path) -> None:
     manifest = translate(data)
     out = data / 'out'
     assert sorted(contents(out)) == sorted(
-        ['manifest.json', *(f'images/{n}_x.png' for n in NAMES),
-         *(f'labels/{n}_y.png' for n in NAMES)])
+        [
+            'manifest.json',
+            *(f'images/{n}_x.png' for n in NAMES),
+            *(f'labels/{n}_y.png' for n in NAMES),
+        ]
+    )
     stored = json.loads((out / 'manifest.json').read_text())
     assert stored['complete']
     assert stored['images'] == manifest.images
-    assert stored['recipe']['beta'] == .2
+    assert stored['recipe']['beta'] == 0.2
     assert len(stored['recipe_sha256']) == 64
     for entry, name in zip(stored['images'], sorted(NAMES)):
         assert entry['image'] == f'images/{name}_x.png'
         assert entry['label'] == f'labels/{name}_y.png'
         image = cv2.imread(str(data / 'source' / entry['image']))
         style = resize_style(cv2.imread(str(data / 'target' / entry['style'])), 8, 12)
-        np.testing.assert_array_equal(cv2.imread(str(out / entry['image'])),
-                                      mix_amplitude(image, style, .2))
+        np.testing.assert_array_equal(
+            cv2.imread(str(out / entry['image'])), mix_amplitude(image, style, 0.2)
+        )
         copied, label = out / entry['label'], data / 'source' / entry['label']
         assert copied.read_bytes() == label.read_bytes()
 
 
 def test_result_is_a_data_set(data: Path) -> None:
     translate(data)
-    dataset = DATASETS.build(dict(
-        type='StreetDataset', data_root=str(data / 'out'), img_suffix='_x.png',
-        seg_map_suffix='_y.png', data_prefix=dict(img_path='images', seg_map_path='labels')))
+    dataset = DATASETS.build(
+        dict(
+            type='StreetDataset',
+            data_root=str(data / 'out'),
+            img_suffix='_x.png',
+            seg_map_suffix='_y.png',
+            data_prefix=dict(img_path='images', seg_map_path='labels'),
+        )
+    )
     assert len(dataset) == len(NAMES)
 
 
 def test_styles_follow_from_the_seed(data: Path) -> None:
     first = [entry['style'] for entry in translate(data, '0').images]
-    assert first == [entry['style'] for entry in translate(data, '1', beta=.4).images]
-    found = {tuple(entry['style'] for entry in translate(data, f's{seed}', seed=seed).images)
-             for seed in range(6)}
+    assert first == [entry['style'] for entry in translate(data, '1', beta=0.4).images]
+    found = {
+        tuple(entry['style'] for entry in translate(data, f's{seed}', seed=seed).images)
+        for seed in range(6)
+    }
     assert len(found) > 3
     assert contents(data / '0/images') != contents(data / '1/images')
 
@@ -113,8 +140,10 @@ def test_a_subset_is_random_nested_and_keeps_its_styles(data: Path) -> None:
         assert all(styles[str(entry['image'])] == entry['style'] for entry in manifest.images)
         assert len(contents(data / f'first{count}')) == 2 * len(names) + 1
         before = set(names)
-    drawn = {str(translate(data, f'd{seed}', max_images=1, seed=seed).images[0]['image'])
-             for seed in range(8)}
+    drawn = {
+        str(translate(data, f'd{seed}', max_images=1, seed=seed).images[0]['image'])
+        for seed in range(8)
+    }
     assert len(drawn) > 1
 
 
@@ -140,12 +169,11 @@ def test_complete_folder_is_left_alone(data: Path, log: list[str]) -> None:
     (data / 'out/images/c_x.png').unlink()
     (data / 'out/labels/a/1_y.png').unlink()
     translate(data)
-    assert log[len(NAMES):] == ['images/a/1_x.png', 'images/c_x.png']
+    assert log[len(NAMES) :] == ['images/a/1_x.png', 'images/c_x.png']
     assert contents(data / 'out') == before
 
 
-def test_resume_after_a_kill(data: Path, log: list[str],
-                             monkeypatch: pytest.MonkeyPatch) -> None:
+def test_resume_after_a_kill(data: Path, log: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     translate(data, 'whole')
     log.clear()
 
@@ -160,8 +188,13 @@ def test_resume_after_a_kill(data: Path, log: list[str],
         translate(data)
     monkeypatch.setattr(os, 'replace', replace)
     stopped = contents(data / 'out')
-    assert sorted(stopped) == ['images/a/1_x.png', 'images/a/2_x.png', 'labels/a/1_y.png',
-                               'labels/a/2_y.png', 'manifest.json']
+    assert sorted(stopped) == [
+        'images/a/1_x.png',
+        'images/a/2_x.png',
+        'labels/a/1_y.png',
+        'labels/a/2_y.png',
+        'manifest.json',
+    ]
     assert not json.loads(stopped['manifest.json'])['complete']
     (data / 'out/images/a/1_x.png').write_bytes(stopped['images/a/1_x.png'][:60])
     (data / 'out/images/c_x.png.7.tmp').touch()  # what a killed process leaves is no stranger
@@ -171,12 +204,16 @@ def test_resume_after_a_kill(data: Path, log: list[str],
     assert contents(data / 'out') == contents(data / 'whole')
 
 
-@pytest.mark.parametrize(('changes', 'key'), [
-    (dict(beta=.3), 'beta'), (dict(seed=4), 'seed'), (dict(max_images=2), 'max_images, labels'),
-    (dict(labels=None), 'labels'),
-])
-def test_another_recipe_needs_another_folder(data: Path, changes: dict[str, Any],
-                                             key: str) -> None:
+@pytest.mark.parametrize(
+    ('changes', 'key'),
+    [
+        (dict(beta=0.3), 'beta'),
+        (dict(seed=4), 'seed'),
+        (dict(max_images=2), 'max_images, labels'),
+        (dict(labels=None), 'labels'),
+    ],
+)
+def test_another_recipe_needs_another_folder(data: Path, changes: dict[str, Any], key: str) -> None:
     translate(data)
     before = contents(data / 'out')
     with pytest.raises(ValueError, match=rf'made with another {key}; .*--overwrite'):
@@ -187,9 +224,14 @@ def test_another_recipe_needs_another_folder(data: Path, changes: dict[str, Any]
     assert contents(data / 'out') == contents(data / 'fresh') != before
 
 
-@pytest.mark.parametrize(('name', 'key'), [('source/images/c_x.png', 'source'),
-                                           ('target/3.png', 'target'),
-                                           ('source/labels/c_y.png', 'labels')])
+@pytest.mark.parametrize(
+    ('name', 'key'),
+    [
+        ('source/images/c_x.png', 'source'),
+        ('target/3.png', 'target'),
+        ('source/labels/c_y.png', 'labels'),
+    ],
+)
 def test_other_inputs_are_another_recipe(data: Path, name: str, key: str) -> None:
     translate(data)
     with open(data / name, 'ab') as file:
@@ -229,10 +271,11 @@ def test_strangers_are_refused(data: Path) -> None:
 
 def test_wrong_arguments(data: Path) -> None:
     for changes, match in (
-            (dict(beta=0), r'translate_folder\.beta got 0'),
-            (dict(seed=-1), r'translate_folder\.seed got -1; write a number from 0 on'),
-            (dict(max_images=0), r'translate_folder\.max_images got 0; write a number from 1 on'),
-            (dict(nproc=0), r'translate_folder\.nproc got 0')):
+        (dict(beta=0), r'translate_folder\.beta got 0'),
+        (dict(seed=-1), r'translate_folder\.seed got -1; write a number from 0 on'),
+        (dict(max_images=0), r'translate_folder\.max_images got 0; write a number from 1 on'),
+        (dict(nproc=0), r'translate_folder\.nproc got 0'),
+    ):
         with pytest.raises(ValueError, match=match):
             translate(data, **changes)
     for out in ('source/images', 'source/images/new', 'target'):

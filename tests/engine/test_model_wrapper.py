@@ -24,11 +24,11 @@ class Buffers(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.norm = nn.BatchNorm2d(2)
-        self.norm.running_mean += torch.tensor([1., 2.])
+        self.norm.running_mean += torch.tensor([1.0, 2.0])
         self.norm.num_batches_tracked += 5
         self.precise = nn.BatchNorm2d(1, affine=False, dtype=torch.float64)
         self.stateless = nn.BatchNorm2d(2, track_running_stats=False)
-        self.register_buffer('stored', torch.tensor([3.]))
+        self.register_buffer('stored', torch.tensor([3.0]))
 
 
 @pytest.fixture
@@ -47,9 +47,9 @@ def test_average_buffers(monkeypatch: pytest.MonkeyPatch) -> None:
     module = Buffers()
     weight = module.norm.weight.clone()
     average_buffers(module)
-    assert_close(module.norm.running_mean, torch.tensor([.5, 1.]))
-    assert_close(module.norm.running_var, torch.tensor([.5, .5]))
-    assert_close(module.precise.running_var, torch.tensor([.5], dtype=torch.float64))
+    assert_close(module.norm.running_mean, torch.tensor([0.5, 1.0]))
+    assert_close(module.norm.running_var, torch.tensor([0.5, 0.5]))
+    assert_close(module.precise.running_var, torch.tensor([0.5], dtype=torch.float64))
     assert module.norm.num_batches_tracked == 5
     assert module.stored == 3
     assert module.norm.weight.equal(weight)
@@ -68,8 +68,9 @@ def test_average_of_one_process_changes_nothing(alone: None) -> None:
 def test_built_as_the_runner_does(alone: None) -> None:
     """Which gives a device number even on CPU."""
     model = toys.build('adversarial').train()
-    wrapped = MODEL_WRAPPERS.build(dict(type='UDADistributedDataParallel'),
-                                   default_args=dict(module=model, device_ids=[0]))
+    wrapped = MODEL_WRAPPERS.build(
+        dict(type='UDADistributedDataParallel'), default_args=dict(module=model, device_ids=[0])
+    )
     assert isinstance(wrapped, UDADistributedDataParallel)
     assert wrapped.find_unused_parameters
     assert not wrapped.broadcast_buffers

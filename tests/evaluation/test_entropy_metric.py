@@ -23,8 +23,16 @@ def run(pairs: list[Pair], size: int | None = None, **kwargs: Any) -> dict[str, 
     """Metrics of pairs of logits (C, H, W) and labels (H, W)."""
     metric = METRICS.build(dict(type='EntropyMetric', **kwargs))
     for logits, label in pairs:
-        metric.process({}, [dict(seg_logits=dict(data=logits), gt_sem_seg=dict(data=label[None]),
-                                 pred_sem_seg=dict(data=logits.argmax(0, keepdim=True)))])
+        metric.process(
+            {},
+            [
+                dict(
+                    seg_logits=dict(data=logits),
+                    gt_sem_seg=dict(data=label[None]),
+                    pred_sem_seg=dict(data=logits.argmax(0, keepdim=True)),
+                )
+            ],
+        )
     return metric.evaluate(size or len(pairs))
 
 
@@ -34,7 +42,7 @@ def random_pairs(count: int = 3) -> list[Pair]:
     for height in range(4, 4 + count):
         logits = 3 * torch.randn(5, height, 6, generator=generator)
         label = torch.randint(5, (height, 6), generator=generator)
-        known = torch.rand(height, 6, generator=generator) < .5
+        known = torch.rand(height, 6, generator=generator) < 0.5
         label = torch.where(known, logits.argmax(0), label)
         label[0, :2] = 255
         pairs.append((logits, label))
@@ -58,8 +66,10 @@ def looped(pairs: list[Pair], average: str) -> dict[str, float]:
                     groups[name][-1].append(entropy / math.log(len(exps)))
     if average == 'pixel':
         groups = {name: [[x for v in values for x in v]] for name, values in groups.items()}
-    return {f'entropy/{name}': sum(sum(v) / len(v) for v in values) / len(values)
-            for name, values in groups.items()}
+    return {
+        f'entropy/{name}': sum(sum(v) / len(v) for v in values) / len(values)
+        for name, values in groups.items()
+    }
 
 
 @pytest.mark.parametrize('average', ['image', 'pixel'])
@@ -79,9 +89,11 @@ def test_averages_differ() -> None:
 
 def test_hand_computed() -> None:
     """An undecided pixel has 1, one with two equal classes of four log 2 / log 4."""
-    logits = torch.tensor([[0., 9., 90.], [0., 9., 0.], [0., -90., 0.], [0., -90., 0.]])[:, None]
+    logits = torch.tensor(
+        [[0.0, 9.0, 90.0], [0.0, 9.0, 0.0], [0.0, -90.0, 0.0], [0.0, -90.0, 0.0]]
+    )[:, None]
     metrics = run([(logits, torch.tensor([[1, 0, 0]]))])
-    assert metrics == pytest.approx({'entropy/right': .25, 'entropy/wrong': 1, 'entropy/all': .5})
+    assert metrics == pytest.approx({'entropy/right': 0.25, 'entropy/wrong': 1, 'entropy/all': 0.5})
 
 
 def test_groups_without_a_pixel() -> None:
@@ -115,20 +127,21 @@ def test_half_precision_is_computed_in_full() -> None:
 
 def test_beside_the_iou_in_a_validation(tmp_path: Path) -> None:
     evaluator = [dict(type='IoUMetric'), dict(type='EntropyMetric')]
-    cfg = runner_cfg(tmp_path, tmp_path / 'work', method_cfg('source_only'),
-                     val_evaluator=evaluator)
+    cfg = runner_cfg(
+        tmp_path, tmp_path / 'work', method_cfg('source_only'), val_evaluator=evaluator
+    )
     runner = Runner.from_cfg(cfg)
     runner.model.load_state_dict(build('source_only').state_dict())
     metrics = runner.val()
     pairs = []
     for data in runner.val_dataloader:
         with torch.no_grad():
-            (sample, ) = runner.model.eval().test_step(data)
+            (sample,) = runner.model.eval().test_step(data)
         pairs.append((sample.seg_logits.data, sample.gt_sem_seg.data[0]))
     expected = looped(pairs, 'image')
     assert {key: metrics[key] for key in expected} == pytest.approx(expected, abs=1e-5)
     assert 'mIoU' in metrics
-    (log, ) = tmp_path.rglob('vis_data/scalars.json')
+    (log,) = tmp_path.rglob('vis_data/scalars.json')
     logged = json.loads(log.read_text().splitlines()[-1])
     assert logged['entropy/right'] == pytest.approx(expected['entropy/right'], abs=1e-3)
 

@@ -15,10 +15,9 @@ CLASSES = CityscapesDataset.METAINFO['classes']
 def run(metric, pairs):
     metric.dataset_meta = {'classes': CLASSES}
     for prediction, label in pairs:
-        metric.process({}, [{
-            'pred_sem_seg': {'data': prediction[None]},
-            'gt_sem_seg': {'data': label[None]}
-        }])
+        metric.process(
+            {}, [{'pred_sem_seg': {'data': prediction[None]}, 'gt_sem_seg': {'data': label[None]}}]
+        )
     return metric.evaluate(len(pairs))
 
 
@@ -92,7 +91,10 @@ def test_subsets_of_the_benchmarks():
     assert set(CLASS_SUBSETS['cityscapes19']) - set(CLASS_SUBSETS['synthia16']) == {9, 14, 16}
     assert set(CLASS_SUBSETS['synthia16']) - set(CLASS_SUBSETS['synthia13']) == {3, 4, 5}
     assert {name: len(subset) for name, subset in CLASS_SUBSETS.items()} == {
-        'cityscapes19': 19, 'synthia16': 16, 'synthia13': 13, 'camvid11': 11
+        'cityscapes19': 19,
+        'synthia16': 16,
+        'synthia13': 13,
+        'camvid11': 11,
     }
 
 
@@ -104,15 +106,18 @@ def test_format_only_writes_predictions(tmp_path):
     assert metric.compute_metrics([]) == {}
 
 
-@pytest.mark.parametrize(('subsets', 'message'), [
-    ('synthia17', "got 'synthia17'; write one of .*synthia16"),
-    ({'mine': 'synthia17'}, "got 'synthia17'"),
-    ({'mine': ()}, r"subsets\['mine'\] got \[\]"),
-    ({'mine': (1, 1)}, r"subsets\['mine'\] got \[1, 1\]"),
-    ({'mine': (-1,)}, r"subsets\['mine'\] got \[-1\]"),
-    ({'mine': (1.5,)}, r"subsets\['mine'\] got \[1.5\]"),
-    ({}, 'got no subset'),
-])
+@pytest.mark.parametrize(
+    ('subsets', 'message'),
+    [
+        ('synthia17', "got 'synthia17'; write one of .*synthia16"),
+        ({'mine': 'synthia17'}, "got 'synthia17'"),
+        ({'mine': ()}, r"subsets\['mine'\] got \[\]"),
+        ({'mine': (1, 1)}, r"subsets\['mine'\] got \[1, 1\]"),
+        ({'mine': (-1,)}, r"subsets\['mine'\] got \[-1\]"),
+        ({'mine': (1.5,)}, r"subsets\['mine'\] got \[1.5\]"),
+        ({}, 'got no subset'),
+    ],
+)
 def test_wrong_subset(subsets, message):
     with pytest.raises(ValueError, match=message):
         SubsetIoUMetric(subsets)

@@ -11,7 +11,7 @@ import pytest
 
 from mmseg_uda.image_labels import ImageLabels, relative_names
 
-LABELS = np.array([[.25, .75, 0], [0, 0, 1]], np.float32)
+LABELS = np.array([[0.25, 0.75, 0], [0, 0, 1]], np.float32)
 
 
 def test_what_is_written_is_read(tmp_path: Path) -> None:
@@ -31,16 +31,24 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
 
 def test_the_digest_is_of_everything() -> None:
     given: dict[str, Any] = dict(names=['a', 'b'], labels=LABELS, kind='share', recipe={})
-    changes = [{}, dict(names=['a', 'c']), dict(labels=LABELS[::-1]), dict(kind='presence'),
-               dict(recipe=dict(seed=1))]
+    changes = [
+        {},
+        dict(names=['a', 'c']),
+        dict(labels=LABELS[::-1]),
+        dict(kind='presence'),
+        dict(recipe=dict(seed=1)),
+    ]
     assert len({ImageLabels(**{**given, **change}).digest for change in changes}) == 5
 
 
 def test_damage_is_seen(tmp_path: Path) -> None:
     path = str(tmp_path / 'labels.npz')
     Path(path).write_bytes(b'PK')
-    with pytest.raises(ValueError, match=r'labels.npz. is no file of image-level labels .*; run '
-                       'tools/train_image_labels.py with --overwrite'):
+    with pytest.raises(
+        ValueError,
+        match=r'labels.npz. is no file of image-level labels .*; run '
+        'tools/train_image_labels.py with --overwrite',
+    ):
         ImageLabels.read(path)
     meta = dict(format_version=1, kind='share', recipe={}, digest='0')
     for change in ({}, dict(format_version=2)):
@@ -51,12 +59,15 @@ def test_damage_is_seen(tmp_path: Path) -> None:
         ImageLabels.read('none')
 
 
-@pytest.mark.parametrize(('change', 'message'), [
-    (dict(kind='count'), r"kind got 'count'; write one of \('share', 'presence'\)"),
-    (dict(names=['a']), r'labels got shape \(2, 3\) for 1 names; write one row per image'),
-    (dict(labels=LABELS * 2), r'labels got values outside of \[0, 1\]'),
-    (dict(labels=LABELS * np.nan), r'labels got values outside of \[0, 1\]'),
-])
+@pytest.mark.parametrize(
+    ('change', 'message'),
+    [
+        (dict(kind='count'), r"kind got 'count'; write one of \('share', 'presence'\)"),
+        (dict(names=['a']), r'labels got shape \(2, 3\) for 1 names; write one row per image'),
+        (dict(labels=LABELS * 2), r'labels got values outside of \[0, 1\]'),
+        (dict(labels=LABELS * np.nan), r'labels got values outside of \[0, 1\]'),
+    ],
+)
 def test_wrong_content_is_refused(change: dict[str, Any], message: str) -> None:
     given: dict[str, Any] = dict(names=['a', 'b'], labels=LABELS)
     with pytest.raises(ValueError, match=f'ImageLabels.{message}'):

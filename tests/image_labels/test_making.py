@@ -47,15 +47,16 @@ def weights(tmp_path: Path) -> str:
 
 @pytest.fixture
 def recipe(weights: str) -> ImageLabelRecipe:
-    return ImageLabelRecipe('config', weights, SIZE, epochs=4, lr=.1)
+    return ImageLabelRecipe('config', weights, SIZE, epochs=4, lr=0.1)
 
 
 def slow_features(weights: str, path: Path) -> Tensor:
     """Of one image, with mean and deviation of the toy segmentor."""
     backbone = MODELS.build(toys.segmentor_cfg()['backbone']).eval()
     state = torch.load(weights, weights_only=True)['state_dict']
-    backbone.load_state_dict({key[17:]: value for key, value in state.items()
-                              if key.startswith('student.backbone.')})
+    backbone.load_state_dict(
+        {key[17:]: value for key, value in state.items() if key.startswith('student.backbone.')}
+    )
     image = Image.fromarray(cv2.imread(str(path))).resize(SIZE, Image.BICUBIC)
     image = torch.from_numpy(np.array(image)).permute(2, 0, 1).float()
     with torch.no_grad():
@@ -70,14 +71,15 @@ def slow_shares(path: Path) -> Tensor:
 
 # ------------------------------------------------------------------------------------- regression
 
+
 def test_regression_is_the_written_descent() -> None:
     torch.manual_seed(0)
     x, y = torch.randn(5, 3), torch.rand(5, 4).softmax(1)
-    options = dict(epochs=3, lr=.3, momentum=.8, decay=.5, min_lr=.1, batch_size=2)
+    options = dict(epochs=3, lr=0.3, momentum=0.8, decay=0.5, min_lr=0.1, batch_size=2)
     weight, bias = torch.zeros(4, 3), torch.zeros(4)
     speed = [torch.zeros(4, 3), torch.zeros(4)]
     generator = torch.Generator().manual_seed(7)
-    for lr in (.3, .15, .1):
+    for lr in (0.3, 0.15, 0.1):
         order = torch.randperm(5, generator=generator).tolist()
         for rows in (order[:2], order[2:4], order[4:]):
             gradient = [torch.zeros(4, 3), torch.zeros(4)]
@@ -85,14 +87,15 @@ def test_regression_is_the_written_descent() -> None:
                 error = (weight @ x[row] + bias).softmax(0) - y[row]
                 gradient[0] += torch.outer(error, x[row]) / len(rows)
                 gradient[1] += error / len(rows)
-            speed = [.8 * old + new for old, new in zip(speed, gradient)]
+            speed = [0.8 * old + new for old, new in zip(speed, gradient)]
             weight, bias = weight - lr * speed[0], bias - lr * speed[1]
     x, y = torch.cat([x, torch.ones(1, 3)]), torch.cat([y, torch.zeros(1, 4)])  # not labelled
     found = fit_softmax(x, y, seed=7, **options)
     assert_close((found.weight, found.bias), (weight, bias))
     assert_close(found.predict(x), (x @ weight.T + bias).softmax(1))
-    for key, value in dict(epochs=2, lr=.2, momentum=.9, decay=.6, min_lr=.12, batch_size=3,
-                           seed=8).items():
+    for key, value in dict(
+        epochs=2, lr=0.2, momentum=0.9, decay=0.6, min_lr=0.12, batch_size=3, seed=8
+    ).items():
         other = fit_softmax(x, y, **{'seed': 7, **options, key: value})
         assert not torch.allclose(other.weight, weight, atol=1e-5), key
     with pytest.raises(ValueError, match='fit_softmax: no source image has a pixel with a class'):
@@ -100,38 +103,57 @@ def test_regression_is_the_written_descent() -> None:
 
 
 def test_cross_entropy_by_hand() -> None:
-    shares = torch.tensor([[.5, .5], [1, 0]])
-    assert soft_cross_entropy(torch.tensor([[.5, .5], [.25, .75]]), shares) == pytest.approx(
-        (np.log(2) + np.log(4)) / 2)
+    shares = torch.tensor([[0.5, 0.5], [1, 0]])
+    assert soft_cross_entropy(torch.tensor([[0.5, 0.5], [0.25, 0.75]]), shares) == pytest.approx(
+        (np.log(2) + np.log(4)) / 2
+    )
 
 
 def test_regression_learns_shares() -> None:
     torch.manual_seed(0)
     x = torch.randn(200, 4)
     y = (x @ torch.randn(4, 3)).softmax(1)
-    found = fit_softmax(x, y, lr=.1)
+    found = fit_softmax(x, y, lr=0.1)
     floor = soft_cross_entropy(y, y)
-    assert soft_cross_entropy(found.predict(x), y) - floor < .01
-    assert soft_cross_entropy(y.mean(0, True).expand_as(y), y) - floor > .2
+    assert soft_cross_entropy(found.predict(x), y) - floor < 0.01
+    assert soft_cross_entropy(y.mean(0, True).expand_as(y), y) - floor > 0.2
 
 
 # ------------------------------------------------------------------------------------- whole stage
 
-def test_the_file_is_what_the_steps_say(cfg: Config, recipe: ImageLabelRecipe, tmp_path: Path,
-                                        ) -> None:
+
+def test_the_file_is_what_the_steps_say(
+    cfg: Config,
+    recipe: ImageLabelRecipe,
+    tmp_path: Path,
+) -> None:
     data, out = tmp_path / 'data', str(tmp_path / 'labels.npz')
     labels, metrics = predict_image_labels(cfg, out, recipe, num_workers=0)
-    x, y, target = (torch.stack([function(*args) for args in zip(*each)]) for function, *each in (
-        (slow_features, [recipe.weights] * 5, [data / f'source/images/{i}.png' for i in range(5)]),
-        (slow_shares, [data / f'source/labels/{i}.png' for i in range(5)]),
-        (slow_features, [recipe.weights] * 7, [data / f'target/images/{i}.png' for i in range(7)])))
-    regression = fit_softmax(x, y, epochs=4, lr=.1)
+    x, y, target = (
+        torch.stack([function(*args) for args in zip(*each)])
+        for function, *each in (
+            (
+                slow_features,
+                [recipe.weights] * 5,
+                [data / f'source/images/{i}.png' for i in range(5)],
+            ),
+            (slow_shares, [data / f'source/labels/{i}.png' for i in range(5)]),
+            (
+                slow_features,
+                [recipe.weights] * 7,
+                [data / f'target/images/{i}.png' for i in range(7)],
+            ),
+        )
+    )
+    regression = fit_softmax(x, y, epochs=4, lr=0.1)
     assert labels.names == [f'{i}.png' for i in range(7)]
     assert_close(torch.from_numpy(labels.labels), regression.predict(target), atol=1e-5, rtol=1e-4)
     assert metrics['cross entropy'] == pytest.approx(
-        soft_cross_entropy(regression.predict(x), y), abs=1e-4)
+        soft_cross_entropy(regression.predict(x), y), abs=1e-4
+    )
     assert metrics['cross entropy of the mean'] == pytest.approx(
-        soft_cross_entropy(y.mean(0, True).expand_as(y), y), abs=1e-4)
+        soft_cross_entropy(y.mean(0, True).expand_as(y), y), abs=1e-4
+    )
     written = ImageLabels.read(out)
     assert written.digest == labels.digest
     assert written.recipe['metrics'] == metrics
@@ -149,8 +171,9 @@ def test_target_labels_are_not_read(cfg: Config, recipe: ImageLabelRecipe, tmp_p
     assert again.digest == first.digest
 
 
-def test_a_stopped_run_goes_on(cfg: Config, recipe: ImageLabelRecipe, tmp_path: Path,
-                               monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_stopped_run_goes_on(
+    cfg: Config, recipe: ImageLabelRecipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(reading, 'SHARD', 2)
     whole, _ = predict_image_labels(cfg, str(tmp_path / 'whole.npz'), recipe, 0)
     out, passes, forward = tmp_path / 'labels.npz', [], features.FeatureNet.forward
@@ -170,26 +193,39 @@ def test_a_stopped_run_goes_on(cfg: Config, recipe: ImageLabelRecipe, tmp_path: 
     assert passes == [2, 2, 1, 1, 2, 2, 2, 1]  # the third of them again
     assert again.digest == whole.digest
     # Another regression needs no pass; the same file, nothing at all.
-    other, _ = predict_image_labels(cfg, str(out), ImageLabelRecipe(
-        'config', recipe.weights, SIZE, epochs=5, lr=.1), 0, overwrite=True)
+    other, _ = predict_image_labels(
+        cfg,
+        str(out),
+        ImageLabelRecipe('config', recipe.weights, SIZE, epochs=5, lr=0.1),
+        0,
+        overwrite=True,
+    )
     assert other.digest != again.digest
     monkeypatch.setattr(making, 'fit_softmax', None)
-    same, _ = predict_image_labels(cfg, str(out), ImageLabelRecipe(
-        'config', recipe.weights, SIZE, epochs=5, lr=.1), 0)
+    same, _ = predict_image_labels(
+        cfg, str(out), ImageLabelRecipe('config', recipe.weights, SIZE, epochs=5, lr=0.1), 0
+    )
     assert same.digest == other.digest
     assert len(passes) == 8
-    with pytest.raises(ValueError, match=r"labels.npz' is there, made with other epochs; write "
-                       r'overwrite \(--overwrite\)'):
+    with pytest.raises(
+        ValueError,
+        match=r"labels.npz' is there, made with other epochs; write "
+        r'overwrite \(--overwrite\)',
+    ):
         predict_image_labels(cfg, str(out), recipe, 0)
 
 
-@pytest.mark.parametrize('change', [
-    dict(input_size=(48, 32)), dict(epochs=3), dict(lr=.2), dict(batch_size=2), dict(seed=1)])
-def test_every_setting_counts(change: dict[str, Any], cfg: Config, recipe: ImageLabelRecipe,
-                              tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    'change',
+    [dict(input_size=(48, 32)), dict(epochs=3), dict(lr=0.2), dict(batch_size=2), dict(seed=1)],
+)
+def test_every_setting_counts(
+    change: dict[str, Any], cfg: Config, recipe: ImageLabelRecipe, tmp_path: Path
+) -> None:
     first, _ = predict_image_labels(cfg, str(tmp_path / 'a.npz'), recipe, 0)
-    other, _ = predict_image_labels(cfg, str(tmp_path / 'b.npz'),
-                                    dataclasses.replace(recipe, **change), 0)
+    other, _ = predict_image_labels(
+        cfg, str(tmp_path / 'b.npz'), dataclasses.replace(recipe, **change), 0
+    )
     assert not np.allclose(first.labels, other.labels, atol=1e-6)
 
 
@@ -217,17 +253,20 @@ def test_given_labels_are_counted(cfg: Config, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r'labels/3.png has the value 9; convert labels'):
         count_image_labels(cfg, str(tmp_path / 'wrong.npz'), num_workers=0)
     del cfg.train_dataloader.target.dataset.data_prefix['seg_map_path']
-    with pytest.raises(ValueError, match='train_dataloader.target.dataset lists no labels; write '
-                       'data_prefix.seg_map_path'):
+    with pytest.raises(
+        ValueError,
+        match='train_dataloader.target.dataset lists no labels; write data_prefix.seg_map_path',
+    ):
         count_image_labels(cfg, str(tmp_path / 'wrong.npz'), num_workers=0)
 
 
 # ------------------------------------------------------------------------------- wrong settings
 
+
 def test_wrong_settings(cfg: Config, recipe: ImageLabelRecipe, tmp_path: Path) -> None:
     for change, message in (
         (dict(epochs=0), 'epochs got 0; write a positive number'),
-        (dict(lr=-1.), 'lr got -1.0; write a positive'),
+        (dict(lr=-1.0), 'lr got -1.0; write a positive'),
         (dict(batch_size=0), 'batch_size got 0'),
         (dict(input_size=(3, 0)), r'input_size got \(3, 0\); write width and height'),
     ):
@@ -235,10 +274,13 @@ def test_wrong_settings(cfg: Config, recipe: ImageLabelRecipe, tmp_path: Path) -
             ImageLabelRecipe(**change)
     with pytest.raises(FileNotFoundError, match="weights got 'none.pth', which is no file"):
         ImageLabelRecipe(weights='none.pth')
-    with pytest.raises(ValueError, match=r'the source pipeline has no Resize with a scale; write '
-                       r'input_size \(--input-size WIDTH HEIGHT\)'):
+    with pytest.raises(
+        ValueError,
+        match=r'the source pipeline has no Resize with a scale; write '
+        r'input_size \(--input-size WIDTH HEIGHT\)',
+    ):
         predict_image_labels(cfg, 'x', ImageLabelRecipe('config', recipe.weights))
-    cfg.train_dataloader.target.dataset.metainfo = dict(classes=('a', ))
+    cfg.train_dataloader.target.dataset.metainfo = dict(classes=('a',))
     with pytest.raises(ValueError, match='source.dataset has 4 classes and .* has 1'):
         predict_image_labels(cfg, 'x', recipe)
     cfg.train_dataloader.pop('target')
@@ -248,19 +290,29 @@ def test_wrong_settings(cfg: Config, recipe: ImageLabelRecipe, tmp_path: Path) -
 
 def test_size_of_the_pipeline(cfg: Config, recipe: ImageLabelRecipe, tmp_path: Path) -> None:
     cfg.train_dataloader.source.dataset.pipeline.insert(2, dict(type='Resize', scale=SIZE))
-    labels, _ = predict_image_labels(cfg, str(tmp_path / 'a.npz'), ImageLabelRecipe(
-        'config', recipe.weights, epochs=4, lr=.1), 0)
+    labels, _ = predict_image_labels(
+        cfg,
+        str(tmp_path / 'a.npz'),
+        ImageLabelRecipe('config', recipe.weights, epochs=4, lr=0.1),
+        0,
+    )
     assert labels.recipe['input_size'] == list(SIZE)
 
 
 def test_an_untrained_backbone_is_refused(cfg: Config, weights: str, tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match='backbone.init_cfg names no pretrained weights; write '
-                       r'dict\(type=.Pretrained., checkpoint=...\), or name their file'):
+    with pytest.raises(
+        ValueError,
+        match='backbone.init_cfg names no pretrained weights; write '
+        r'dict\(type=.Pretrained., checkpoint=...\), or name their file',
+    ):
         features.build_feature_net('config', cfg)
     backbone = cfg.model.segmentor.backbone
     wide = Config(dict(model=dict(cfg.model.segmentor, backbone=dict(backbone, channels=4))))
-    with pytest.raises(ValueError, match=r'net.pth does not fit ToyBackbone: \d of \d tensors '
-                       r'are missing or of another shape, the first is stem.weight; write'):
+    with pytest.raises(
+        ValueError,
+        match=r'net.pth does not fit ToyBackbone: \d of \d tensors '
+        r'are missing or of another shape, the first is stem.weight; write',
+    ):
         features.build_feature_net('config', wide, weights)
     with pytest.raises(ValueError, match="features got 'vgg'; write 'timm:NAME', 'config', or"):
         features.build_feature_net('vgg', cfg)
@@ -270,15 +322,17 @@ def test_an_untrained_backbone_is_refused(cfg: Config, weights: str, tmp_path: P
 
 
 @pytest.mark.parametrize('old', [True, False])
-def test_pretrained_backbone_of_another_config(old: bool, cfg: Config, weights: str, tmp_path: Path,
-                                               monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pretrained_backbone_of_another_config(
+    old: bool, cfg: Config, weights: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     model = cfg.to_dict()['model']['segmentor']
     model['data_preprocessor']['bgr_to_rgb'] = True
     backbone = model['backbone'] if old else dict(type='VGG16FCN', fc_channels=4, init_cfg=None)
     torch.save(MODELS.build(backbone).state_dict(), tmp_path / 'vgg.pth')
     given = str(tmp_path / 'vgg.pth')
-    model['pretrained' if old else 'backbone'] = given if old else {
-        **backbone, 'init_cfg': dict(type='Pretrained', checkpoint=given)}
+    model['pretrained' if old else 'backbone'] = (
+        given if old else {**backbone, 'init_cfg': dict(type='Pretrained', checkpoint=given)}
+    )
     (tmp_path / 'other.py').write_text(f'model = {model!r}')
     log, messages = MMLogger.get_current_instance(), []
     monkeypatch.setattr(log, 'handle', messages.append)
@@ -297,13 +351,13 @@ def test_pretrained_backbone_of_another_config(old: bool, cfg: Config, weights: 
 
 # ------------------------------------------------------------------------------------------- timm
 
+
 @pytest.fixture
 def timm(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     """A module of that name, and what it was asked for."""
     calls: list[Any] = []
 
     class Pooling(nn.Module):
-
         def forward(self, images: Tensor) -> Tensor:
             return images.mean((2, 3))
 
@@ -315,8 +369,11 @@ def timm(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
 
     fake: Any = ModuleType('timm')
     fake.create_model = create_model
-    fake.data = SimpleNamespace(resolve_data_config=lambda args, model: dict(
-        input_size=(3, 16, 24), mean=(.5, .4, .3), std=(.5, .25, .2)))
+    fake.data = SimpleNamespace(
+        resolve_data_config=lambda args, model: dict(
+            input_size=(3, 16, 24), mean=(0.5, 0.4, 0.3), std=(0.5, 0.25, 0.2)
+        )
+    )
     monkeypatch.setitem(sys.modules, 'timm', fake)
     return calls
 
@@ -328,17 +385,25 @@ def test_timm(timm: list[Any], cfg: Config, tmp_path: Path) -> None:
     assert labels.recipe['features'] == 'timm:inception_resnet_v2'
     assert labels.recipe['input_size'] == [24, 16]
     net = features.build_feature_net('timm:x', cfg, 'file')
-    assert timm[-1] == ('x', dict(pretrained=True, num_classes=0,
-                                  pretrained_cfg_overlay=dict(file='file')))
+    assert timm[-1] == (
+        'x',
+        dict(pretrained=True, num_classes=0, pretrained_cfg_overlay=dict(file='file')),
+    )
     bgr = torch.tensor([51, 102, 255], dtype=torch.uint8)[:, None, None].expand(1, 3, 2, 2)
-    assert_close(net(bgr), torch.tensor([[1., 0., -.5]]))
-    with pytest.raises(ValueError, match=r"timm cannot build 'unknown' with its weights "
-                       r'\[RuntimeError\] Unknown model; .* name their file \(--weights\)'):
+    assert_close(net(bgr), torch.tensor([[1.0, 0.0, -0.5]]))
+    with pytest.raises(
+        ValueError,
+        match=r"timm cannot build 'unknown' with its weights "
+        r'\[RuntimeError\] Unknown model; .* name their file \(--weights\)',
+    ):
         features.build_feature_net('timm:unknown', cfg)
 
 
 def test_timm_is_missing(monkeypatch: pytest.MonkeyPatch, cfg: Config) -> None:
     monkeypatch.setitem(sys.modules, 'timm', None)
-    with pytest.raises(ImportError, match="features='timm:inception_resnet_v2' needs timm; run "
-                       "`pip install timm`, or write features='config'"):
+    with pytest.raises(
+        ImportError,
+        match="features='timm:inception_resnet_v2' needs timm; run "
+        "`pip install timm`, or write features='config'",
+    ):
         predict_image_labels(cfg, 'labels.npz', ImageLabelRecipe())

@@ -26,19 +26,29 @@ def make(kind: str) -> nn.Module:
     """A model with a self-attention of a kind."""
     torch.manual_seed(0)
     if kind.startswith('head'):
-        model = MODELS.build(segmentor_cfg(dict(
-            type='SelfAttentionHead', classifier=CLASSIFIER, attend=kind.partition('_')[2])))
+        model = MODELS.build(
+            segmentor_cfg(
+                dict(type='SelfAttentionHead', classifier=CLASSIFIER, attend=kind.partition('_')[2])
+            )
+        )
     elif kind == 'stock':
-        model = MODELS.build(segmentor_cfg(dict(
-            type='RegularizedHead', head=CLASSIFIER, regularizers=dict(sam=loss_cfg()))))
+        model = MODELS.build(
+            segmentor_cfg(
+                dict(type='RegularizedHead', head=CLASSIFIER, regularizers=dict(sam=loss_cfg()))
+            )
+        )
     else:
         features = dict(layer='features', self_attention=dict(MODULE, in_channels=8))
-        model = build('source_only', regularizers=dict(
-            entropy=dict(type='EntropyLoss'),
-            sam=loss_cfg(**features if kind == 'loss_features' else {})))
+        model = build(
+            'source_only',
+            regularizers=dict(
+                entropy=dict(type='EntropyLoss'),
+                sam=loss_cfg(**features if kind == 'loss_features' else {}),
+            ),
+        )
     torch.manual_seed(2)
     for parameter in model.parameters():
-        nn.init.normal_(parameter, std=.5)
+        nn.init.normal_(parameter, std=0.5)
     return model.eval()
 
 
@@ -50,8 +60,12 @@ def looped(weight: Tensor | None, scores: Tensor, x: Tensor) -> dict[int, tuple[
     for label in prob.argmax(0).unique().tolist():
         pixels = [i for i in range(prob.shape[1]) if prob[:, i].argmax() == label]
         best = max(pixels, key=lambda i: prob[:, i].max().item())
-        cosine = torch.stack([torch.cosine_similarity(feature[:, i], feature[:, best], 0)
-                              for i in range(prob.shape[1])])
+        cosine = torch.stack(
+            [
+                torch.cosine_similarity(feature[:, i], feature[:, best], 0)
+                for i in range(prob.shape[1])
+            ]
+        )
         found[label] = best, cosine.clamp(min=0).reshape(x.shape[2:])
     return found
 
@@ -62,8 +76,7 @@ def looped(weight: Tensor | None, scores: Tensor, x: Tensor) -> dict[int, tuple[
 def test_equals_the_looped_computation(kind: str, plain: bool) -> None:
     model = make(kind)
     image = torch.randn(1, 3, 32, 48)
-    (part, ) = [module for name, module in model.named_modules()
-                if name.endswith('self_attention')]
+    (part,) = [module for name, module in model.named_modules() if name.endswith('self_attention')]
     part.conv.bias.zero_()
     view = class_view(model, image, plain)
     features = model.extract_feat(image)

@@ -30,7 +30,7 @@ def test_frozen_thaws_after_an_error() -> None:
     assert module.weight.requires_grad
 
 
-@pytest.mark.parametrize('momentum', [.1, .3])
+@pytest.mark.parametrize('momentum', [0.1, 0.3])
 def test_untracked_normalises_by_the_batch_and_keeps_statistics(momentum: float) -> None:
     module = nn.Sequential(nn.BatchNorm2d(2, momentum=momentum), nn.Conv2d(2, 1, 1))
     x = torch.randn(3, 2, 4, 4) + 5
@@ -45,7 +45,7 @@ def test_untracked_normalises_by_the_batch_and_keeps_statistics(momentum: float)
 
 
 def test_untracked_ends_with_an_error() -> None:
-    module = nn.BatchNorm2d(1, momentum=.2)
+    module = nn.BatchNorm2d(1, momentum=0.2)
     with pytest.raises(RuntimeError), untracked(module):
         raise RuntimeError
-    assert module.momentum == .2
+    assert module.momentum == 0.2

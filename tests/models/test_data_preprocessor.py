@@ -11,7 +11,7 @@ from mmseg.registry import MODELS
 from torch import nn
 from torch.testing import assert_close
 
-STOCK = dict(type='SegDataPreProcessor', mean=[100.] * 3, std=[50.] * 3)
+STOCK = dict(type='SegDataPreProcessor', mean=[100.0] * 3, std=[50.0] * 3)
 
 
 def build(**kwargs: Any) -> nn.Module:
@@ -29,16 +29,16 @@ def batch(sizes: dict[str, list[tuple[int, int]]]) -> dict[str, Any]:
 
 def test_normalises_each_domain_by_its_own() -> None:
     data = toys.batch()
-    out = build(target=dict(STOCK, mean=[0.] * 3))(data, True)
-    assert_close(out['inputs']['source'], (torch.stack(data['source']['inputs']) - 100.) / 50.)
-    assert_close(out['inputs']['target'], torch.stack(data['target']['inputs']) / 50.)
+    out = build(target=dict(STOCK, mean=[0.0] * 3))(data, True)
+    assert_close(out['inputs']['source'], (torch.stack(data['source']['inputs']) - 100.0) / 50.0)
+    assert_close(out['inputs']['target'], torch.stack(data['target']['inputs']) / 50.0)
     assert out['data_samples'].keys() == {'source', 'target'}
 
 
 def test_target_is_as_source_by_default() -> None:
     data = toys.batch()
     out = build()(data, True)
-    assert_close(out['inputs']['target'], (torch.stack(data['target']['inputs']) - 100.) / 50.)
+    assert_close(out['inputs']['target'], (torch.stack(data['target']['inputs']) - 100.0) / 50.0)
 
 
 def test_pads_images_and_labels_to_the_largest() -> None:
@@ -58,28 +58,32 @@ def test_pads_images_and_labels_to_the_largest() -> None:
 
 
 def test_validation_is_a_stock_batch_of_the_target() -> None:
-    model = build(target=dict(STOCK, mean=[0.] * 3))
+    model = build(target=dict(STOCK, mean=[0.0] * 3))
     image = toys.sample(0, 'gt_sem_seg')
     data = dict(inputs=[image['inputs']], data_samples=[image['data_samples']])
     out = model(data, False)
-    assert_close(out['inputs'], image['inputs'][None] / 50.)
+    assert_close(out['inputs'], image['inputs'][None] / 50.0)
     assert 'gt_sem_seg' in out['data_samples'][0]
 
 
 def test_moves_with_the_model() -> None:
     model = toys.build('source_only').to('meta')
     assert {model.data_preprocessor.source.device, model.data_preprocessor.target.device} == {
-        torch.device('meta')}
+        torch.device('meta')
+    }
 
 
 # ------------------------------------------------------------------------------------------ errors
 
 
-@pytest.mark.parametrize('keys', [('source', ), ('target', ), (), ('source', 'target', 'other')])
+@pytest.mark.parametrize('keys', [('source',), ('target',), (), ('source', 'target', 'other')])
 def test_wrong_domains(keys: tuple[str, ...]) -> None:
     data = {key: toys.batch()['source'] for key in keys}
-    with pytest.raises(ValueError, match='UDADataPreprocessor got a batch with the keys .*; it '
-                       "needs 'source' and 'target': set train_cfg.type='UDATrainLoop'"):
+    with pytest.raises(
+        ValueError,
+        match='UDADataPreprocessor got a batch with the keys .*; it '
+        "needs 'source' and 'target': set train_cfg.type='UDATrainLoop'",
+    ):
         build()(data, True)
 
 
@@ -91,8 +95,11 @@ def test_stock_batch_in_training() -> None:
 def test_unlabelled_source() -> None:
     data = toys.batch()
     del data['source']['data_samples'][1].gt_sem_seg
-    with pytest.raises(ValueError, match='the source sample 1.png has no label .gt_sem_seg.; add '
-                       'LoadAnnotations to train_dataloader.source.dataset.pipeline'):
+    with pytest.raises(
+        ValueError,
+        match='the source sample 1.png has no label .gt_sem_seg.; add '
+        'LoadAnnotations to train_dataloader.source.dataset.pipeline',
+    ):
         build()(data, True)
 
 
@@ -104,14 +111,18 @@ def test_labelled_target() -> None:
 
 
 @pytest.mark.parametrize('value', [4, 254, -1])
-@pytest.mark.parametrize(('domain', 'field'), [('source', 'gt_sem_seg'),
-                                               ('target', 'pseudo_sem_seg')])
+@pytest.mark.parametrize(
+    ('domain', 'field'), [('source', 'gt_sem_seg'), ('target', 'pseudo_sem_seg')]
+)
 def test_label_out_of_range(value: int, domain: str, field: str) -> None:
     data = toys.batch()
     sample = data[domain]['data_samples'][1]
     sample.get(field).data[0, 5, 5] = value
-    with pytest.raises(ValueError, match=f'the label of {sample.img_path} has the value {value}, '
-                       r'but the student predicts 4 classes \(0..3, ignore 255\); convert labels'):
+    with pytest.raises(
+        ValueError,
+        match=f'the label of {sample.img_path} has the value {value}, '
+        r'but the student predicts 4 classes \(0..3, ignore 255\); convert labels',
+    ):
         build()(data, True)
     MODELS.build(dict(type='UDADataPreprocessor', source=STOCK))(data, True)  # knows no classes
 
@@ -138,9 +149,10 @@ def test_unknown_key() -> None:
 @pytest.mark.parametrize('changes', [{}, dict(bgr_to_rgb=True), dict(mean=None, std=None)])
 def test_pictures(domain: str, changes: dict[str, Any]) -> None:
     """Whatever a domain's scale, its images come back in RGB."""
-    own = dict(dict(STOCK, mean=[90., 100., 110.], std=[20., 30., 40.]), **changes)
-    preprocessor = MODELS.build(dict(type='UDADataPreprocessor', **{
-        'source': STOCK, 'target': STOCK, domain: own}))
+    own = dict(dict(STOCK, mean=[90.0, 100.0, 110.0], std=[20.0, 30.0, 40.0]), **changes)
+    preprocessor = MODELS.build(
+        dict(type='UDADataPreprocessor', **{'source': STOCK, 'target': STOCK, domain: own})
+    )
     data = toys.batch()
     images = preprocessor(data, True)['inputs'][domain]
     expected = torch.stack(data[domain]['inputs']).flip(1) / 255

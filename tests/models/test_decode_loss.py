@@ -21,8 +21,15 @@ STOCK = dict(type='CrossEntropyLoss', avg_non_ignore=True)
 
 
 def head(loss: Any = OURS, **kwargs: Any) -> FCNHead:
-    return FCNHead(in_channels=2, channels=2, num_convs=0, concat_input=False,
-                   num_classes=toys.NUM_CLASSES, loss_decode=loss, **kwargs)
+    return FCNHead(
+        in_channels=2,
+        channels=2,
+        num_convs=0,
+        concat_input=False,
+        num_classes=toys.NUM_CLASSES,
+        loss_decode=loss,
+        **kwargs,
+    )
 
 
 def logits_and_labels() -> tuple[Tensor, Tensor]:
@@ -50,15 +57,18 @@ def test_is_the_mean_over_labelled_pixels(align_corners: bool, weighted: bool) -
     large = F.interpolate(logits, (8, 12), mode='bilinear', align_corners=align_corners)
     assert_close(losses['loss_ce'], slow_cross_entropy(large, labels, weight))
     right = (large.argmax(1) == labels)[labels != 255]
-    assert_close(losses['acc_seg'], 100. * right.float().mean())
+    assert_close(losses['acc_seg'], 100.0 * right.float().mean())
     assert losses.keys() == {'loss_ce', 'acc_seg'}
 
 
 def test_equals_the_stock_head() -> None:
     logits, labels = logits_and_labels()
     samples = [SegDataSample(gt_sem_seg=PixelData(data=label[None])) for label in labels]
-    for loss in (STOCK, [STOCK, dict(STOCK, loss_weight=.5)],
-                 [STOCK, dict(STOCK, loss_name='loss_second')]):
+    for loss in (
+        STOCK,
+        [STOCK, dict(STOCK, loss_weight=0.5)],
+        [STOCK, dict(STOCK, loss_name='loss_second')],
+    ):
         stock = head(loss)
         expected = stock.loss_by_feat(logits, samples)
         got = decode_loss(stock, logits, labels)
@@ -71,9 +81,10 @@ def test_equals_the_stock_head() -> None:
 def test_equals_the_stock_head_with_a_sampler() -> None:
     logits, labels = logits_and_labels()
     samples = [SegDataSample(gt_sem_seg=PixelData(data=label[None])) for label in labels]
-    ohem = head(STOCK, sampler=dict(type='OHEMPixelSampler', thresh=.3, min_kept=10))
-    assert_close(decode_loss(ohem, logits, labels)['loss_ce'],
-                 ohem.loss_by_feat(logits, samples)['loss_ce'])
+    ohem = head(STOCK, sampler=dict(type='OHEMPixelSampler', thresh=0.3, min_kept=10))
+    assert_close(
+        decode_loss(ohem, logits, labels)['loss_ce'], ohem.loss_by_feat(logits, samples)['loss_ce']
+    )
     zero = decode_loss(ohem, logits, labels, torch.zeros(labels.shape))
     assert zero['loss_ce'] == 0
 
@@ -115,6 +126,9 @@ def test_head_with_its_own_loss() -> None:
     own = OwnHead(in_channels=2, channels=2, num_convs=0, concat_input=False, num_classes=4)
     logits, labels = logits_and_labels()
     assert_close(decode_loss(own, logits, labels), dict(loss_own=logits.mean() * 2))
-    with pytest.raises(TypeError, match='OwnHead computes its own loss and takes no pixel weights; '
-                       'write a decode head with the stock `loss_by_feat`'):
+    with pytest.raises(
+        TypeError,
+        match='OwnHead computes its own loss and takes no pixel weights; '
+        'write a decode head with the stock `loss_by_feat`',
+    ):
         decode_loss(own, logits, labels, torch.ones(labels.shape))

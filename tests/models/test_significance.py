@@ -24,7 +24,7 @@ def teacher() -> EMATeacher:
     student = MODELS.build(toys.segmentor_cfg())
     with torch.no_grad():
         for param in student.parameters():
-            param += .3 * torch.randn_like(param)
+            param += 0.3 * torch.randn_like(param)
     return EMATeacher(student)
 
 
@@ -37,14 +37,14 @@ def slow_entropy(teacher: EMATeacher, images: Tensor, noise: list[Tensor]) -> Te
 @pytest.mark.parametrize(('passes', 'chunk'), [(1, 1), (4, 2), (5, 2), (3, 8)])
 def test_entropy(teacher: EMATeacher, passes: int, chunk: int) -> None:
     images = torch.randn(SHAPE)
-    significance = EntropySignificance(passes, noise_std=.5, noise_clip=.6, chunk=chunk)
+    significance = EntropySignificance(passes, noise_std=0.5, noise_clip=0.6, chunk=chunk)
     torch.manual_seed(3)
     entropy = significance.entropy(teacher, images)
     torch.manual_seed(3)
     noise = []
     for first in range(0, passes, chunk):
         drawn = torch.randn(min(chunk, passes - first) * 2, *SHAPE[1:])
-        noise += (.5 * drawn).clamp(-.6, .6).split(2)
+        noise += (0.5 * drawn).clamp(-0.6, 0.6).split(2)
     assert_close(entropy.double(), slow_entropy(teacher, images, noise), atol=1e-5, rtol=0)
     assert not entropy.requires_grad
     assert float(entropy.min()) > 0
@@ -53,14 +53,15 @@ def test_entropy(teacher: EMATeacher, passes: int, chunk: int) -> None:
 
 def test_entropy_of_certain_and_of_ignorant_teachers(teacher: EMATeacher) -> None:
     """0, also where probabilities are 0, and ln C."""
-    convolutions = [conv for conv in teacher.module.decode_head.modules()
-                    if isinstance(conv, torch.nn.Conv2d)]
+    convolutions = [
+        conv for conv in teacher.module.decode_head.modules() if isinstance(conv, torch.nn.Conv2d)
+    ]
     images, significance = torch.randn(SHAPE), EntropySignificance(2)
     for conv in convolutions:
         torch.nn.init.zeros_(conv.weight)
         torch.nn.init.zeros_(conv.bias)
     assert_close(significance.entropy(teacher, images), torch.full((2, 8, 12), math.log(4)))
-    torch.nn.init.constant_(convolutions[0].bias[0:1], 200.)
+    torch.nn.init.constant_(convolutions[0].bias[0:1], 200.0)
     assert not significance.entropy(teacher, images).any()
     mask = significance(teacher, images, 0)
     assert_close(mask, torch.ones(2, *toys.SIZE))  # certain pixels count
@@ -68,25 +69,25 @@ def test_entropy_of_certain_and_of_ignorant_teachers(teacher: EMATeacher) -> Non
 
 
 def test_threshold() -> None:
-    significance = EntropySignificance(beta=.6, gamma=-3., ramp_iters=50)
-    entropy = torch.tensor([[[.2, .7]]])
+    significance = EntropySignificance(beta=0.6, gamma=-3.0, ramp_iters=50)
+    entropy = torch.tensor([[[0.2, 0.7]]])
     values = [significance.threshold(entropy, t, 19) for t in range(60)]
     for t, value in enumerate(values):
         progress = t / 50 if t < 50 else 1
-        expected = (.6 + .4 * math.exp(-3 * (1 - progress)**2)) * math.log(19)
+        expected = (0.6 + 0.4 * math.exp(-3 * (1 - progress) ** 2)) * math.log(19)
         assert value == pytest.approx(expected)
     assert values == sorted(values)
-    assert values[0] == pytest.approx((.6 + .4 * math.exp(-3)) * math.log(19))
+    assert values[0] == pytest.approx((0.6 + 0.4 * math.exp(-3)) * math.log(19))
     assert values[50] == values[59] == pytest.approx(math.log(19))
-    batch = EntropySignificance(beta=.6, gamma=-3., ramp_iters=50, bound='batch')
-    assert_close(batch.threshold(entropy, 0, 19), torch.tensor((.6 + .4 * math.exp(-3)) * .7))
+    batch = EntropySignificance(beta=0.6, gamma=-3.0, ramp_iters=50, bound='batch')
+    assert_close(batch.threshold(entropy, 0, 19), torch.tensor((0.6 + 0.4 * math.exp(-3)) * 0.7))
 
 
 def test_defaults_are_the_papers() -> None:
     significance = EntropySignificance()
-    assert (significance.passes, significance.noise_std, significance.noise_clip) == (8, .1, .2)
+    assert (significance.passes, significance.noise_std, significance.noise_clip) == (8, 0.1, 0.2)
     begin = significance.threshold(torch.zeros(1), 0, 19)
-    assert begin == pytest.approx((.75 + .25 * math.exp(-5)) * math.log(19))
+    assert begin == pytest.approx((0.75 + 0.25 * math.exp(-5)) * math.log(19))
     assert significance.threshold(torch.zeros(1), 129999, 19) < math.log(19)
     assert significance.threshold(torch.zeros(1), 130000, 19) == math.log(19)
 
@@ -97,16 +98,17 @@ def test_mask(teacher: EMATeacher, interpolation: str, align_corners: bool) -> N
     """[entropy < H], at the size of the image as the head resizes; fractions if bilinear."""
     teacher.module.align_corners = align_corners
     images = torch.randn(SHAPE)
-    options: dict[str, Any] = dict(passes=2, beta=.5, ramp_iters=10)
+    options: dict[str, Any] = dict(passes=2, beta=0.5, ramp_iters=10)
     torch.manual_seed(0)
     mask = EntropySignificance(**options, interpolation=interpolation)(teacher, images, 6)
     torch.manual_seed(0)
     entropy = EntropySignificance(**options).entropy(teacher, images)
-    small = entropy < (.5 + .5 * math.exp(-5 * .4**2)) * math.log(4)
+    small = entropy < (0.5 + 0.5 * math.exp(-5 * 0.4**2)) * math.log(4)
     assert 0 < small.float().mean() < 1
     align = align_corners if interpolation == 'bilinear' else None
-    expected = resize(small[:, None].float(), size=toys.SIZE, mode=interpolation,
-                      align_corners=align)[:, 0]
+    expected = resize(
+        small[:, None].float(), size=toys.SIZE, mode=interpolation, align_corners=align
+    )[:, 0]
     assert_close(mask, expected.clamp(max=1), atol=0, rtol=0)
     assert ((mask > 0) & (mask < 1)).any() == (interpolation == 'bilinear')
 
@@ -115,7 +117,7 @@ def test_later_iterations_let_more_pixels_count(teacher: EMATeacher) -> None:
     images, shares = torch.randn(SHAPE), []
     for iteration in (0, 60, 100):
         torch.manual_seed(0)
-        significance = EntropySignificance(2, beta=.5, ramp_iters=100)
+        significance = EntropySignificance(2, beta=0.5, ramp_iters=100)
         shares.append(float(significance(teacher, images, iteration).mean()))
     assert shares[0] < shares[1] < shares[2] == 1
 
@@ -124,18 +126,25 @@ def test_batch_norm_learns_nothing_from_noise() -> None:
     torch.manual_seed(0)
     teacher = EMATeacher(MODELS.build(toys.segmentor_cfg(batch_norm=True)))
     norm = teacher.module.backbone.norm
-    EntropySignificance(2, noise_std=3., noise_clip=9.).entropy(teacher, torch.randn(SHAPE))
+    EntropySignificance(2, noise_std=3.0, noise_clip=9.0).entropy(teacher, torch.randn(SHAPE))
     assert not norm.running_mean.any()
-    assert norm.momentum == .1
+    assert norm.momentum == 0.1
 
 
-@pytest.mark.parametrize(('key', 'value', 'right'), [
-    ('passes', 0, 'at least 1'), ('chunk', 0, 'at least 1'), ('ramp_iters', 0, 'at least 1'),
-    ('noise_std', -1., 'at least 0'), ('noise_clip', -1., 'at least 0'),
-    ('beta', 1.5, 'a number in .0, 1.'), ('gamma', 5., 'at most 0'),
-    ('bound', 'image', "'classes' or 'batch'"),
-    ('interpolation', 'area', "'bilinear' or 'nearest'"),
-])
+@pytest.mark.parametrize(
+    ('key', 'value', 'right'),
+    [
+        ('passes', 0, 'at least 1'),
+        ('chunk', 0, 'at least 1'),
+        ('ramp_iters', 0, 'at least 1'),
+        ('noise_std', -1.0, 'at least 0'),
+        ('noise_clip', -1.0, 'at least 0'),
+        ('beta', 1.5, 'a number in .0, 1.'),
+        ('gamma', 5.0, 'at most 0'),
+        ('bound', 'image', "'classes' or 'batch'"),
+        ('interpolation', 'area', "'bilinear' or 'nearest'"),
+    ],
+)
 def test_wrong_arguments(key: str, value: Any, right: str) -> None:
     with pytest.raises(ValueError, match=f'EntropySignificance.{key} got {value!r}; write {right}'):
         EntropySignificance(**{key: value})

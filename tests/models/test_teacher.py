@@ -26,13 +26,13 @@ def step(network: nn.Module) -> None:
     """Stands for one of the optimizer's."""
     with torch.no_grad():
         for param in network.parameters():
-            param += .1 * torch.randn_like(param)
+            param += 0.1 * torch.randn_like(param)
 
 
 # ---------------------------------------------------------------------------------------- schedule
 
 
-@pytest.mark.parametrize('alpha', [0., .5, .8, .99, 1.])
+@pytest.mark.parametrize('alpha', [0.0, 0.5, 0.8, 0.99, 1.0])
 def test_schedule(alpha: float) -> None:
     """After the step of iteration t, from 0: alpha_t = min(1 - 1/(t + 1), alpha)."""
     network = student()
@@ -42,11 +42,14 @@ def test_schedule(alpha: float) -> None:
         step(network)
         teacher.update(network)
         now = min(1 - 1 / (t + 1), alpha)
-        expected = [now * mean + (1 - now) * param.detach().double()
-                    for mean, param in zip(expected, network.parameters())]
+        expected = [
+            now * mean + (1 - now) * param.detach().double()
+            for mean, param in zip(expected, network.parameters())
+        ]
         if t == 0:  # alpha_0 = 0: a copy
-            assert all(a.equal(b) for a, b in zip(teacher.module.parameters(),
-                                                  network.parameters()))
+            assert all(
+                a.equal(b) for a, b in zip(teacher.module.parameters(), network.parameters())
+            )
         for mean, reference in zip(teacher.module.parameters(), expected):
             assert_close(mean.double(), reference, atol=1e-6, rtol=0)
     assert int(teacher.steps) == 8
@@ -54,8 +57,8 @@ def test_schedule(alpha: float) -> None:
 
 def test_parameters_are_those_of_mmengines_average() -> None:
     network = student()
-    teacher = EMATeacher(network, .8)
-    reference = MomentumAnnealingEMA(network, momentum=1 - .8, gamma=1)
+    teacher = EMATeacher(network, 0.8)
+    reference = MomentumAnnealingEMA(network, momentum=1 - 0.8, gamma=1)
     for _ in range(8):
         step(network)
         teacher.update(network)
@@ -138,7 +141,7 @@ def test_attention_hooks_become_the_teachers() -> None:
     network = MODELS.build(toys.attended_cfg())
     teacher = EMATeacher(network)
     attention = teacher.module.attention
-    (hook, ) = teacher.module.backbone._forward_hooks.values()
+    (hook,) = teacher.module.backbone._forward_hooks.values()
     assert hook.__self__ is attention
     assert attention is not network.attention
     images = torch.randn(2, 3, *toys.SIZE)
@@ -149,12 +152,16 @@ def test_attention_hooks_become_the_teachers() -> None:
     assert not hasattr(seen, 'features')
     assert teacher(images).equal(before)
     for param in attention.discriminator.parameters():
-        nn.init.constant_(param, .5)
+        nn.init.constant_(param, 0.5)
     assert not teacher(images).equal(before)
     teacher.update(network)
-    assert_close(teacher.state_dict(prefix=''), {
-        **{f'module.{key}': value for key, value in network.state_dict().items()},
-        'steps': torch.tensor(1)})
+    assert_close(
+        teacher.state_dict(prefix=''),
+        {
+            **{f'module.{key}': value for key, value in network.state_dict().items()},
+            'steps': torch.tensor(1),
+        },
+    )
 
 
 # ------------------------------------------------------------------------------------- predictions
@@ -168,10 +175,13 @@ def test_begins_with_the_students_logits() -> None:
     assert_close(logits, network(images).detach())
 
 
-@pytest.mark.parametrize(('changes', 'match'), [
-    (dict(alpha=1.5), r'EMATeacher.alpha got 1.5; write a number in \[0, 1\]'),
-    (dict(mode='frozen'), "EMATeacher.mode got 'frozen'; write 'train' or 'eval'"),
-])
+@pytest.mark.parametrize(
+    ('changes', 'match'),
+    [
+        (dict(alpha=1.5), r'EMATeacher.alpha got 1.5; write a number in \[0, 1\]'),
+        (dict(mode='frozen'), "EMATeacher.mode got 'frozen'; write 'train' or 'eval'"),
+    ],
+)
 def test_wrong_arguments(changes: dict[str, Any], match: str) -> None:
     with pytest.raises(ValueError, match=match):
         EMATeacher(student(), **changes)

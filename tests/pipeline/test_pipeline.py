@@ -40,12 +40,16 @@ class StopError(Exception):
 
 def start(config: Path, work_dir: Path, *options: Any) -> subprocess.Popen[str]:
     """The toy pipeline in a process of its own."""
-    path = os.pathsep.join([str(toys.ROOT), str(toys.ROOT / 'tests'),
-                            os.environ.get('PYTHONPATH', '')])
+    path = os.pathsep.join(
+        [str(toys.ROOT), str(toys.ROOT / 'tests'), os.environ.get('PYTHONPATH', '')]
+    )
     return subprocess.Popen(
         [sys.executable, run_toy.__file__, str(config), str(work_dir), *map(str, options)],
-        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
-        env=dict(os.environ, PYTHONPATH=path, OMP_NUM_THREADS='1'))
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=dict(os.environ, PYTHONPATH=path, OMP_NUM_THREADS='1'),
+    )
 
 
 @pytest.fixture(scope='module')
@@ -64,11 +68,15 @@ def config(folder: Path) -> Path:
 @pytest.fixture(scope='module', autouse=True)
 def processes(folder: Path, config: Path) -> Iterator[dict[str, list[Any]]]:
     run_toy.write_configs(folder / 'half', run_toy.SHORT, batch_size=1)
-    pair = [start(folder / 'half' / 'toy_pipeline.py', folder / 'pair', '--rank', rank)
-            for rank in range(2)]
+    pair = [
+        start(folder / 'half' / 'toy_pipeline.py', folder / 'pair', '--rank', rank)
+        for rank in range(2)
+    ]
     gc.freeze()  # mmengine collects garbage whenever it builds a data set
-    running = {'killed': [start(config, folder / 'killed', '--kill', 'generation1', 5)],
-               'pair': pair}
+    running = {
+        'killed': [start(config, folder / 'killed', '--kill', 'generation1', 5)],
+        'pair': pair,
+    }
     yield running
     for process in running['killed'] + running['pair']:
         process.kill()
@@ -108,9 +116,15 @@ def assert_same_results(one: Path, other: Path) -> None:
         assert (one / path).read_bytes() == (other / path).read_bytes()
 
 
-def fail_at(patch: pytest.MonkeyPatch, stage: str, owner: Any, name: str, call: int,
-            before: Callable[..., None] | None = None,
-            error: type[BaseException] = StopError) -> None:
+def fail_at(
+    patch: pytest.MonkeyPatch,
+    stage: str,
+    owner: Any,
+    name: str,
+    call: int,
+    before: Callable[..., None] | None = None,
+    error: type[BaseException] = StopError,
+) -> None:
     """Make the n-th call that a stage makes of something fail."""
     original, execute = getattr(owner, name), Pipeline._execute
     running, calls = [''], []
@@ -134,15 +148,15 @@ def fail_at(patch: pytest.MonkeyPatch, stage: str, owner: Any, name: str, call: 
 
 def half_a_file(*args: Any) -> None:
     """What a killed process leaves of a checkpoint, given to mmengine's backend."""
-    Path(args[2]).write_bytes(args[1][:len(args[1]) // 2])
+    Path(args[2]).write_bytes(args[1][: len(args[1]) // 2])
 
 
 STOPS: list[tuple[Any, ...]] = [
-    ('stage0', IoUMetric, 'process', 3),                  # in the validation of iteration 2
-    ('stage0', LocalBackend, 'put', 1, half_a_file),      # in the checkpoint of iteration 4
-    ('labels1', pseudo_label_loop, 'write_label', 4),     # between images
+    ('stage0', IoUMetric, 'process', 3),  # in the validation of iteration 2
+    ('stage0', LocalBackend, 'put', 1, half_a_file),  # in the checkpoint of iteration 4
+    ('labels1', pseudo_label_loop, 'write_label', 4),  # between images
     ('generation1', UDATrainLoop, 'run_iter', 4),
-    ('labels2', pseudo_label_loop, 'segment_probabilities', 3),   # before there are thresholds
+    ('labels2', pseudo_label_loop, 'segment_probabilities', 3),  # before there are thresholds
     ('generation2', State, 'finish', 1, None, KeyboardInterrupt),  # after its last checkpoint
     ('test0', CheckpointLoader, 'load_checkpoint', 1),
     ('test', IoUMetric, 'process', 3),
@@ -150,8 +164,9 @@ STOPS: list[tuple[Any, ...]] = [
 ]
 
 
-def test_cut_off_in_every_stage(straight: Path, config: Path, tmp_path: Path,
-                                monkeypatch: pytest.MonkeyPatch) -> None:
+def test_cut_off_in_every_stage(
+    straight: Path, config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     pipeline = read_pipeline(config, work_dir=tmp_path / 'cut')
     for stage, owner, name, *rest in STOPS:
         error = rest[2] if len(rest) == 3 else StopError
@@ -178,34 +193,39 @@ def test_stages_do_not_see_each_other(straight: Path, tmp_path: Path, config: Pa
     shutil.rmtree(tmp_path / 'moved' / 'generation2')
     pipeline = read_pipeline(config, work_dir=tmp_path / 'moved')
     assert actions(pipeline) == dict.fromkeys(NAMES, 'skip') | dict.fromkeys(
-        ('generation2', 'test', 'export'), 'run') | {'generation2': 'replace'}
+        ('generation2', 'test', 'export'), 'run'
+    ) | {'generation2': 'replace'}
     pipeline.run()
     assert_same_results(straight, tmp_path / 'moved')
     logs = {name: list((straight / name).glob('*/vis_data/config.py')) for name in NAMES}
     assert all(len(found) == 1 for name, found in logs.items() if name != 'export')
 
 
-def test_changed_option_runs_what_depends_on_it(straight: Path, tmp_path: Path,
-                                                config: Path) -> None:
+def test_changed_option_runs_what_depends_on_it(
+    straight: Path, tmp_path: Path, config: Path
+) -> None:
     shutil.copytree(straight, tmp_path / 'changed')
-    options = {'stages.generation1.options.optim_wrapper.optimizers.student.optimizer.lr': .01}
+    options = {'stages.generation1.options.optim_wrapper.optimizers.student.optimizer.lr': 0.01}
     pipeline = read_pipeline(config, options, tmp_path / 'changed')
     plan = {step.stage: step for step in pipeline.plan()}
     assert plan['generation1'].action == 'replace'
     assert plan['generation1'].reason == (
-        'changed: config.optim_wrapper.optimizers.student.optimizer.lr: 0.05 -> 0.01')
+        'changed: config.optim_wrapper.optimizers.student.optimizer.lr: 0.05 -> 0.01'
+    )
     assert plan['labels2'].reason == "needs 'generation1', which runs first"
     pipeline.run()
     changed = ['generation1', 'labels2', 'generation2', 'test', 'export']
     replaced = tmp_path / 'changed' / 'replaced'
     assert sorted(path.name for path in replaced.iterdir()) == sorted(
-        f'{name}-1' for name in changed)
+        f'{name}-1' for name in changed
+    )
     for name in NAMES:
         one, other = (State(root).entries[name] for root in (straight, tmp_path / 'changed'))
         assert (one.digest == other.digest) == (name not in changed)
     path = 'generation1/iter_6.pth'
-    old, new = (load_checkpoint(root / path)['state_dict']
-                for root in (straight, tmp_path / 'changed'))
+    old, new = (
+        load_checkpoint(root / path)['state_dict'] for root in (straight, tmp_path / 'changed')
+    )
     assert any(not torch.equal(old[key], new[key]) for key in old)
     kept = load_checkpoint(replaced / 'generation1-1' / 'iter_6.pth')['state_dict']
     assert_close(kept, old, atol=0, rtol=0)
@@ -220,11 +240,15 @@ def test_plan_sees_what_changed(straight: Path, config: Path, tmp_path: Path) ->
 
     assert plan() == {}
     assert plan({'stages.test.options.test_evaluator.iou_metrics': ['mDice']}) == {
-        'test': "changed: config.test_evaluator.iou_metrics: None -> ['mDice']"}
+        'test': "changed: config.test_evaluator.iou_metrics: None -> ['mDice']"
+    }
     assert plan({'stages.export.module': 'student.backbone'}) == {
-        'export': "changed: arguments.module: None -> 'student.backbone'"}
-    assert plan({'stages.test.options.log_level': 'INFO', 'stages.labels2.options.train_cfg': {}
-                 }) == {}  # what does not touch the result
+        'export': "changed: arguments.module: None -> 'student.backbone'"
+    }
+    assert (
+        plan({'stages.test.options.log_level': 'INFO', 'stages.labels2.options.train_cfg': {}})
+        == {}
+    )  # what does not touch the result
     assert 'needs' in plan({'stages.labels2.rule': 'cbst'})['test']
     assert list(plan({'seed': 2})) == NAMES
     label = tmp_path / 'run/labels2/labels/3.png'
@@ -254,11 +278,15 @@ def test_from_a_stage_on(straight: Path, config: Path, tmp_path: Path) -> None:
     shutil.copytree(straight, tmp_path / 'run')
     pipeline = read_pipeline(config, work_dir=tmp_path / 'run')
     assert actions(pipeline, start='test') == dict.fromkeys(NAMES, 'skip') | {
-        'test': 'replace', 'export': 'replace'}
+        'test': 'replace',
+        'export': 'replace',
+    }
     pipeline.run('test')
     assert_same_results(straight, tmp_path / 'run')
     assert sorted(path.name for path in (tmp_path / 'run/replaced').iterdir()) == [
-        'export-1', 'test-1']
+        'export-1',
+        'test-1',
+    ]
     with pytest.raises(ValueError, match="--from got 'tset'; write one of stage0, labels1"):
         pipeline.run('tset')
     shutil.rmtree(tmp_path / 'run' / 'labels1')
@@ -266,11 +294,12 @@ def test_from_a_stage_on(straight: Path, config: Path, tmp_path: Path) -> None:
         pipeline.run('generation1')
 
 
-def test_one_start_at_a_time(straight: Path, config: Path,
-                             monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_start_at_a_time(straight: Path, config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pipeline_module, 'LOCK_TIMEOUT', 0)
-    with FileLock(straight / 'pipeline.lock'), \
-            pytest.raises(RuntimeError, match='straight: a pipeline runs in this folder; wait'):
+    with (
+        FileLock(straight / 'pipeline.lock'),
+        pytest.raises(RuntimeError, match='straight: a pipeline runs in this folder; wait'),
+    ):
         read_pipeline(config, work_dir=straight).run()
     read_pipeline(config, work_dir=straight).run()
 
@@ -290,8 +319,9 @@ def test_report(straight: Path) -> None:
     assert '[3/8] generation1: run, it is not done' in logs
 
 
-def test_killed_process(processes: dict[str, list[Any]], straight: Path, config: Path,
-                        folder: Path) -> None:
+def test_killed_process(
+    processes: dict[str, list[Any]], straight: Path, config: Path, folder: Path
+) -> None:
     _, errors = processes['killed'][0].communicate(timeout=120)
     assert processes['killed'][0].returncode == -signal.SIGKILL, errors[-2000:]
     entry = State(folder / 'killed').entries['generation1']
@@ -301,8 +331,11 @@ def test_killed_process(processes: dict[str, list[Any]], straight: Path, config:
     assert_same_results(straight, folder / 'killed')
     assert attempts(folder / 'killed') == dict.fromkeys(NAMES, 1) | {'generation1': 2}
     second = State(folder / 'killed').entries['generation1']
-    last = max(path.stat().st_mtime for path in (folder / 'killed/generation1').iterdir()
-               if path.name in ('iter_2.pth', 'iter_4.pth'))
+    last = max(
+        path.stat().st_mtime
+        for path in (folder / 'killed/generation1').iterdir()
+        if path.name in ('iter_2.pth', 'iter_4.pth')
+    )
     assert second.seconds >= last - entry.started > 0  # the first attempt counts
 
 
@@ -313,13 +346,17 @@ def test_two_processes_are_as_one(processes: dict[str, list[Any]], folder: Path)
     config = run_toy.write_configs(folder / 'whole', run_toy.SHORT)
     read_pipeline(config, work_dir=folder / 'one').run()
     for name in ('stage0', 'generation1'):
-        one, pair = (load_checkpoint(folder / run / name / 'iter_6.pth')['state_dict']
-                     for run in ('one', 'pair'))
+        one, pair = (
+            load_checkpoint(folder / run / name / 'iter_6.pth')['state_dict']
+            for run in ('one', 'pair')
+        )
         assert_close(pair, one, atol=1e-5, rtol=0)
     one, pair = (State(folder / run).entries for run in ('one', 'pair'))
     assert {entry.processes for entry in pair.values()} == {2}
     for label in (folder / 'one').glob('labels1/labels/*.png'):
-        alone, by_two = (cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
-                         for path in (label, folder / 'pair/labels1/labels' / label.name))
+        alone, by_two = (
+            cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+            for path in (label, folder / 'pair/labels1/labels' / label.name)
+        )
         assert (alone != by_two).mean() < 1e-3
         assert alone.max() < toys.NUM_CLASSES

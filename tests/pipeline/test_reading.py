@@ -27,8 +27,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def read(folder: Path, changes: dict[str, Any], options: dict[str, Any] | None = None,
-         **more: Any) -> Pipeline:
+def read(
+    folder: Path, changes: dict[str, Any], options: dict[str, Any] | None = None, **more: Any
+) -> Pipeline:
     """The toy pipeline with changes, ``stage.key`` or ``stage`` (None removes)."""
     stages = copy.deepcopy(run_toy.STAGES)
     for place, value in changes.items():
@@ -37,8 +38,9 @@ def read(folder: Path, changes: dict[str, Any], options: dict[str, Any] | None =
         stage.update({key: value})
         if value is None:
             stage.pop(key)
-    return read_pipeline(run_toy.write_pipeline(folder, stages, **more), options,
-                         folder.parent / 'work')
+    return read_pipeline(
+        run_toy.write_pipeline(folder, stages, **more), options, folder.parent / 'work'
+    )
 
 
 OPTIONS = 'generation1.options'
@@ -52,18 +54,28 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({'stage0.rule': 'bdl'}, "stage 'stage0': rule is unknown; write one of config, options"),
     ({'stage0.config': None}, "stage 'stage0': config is missing"),
     ({'stage0.config': 'no.py'}, r"stage 'stage0': config \[FileNotFoundError\] .*no.py does not"),
-    ({'labels1.checkpoint': '{stage9}'},
-     "stage 'labels1': checkpoint refers to {stage9}, but no stage before .* write one of stage0$"),
+    (
+        {'labels1.checkpoint': '{stage9}'},
+        "'labels1': checkpoint refers to {stage9}, but no stage before .* write one of stage0$",
+    ),
     ({'labels1.checkpoint': '{generation1}'}, 'no stage before this one is called .generation1'),
-    ({'labels1.checkpoint': '{stage0.worst}'}, 'which stage .stage0. does not make; it makes '
-                                               r'\{stage0\}, \{stage0.best\}'),
+    (
+        {'labels1.checkpoint': '{stage0.worst}'},
+        'which stage .stage0. does not make; it makes '
+        r'\{stage0\}, \{stage0.best\}',
+    ),
     ({'labels2.checkpoint': '{labels1}'}, r'checkpoint got \{labels1\}, which is a folder'),
-    ({OPTIONS: {run_toy.PSEUDO_DIR: '{stage0}'}},
-     r'train_dataloader.target.dataset.pipeline.1.pseudo_dir got \{stage0\}, which is a check'),
+    (
+        {OPTIONS: {run_toy.PSEUDO_DIR: '{stage0}'}},
+        r'train_dataloader.target.dataset.pipeline.1.pseudo_dir got \{stage0\}, which is a check',
+    ),
     ({OPTIONS: {'load_from': '{labels1}'}}, r'load_from got \{labels1\}, which is a folder'),
     ({OPTIONS: ['a']}, "stage 'generation1': options got .'a'.; write a dict"),
-    ({OPTIONS: {'train_cfg.max_iter': 1}}, r'options.train_cfg.max_iter: UDATrainLoop has no key '
-                                           '`max_iter`; write `max_iters`'),
+    (
+        {OPTIONS: {'train_cfg.max_iter': 1}},
+        r'options.train_cfg.max_iter: UDATrainLoop has no key '
+        '`max_iter`; write `max_iters`',
+    ),
     ({OPTIONS: {'model.segmentr.backbone': 1}}, '`model` has no key `segmentr`; write `segmentor`'),
     ({OPTIONS: {'param_scheduler.1.power': 1}}, 'has no item `1`; write a number below 1'),
     ({OPTIONS: {'param_scheduler.1': 1}}, 'has no item `1`; write a number below 1'),
@@ -86,16 +98,32 @@ def test_wrong_stage(folder: Path, changes: dict[str, Any], match: str) -> None:
         read(folder, changes)
 
 
-@pytest.mark.parametrize(('changes', 'match'), [
-    ({'labels1.checkpoint': 'no.pth'}, "stage 'labels1': checkpoint got 'no.pth', which is no f"),
-    ({'export.checkpoint': 'no.pth'}, "stage 'export': checkpoint got 'no.pth', which is no file"),
-    ({OPTIONS: {'load_from': 'no.pth'}}, "stage 'generation1': .* load_from got 'no.pth'"),
-    ({OPTIONS: {run_toy.PSEUDO_DIR: 'nowhere'}}, "pseudo_dir got 'nowhere', which is no folder"),
-    ({OPTIONS: {'train_dataloader.source.dataset.data_root': 'no'}},
-     r"stage 'generation1': .*train_dataloader.source.dataset.data_prefix.img_path got 'no"),
-    ({'test.options': {'test_dataloader.dataset.data_root': 'no'}},
-     r"stage 'test': .*test_dataloader.dataset.data_prefix.img_path got 'no"),
-])
+@pytest.mark.parametrize(
+    ('changes', 'match'),
+    [
+        (
+            {'labels1.checkpoint': 'no.pth'},
+            "stage 'labels1': checkpoint got 'no.pth', which is no f",
+        ),
+        (
+            {'export.checkpoint': 'no.pth'},
+            "stage 'export': checkpoint got 'no.pth', which is no file",
+        ),
+        ({OPTIONS: {'load_from': 'no.pth'}}, "stage 'generation1': .* load_from got 'no.pth'"),
+        (
+            {OPTIONS: {run_toy.PSEUDO_DIR: 'nowhere'}},
+            "pseudo_dir got 'nowhere', which is no folder",
+        ),
+        (
+            {OPTIONS: {'train_dataloader.source.dataset.data_root': 'no'}},
+            r"stage 'generation1': .*train_dataloader.source.dataset.data_prefix.img_path got 'no",
+        ),
+        (
+            {'test.options': {'test_dataloader.dataset.data_root': 'no'}},
+            r"stage 'test': .*test_dataloader.dataset.data_prefix.img_path got 'no",
+        ),
+    ],
+)
 def test_missing_input(folder: Path, changes: dict[str, Any], match: str) -> None:
     pipeline = read(folder, changes)
     for call in (pipeline.plan, pipeline.run):
@@ -123,17 +151,24 @@ def test_wrong_top_level(folder: Path) -> None:
 
 def test_options_of_the_command_line(folder: Path) -> None:
     power = 'param_scheduler.0.power'
-    pipeline = read(folder, {}, {'seed': 7, 'stages.labels2.rule': 'cbst',
-                                 f'stages.generation1.options.{power}': 2.})
+    pipeline = read(
+        folder,
+        {},
+        {'seed': 7, 'stages.labels2.rule': 'cbst', f'stages.generation1.options.{power}': 2.0},
+    )
     assert pipeline.stages['labels2'].arguments['rule'] == 'cbst'
     assert pipeline.stages['generation1'].arguments['options'] == {
-        run_toy.PSEUDO_DIR: '{labels1}', power: 2.}
+        run_toy.PSEUDO_DIR: '{labels1}',
+        power: 2.0,
+    }
     cfg = pipeline.stages['generation1'].load(lambda reference: f'/{reference}')
-    assert (cfg.randomness.seed, cfg.param_scheduler[0].power) == (7, 2.)
+    assert (cfg.randomness.seed, cfg.param_scheduler[0].power) == (7, 2.0)
     assert cfg.train_dataloader.target.dataset.pipeline[1].pseudo_dir == '/labels1'
-    for key, match in (('train_cfg.max_iters', 'write seed, work_dir, stages.NAME.KEY'),
-                       ('stages.1.rule', 'one of the stages stage0, labels1'),
-                       ('stages.labels1.rule.share', 'write stages.labels1.rule, or')):
+    for key, match in (
+        ('train_cfg.max_iters', 'write seed, work_dir, stages.NAME.KEY'),
+        ('stages.1.rule', 'one of the stages stage0, labels1'),
+        ('stages.labels1.rule.share', 'write stages.labels1.rule, or'),
+    ):
         with pytest.raises(ValueError, match=match):
             read(folder, {}, {key: 1})
 
@@ -154,14 +189,19 @@ def test_references() -> None:
 
 def test_inputs(tmp_path: Path) -> None:
     dataset = dict(type='ConcatDataset', datasets=[dict(pipeline=[dict(pseudo_dir='p')])])
-    inputs = find_inputs(dict(
-        train_dataloader=dict(target=dict(dataset=dict(type='RepeatDataset', dataset=dataset))),
-        model=dict(init_cfg=dict(checkpoint='a.pth'), pretrained='torchvision://x'),
-        default_hooks=dict(checkpoint=dict(type='CheckpointHook')), load_from=None))
+    inputs = find_inputs(
+        dict(
+            train_dataloader=dict(target=dict(dataset=dict(type='RepeatDataset', dataset=dataset))),
+            model=dict(init_cfg=dict(checkpoint='a.pth'), pretrained='torchvision://x'),
+            default_hooks=dict(checkpoint=dict(type='CheckpointHook')),
+            load_from=None,
+        )
+    )
     assert list(inputs.datasets) == ['train_dataloader.target.dataset']
     assert inputs.files == {'model.init_cfg.checkpoint': 'a.pth'}
     assert inputs.folders == {
-        'train_dataloader.target.dataset.dataset.datasets.0.pipeline.0.pseudo_dir': 'p'}
+        'train_dataloader.target.dataset.dataset.datasets.0.pipeline.0.pseudo_dir': 'p'
+    }
     digests = []
     for name, content in (('a', 'x'), ('b', 'x'), ('b', 'xy'), ('b.tmp', '')):
         (tmp_path / name).write_text(content)
@@ -193,14 +233,21 @@ def test_state(tmp_path: Path) -> None:
 def test_differences() -> None:
     old = dict(a=dict(b=[1, 2], c='x' * 50), d=1)
     new = dict(a=dict(b=[1, 3], c='y'), e=None)
-    assert differences(old, new) == [
-        'a.b.1: 2 -> 3', f"a.c: '{'x' * 36}... -> 'y'", 'd: 1 -> None']
+    assert differences(old, new) == ['a.b.1: 2 -> 3', f"a.c: '{'x' * 36}... -> 'y'", 'd: 1 -> None']
 
 
 def test_report() -> None:
     assert format_time(3723.4) == '1:02:03'
-    entries = {'b': Entry('pseudo_label', 'failed', seconds=61, attempts=2, error='E: x\ny',
-                          coverage={'car': [200, 50], 'bus': [0, 0]})}
+    entries = {
+        'b': Entry(
+            'pseudo_label',
+            'failed',
+            seconds=61,
+            attempts=2,
+            error='E: x\ny',
+            coverage={'car': [200, 50], 'bus': [0, 0]},
+        )
+    }
     lines = format_report('p', [('a', 'train'), ('b', 'pseudo_label')], entries).splitlines()
     assert '| a | train | not started |  |  |  |  |' in lines
     assert '| b | pseudo_label | **failed** | 0:01:01 | 2 | 1 |  |' in lines
@@ -216,15 +263,23 @@ def test_checkpoints_are_ordered_by_number(tmp_path: Path) -> None:
 
 def test_translate(folder: Path, tmp_path: Path) -> None:
     data = folder.parent / 'data'
-    stages = [dict(name='half', type='translate', source=str(data / 'source/images'),
-                   target=str(data / 'target/images'), beta=.5, max_images=2),
-              dict(name='again', type='translate', source='{half}', target='nowhere', beta=.5)]
+    stages = [
+        dict(
+            name='half',
+            type='translate',
+            source=str(data / 'source/images'),
+            target=str(data / 'target/images'),
+            beta=0.5,
+            max_images=2,
+        ),
+        dict(name='again', type='translate', source='{half}', target='nowhere', beta=0.5),
+    ]
     path = run_toy.write_pipeline(tmp_path, stages[:1])
     pipeline = read_pipeline(path, work_dir=tmp_path / 'work')
     pipeline.run()
     assert len(list((tmp_path / 'work/half/translated').rglob('*.png'))) == 2
     options = {'stages.half.max_images': 3, 'stages.half.nproc': 1}
-    (step, ) = read_pipeline(path, options, tmp_path / 'work').plan()
+    (step,) = read_pipeline(path, options, tmp_path / 'work').plan()
     assert step.reason == 'changed: arguments.max_images: 2 -> 3'
     assert STAGES['translate'].makes == 'folder'
     pipeline = read_pipeline(run_toy.write_pipeline(tmp_path, stages), work_dir=tmp_path / 'work')

@@ -28,8 +28,9 @@ def reference(model, batch, softmax_first):
     logits = model.decode_head(model.extract_feat(images))
     if softmax_first:
         logits = logits.softmax(1)
-    logits = F.interpolate(logits, images.shape[2:], mode='bilinear',
-                           align_corners=model.decode_head.align_corners)
+    logits = F.interpolate(
+        logits, images.shape[2:], mode='bilinear', align_corners=model.decode_head.align_corners
+    )
     return logits if softmax_first else logits.softmax(1)
 
 

@@ -8,9 +8,17 @@ from mmseg_uda.pseudo_labels import Manifest, label_names
 
 
 def make(**changes):
-    fields = dict(rule={'type': 'bdl', 'share': 0.5}, num_classes=2, config_sha256='c',
-                  checkpoint_sha256='w', files=['a.png', 'b.png'], thresholds=[0.1, 0.2],
-                  predicted_pixels=[10, 0], kept_pixels=[5, 0], complete=True)
+    fields = dict(
+        rule={'type': 'bdl', 'share': 0.5},
+        num_classes=2,
+        config_sha256='c',
+        checkpoint_sha256='w',
+        files=['a.png', 'b.png'],
+        thresholds=[0.1, 0.2],
+        predicted_pixels=[10, 0],
+        kept_pixels=[5, 0],
+        complete=True,
+    )
     return Manifest(**{**fields, **changes})
 
 
@@ -38,12 +46,15 @@ def test_names_keep_sub_folders():
     assert label_names(paths[:1]) == ['x.y.png']
 
 
-@pytest.mark.parametrize(('paths', 'root', 'match'), [
-    ([], None, 'without images'),
-    (['/a/x.png', '/a/x.jpg'], None, 'two images for the label'),
-    (['/a/x.png', '/b/x.png'], '/a', "'/b/x.png' outside"),
-    (['/a/x.png', '/a/a/x.png'], '/a', "label could be 'x.png' or 'a/x.png'"),
-])
+@pytest.mark.parametrize(
+    ('paths', 'root', 'match'),
+    [
+        ([], None, 'without images'),
+        (['/a/x.png', '/a/x.jpg'], None, 'two images for the label'),
+        (['/a/x.png', '/b/x.png'], '/a', "'/b/x.png' outside"),
+        (['/a/x.png', '/a/a/x.png'], '/a', "label could be 'x.png' or 'a/x.png'"),
+    ],
+)
 def test_bad_names(paths, root, match):
     with pytest.raises(ValueError, match=match):
         label_names(paths, root)

@@ -41,8 +41,11 @@ def bdl(images, share, cap):
     labels, confidences = predictions(images)
     thresholds = []
     for c in range(NUM_CLASSES):
-        pool = sorted(float(p) for label, confidence in zip(labels, confidences)
-                      for p in confidence[label == c])
+        pool = sorted(
+            float(p)
+            for label, confidence in zip(labels, confidences)
+            for p in confidence[label == c]
+        )
         index = min(int(np.round(round((1 - share) * len(pool), 9))), len(pool) - 1)
         thresholds.append(min(pool[index], cap) if pool else 0.0)
     for label, confidence in zip(labels, confidences):
@@ -126,8 +129,9 @@ def test_fixed():
         np.testing.assert_array_equal(label, np.where(confidence >= 0.7, prediction, 255))
 
 
-@pytest.mark.parametrize(('count', 'index'), [(1, 0), (2, 1), (3, 2), (4, 2), (5, 2), (7, 4),
-                                               (9, 4)])
+@pytest.mark.parametrize(
+    ('count', 'index'), [(1, 0), (2, 1), (3, 2), (4, 2), (5, 2), (7, 4), (9, 4)]
+)
 def test_bdl_rounds_half_to_even(count, index):
     """round(0.5 n): 0.5 -> 0, 1.5 -> 2, 2.5 -> 2, 3.5 -> 4, 4.5 -> 4."""
     pools = ConfidencePools(2)
@@ -179,7 +183,8 @@ def test_softmax_order_of_the_papers():
 
 def test_describe():
     assert build_rule(dict(type='bdl', share=0.4)).describe() == dict(
-        type='bdl', share=0.4, cap=0.9)
+        type='bdl', share=0.4, cap=0.9
+    )
 
 
 @pytest.mark.parametrize('name', ['bdl', 'cbst', 'global'])
@@ -189,16 +194,19 @@ def test_bad_share(name, share):
         build_rule(dict(type=name, share=share))
 
 
-@pytest.mark.parametrize(('cfg', 'error', 'match'), [
-    (dict(type='bdl', cap=2), ValueError, r'BDLRule\.cap got 2'),
-    (dict(type='bdl', share='half'), TypeError, r"BDLRule\.share got 'half'"),
-    (dict(type='fixed', threshold=0), ValueError, r'FixedRule\.threshold got 0'),
-    (dict(type='cbst', stride=0), ValueError, r'CBSTRule\.stride got 0'),
-    (dict(type='fixed', share=0.5), ValueError, r"FixedRule got the unknown key 'share'"),
-    (dict(share=0.5), ValueError, r"rule\.type got None; write one of \['bdl', 'cbst'"),
-    ('best', ValueError, r"rule\.type got 'best'"),
-    (3, TypeError, r'PseudoLabelLoop\.rule got 3'),
-])
+@pytest.mark.parametrize(
+    ('cfg', 'error', 'match'),
+    [
+        (dict(type='bdl', cap=2), ValueError, r'BDLRule\.cap got 2'),
+        (dict(type='bdl', share='half'), TypeError, r"BDLRule\.share got 'half'"),
+        (dict(type='fixed', threshold=0), ValueError, r'FixedRule\.threshold got 0'),
+        (dict(type='cbst', stride=0), ValueError, r'CBSTRule\.stride got 0'),
+        (dict(type='fixed', share=0.5), ValueError, r"FixedRule got the unknown key 'share'"),
+        (dict(share=0.5), ValueError, r"rule\.type got None; write one of \['bdl', 'cbst'"),
+        ('best', ValueError, r"rule\.type got 'best'"),
+        (3, TypeError, r'PseudoLabelLoop\.rule got 3'),
+    ],
+)
 def test_bad_config(cfg, error, match):
     with pytest.raises(error, match=match):
         build_rule(cfg)

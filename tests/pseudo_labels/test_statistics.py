@@ -49,7 +49,8 @@ def test_pools_spill_one_by_one():
 
 def size_of(pools):
     return sum(values.nbytes for values in pools._values) + sum(
-        histogram.nbytes for histogram in pools._histograms.values())
+        histogram.nbytes for histogram in pools._histograms.values()
+    )
 
 
 def test_memory_does_not_grow_with_the_number_of_images():

@@ -44,8 +44,10 @@ def run(tool: ModuleType, tmp_path: Path, *flags: str) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
-    ('model', 'trained'), [(STOCK, STOCK), (METHOD, METHOD), (METHOD, STOCK)],
-    ids=['stock', 'method', 'stock checkpoint under a method'])
+    ('model', 'trained'),
+    [(STOCK, STOCK), (METHOD, METHOD), (METHOD, STOCK)],
+    ids=['stock', 'method', 'stock checkpoint under a method'],
+)
 def test_writes_the_adapted_statistics(
     tool: ModuleType, tmp_path: Path, model: dict[str, Any], trained: dict[str, Any]
 ) -> None:
@@ -57,10 +59,13 @@ def test_writes_the_adapted_statistics(
     loader = build_target_loader(cfg, num_images=4, batch_size=2, num_workers=0, seed=3)
     reestimate_batch_norm(network, loader)
     prefix = 'student.' if model is METHOD and trained is STOCK else ''
-    expected = {key[len(prefix):]: value for key, value in network.state_dict().items()}
+    expected = {key[len(prefix) :]: value for key, value in network.state_dict().items()}
     assert_close(dict(adapted['state_dict']), expected, atol=0, rtol=0)
-    changed = {key for key, value in adapted['state_dict'].items()
-               if not torch.equal(value, before['state_dict'][key])}
+    changed = {
+        key
+        for key, value in adapted['state_dict'].items()
+        if not torch.equal(value, before['state_dict'][key])
+    }
     assert {key.rsplit('.', 1)[1] for key in changed} == {'running_mean', 'running_var'}
     assert adapted['meta'] == before['meta']
     assert adapted['optimizer'] == before['optimizer']

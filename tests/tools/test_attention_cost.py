@@ -23,8 +23,8 @@ def test_comparison(tool: ModuleType, capsys: pytest.CaptureFixture[str], direct
     errors = [line.split() for line in lines if line.startswith(('output for', 'gradient of'))]
     assert len(errors) == 2 + 2 * directions
     assert all(float(words[-1]) < 1e-5 for words in errors)
-    assert ratios['memory'] < .25
-    (row, ) = (line.split() for line in lines if line.startswith('peak beyond'))
+    assert ratios['memory'] < 0.25
+    (row,) = (line.split() for line in lines if line.startswith('peak beyond'))
     naive = 4 * 400**2 / 2**20
     assert 2 * naive <= float(row[-3]) <= 5 * naive
     assert 0 < ratios['time'] < float('inf')
@@ -42,8 +42,9 @@ def test_naive_form_is_the_printed_equation(tool: ModuleType) -> None:
 
 
 @pytest.mark.parametrize('gradients', [True, False])
-def test_comparison_of_sams(tool: ModuleType, capsys: pytest.CaptureFixture[str],
-                            gradients: bool) -> None:
+def test_comparison_of_sams(
+    tool: ModuleType, capsys: pytest.CaptureFixture[str], gradients: bool
+) -> None:
     flags = ['--attention', 'sam', '--positions', '400', '--repeat', '1', '--chunk', '8000']
     ratios = tool.main([*flags, *([] if gradients else ['--no-gradients'])])
     lines = capsys.readouterr().out.splitlines()
@@ -51,14 +52,14 @@ def test_comparison_of_sams(tool: ModuleType, capsys: pytest.CaptureFixture[str]
     errors = [line.split() for line in lines if line.startswith(('output', 'gradient of'))]
     assert len(errors) == (3 if gradients else 1)
     assert all(float(words[-1]) < 1e-5 for words in errors)
-    assert ratios['memory'] < .25
-    (row, ) = (line.split() for line in lines if line.startswith('peak beyond'))
+    assert ratios['memory'] < 0.25
+    (row,) = (line.split() for line in lines if line.startswith('peak beyond'))
     assert 2 <= float(row[-3]) / (4 * 400**2 / 2**20) <= (7 if gradients else 2.5)
 
 
 def test_naive_cosines_are_the_printed_equation(tool: ModuleType) -> None:
     feature, value = (torch.randn(1, c, 5, dtype=torch.float64) for c in (3, 2))
-    (out, ) = tool.naive_cosine(feature, value)
+    (out,) = tool.naive_cosine(feature, value)
     for i in range(5):
         cosine = torch.cosine_similarity(feature[0, :, i, None], feature[0], 0).clamp(min=0)
         torch.testing.assert_close(out[0, :, i], value[0] @ (cosine / cosine.sum()))

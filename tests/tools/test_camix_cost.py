@@ -23,20 +23,25 @@ def flags(tmp_path: Path) -> list[str]:
 
 
 @pytest.mark.parametrize('more', [[], ['--no-augment', '--dtype', 'bfloat16']])
-def test_comparison(tool: ModuleType, flags: list[str], more: list[str],
-                    capsys: pytest.CaptureFixture[str]) -> None:
+def test_comparison(
+    tool: ModuleType, flags: list[str], more: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
     ratio = tool.main([*flags, '--passes', '3', '--chunk', '2', *more])['time']
     out = capsys.readouterr().out
     assert 'toy, 2 + 2 images of 32x48, 3 noisy passes, 2 at once' in out
     assert ('no augmentation' in out, 'bfloat16' in out) == (bool(more), bool(more))
     lines = out.splitlines()
-    rows = {line[:32].strip(): float(line[32:]) for line in lines[lines.index('') + 2:]}
+    rows = {line[:32].strip(): float(line[32:]) for line in lines[lines.index('') + 2 :]}
     *passes, total, iteration, last = rows.values()
-    assert list(rows)[:4] == ['student on the source', 'student on mixed images',
-                              'teacher for labels', 'teacher on 3 noisy copies']
-    assert total == pytest.approx(sum(passes), abs=.3)
-    assert ratio == pytest.approx(iteration / total, rel=.2)
-    assert last == pytest.approx(ratio, abs=.01)
+    assert list(rows)[:4] == [
+        'student on the source',
+        'student on mixed images',
+        'teacher for labels',
+        'teacher on 3 noisy copies',
+    ]
+    assert total == pytest.approx(sum(passes), abs=0.3)
+    assert ratio == pytest.approx(iteration / total, rel=0.2)
+    assert last == pytest.approx(ratio, abs=0.01)
 
 
 def test_passes_are_those_of_an_iteration(tool: ModuleType, flags: list[str]) -> None:
@@ -46,7 +51,8 @@ def test_passes_are_those_of_an_iteration(tool: ModuleType, flags: list[str]) ->
     seen: list[tuple[str, int]] = []
     for name, network in (('student', model.student), ('teacher', model.teacher.module)):
         network.backbone.register_forward_hook(
-            lambda _, inputs, __, name=name: seen.append((name, len(inputs[0]))))
+            lambda _, inputs, __, name=name: seen.append((name, len(inputs[0])))
+        )
     wrapper = tool.build_optim_wrapper(model, tool.OPTIM_WRAPPER)
     model.train_step(tool.draw_batch(args, model), wrapper)
     expected = sorted(seen)

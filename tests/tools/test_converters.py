@@ -12,13 +12,49 @@ from mmseg.datasets import CityscapesDataset
 from PIL import Image
 
 TOOLS = Path(__file__).parents[2] / 'tools/dataset_converters'
-CITYSCAPES = {7: 0, 8: 1, 11: 2, 12: 3, 13: 4, 17: 5, 19: 6, 20: 7, 21: 8, 22: 9, 23: 10, 24: 11,
-              25: 12, 26: 13, 27: 14, 28: 15, 31: 16, 32: 17, 33: 18}
+CITYSCAPES = {
+    7: 0,
+    8: 1,
+    11: 2,
+    12: 3,
+    13: 4,
+    17: 5,
+    19: 6,
+    20: 7,
+    21: 8,
+    22: 9,
+    23: 10,
+    24: 11,
+    25: 12,
+    26: 13,
+    27: 14,
+    28: 15,
+    31: 16,
+    32: 17,
+    33: 18,
+}
 # SYNTHIA's ids by Cityscapes' class names
-SYNTHIA_NAMES = {1: 'sky', 2: 'building', 3: 'road', 4: 'sidewalk', 5: 'fence', 6: 'vegetation',
-                 7: 'pole', 8: 'car', 9: 'traffic sign', 10: 'person', 11: 'bicycle',
-                 12: 'motorcycle', 15: 'traffic light', 16: 'terrain', 17: 'rider', 18: 'truck',
-                 19: 'bus', 20: 'train', 21: 'wall'}
+SYNTHIA_NAMES = {
+    1: 'sky',
+    2: 'building',
+    3: 'road',
+    4: 'sidewalk',
+    5: 'fence',
+    6: 'vegetation',
+    7: 'pole',
+    8: 'car',
+    9: 'traffic sign',
+    10: 'person',
+    11: 'bicycle',
+    12: 'motorcycle',
+    15: 'traffic light',
+    16: 'terrain',
+    17: 'rider',
+    18: 'truck',
+    19: 'bus',
+    20: 'train',
+    21: 'wall',
+}
 
 
 def convert(dataset, *argv):
@@ -57,8 +93,12 @@ def write_uint16(path, channels):
 
     path.parent.mkdir(parents=True, exist_ok=True)
     header = struct.pack('>IIBBBBB', width, height, 16, {2: 4, 3: 2}[count], 0, 0, 0)
-    path.write_bytes(b'\x89PNG\r\n\x1a\n' + chunk(b'IHDR', header)
-                     + chunk(b'IDAT', zlib.compress(rows)) + chunk(b'IEND', b''))
+    path.write_bytes(
+        b'\x89PNG\r\n\x1a\n'
+        + chunk(b'IHDR', header)
+        + chunk(b'IDAT', zlib.compress(rows))
+        + chunk(b'IEND', b'')
+    )
 
 
 @pytest.fixture
@@ -137,14 +177,17 @@ def unknown_id(path, ids):
     write_palette(path, ids + 1)
 
 
-@pytest.mark.parametrize(('damage', 'reason'), [
-    (truncate, ''),
-    (colours, 'mode RGB; expected 8-bit palette or grey'),
-    (other_size, 'is 6x5 pixels, but its image .* is 7x5'),
-    (unknown_id, r'holds the id 35; known ids are 0\.\.34'),
-    (lambda path, ids: path.write_text('no image'), 'cannot identify image file'),
-    (lambda path, ids: path.write_bytes(b''), 'cannot identify image file'),
-])
+@pytest.mark.parametrize(
+    ('damage', 'reason'),
+    [
+        (truncate, ''),
+        (colours, 'mode RGB; expected 8-bit palette or grey'),
+        (other_size, 'is 6x5 pixels, but its image .* is 7x5'),
+        (unknown_id, r'holds the id 35; known ids are 0\.\.34'),
+        (lambda path, ids: path.write_text('no image'), 'cannot identify image file'),
+        (lambda path, ids: path.write_bytes(b''), 'cannot identify image file'),
+    ],
+)
 @pytest.mark.parametrize('nproc', [1, 2])
 def test_bad_label_is_named_and_the_others_convert(gta, capsys, damage, reason, nproc):
     damage(gta / 'labels/00002.png', np.arange(35).reshape(5, 7))
@@ -153,7 +196,8 @@ def test_bad_label_is_named_and_the_others_convert(gta, capsys, damage, reason, 
     assert len(failed) == 1
     assert re.search(f'labels/00002.png: .*{reason}', failed[0])
     assert sorted(path.name for path in gta.rglob('*_labelTrainIds.png')) == [
-        '00001_labelTrainIds.png', '00003_labelTrainIds.png'
+        '00001_labelTrainIds.png',
+        '00003_labelTrainIds.png',
     ]
     assert (gta / 'train.txt').read_text().split() == ['00001', '00003']
     statistics = json.loads((gta / 'class_stats_train.json').read_text())
@@ -217,11 +261,14 @@ def test_out_dir_leaves_the_data_alone(gta, tmp_path_factory):
     assert (out / 'class_stats_train.json').is_file()
 
 
-@pytest.mark.parametrize(('argv', 'message'), [
-    (['--gt-dir', 'nowhere'], 'there is no folder'),
-    (['--gt-dir', 'empty'], 'ends in .png'),
-    (['--nproc', '0'], '--nproc got 0; write 1 or more'),
-])
+@pytest.mark.parametrize(
+    ('argv', 'message'),
+    [
+        (['--gt-dir', 'nowhere'], 'there is no folder'),
+        (['--gt-dir', 'empty'], 'ends in .png'),
+        (['--nproc', '0'], '--nproc got 0; write 1 or more'),
+    ],
+)
 def test_wrong_command_line(gta, capsys, argv, message):
     (gta / 'empty').mkdir()
     with pytest.raises(SystemExit) as caught:

@@ -25,13 +25,32 @@ STOCK_TOOLS = Path(mmseg.__file__).parent / '.mim' / 'tools'
 META = dict(classes=('dark', 'bright'), palette=[[0, 0, 0], [255, 255, 255]])
 PREPROCESSOR = dict(type='SegDataPreProcessor', mean=[127.5] * 3, std=[50.0] * 3)
 SEGMENTOR = dict(
-    type='EncoderDecoder', data_preprocessor=PREPROCESSOR,
-    backbone=dict(type='UNet', base_channels=2, num_stages=2, strides=(1, 1), enc_num_convs=(1, 1),
-                  dec_num_convs=(1,), downsamples=(True,), enc_dilations=(1, 1),
-                  dec_dilations=(1,)),
-    decode_head=dict(type='FCNHead', in_channels=2, in_index=1, channels=2, num_convs=0,
-                     concat_input=False, num_classes=2, norm_cfg=dict(type='BN')),
-    train_cfg=dict(), test_cfg=dict(mode='whole'))
+    type='EncoderDecoder',
+    data_preprocessor=PREPROCESSOR,
+    backbone=dict(
+        type='UNet',
+        base_channels=2,
+        num_stages=2,
+        strides=(1, 1),
+        enc_num_convs=(1, 1),
+        dec_num_convs=(1,),
+        downsamples=(True,),
+        enc_dilations=(1, 1),
+        dec_dilations=(1,),
+    ),
+    decode_head=dict(
+        type='FCNHead',
+        in_channels=2,
+        in_index=1,
+        channels=2,
+        num_convs=0,
+        concat_input=False,
+        num_classes=2,
+        norm_cfg=dict(type='BN'),
+    ),
+    train_cfg=dict(),
+    test_cfg=dict(mode='whole'),
+)
 
 
 def load_tool() -> ModuleType:
@@ -39,23 +58,38 @@ def load_tool() -> ModuleType:
 
 
 def training_config(root: Path) -> Config:
-    pipeline = [dict(type='LoadImageFromFile'), dict(type='LoadAnnotations'),
-                dict(type='PackSegInputs')]
-    dataset = dict(type='BaseSegDataset', data_root=str(root), img_suffix='.png', metainfo=META,
-                   data_prefix=dict(img_path='images', seg_map_path='labels'), pipeline=pipeline)
-    loader = dict(batch_size=1, sampler=dict(type='DefaultSampler', shuffle=False),
-                  dataset=dataset)
-    return Config(dict(
-        default_scope='mmseg', custom_imports=dict(imports=['mmseg_uda']),
-        model=dict(type='SourceOnly', segmentor=SEGMENTOR),
-        train_dataloader=dict(source=loader, target=loader),
-        train_cfg=dict(type='UDATrainLoop', max_iters=1),
-        optim_wrapper=dict(constructor='JointOptimWrapperConstructor'),
-        test_pipeline=pipeline, test_dataloader=loader, test_evaluator=dict(type='IoUMetric'),
-        val_dataloader=loader, val_evaluator=dict(type='IoUMetric'),
-        vis_backends=[dict(type='LocalVisBackend')],
-        visualizer=dict(type='SegLocalVisualizer', vis_backends=[dict(type='LocalVisBackend')]),
-        log_level='WARNING'))
+    pipeline = [
+        dict(type='LoadImageFromFile'),
+        dict(type='LoadAnnotations'),
+        dict(type='PackSegInputs'),
+    ]
+    dataset = dict(
+        type='BaseSegDataset',
+        data_root=str(root),
+        img_suffix='.png',
+        metainfo=META,
+        data_prefix=dict(img_path='images', seg_map_path='labels'),
+        pipeline=pipeline,
+    )
+    loader = dict(batch_size=1, sampler=dict(type='DefaultSampler', shuffle=False), dataset=dataset)
+    return Config(
+        dict(
+            default_scope='mmseg',
+            custom_imports=dict(imports=['mmseg_uda']),
+            model=dict(type='SourceOnly', segmentor=SEGMENTOR),
+            train_dataloader=dict(source=loader, target=loader),
+            train_cfg=dict(type='UDATrainLoop', max_iters=1),
+            optim_wrapper=dict(constructor='JointOptimWrapperConstructor'),
+            test_pipeline=pipeline,
+            test_dataloader=loader,
+            test_evaluator=dict(type='IoUMetric'),
+            val_dataloader=loader,
+            val_evaluator=dict(type='IoUMetric'),
+            vis_backends=[dict(type='LocalVisBackend')],
+            visualizer=dict(type='SegLocalVisualizer', vis_backends=[dict(type='LocalVisBackend')]),
+            log_level='WARNING',
+        )
+    )
 
 
 @pytest.fixture
@@ -76,8 +110,12 @@ def checkpoint(tmp_path: Path, student: torch.nn.Module) -> str:
     state |= {f'teacher.module.{key}': value + 1 for key, value in student.state_dict().items()}
     state['discriminators.main.weight'] = torch.zeros(3)
     path = tmp_path / 'iter_10.pth'
-    meta = dict(dataset_meta=META, iter=10, cfg=training_config(tmp_path).pretty_text,
-                hook_msgs={'best_score': np.float64(1)})
+    meta = dict(
+        dataset_meta=META,
+        iter=10,
+        cfg=training_config(tmp_path).pretty_text,
+        hook_msgs={'best_score': np.float64(1)},
+    )
     torch.save(dict(meta=meta, state_dict=state, optimizer={'student': {}}), path)
     return str(path)
 
@@ -97,12 +135,11 @@ def run_stock(monkeypatch: pytest.MonkeyPatch, tool: str, *arguments: str) -> No
 
 
 class TestExport:
-
     def test_attention_goes_along(self, tmp_path):
         """DAST is tested with its discoverer, and so is what it exports."""
         method = toys.build('dast').eval()
         with torch.no_grad():
-            method.student.attention.discriminator.layers[2].bias += 2.
+            method.student.attention.discriminator.layers[2].bias += 2.0
         cfg = training_config(tmp_path)
         cfg.model = toys.method_cfg('dast')
         path = tmp_path / 'iter_10.pth'
@@ -147,7 +184,8 @@ class TestExport:
         out, _ = export(checkpoint, '--module', 'teacher.module')
         written = torch.load(out, weights_only=True)['state_dict']
         torch.testing.assert_close(
-            written, {key: value + 1 for key, value in student.state_dict().items()})
+            written, {key: value + 1 for key, value in student.state_dict().items()}
+        )
 
     def test_config_has_nothing_of_training(self, checkpoint):
         cfg = Config.fromfile(export(checkpoint)[1])
@@ -173,8 +211,11 @@ class TestExport:
 
     def test_no_student(self, checkpoint, tmp_path, student):
         torch.save(dict(state_dict=student.state_dict()), tmp_path / 'stock.pth')
-        with pytest.raises(ValueError, match=r"stock\.pth has no key that starts with 'student\.'"
-                                             r", but 'backbone\.', 'decode_head\.'"):
+        with pytest.raises(
+            ValueError,
+            match=r"stock\.pth has no key that starts with 'student\.'"
+            r", but 'backbone\.', 'decode_head\.'",
+        ):
             export(str(tmp_path / 'stock.pth'))
         assert not (tmp_path / 'export').exists()
 
@@ -203,7 +244,6 @@ class TestExport:
 
 
 class TestStockTools:
-
     def test_test(self, checkpoint, monkeypatch):
         out, config = export(checkpoint)
         work_dir = Path(out).parent / 'run'
@@ -211,15 +251,22 @@ class TestStockTools:
         scores = json.loads(next(work_dir.glob('*/*.json')).read_text())
         assert 0 <= scores['mIoU'] <= 100
 
-    @pytest.mark.skipif(mmseg.__version__ == '1.2.2', reason='get_flops.py of mmseg 1.2.2 passes '
-                        'both `input_shape` and `inputs`, which mmengine >= 0.10 refuses')
+    @pytest.mark.skipif(
+        mmseg.__version__ == '1.2.2',
+        reason='get_flops.py of mmseg 1.2.2 passes '
+        'both `input_shape` and `inputs`, which mmengine >= 0.10 refuses',
+    )
     @pytest.mark.parametrize('attention', [False, True])
     def test_get_flops(self, checkpoint, attention, monkeypatch, capsys):
         config = export(checkpoint)[1]
         if attention:
             cfg = Config.fromfile(config)
-            cfg.model.decode_head = dict(type='CrossDomainAttentionHead', in_channels=2,
-                                         in_index=1, classifier=SEGMENTOR['decode_head'])
+            cfg.model.decode_head = dict(
+                type='CrossDomainAttentionHead',
+                in_channels=2,
+                in_index=1,
+                classifier=SEGMENTOR['decode_head'],
+            )
             cfg.dump(config)
         run_stock(monkeypatch, 'analysis_tools/get_flops.py', config, '--shape', '32', '32')
         assert 'Flops' in capsys.readouterr().out
@@ -227,11 +274,18 @@ class TestStockTools:
     def test_benchmark(self, checkpoint, monkeypatch, capsys):
         out, config = export(checkpoint)
         cfg = Config.fromfile(config)  # the tool measures 200 images
-        cfg.test_dataloader.dataset = dict(type='RepeatDataset', times=100,
-                                           dataset=cfg.test_dataloader.dataset)
+        cfg.test_dataloader.dataset = dict(
+            type='RepeatDataset', times=100, dataset=cfg.test_dataloader.dataset
+        )
         cfg.dump(config)
-        run_stock(monkeypatch, 'analysis_tools/benchmark.py', config, out, '--work-dir',
-                  str(Path(out).parent))
+        run_stock(
+            monkeypatch,
+            'analysis_tools/benchmark.py',
+            config,
+            out,
+            '--work-dir',
+            str(Path(out).parent),
+        )
         assert 'Overall fps' in capsys.readouterr().out
 
     @pytest.mark.parametrize('config_by', ['file', 'checkpoint'])

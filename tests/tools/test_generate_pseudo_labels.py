@@ -1,6 +1,5 @@
 """The tool that writes pseudo labels."""
 
-
 import pytest
 import torch
 from mmengine.config import Config
@@ -21,8 +20,14 @@ def files(tmp_path):
     cfg.test_dataloader.dataset.data_root = str(tmp_path / 'data/source')  # never to be labelled
     cfg.dump(tmp_path / 'config.py')
     torch.save(dict(state_dict=build('cdanet').state_dict()), tmp_path / 'weights.pth')
-    return [str(tmp_path / 'config.py'), str(tmp_path / 'weights.pth'), '--out-dir',
-            str(tmp_path / 'out'), '--work-dir', str(tmp_path / 'work')]
+    return [
+        str(tmp_path / 'config.py'),
+        str(tmp_path / 'weights.pth'),
+        '--out-dir',
+        str(tmp_path / 'out'),
+        '--work-dir',
+        str(tmp_path / 'work'),
+    ]
 
 
 def test_labels_the_target_training_images(tool, files, tmp_path):
@@ -48,11 +53,14 @@ def test_rule_arguments(tool):
     assert tool.rule_config(args) == dict(type='cbst', share=0.2, cap=0.8)
 
 
-@pytest.mark.parametrize(('options', 'message'), [
-    (['--share', '0'], 'BDLRule.share got 0.0; write a number in (0, 1]'),
-    (['--rule', 'fixed', '--share', '0.5'], "FixedRule got the unknown key 'share'"),
-    (['--rule', 'best'], 'invalid choice'),
-])
+@pytest.mark.parametrize(
+    ('options', 'message'),
+    [
+        (['--share', '0'], 'BDLRule.share got 0.0; write a number in (0, 1]'),
+        (['--rule', 'fixed', '--share', '0.5'], "FixedRule got the unknown key 'share'"),
+        (['--rule', 'best'], 'invalid choice'),
+    ],
+)
 def test_bad_rule_arguments(tool, options, message, capsys):
     with pytest.raises(SystemExit):
         tool.parse_args(['config.py', 'weights.pth', '--out-dir', 'out', *options])
@@ -66,8 +74,13 @@ def test_checkpoint_of_another_method(tool, files, tmp_path):
     assert not (tmp_path / 'out').exists()
 
 
-@pytest.mark.parametrize(('key', 'match'), [('train_dataloader', 'no train_dataloader.target'),
-                                            ('test_dataloader', 'no test_dataloader.dataset')])
+@pytest.mark.parametrize(
+    ('key', 'match'),
+    [
+        ('train_dataloader', 'no train_dataloader.target'),
+        ('test_dataloader', 'no test_dataloader.dataset'),
+    ],
+)
 def test_config_without_images(files, key, match):
     cfg = Config.fromfile(files[0])
     cfg[key] = None

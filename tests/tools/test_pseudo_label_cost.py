@@ -27,7 +27,7 @@ def test_exact_within_the_budget(tool: ModuleType, capsys: pytest.CaptureFixture
     assert list(results) == ['bdl', 'cbst']
     for result in results.values():
         assert result['thresholds'] == result['labels'] == 0
-        assert .3 < result['kept'] < .7
+        assert 0.3 < result['kept'] < 0.7
         assert min(result['time_naive'], result['time_streaming']) > 0
     assert results['bdl']['disk'] == 0
     assert results['cbst']['disk'] == 4 * 5 * PIXELS + 6 * 128
@@ -40,9 +40,9 @@ def test_exact_within_the_budget(tool: ModuleType, capsys: pytest.CaptureFixture
 
 def test_histograms(tool: ModuleType) -> None:
     """Beyond the budget, thresholds are within a bin."""
-    (result, ) = tool.main([*SIZES, '--rules', 'bdl', '--budget', '100', '--bins', '4096']).values()
+    (result,) = tool.main([*SIZES, '--rules', 'bdl', '--budget', '100', '--bins', '4096']).values()
     assert 0 < result['thresholds'] < 1 / 4096
-    assert 0 < result['labels'] < .01
+    assert 0 < result['labels'] < 0.01
 
 
 def test_memory_of_the_naive_form_grows_with_the_images(tool: ModuleType) -> None:
@@ -55,7 +55,9 @@ def test_memory_of_the_naive_form_grows_with_the_images(tool: ModuleType) -> Non
 @pytest.mark.parametrize('name', ['bdl', 'cbst'])
 def test_naive_forms_by_hand(tool: ModuleType, tmp_path: Path, name: str) -> None:
     """Two images of two pixels and three classes, of which the last is never predicted."""
-    maps = torch.tensor([[[.6, .2], [.3, .7], [.1, .1]], [[.8, .55], [.1, .4], [.1, .05]]])
+    maps = torch.tensor(
+        [[[0.6, 0.2], [0.3, 0.7], [0.1, 0.1]], [[0.8, 0.55], [0.1, 0.4], [0.1, 0.05]]]
+    )
 
     def images() -> Iterator[torch.Tensor]:
         yield from maps[:, :, None]  # (C, 1, 2)
@@ -63,11 +65,11 @@ def test_naive_forms_by_hand(tool: ModuleType, tmp_path: Path, name: str) -> Non
     if name == 'bdl':
         generate = tool.naive_bdl(build_rule(name), 3, 2, (1, 2))
         # Class 0: .55, .6, .8 -> element round(1.5) = 2; class 1: .7 -> round(.5) = 0.
-        expected, kept = [.8, .7, 0.], [[[255, 1]], [[0, 255]]]
+        expected, kept = [0.8, 0.7, 0.0], [[[255, 1]], [[0, 255]]]
     else:
         generate = tool.naive_cbst(build_rule(dict(type=name, stride=1)), 3, tmp_path)
         # Class 0: .8, .6, .55 -> element floor(1.5) - 1 = 0; class 1: .7; no element: 1.
-        expected, kept = [.8, .7, 1.], [[[255, 1]], [[0, 255]]]
+        expected, kept = [0.8, 0.7, 1.0], [[[255, 1]], [[0, 255]]]
     thresholds, labels = generate(images)
     assert thresholds == pytest.approx(expected)
     np.testing.assert_array_equal(list(labels), kept)

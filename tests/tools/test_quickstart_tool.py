@@ -28,8 +28,9 @@ def untrained(method: str, folder: Path, seed: int) -> Path:
     return path
 
 
-def test_table_and_sheet_and_nothing_twice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
-                                           capfd: pytest.CaptureFixture[str]) -> None:
+def test_table_and_sheet_and_nothing_twice(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.setenv('MMSEG_UDA_DATA', '')  # the tool sets it; have it restored
     monkeypatch.setattr(TOOL, 'train', untrained)
     monkeypatch.setattr(TOOL, 'NUM_TRAIN', 1)
@@ -55,8 +56,8 @@ def test_table_and_sheet_and_nothing_twice(tmp_path: Path, monkeypatch: pytest.M
 
 def test_table_numbers() -> None:
     nan = float('nan')
-    before = {'aAcc': 1., 'mIoU': 10., 'IoU_road': 20.04, 'IoU_train': nan}
-    after = {'aAcc': 1., 'mIoU': 15.5, 'IoU_road': 30., 'IoU_train': 2.}
+    before = {'aAcc': 1.0, 'mIoU': 10.0, 'IoU_road': 20.04, 'IoU_train': nan}
+    after = {'aAcc': 1.0, 'mIoU': 15.5, 'IoU_road': 30.0, 'IoU_train': 2.0}
     rows = [line.split() for line in TOOL.table({'a': before, 'b': after}).splitlines()]
     assert ['road', '20.0', '30.0', '+10.0'] in rows
     assert ['train', '-', '2.0', '-'] in rows

@@ -42,8 +42,16 @@ def test_run(call, tmp_path, capsys):
     assert capsys.readouterr().out.count('skip, it is done') == 2
     call('--work-dir', 'here', '--dry-run', '--cfg-options', 'seed=3')
     assert 'changed: arguments.rule.' in capsys.readouterr().out
-    call('--work-dir', 'here', '--dry-run', '--from', 'labels1', '--cfg-options',
-         'stages.labels1.rule=bdl', 'seed=3')
+    call(
+        '--work-dir',
+        'here',
+        '--dry-run',
+        '--from',
+        'labels1',
+        '--cfg-options',
+        'stages.labels1.rule=bdl',
+        'seed=3',
+    )
     assert "labels1 (pseudo_label): replace, from 'labels1' on" in capsys.readouterr().out
 
 
@@ -53,13 +61,31 @@ def test_launchers(tmp_path, launcher):
     (tmp_path / launcher).write_text('#!/bin/sh\nfor i in "$@"; do echo "$i"; done\n')
     (tmp_path / launcher).chmod(0o755)
     env = {**os.environ, 'PATH': f'{tmp_path}{os.pathsep}{os.environ["PATH"]}'}
-    script, given, name = (('dist_run_pipeline.sh', ['a b.py', '2'], 'pytorch')
-                           if launcher == 'torchrun' else
-                           ('slurm_run_pipeline.sh', ['gpu', 'job', 'a b.py'], 'slurm'))
-    words = subprocess.run(['bash', str(TOOLS / script), *given, '--from', 'x'], env=env,
-                           check=True, capture_output=True, text=True).stdout.splitlines()
-    assert words[-6:] == [str(TOOLS / 'run_pipeline.py'), 'a b.py', '--launcher', name, '--from',
-                          'x']
-    failed = subprocess.run(['bash', str(TOOLS / script), *given[:-1]], env=env, text=True,
-                            capture_output=True, check=False)
+    script, given, name = (
+        ('dist_run_pipeline.sh', ['a b.py', '2'], 'pytorch')
+        if launcher == 'torchrun'
+        else ('slurm_run_pipeline.sh', ['gpu', 'job', 'a b.py'], 'slurm')
+    )
+    words = subprocess.run(
+        ['bash', str(TOOLS / script), *given, '--from', 'x'],
+        env=env,
+        check=True,
+        capture_output=True,
+        text=True,
+    ).stdout.splitlines()
+    assert words[-6:] == [
+        str(TOOLS / 'run_pipeline.py'),
+        'a b.py',
+        '--launcher',
+        name,
+        '--from',
+        'x',
+    ]
+    failed = subprocess.run(
+        ['bash', str(TOOLS / script), *given[:-1]],
+        env=env,
+        text=True,
+        capture_output=True,
+        check=False,
+    )
     assert f'usage: {script}' in failed.stderr

@@ -41,24 +41,45 @@ def prepare(tmp_path: Path, model: dict[str, Any]) -> Config:
     torch.manual_seed(2)
     built = MODELS.build(model)
     for parameter in built.parameters():
-        torch.nn.init.normal_(parameter, std=.5)
+        torch.nn.init.normal_(parameter, std=0.5)
     torch.save(dict(state_dict=built.state_dict()), tmp_path / 'a.pth')
     return cfg
 
 
 def run(tool: ModuleType, tmp_path: Path, *flags: str) -> np.ndarray:
-    tool.main([str(tmp_path / 'config.py'), str(tmp_path / 'a.pth'), '--out',
-               str(tmp_path / 'out/x.png'), '--device', 'cpu', '--cell-width', '120', *flags])
+    tool.main(
+        [
+            str(tmp_path / 'config.py'),
+            str(tmp_path / 'a.pth'),
+            '--out',
+            str(tmp_path / 'out/x.png'),
+            '--device',
+            'cpu',
+            '--cell-width',
+            '120',
+            *flags,
+        ]
+    )
     assert [path.name for path in (tmp_path / 'out').iterdir()] == ['x.png']
     return cv2.imread(str(tmp_path / 'out/x.png'))
 
 
-def test_draws(tool: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
-               capsys: pytest.CaptureFixture[str]) -> None:
+def test_draws(
+    tool: ModuleType,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     prepare(tmp_path, method_cfg('cdanet'))
     seen = {}
-    monkeypatch.setattr(tool, 'draw', lambda *args, draw=tool.draw: (
-        seen.update(zip(('source', 'target', 'points', 'maps'), args)), draw(*args))[1])
+    monkeypatch.setattr(
+        tool,
+        'draw',
+        lambda *args, draw=tool.draw: (
+            seen.update(zip(('source', 'target', 'points', 'maps'), args)),
+            draw(*args),
+        )[1],
+    )
     first = run(tool, tmp_path)
     assert '4 points' in capsys.readouterr().out
     # Six pictures in two rows of three.
@@ -75,11 +96,17 @@ def test_draws(tool: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     model = MODELS.build(method_cfg('cdanet'))
     model.load_state_dict(torch.load(tmp_path / 'a.pth', weights_only=True)['state_dict'])
     model.eval()
-    images = {name: torch.from_numpy(seen[name][..., ::-1].copy()).permute(2, 0, 1)
-              for name in ('source', 'target')}
+    images = {
+        name: torch.from_numpy(seen[name][..., ::-1].copy()).permute(2, 0, 1)
+        for name in ('source', 'target')
+    }
     with torch.no_grad():
-        features = [model.extract_feat(getattr(model.data_preprocessor, name)(
-            dict(inputs=[image]), False)['inputs']) for name, image in images.items()]
+        features = [
+            model.extract_feat(
+                getattr(model.data_preprocessor, name)(dict(inputs=[image]), False)['inputs']
+            )
+            for name, image in images.items()
+        ]
         maps = model.decode_head.attention_maps(*features, torch.tensor([0, 16 * 24 - 1]))
     np.testing.assert_allclose(seen['maps'], maps[0].numpy(), rtol=1e-5)
 
@@ -108,13 +135,17 @@ def test_plain_segmentor(tool: ModuleType, tmp_path: Path) -> None:
         run(tool, tmp_path)
 
 
-SAM = dict(type='SelfAttentionLoss', allow_untrained=True,
-           self_attention=dict(type='SelfAttentionModule', in_channels=NUM_CLASSES))
+SAM = dict(
+    type='SelfAttentionLoss',
+    allow_untrained=True,
+    self_attention=dict(type='SelfAttentionModule', in_channels=NUM_CLASSES),
+)
 MODELS_BY_KIND = dict(
     classes=method_cfg('source_only', regularizers=dict(sam=SAM)),
     plain_classes=method_cfg('source_only'),
     discriminator=method_cfg('dast'),
-    discriminator_stock=attended_cfg())
+    discriminator_stock=attended_cfg(),
+)
 
 
 def load(tmp_path: Path, kind: str, index: int) -> tuple[Any, torch.Tensor, np.ndarray, np.ndarray]:
@@ -130,7 +161,7 @@ def load(tmp_path: Path, kind: str, index: int) -> tuple[Any, torch.Tensor, np.n
 
 def cells(panel: np.ndarray, row: int) -> list[np.ndarray]:
     top = 28 + row * (64 + 28)
-    return [panel[top:top + 64, left:left + 96] for left in range(6, panel.shape[1], 102)]
+    return [panel[top : top + 64, left : left + 96] for left in range(6, panel.shape[1], 102)]
 
 
 @pytest.mark.parametrize('kind', ['classes', 'plain_classes'])
@@ -144,19 +175,22 @@ def test_classes(tool: ModuleType, tmp_path: Path, kind: str) -> None:
         model, inputs, image, truth = load(tmp_path, kind, index)
         view = class_view(model, inputs, plain=kind == 'plain_classes')
         assert len(view.classes) > 1
-        points = [(4 * (position % 24) + 2, 4 * (position // 24) + 2)
-                  for position in view.positions.tolist()]
+        points = [
+            (4 * (position % 24) + 2, 4 * (position // 24) + 2)
+            for position in view.positions.tolist()
+        ]
         label = model.encode_decode(inputs, [dict(img_shape=(64, 96))]).argmax(1)[0].numpy()
         shown = cells(panel, row)
         np.testing.assert_array_equal(shown[0], tool.mark(image, points))
         np.testing.assert_array_equal(shown[1], label_to_color(label, METAINFO['palette']))
         colors = label_to_color(truth, METAINFO['palette'])
         np.testing.assert_array_equal(
-            shown[2], cv2.resize(colors, (96, 64), interpolation=cv2.INTER_NEAREST))
+            shown[2], cv2.resize(colors, (96, 64), interpolation=cv2.INTER_NEAREST)
+        )
         tiles = [tile for extra in range(1, 3) for tile in cells(panel, row + extra)]
         for tile, values in zip(tiles, view.maps[:3]):
             heat = heat_map(cv2.resize(values.numpy(), (96, 64)), 0, 1)
-            np.testing.assert_array_equal(tile, overlay(np.ascontiguousarray(image), heat, .6))
+            np.testing.assert_array_equal(tile, overlay(np.ascontiguousarray(image), heat, 0.6))
         row += 1 + (len(view.classes) + 2) // 3
     assert panel.shape[0] == 6 + row * (64 + 28)
 
@@ -203,8 +237,10 @@ def test_errors(tool: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[
     with pytest.raises(ValueError, match='a.pth lacks .* more tensors; write a checkpoint'):
         run(tool, tmp_path)
     prepare(tmp_path, segmentor_cfg())
-    with pytest.raises(TypeError, match='DeepLabV2Head has no attention; write the config of .* or '
-                                        '--kind plain_classes'):
+    with pytest.raises(
+        TypeError,
+        match='DeepLabV2Head has no attention; write the config of .* or --kind plain_classes',
+    ):
         run(tool, tmp_path)
     prepare(tmp_path, method_cfg('dast'))
     with pytest.raises(TypeError, match='has no attention of kind classes; .* or --kind discrimin'):

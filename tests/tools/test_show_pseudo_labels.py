@@ -36,10 +36,16 @@ def write_round(folder: Path, labelled_rows: int, complete: bool = True) -> str:
         label[:index] = 0
         write_label(str(folder / name), label, [0] * NUM_CLASSES)
     zeros = sum(min(index, HEIGHT) * WIDTH for index in range(7))
-    Manifest(rule=dict(type='bdl'), num_classes=NUM_CLASSES, config_sha256='', checkpoint_sha256='',
-             files=names, predicted_pixels=[PIXELS // 2, PIXELS // 4, PIXELS // 4, 0],
-             kept_pixels=[zeros, 0, 7 * labelled_rows * WIDTH - zeros, 0], complete=complete,
-             ).write(str(folder))
+    Manifest(
+        rule=dict(type='bdl'),
+        num_classes=NUM_CLASSES,
+        config_sha256='',
+        checkpoint_sha256='',
+        files=names,
+        predicted_pixels=[PIXELS // 2, PIXELS // 4, PIXELS // 4, 0],
+        kept_pixels=[zeros, 0, 7 * labelled_rows * WIDTH - zeros, 0],
+        complete=complete,
+    ).write(str(folder))
     return str(folder)
 
 
@@ -48,19 +54,33 @@ def rounds(tmp_path: Path) -> list[str]:
     cfg = runner_cfg(tmp_path / 'data', tmp_path / 'work', method_cfg('source_only'))
     cfg.train_dataloader.target.dataset.metainfo.palette = PALETTE
     cfg.train_dataloader.target.dataset.pipeline.insert(
-        1, dict(type='LoadPseudoLabels', pseudo_dir='not/there', num_classes=NUM_CLASSES))
+        1, dict(type='LoadPseudoLabels', pseudo_dir='not/there', num_classes=NUM_CLASSES)
+    )
     cfg.dump(tmp_path / 'config.py')
     return [write_round(tmp_path / f'round{rows}', rows) for rows in (8, 16)]
 
 
 def run(tool: ModuleType, tmp_path: Path, *words: str) -> None:
-    tool.main([*words, '--config', str(tmp_path / 'config.py'), '--out', str(tmp_path / 'out'),
-               '--cell-width', str(WIDTH)])
+    tool.main(
+        [
+            *words,
+            '--config',
+            str(tmp_path / 'config.py'),
+            '--out',
+            str(tmp_path / 'out'),
+            '--cell-width',
+            str(WIDTH),
+        ]
+    )
 
 
-def test_pictures_table_and_plot(tool: ModuleType, tmp_path: Path, rounds: list[str],
-                                 capsys: pytest.CaptureFixture[str],
-                                 monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pictures_table_and_plot(
+    tool: ModuleType,
+    tmp_path: Path,
+    rounds: list[str],
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     figures = []
     monkeypatch.setattr(tool.plt, 'close', figures.append)
     run(tool, tmp_path, *rounds, '--images', '2')
@@ -68,8 +88,10 @@ def test_pictures_table_and_plot(tool: ModuleType, tmp_path: Path, rounds: list[
     assert sheet.shape == (6 + 2 * (22 + HEIGHT + 6), 6 + 3 * (WIDTH + 6), 3)
     for row, index in enumerate((0, 3)):  # spread over the seven images
         top = 28 + row * (HEIGHT + 28)
-        cells = [sheet[top:top + HEIGHT, left:left + WIDTH]
-                 for left in range(6, 3 * (WIDTH + 6), WIDTH + 6)]
+        cells = [
+            sheet[top : top + HEIGHT, left : left + WIDTH]
+            for left in range(6, 3 * (WIDTH + 6), WIDTH + 6)
+        ]
         image = cv2.imread(str(tmp_path / f'data/target/images/{index}.png'))[..., ::-1]
         np.testing.assert_array_equal(cells[0], image)
         for cell, rows in zip(cells[1:], (8, 16)):
@@ -82,10 +104,14 @@ def test_pictures_table_and_plot(tool: ModuleType, tmp_path: Path, rounds: list[
     second = [100 * (7 * rows - 21) * WIDTH / (PIXELS // 4) for rows in (8, 16)]
     lines = (tmp_path / 'out/coverage.md').read_text().splitlines()
     assert lines == [
-        '| class | round 1 | round 2 |', '|---|---|---|',
-        f'| a | {share:.1f} | {share:.1f} |', '| b | 0.0 | 0.0 |',
-        f'| c | {second[0]:.1f} | {second[1]:.1f} |', '| d | – | – |',
-        '| **all** | 25.0 | 50.0 |']
+        '| class | round 1 | round 2 |',
+        '|---|---|---|',
+        f'| a | {share:.1f} | {share:.1f} |',
+        '| b | 0.0 | 0.0 |',
+        f'| c | {second[0]:.1f} | {second[1]:.1f} |',
+        '| d | – | – |',
+        '| **all** | 25.0 | 50.0 |',
+    ]
     assert '| **all** | 25.0 | 50.0 |' in capsys.readouterr().out
     curves = {line.get_label(): line for line in figures[0].axes[0].lines}
     assert list(curves) == ['a', 'b', 'c', 'd', 'all']
@@ -101,7 +127,8 @@ def test_captions_and_spread(tool: ModuleType, tmp_path: Path, rounds: list[str]
     dataset = tool.target_dataset(cfg)
     rows = tool.image_rows(dataset, rounds, tool.read_manifests(rounds, NUM_CLASSES), 1)
     assert [[text for text, _ in row] for row in rows] == [
-        ['0.png', 'round 1: 25.0 % kept', 'round 2: 50.0 % kept']]
+        ['0.png', 'round 1: 25.0 % kept', 'round 2: 50.0 % kept']
+    ]
     assert tool.spread(2, 7) == [0, 3]
     assert tool.spread(3, 9) == [0, 3, 6]
     assert tool.spread(9, 3) == [0, 1, 2]

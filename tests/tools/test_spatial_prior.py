@@ -23,13 +23,15 @@ def config(tmp_path: Path) -> str:
     target = toys.dataset_cfg(tmp_path / 'data', 'target')
     target['pipeline'].insert(1, dict(type='TrackPositions', height=16, width=24))
     path = tmp_path / 'camix.py'
-    Config(dict(train_dataloader=dict(source=dict(dataset=source),
-                                      target=dict(dataset=target)))).dump(path)
+    Config(
+        dict(train_dataloader=dict(source=dict(dataset=source), target=dict(dataset=target)))
+    ).dump(path)
     return str(path)
 
 
-def test_command_line(config: str, tmp_path: Path, capsys: pytest.CaptureFixture[str],
-                      monkeypatch: pytest.MonkeyPatch) -> None:
+def test_command_line(
+    config: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     out = tmp_path / 'prior.npz'
     argv = [config, str(out), '--workers', '0']
     assert tool.main(argv) == 0
@@ -41,15 +43,30 @@ def test_command_line(config: str, tmp_path: Path, capsys: pytest.CaptureFixture
     assert 'never seen' not in said.out
     assert 'ETA' in said.err
 
-    options = ['--size', '8', '12', '--kernel', '5', '--sigma', '.7', '--border', 'reflect',
-               '--norm', 'pixel']
+    options = [
+        '--size',
+        '8',
+        '12',
+        '--kernel',
+        '5',
+        '--sigma',
+        '.7',
+        '--border',
+        'reflect',
+        '--norm',
+        'pixel',
+    ]
     assert tool.main([*argv, *options]) == 1
     assert 'exists; write another name, or --overwrite' in capsys.readouterr().err
     assert tool.main([*argv, *options, '--overwrite']) == 0
     prior = SpatialPrior.read(out)
     assert prior.values.shape == (4, 8, 12)
     assert [prior.recipe[key] for key in ('kernel', 'sigma', 'border', 'norm')] == [
-        5, .7, 'reflect', 'pixel']
+        5,
+        0.7,
+        'reflect',
+        'pixel',
+    ]
     np.testing.assert_allclose(prior.values.sum(0), 1, rtol=1e-6)
 
     before = out.read_bytes()
@@ -63,25 +80,38 @@ def test_command_line(config: str, tmp_path: Path, capsys: pytest.CaptureFixture
     assert out.read_bytes() == before
 
 
-def test_classes_that_are_never_seen(config: str, tmp_path: Path,
-                                     capsys: pytest.CaptureFixture[str]) -> None:
+def test_classes_that_are_never_seen(
+    config: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     classes = str([*toys.METAINFO['classes'], 'train']).replace(' ', '')
-    options = [f'train_dataloader.source.dataset.metainfo.classes={classes}',
-               'train_dataloader.source.dataset.metainfo.palette=[[0,0,0],[1,1,1],[2,2,2],[3,3,3],'
-               '[4,4,4]]']
-    assert tool.main([config, str(tmp_path / 'a.npz'), '--workers', '0', '--cfg-options',
-                      *options]) == 0
+    options = [
+        f'train_dataloader.source.dataset.metainfo.classes={classes}',
+        'train_dataloader.source.dataset.metainfo.palette=[[0,0,0],[1,1,1],[2,2,2],[3,3,3],'
+        '[4,4,4]]',
+    ]
+    assert (
+        tool.main([config, str(tmp_path / 'a.npz'), '--workers', '0', '--cfg-options', *options])
+        == 0
+    )
     assert 'never seen, so never chosen: train' in capsys.readouterr().out
 
 
-def test_wrong_command_lines(config: str, tmp_path: Path,
-                             capsys: pytest.CaptureFixture[str]) -> None:
+def test_wrong_command_lines(
+    config: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     for arguments, message in (
         ([config, str(tmp_path / 'prior.npy')], 'write a name that ends in .npz'),
         ([config, str(tmp_path / 'a.npz'), '--kernel', '4'], 'PriorRecipe.kernel got 4'),
         ([str(tmp_path / 'none.py'), str(tmp_path / 'a.npz')], 'no config file'),
-        ([config, str(tmp_path / 'a.npz'), '--cfg-options',
-          'train_dataloader.source.dataset.data_root=nowhere'], 'is not a folder'),
+        (
+            [
+                config,
+                str(tmp_path / 'a.npz'),
+                '--cfg-options',
+                'train_dataloader.source.dataset.data_root=nowhere',
+            ],
+            'is not a folder',
+        ),
     ):
         assert tool.main(arguments) == 1
         assert message in capsys.readouterr().err

@@ -24,18 +24,27 @@ def config(tmp_path: Path) -> str:
     return str(tmp_path / 'pit.py')
 
 
-def test_predicted_labels_train_pit(config: str, tmp_path: Path,
-                                    capsys: pytest.CaptureFixture[str]) -> None:
+def test_predicted_labels_train_pit(
+    config: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     out = str(tmp_path / 'labels.npz')
-    arguments = [config, '--out', out, '--features', 'config', '--weights',
-                 str(tmp_path / 'net.pth'), *OPTIONS]
+    arguments = [
+        config,
+        '--out',
+        out,
+        '--features',
+        'config',
+        '--weights',
+        str(tmp_path / 'net.pth'),
+        *OPTIONS,
+    ]
     tool.main(arguments)
     said = capsys.readouterr().out
     assert f'{out}: shares of 4 classes in 7 images; cross entropy ' in said
     labels = ImageLabels.read(out)
     assert labels.names == [f'{i}.png' for i in range(7)]
     keys = ('features', 'input_size', 'epochs', 'lr', 'batch_size', 'seed')
-    assert [labels.recipe[key] for key in keys] == ['config', [24, 16], 2, .1, 4, 0]
+    assert [labels.recipe[key] for key in keys] == ['config', [24, 16], 2, 0.1, 4, 0]
     with pytest.raises(ValueError, match='made with other batch_size, seed'):
         tool.main([*arguments, '--batch-size', '2', '--seed', '5'])
     tool.main([*arguments, '--batch-size', '2', '--seed', '5', '--overwrite'])
@@ -56,6 +65,17 @@ def test_given_labels(config: str, tmp_path: Path, capsys: pytest.CaptureFixture
     tool.main([config, '--out', out, '--from-labels', 'share', '--num-workers', '0', '--overwrite'])
     assert ImageLabels.read(out).kind == 'share'
     prefix = 'train_dataloader.target.dataset.data_prefix.seg_map_path=pseudo'
-    tool.main([config, '--out', str(tmp_path / 'x.npz'), '--from-labels', 'share',
-               '--num-workers', '0', '--cfg-options', prefix])
+    tool.main(
+        [
+            config,
+            '--out',
+            str(tmp_path / 'x.npz'),
+            '--from-labels',
+            'share',
+            '--num-workers',
+            '0',
+            '--cfg-options',
+            prefix,
+        ]
+    )
     assert ImageLabels.read(str(tmp_path / 'x.npz')).digest != ImageLabels.read(out).digest

@@ -17,7 +17,7 @@ from mmengine.config import Config
 from mmseg_uda.compat import load_checkpoint
 
 TOOLS = Path(__file__).resolve().parents[2] / 'tools'
-CONFIG = '''
+CONFIG = """
 # Runs that start within the same second would share mmengine's singletons.
 experiment_name = __import__('uuid').uuid4().hex
 default_scope = 'mmseg'
@@ -57,7 +57,7 @@ tta_pipeline = [
         [dict(type='LoadAnnotations')], [dict(type='PackSegInputs')]])]
 randomness = dict(seed=0)
 log_level = 'WARNING'
-'''
+"""
 
 
 def load_tool(name: str) -> ModuleType:
@@ -91,7 +91,6 @@ def train(config: str, *options: str) -> Path:
 
 
 class TestTrain:
-
     def test_resume(self, config):
         work_dir = train(config, '--cfg-options', 'train_cfg.max_iters=2')
         train(config, '--resume')
@@ -103,12 +102,20 @@ class TestTrain:
         load_tool('train').main([config, '--cfg-options', 'train_cfg.max_iters=1'])
         assert list(Path('work_dirs/toy').glob('*/vis_data/config.py'))
 
-    @pytest.mark.parametrize(('wrapper', 'expected'), [
-        (dict(type='OptimWrapper'), dict(type='AmpOptimWrapper', loss_scale='dynamic')),
-        (dict(type='AmpOptimWrapper', loss_scale=8), dict(type='AmpOptimWrapper', loss_scale=8)),
-        (dict(constructor='JointOptimWrapperConstructor', dtype=None),
-         dict(constructor='JointOptimWrapperConstructor', dtype='float16')),
-    ])
+    @pytest.mark.parametrize(
+        ('wrapper', 'expected'),
+        [
+            (dict(type='OptimWrapper'), dict(type='AmpOptimWrapper', loss_scale='dynamic')),
+            (
+                dict(type='AmpOptimWrapper', loss_scale=8),
+                dict(type='AmpOptimWrapper', loss_scale=8),
+            ),
+            (
+                dict(constructor='JointOptimWrapperConstructor', dtype=None),
+                dict(constructor='JointOptimWrapperConstructor', dtype='float16'),
+            ),
+        ],
+    )
     def test_amp(self, wrapper, expected):
         cfg = Config(dict(optim_wrapper=wrapper))
         load_tool('train').enable_amp(cfg)
@@ -125,19 +132,29 @@ class TestTrain:
 
 
 class TestTest:
-
     @pytest.fixture
     def checkpoint(self, config) -> str:
         return str(train(config) / 'iter_4.pth')
 
     def test_scores_predictions_and_drawings(self, config, checkpoint, tmp_path):
         work_dir = tmp_path / 'test'
-        load_tool('test').main([config, checkpoint, '--work-dir', str(work_dir), '--out',
-                                str(tmp_path / 'out'), '--show-dir', str(tmp_path / 'drawn')])
+        load_tool('test').main(
+            [
+                config,
+                checkpoint,
+                '--work-dir',
+                str(work_dir),
+                '--out',
+                str(tmp_path / 'out'),
+                '--show-dir',
+                str(tmp_path / 'drawn'),
+            ]
+        )
         scores = json.loads(next(work_dir.glob('*/*.json')).read_text())
         assert 0 <= scores['mIoU'] <= 100
         assert sorted(path.name for path in (tmp_path / 'out').iterdir()) == [
-            f'{i}.png' for i in range(4)]
+            f'{i}.png' for i in range(4)
+        ]
         assert len(list((tmp_path / 'drawn').rglob('*.png'))) == 4
 
     def test_tta(self, config, checkpoint, tmp_path):
@@ -167,31 +184,51 @@ class TestLaunchers:
             (tmp_path / name).chmod(0o755)
 
         def call(script: str, *arguments: str, **variables: str) -> list[str]:
-            env = {**os.environ, 'PATH': f"{tmp_path}{os.pathsep}{os.environ['PATH']}", **variables}
-            return subprocess.run(['bash', str(TOOLS / script), *arguments], env=env, check=True,
-                                  capture_output=True, text=True).stdout.splitlines()
+            env = {**os.environ, 'PATH': f'{tmp_path}{os.pathsep}{os.environ["PATH"]}', **variables}
+            return subprocess.run(
+                ['bash', str(TOOLS / script), *arguments],
+                env=env,
+                check=True,
+                capture_output=True,
+                text=True,
+            ).stdout.splitlines()
+
         return call
 
     def test_dist(self, launch):
         words = launch('dist_train.sh', 'a b.py', '2', '--cfg-options', 'x="[1, 2]"', PORT='1234')
-        assert words[-6:] == [str(TOOLS / 'train.py'), 'a b.py', '--launcher', 'pytorch',
-                              '--cfg-options', 'x="[1, 2]"']
+        assert words[-6:] == [
+            str(TOOLS / 'train.py'),
+            'a b.py',
+            '--launcher',
+            'pytorch',
+            '--cfg-options',
+            'x="[1, 2]"',
+        ]
         assert {'--nproc_per_node=2', '--master_port=1234', '--nnodes=1'} <= set(words)
         words = launch('dist_test.sh', 'a.py', 'b.pth', '4', '--tta', NNODES='2', NODE_RANK='1')
-        assert words[-6:] == [str(TOOLS / 'test.py'), 'a.py', 'b.pth', '--launcher', 'pytorch',
-                              '--tta']
+        assert words[-6:] == [
+            str(TOOLS / 'test.py'),
+            'a.py',
+            'b.pth',
+            '--launcher',
+            'pytorch',
+            '--tta',
+        ]
         assert {'--nproc_per_node=4', '--nnodes=2', '--node_rank=1'} <= set(words)
 
     def test_slurm(self, launch):
-        words = launch('slurm_train.sh', 'gpu', 'job', 'a.py', '--amp', GPUS='8',
-                       SRUN_ARGS='--time=1 --qos=q')
+        words = launch(
+            'slurm_train.sh', 'gpu', 'job', 'a.py', '--amp', GPUS='8', SRUN_ARGS='--time=1 --qos=q'
+        )
         assert words[-5:] == [str(TOOLS / 'train.py'), 'a.py', '--launcher', 'slurm', '--amp']
         assert {'--job-name=job', '--ntasks=8', '--time=1', '--qos=q'} <= set(words)
         words = launch('slurm_test.sh', 'gpu', 'job', 'a.py', 'b.pth')
         assert words[-5:] == [str(TOOLS / 'test.py'), 'a.py', 'b.pth', '--launcher', 'slurm']
 
-    @pytest.mark.parametrize('script', ['dist_train.sh', 'dist_test.sh', 'slurm_train.sh',
-                                        'slurm_test.sh'])
+    @pytest.mark.parametrize(
+        'script', ['dist_train.sh', 'dist_test.sh', 'slurm_train.sh', 'slurm_test.sh']
+    )
     def test_usage(self, launch, script):
         with pytest.raises(subprocess.CalledProcessError) as caught:
             launch(script, 'a.py')
@@ -200,6 +237,7 @@ class TestLaunchers:
 
 def test_flags_are_those_of_mmseg():
     import mmseg
+
     for name, positional in [('train', ['c']), ('test', ['c', 'p'])]:
         path = Path(mmseg.__file__).parent / '.mim' / 'tools' / f'{name}.py'
         if not path.is_file():

@@ -12,17 +12,28 @@ from mmseg_uda.datasets.translation import TranslationManifest
 tool = toys.load_script('tools/dataset_converters/translate_fda.py')
 
 
-def test_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str],
-                      monkeypatch: pytest.MonkeyPatch) -> None:
+def test_command_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     for seed, domain in enumerate(('source', 'target')):
         toys.write_domain(tmp_path, domain, 3, seed)
     argv = [str(tmp_path / 'source/images'), str(tmp_path / 'target/images'), str(tmp_path / 'out')]
-    options = ['--beta', '.05', '--seed', '2', '--max-images', '2', '--labels',
-               str(tmp_path / 'source/labels'), '--label-suffix', '.png']
+    options = [
+        '--beta',
+        '.05',
+        '--seed',
+        '2',
+        '--max-images',
+        '2',
+        '--labels',
+        str(tmp_path / 'source/labels'),
+        '--label-suffix',
+        '.png',
+    ]
     assert tool.main([*argv, *options]) == 0
     manifest = TranslationManifest.read(str(tmp_path / 'out'))
     assert manifest.complete
-    assert [manifest.recipe[key] for key in ('beta', 'seed', 'max_images')] == [.05, 2, 2]
+    assert [manifest.recipe[key] for key in ('beta', 'seed', 'max_images')] == [0.05, 2, 2]
     assert all((tmp_path / 'out' / name).is_file() for name in manifest.files)
     assert len(manifest.files) == 4
     assert 'ETA' in capsys.readouterr().err

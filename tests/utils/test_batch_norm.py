@@ -23,18 +23,36 @@ def make_model(norm: str = 'BN', **extra: object) -> EncoderDecoder:
     torch.manual_seed(0)
     norm_cfg = dict(type=norm, requires_grad=True)
     head = dict(
-        type='FCNHead', channels=2, num_convs=1, num_classes=3, norm_cfg=norm_cfg,
-        loss_decode=dict(type='CrossEntropyLoss'))
+        type='FCNHead',
+        channels=2,
+        num_convs=1,
+        num_classes=3,
+        norm_cfg=norm_cfg,
+        loss_decode=dict(type='CrossEntropyLoss'),
+    )
     backbone = dict(
-        type='UNet', base_channels=2, num_stages=2, strides=(1, 1), enc_num_convs=(1, 1),
-        dec_num_convs=(1,), downsamples=(True,), enc_dilations=(1, 1), dec_dilations=(1,),
-        norm_cfg=norm_cfg)
-    return MODELS.build(dict(
-        type='EncoderDecoder', backbone=backbone,
-        data_preprocessor=dict(type='SegDataPreProcessor', mean=[99.] * 3, std=[50.] * 3),
-        decode_head=dict(head, in_channels=2, in_index=1, dropout_ratio=0.5),
-        auxiliary_head=dict(head, in_channels=4, in_index=0),
-        test_cfg=dict(mode='whole'), **extra))
+        type='UNet',
+        base_channels=2,
+        num_stages=2,
+        strides=(1, 1),
+        enc_num_convs=(1, 1),
+        dec_num_convs=(1,),
+        downsamples=(True,),
+        enc_dilations=(1, 1),
+        dec_dilations=(1,),
+        norm_cfg=norm_cfg,
+    )
+    return MODELS.build(
+        dict(
+            type='EncoderDecoder',
+            backbone=backbone,
+            data_preprocessor=dict(type='SegDataPreProcessor', mean=[99.0] * 3, std=[50.0] * 3),
+            decode_head=dict(head, in_channels=2, in_index=1, dropout_ratio=0.5),
+            auxiliary_head=dict(head, in_channels=4, in_index=0),
+            test_cfg=dict(mode='whole'),
+            **extra,
+        )
+    )
 
 
 def make_batches(count: int = 4, size: int = 2) -> list[dict]:
@@ -42,10 +60,15 @@ def make_batches(count: int = 4, size: int = 2) -> list[dict]:
     return [
         dict(
             # Brightness differs between images, so the variance between batches matters.
-            inputs=[torch.randint(60 * (i % 4) + 1, (3, 8, 12), generator=generator).byte()
-                    for _ in range(size)],
-            data_samples=[SegDataSample(metainfo=dict(img_shape=(8, 12), ori_shape=(8, 12)))
-                          for _ in range(size)])
+            inputs=[
+                torch.randint(60 * (i % 4) + 1, (3, 8, 12), generator=generator).byte()
+                for _ in range(size)
+            ],
+            data_samples=[
+                SegDataSample(metainfo=dict(img_shape=(8, 12), ori_shape=(8, 12)))
+                for _ in range(size)
+            ],
+        )
         for i in range(count)
     ]
 
@@ -58,27 +81,34 @@ def slow_statistics(model: EncoderDecoder, batches: list[dict]) -> dict[str, tup
         if isinstance(module, nn.BatchNorm2d):
             module.train()
             module.register_forward_hook(
-                lambda _, args, __, name=name: inputs.setdefault(name, []).append(args[0]))
+                lambda _, args, __, name=name: inputs.setdefault(name, []).append(args[0])
+            )
     with torch.no_grad():
         for batch in batches:
             data = model.data_preprocessor(batch, False)
             model.decode_head.forward(model.extract_feat(data['inputs']))
-    flat = {name: torch.cat([v.transpose(0, 1).flatten(1) for v in values], 1).double()
-            for name, values in inputs.items()}
+    flat = {
+        name: torch.cat([v.transpose(0, 1).flatten(1) for v in values], 1).double()
+        for name, values in inputs.items()
+    }
     return {name: (v.mean(1).float(), v.var(1).float()) for name, v in flat.items()}
 
 
 def statistics(model: nn.Module) -> dict[str, tuple[Tensor, Tensor]]:
-    return {name: (layer.running_mean, layer.running_var)
-            for name, layer in batch_norm_layers(model)}
+    return {
+        name: (layer.running_mean, layer.running_var) for name, layer in batch_norm_layers(model)
+    }
 
 
 @pytest.mark.parametrize('norm', ['BN', 'SyncBN'])
 def test_statistics_equal_slow_recomputation(norm: str) -> None:
     model = make_model(norm)
     expected = slow_statistics(make_model(), make_batches())
-    untouched = {name: [v.clone() for v in values] for name, values in statistics(model).items()
-                 if name not in expected}
+    untouched = {
+        name: [v.clone() for v in values]
+        for name, values in statistics(model).items()
+        if name not in expected
+    }
     assert reestimate_batch_norm(model, make_batches()) == 8
     found = statistics(model)
     assert len(expected) == 6
@@ -116,8 +146,9 @@ def test_everything_else_stays() -> None:
         if not key.endswith(('running_mean', 'running_var')):
             assert torch.equal(value, before[key]), key
     assert all(param.grad is None and param.requires_grad for param in model.parameters())
-    assert not any(layer._forward_hooks or layer._forward_pre_hooks
-                   for _, layer in batch_norm_layers(model))
+    assert not any(
+        layer._forward_hooks or layer._forward_pre_hooks for _, layer in batch_norm_layers(model)
+    )
 
 
 def test_num_images_stops_early() -> None:

@@ -24,8 +24,10 @@ def build(registry: Any, part: Any, **cfg: Any) -> None:
 def test_key_of_a_base_class_and_its_place() -> None:
     with pytest.raises(TypeError) as error:
         build(MODELS, lambda cfg: cfg.model.decode_head, dilation=2)
-    assert str(error.value) == ('DeepLabV2Head: model.decode_head.dilation got 2, but has no key '
-                                '`dilation`; write `dilations`')
+    assert str(error.value) == (
+        'DeepLabV2Head: model.decode_head.dilation got 2, but has no key '
+        '`dilation`; write `dilations`'
+    )
 
 
 def test_all_keys_when_none_is_similar() -> None:
@@ -41,8 +43,13 @@ def test_what_is_built_comes_before_variables() -> None:
         DATASETS.build(cfg.a_variable)
 
 
-@pytest.mark.parametrize('message', ['no constructor at all', (
-    "Other.__init__() got an unexpected keyword argument 'in_channels'")])
+@pytest.mark.parametrize(
+    'message',
+    [
+        'no constructor at all',
+        ("Other.__init__() got an unexpected keyword argument 'in_channels'"),
+    ],
+)
 def test_other_errors_stay(message: str) -> None:
     with pytest.raises(TypeError) as error, clear_errors(Config(dict(model=HEAD))):
         raise TypeError(message)

@@ -16,10 +16,15 @@ def read(folder: Path, text: str) -> None:
     load_config(Namespace(config=str(path), launcher='none', cfg_options=None, work_dir=None))
 
 
-@pytest.mark.parametrize(('wrong', 'right'), [
-    ('optim_wraper', 'optim_wrapper'), ('custom_hook', 'custom_hooks'),
-    ('val_dataloder', 'val_dataloader'), ('train_dataloaders', 'train_dataloader')
-])
+@pytest.mark.parametrize(
+    ('wrong', 'right'),
+    [
+        ('optim_wraper', 'optim_wrapper'),
+        ('custom_hook', 'custom_hooks'),
+        ('val_dataloder', 'val_dataloader'),
+        ('train_dataloaders', 'train_dataloader'),
+    ],
+)
 def test_misspelt_name_is_refused(tmp_path: Path, wrong: str, right: str) -> None:
     with pytest.raises(ValueError, match=f'sets `{wrong}`, which nothing reads; write `{right}`'):
         read(tmp_path, f'{wrong} = dict()')

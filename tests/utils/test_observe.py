@@ -52,9 +52,10 @@ def test_unwrap_model() -> None:
 
 
 def test_first_image_is_preprocessed_by_its_domain() -> None:
-    other = dict(type='SegDataPreProcessor', mean=[10.] * 3, std=[2.] * 3)
-    preprocessor = dict(type='UDADataPreprocessor', target=other,
-                        source=segmentor_cfg()['data_preprocessor'])
+    other = dict(type='SegDataPreProcessor', mean=[10.0] * 3, std=[2.0] * 3)
+    preprocessor = dict(
+        type='UDADataPreprocessor', target=other, source=segmentor_cfg()['data_preprocessor']
+    )
     model, data = build('source_only', data_preprocessor=preprocessor), batch()
     for domain, mean, std in (('source', 127, 64), ('target', 10, 2)):
         found = first_image(model, data, domain)

@@ -20,25 +20,43 @@ from mmseg_uda.models.layers.attention import DEFAULT_CHUNK_ELEMENTS
 from mmseg_uda.utils.memory import peak_memory
 
 Form = Callable[..., tuple[Tensor, ...]]
-INPUTS = dict(cdanet=('query', 'key', 'value of the source', 'value of the target'),
-              sam=('feature', 'value'))
-OUTPUTS = dict(cdanet=('output for the target', 'output for the source'), sam=('output', ))
+INPUTS = dict(
+    cdanet=('query', 'key', 'value of the source', 'value of the target'), sam=('feature', 'value')
+)
+OUTPUTS = dict(cdanet=('output for the target', 'output for the source'), sam=('output',))
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__,
-                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument('--attention', choices=tuple(INPUTS), default='cdanet')
     parser.add_argument('--positions', type=int, default=65 * 129, help='of each feature map')
-    parser.add_argument('--channels', type=int,
-                        help='of the values; 2048, with --attention sam 19 (of the features too)')
-    parser.add_argument('--reduction', type=int, default=8,
-                        help='queries and keys have channels / reduction channels')
-    parser.add_argument('--chunk', type=int, default=DEFAULT_CHUNK_ELEMENTS,
-                        help='elements of the map alive at once')
-    parser.add_argument('--directions', type=int, choices=(1, 2), default=2,
-                        help='of CDANet; 1: the target attends to the source; 2: and vice versa '
-                             '(the naive form then computes the energies once)')
+    parser.add_argument(
+        '--channels',
+        type=int,
+        help='of the values; 2048, with --attention sam 19 (of the features too)',
+    )
+    parser.add_argument(
+        '--reduction',
+        type=int,
+        default=8,
+        help='queries and keys have channels / reduction channels',
+    )
+    parser.add_argument(
+        '--chunk',
+        type=int,
+        default=DEFAULT_CHUNK_ELEMENTS,
+        help='elements of the map alive at once',
+    )
+    parser.add_argument(
+        '--directions',
+        type=int,
+        choices=(1, 2),
+        default=2,
+        help='of CDANet; 1: the target attends to the source; 2: and vice versa '
+        '(the naive form then computes the energies once)',
+    )
     parser.add_argument('--no-gradients', action='store_true', help='forward only')
     parser.add_argument('--device', default='cpu')
     parser.add_argument('--dtype', default='float32', choices=('float32', 'float64', 'bfloat16'))
@@ -48,14 +66,18 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     return args
 
 
-def naive(query: Tensor, key: Tensor, value: Tensor, value_target: Tensor | None = None,
-          ) -> tuple[Tensor, ...]:
+def naive(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    value_target: Tensor | None = None,
+) -> tuple[Tensor, ...]:
     """The equations as they are printed; energies in fp32 at least."""
     dtype = torch.promote_types(value.dtype, torch.float32)
     energy = torch.bmm(query.to(dtype).transpose(1, 2), key.to(dtype))
     out = torch.bmm(value.to(dtype), energy.softmax(1)).to(value.dtype)
     if value_target is None:
-        return (out, )
+        return (out,)
     back = torch.bmm(value_target.to(dtype), energy.softmax(2).transpose(1, 2))
     return out, back.to(value.dtype)
 
@@ -65,22 +87,28 @@ def naive_cosine(feature: Tensor, value: Tensor) -> tuple[Tensor, ...]:
     unit = torch.nn.functional.normalize(feature, dim=1)
     weight = torch.bmm(unit.transpose(1, 2), unit).relu_()
     weight = weight / weight.sum(2, keepdim=True)
-    return (torch.bmm(value, weight.transpose(1, 2)), )
+    return (torch.bmm(value, weight.transpose(1, 2)),)
 
 
 def chunked_cosine(chunk: int) -> Form:
     """The package's form of SAM's attention."""
-    return lambda feature, value: (cosine_attend(feature, value, chunk), )
+    return lambda feature, value: (cosine_attend(feature, value, chunk),)
 
 
 def chunked(chunk: int) -> Form:
     """The package's form of CDANet's attention."""
-    def form(query: Tensor, key: Tensor, value: Tensor, value_target: Tensor | None = None,
-             ) -> tuple[Tensor, ...]:
+
+    def form(
+        query: Tensor,
+        key: Tensor,
+        value: Tensor,
+        value_target: Tensor | None = None,
+    ) -> tuple[Tensor, ...]:
         out = attend(key, query, value, chunk)
         if value_target is None:
-            return (out, )
+            return (out,)
         return out, attend(query, key, value_target, chunk)
+
     return form
 
 
@@ -95,6 +123,7 @@ def run(form: Form, inputs: list[Tensor], seeds: list[Tensor]) -> tuple[Tensor, 
 
 def timing(call: Callable[[], object], device: torch.device, repeat: int) -> tuple[float, float]:
     """Seconds of one call: elapsed, and of processor time; medians."""
+
     def wait() -> None:
         if device.type == 'cuda':
             torch.cuda.synchronize()
@@ -112,20 +141,21 @@ def timing(call: Callable[[], object], device: torch.device, repeat: int) -> tup
     return statistics.median(elapsed), statistics.median(busy)
 
 
-def report_errors(expected: tuple[Tensor, ...], got: tuple[Tensor, ...],
-                  names: list[str]) -> None:
+def report_errors(expected: tuple[Tensor, ...], got: tuple[Tensor, ...], names: list[str]) -> None:
     print(f'\n{"max abs error":<32}{"absolute":>12}{"of largest":>12}')
     for name, reference, value in zip(names, expected, got):
         error = (value - reference).abs().max().item()
         print(f'{name:<32}{error:>12.2e}{error / reference.abs().max().item():>12.2e}')
 
 
-def draw_inputs(args: argparse.Namespace, device: torch.device,
-                ) -> tuple[dict[str, Tensor], list[Tensor]]:
+def draw_inputs(
+    args: argparse.Namespace,
+    device: torch.device,
+) -> tuple[dict[str, Tensor], list[Tensor]]:
     """Inputs by name, and gradients of the outputs."""
     generator = torch.Generator().manual_seed(0)
 
-    def draw(channels: int, scale: float = 1.) -> Tensor:
+    def draw(channels: int, scale: float = 1.0) -> Tensor:
         values = scale * torch.randn(1, channels, args.positions, generator=generator)
         return values.to(device, getattr(torch, args.dtype))
 
@@ -134,7 +164,7 @@ def draw_inputs(args: argparse.Namespace, device: torch.device,
     else:
         depth, outputs = depth_of(args), args.directions
         # Energies with a deviation of 2: neither one position takes all, nor do all get the same.
-        inputs = [draw(depth, (2 / depth**.5)**.5) for _ in range(2)]
+        inputs = [draw(depth, (2 / depth**0.5) ** 0.5) for _ in range(2)]
         inputs += [draw(args.channels) for _ in range(outputs)]
     named = {name: value.requires_grad_() for name, value in zip(INPUTS[args.attention], inputs)}
     return named, [] if args.no_gradients else [draw(args.channels) for _ in range(outputs)]
@@ -146,13 +176,21 @@ def depth_of(args: argparse.Namespace) -> int:
 
 
 def headline(args: argparse.Namespace, device: torch.device) -> str:
-    where = (torch.cuda.get_device_name(device) if device.type == 'cuda' else
-             f'CPU, {torch.get_num_threads()} thread(s)')
-    kind = 'self-attention by cosines' if args.attention == 'sam' else (
-        f'queries and keys: {depth_of(args)}')
+    where = (
+        torch.cuda.get_device_name(device)
+        if device.type == 'cuda'
+        else f'CPU, {torch.get_num_threads()} thread(s)'
+    )
+    kind = (
+        'self-attention by cosines'
+        if args.attention == 'sam'
+        else (f'queries and keys: {depth_of(args)}')
+    )
     ways = '' if args.attention == 'sam' else f'{args.directions} direction(s), '
-    return (f'torch {torch.__version__}, {where}, {args.dtype}\n{args.positions} positions, '
-            f'{args.channels} channels ({kind}), {ways}chunks of {args.chunk} elements')
+    return (
+        f'torch {torch.__version__}, {where}, {args.dtype}\n{args.positions} positions, '
+        f'{args.channels} channels ({kind}), {ways}chunks of {args.chunk} elements'
+    )
 
 
 def main(argv: list[str] | None = None) -> dict[str, float]:
@@ -178,14 +216,18 @@ def main(argv: list[str] | None = None) -> dict[str, float]:
     results.clear()
     memory, seconds = {}, {}
     for name, form in forms.items():
+
         def call(form: Form = form) -> tuple[Tensor, ...]:
             return run(form, inputs, seeds)
+
         memory[name] = peak_memory(call, device)
         seconds[name] = timing(call, device, args.repeat)
     title = 'forward + backward' if seeds else 'forward without gradients'
     print(f'\n{title:<32}{"naive":>12}{"chunked":>12}{"ratio":>8}')
-    rows = [('peak beyond inputs/outputs, MiB', {k: v / 2**20 for k, v in memory.items()}),
-            ('elapsed, s', {k: v[0] for k, v in seconds.items()})]
+    rows = [
+        ('peak beyond inputs/outputs, MiB', {k: v / 2**20 for k, v in memory.items()}),
+        ('elapsed, s', {k: v[0] for k, v in seconds.items()}),
+    ]
     if device.type == 'cpu':
         rows.append(('processor time, s', {k: v[1] for k, v in seconds.items()}))
     ratios = []

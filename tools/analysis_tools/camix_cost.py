@@ -27,15 +27,23 @@ from torch import Tensor, nn
 import mmseg_uda  # noqa: F401  (registers)
 
 SEGMENTOR = Path(__file__).parents[2] / 'configs/_base_/models/deeplabv2_mobilenetv2-035.py'
-OPTIM_WRAPPER = dict(constructor='JointOptimWrapperConstructor', optimizers=dict(
-    student=dict(optimizer=dict(type='SGD', lr=1e-4, momentum=.9, weight_decay=5e-4))))
+OPTIM_WRAPPER = dict(
+    constructor='JointOptimWrapperConstructor',
+    optimizers=dict(
+        student=dict(optimizer=dict(type='SGD', lr=1e-4, momentum=0.9, weight_decay=5e-4))
+    ),
+)
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__,
-                                     formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('--segmentor', default=str(SEGMENTOR),
-                        help="config whose `model` is the student's (default: the small network)")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        '--segmentor',
+        default=str(SEGMENTOR),
+        help="config whose `model` is the student's (default: the small network)",
+    )
     parser.add_argument('--size', type=int, nargs=2, default=(180, 240), metavar=('H', 'W'))
     parser.add_argument('--batch-size', type=int, default=2, help='images of each domain')
     parser.add_argument('--passes', type=int, default=8, help='noisy passes, N')
@@ -52,12 +60,17 @@ def build(args: argparse.Namespace) -> nn.Module:
     """CAMix, with random weights and without a prior's file."""
     segmentor = Config.fromfile(args.segmentor).model
     torch.manual_seed(0)
-    model = MODELS.build(dict(
-        type='MeanTeacher', segmentor=segmentor, teacher=dict(type='EMATeacher'),
-        mixer=dict(type='ContextMix', meta_classes={0: (1, ), 1: (2, 3)}),
-        augment=None if args.no_augment else dict(type='StrongAugment'),
-        significance=dict(type='EntropySignificance', passes=args.passes, chunk=args.chunk),
-        consistency=dict(type='ConsistencyLoss')))
+    model = MODELS.build(
+        dict(
+            type='MeanTeacher',
+            segmentor=segmentor,
+            teacher=dict(type='EMATeacher'),
+            mixer=dict(type='ContextMix', meta_classes={0: (1,), 1: (2, 3)}),
+            augment=None if args.no_augment else dict(type='StrongAugment'),
+            significance=dict(type='EntropySignificance', passes=args.passes, chunk=args.chunk),
+            consistency=dict(type='ConsistencyLoss'),
+        )
+    )
     model.iteration = 0
     layout = torch.channels_last if args.channels_last else torch.preserve_format
     return model.to(args.device, memory_format=layout).train()
@@ -108,31 +121,43 @@ class Clock:
         return statistics.median(own / total for own, total in zip(self.seconds[name], totals))
 
 
-def bare_passes(args: argparse.Namespace, model: nn.Module, images: Tensor, labels: Tensor,
-                context: Callable[[], Any]) -> dict[str, Callable[[], Any]]:
+def bare_passes(
+    args: argparse.Namespace,
+    model: nn.Module,
+    images: Tensor,
+    labels: Tensor,
+    context: Callable[[], Any],
+) -> dict[str, Callable[[], Any]]:
     """The passes by name."""
     student, teacher = model.student, model.teacher
 
     def learn() -> None:
         with context():
             logits = student.decode_head(student.extract_feat(images))
-            logits = nn.functional.interpolate(logits.float(), labels.shape[1:], mode='bilinear',
-                                               align_corners=student.align_corners)
+            logits = nn.functional.interpolate(
+                logits.float(),
+                labels.shape[1:],
+                mode='bilinear',
+                align_corners=student.align_corners,
+            )
             loss = nn.functional.cross_entropy(logits, labels)
         loss.backward()
 
     def label(count: int) -> None:
         with context():
-            teacher(many[:count * len(images)])
+            teacher(many[: count * len(images)])
 
     def noisy() -> None:
         for first in range(0, args.passes, args.chunk):
             label(min(args.chunk, args.passes - first))
 
     many = images.repeat(args.chunk, 1, 1, 1)
-    return {'student on the source': learn, 'student on mixed images': learn,
-            'teacher for labels': lambda: label(1),
-            f'teacher on {args.passes} noisy copies': noisy}
+    return {
+        'student on the source': learn,
+        'student on mixed images': learn,
+        'teacher for labels': lambda: label(1),
+        f'teacher on {args.passes} noisy copies': noisy,
+    }
 
 
 def measure(args: argparse.Namespace) -> tuple[Clock, list[str]]:
@@ -142,8 +167,9 @@ def measure(args: argparse.Namespace) -> tuple[Clock, list[str]]:
     data = draw_batch(args, model)
     batch = model.data_preprocessor(data, True)
     labels = torch.cat([each.gt_sem_seg.data for each in batch['data_samples']['source']])
-    passes = bare_passes(args, model, batch['inputs']['target'], labels,
-                         lambda: wrapper.optim_context(model))
+    passes = bare_passes(
+        args, model, batch['inputs']['target'], labels, lambda: wrapper.optim_context(model)
+    )
 
     def iteration() -> None:
         model.train_step(data, wrapper)
@@ -169,12 +195,17 @@ def main(argv: list[str] | None = None) -> dict[str, float]:
     args = parse_args(argv)
     init_default_scope('mmseg')
     clock, passes = measure(args)
-    where = (torch.cuda.get_device_name(args.device) if clock.on_cuda else
-             f'CPU, {torch.get_num_threads()} thread(s)')
-    print(f'torch {torch.__version__}, {where}, {args.dtype or "float32"}\n'
-          f'{Path(args.segmentor).stem}, {args.batch_size} + {args.batch_size} images of '
-          f'{args.size[0]}x{args.size[1]}, {args.passes} noisy passes, {args.chunk} at once'
-          f'{", no augmentation" if args.no_augment else ""}\n')
+    where = (
+        torch.cuda.get_device_name(args.device)
+        if clock.on_cuda
+        else f'CPU, {torch.get_num_threads()} thread(s)'
+    )
+    print(
+        f'torch {torch.__version__}, {where}, {args.dtype or "float32"}\n'
+        f'{Path(args.segmentor).stem}, {args.batch_size} + {args.batch_size} images of '
+        f'{args.size[0]}x{args.size[1]}, {args.passes} noisy passes, {args.chunk} at once'
+        f'{", no augmentation" if args.no_augment else ""}\n'
+    )
     print(f'{"elapsed" if clock.on_cuda else "processor time":<32}{"ms":>10}')
     for name in passes:
         print(f'{name:<32}{1e3 * clock.median(name):>10.1f}')

@@ -18,8 +18,9 @@ from mmseg_uda.image_labels.regression import has_labels, soft_cross_entropy
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__,
-                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument('predicted', help='file of predicted labels (.npz)')
     parser.add_argument('true', help='file of the shares of the same images (.npz)')
     return parser.parse_args(argv)
@@ -33,15 +34,21 @@ def read_pair(predicted: str, true: str) -> tuple[ImageLabels, Tensor, Tensor]:
     """
     labels, truth = ImageLabels.read(predicted), ImageLabels.read(true)
     if 'source_mean' not in labels.recipe:
-        raise ValueError(f'image_label_quality: predicted got {predicted!r}, which holds no '
-                         'predictions; write what tools/train_image_labels.py predicted')
+        raise ValueError(
+            f'image_label_quality: predicted got {predicted!r}, which holds no '
+            'predictions; write what tools/train_image_labels.py predicted'
+        )
     if truth.kind != 'share':
-        raise ValueError(f'image_label_quality: true got {true!r}, labels of kind {truth.kind!r}; '
-                         'make them with --from-labels share')
+        raise ValueError(
+            f'image_label_quality: true got {true!r}, labels of kind {truth.kind!r}; '
+            'make them with --from-labels share'
+        )
     if labels.names != truth.names or labels.num_classes != truth.num_classes:
-        raise ValueError(f'image_label_quality: {predicted!r} has {len(labels.names)} images and '
-                         f'{labels.num_classes} classes, {true!r} others ({len(truth.names)} and '
-                         f'{truth.num_classes}); make both with one config')
+        raise ValueError(
+            f'image_label_quality: {predicted!r} has {len(labels.names)} images and '
+            f'{labels.num_classes} classes, {true!r} others ({len(truth.names)} and '
+            f'{truth.num_classes}); make both with one config'
+        )
     shares = torch.from_numpy(truth.labels)
     known = has_labels(shares)
     return labels, torch.from_numpy(labels.labels)[known], shares[known]
@@ -58,16 +65,22 @@ def main(argv: list[str] | None = None) -> dict[str, tuple[float, float]]:
     source = torch.tensor(labels.recipe['source_mean'])
     found = {}
     print(f'{len(true)} images{"":<18}{"cross entropy":>15}{"|error|":>10}')
-    for row, guess in (('predicted', predicted), ("always the source's mean", source),
-                       ("always the target's mean", true.mean(0))):
+    for row, guess in (
+        ('predicted', predicted),
+        ("always the source's mean", source),
+        ("always the target's mean", true.mean(0)),
+    ):
         guess = guess.expand_as(true)
         found[row] = (soft_cross_entropy(guess, true), float((guess - true).abs().sum(1).mean()))
         print(f'{row:<28}{found[row][0]:>15.3f}{found[row][1]:>10.3f}')
-    print(f'\n{"mean share in %":<20}{"source":>10}{"target":>10}{"predicted":>11}'
-          f'{"correlation":>13}')
+    print(
+        f'\n{"mean share in %":<20}{"source":>10}{"target":>10}{"predicted":>11}{"correlation":>13}'
+    )
     for index, name in enumerate(labels.recipe['classes']):
-        means = [100 * float(mean) for mean in (source[index], true[:, index].mean(),
-                                                predicted[:, index].mean())]
+        means = [
+            100 * float(mean)
+            for mean in (source[index], true[:, index].mean(), predicted[:, index].mean())
+        ]
         if max(means[:2]) == 0:
             continue
         with np.errstate(invalid='ignore', divide='ignore'):  # a class of one share everywhere

@@ -23,21 +23,31 @@ LINES = ('-', '--', ':', '-.')
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__,
-                                     formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('logs', nargs='+', metavar='LOG_OR_WORK_DIR',
-                        help='vis_data/scalars.json, or a working directory; what was logged '
-                             'again after a resume replaces what was logged before')
-    parser.add_argument('--keys', nargs='+', default=['entropy/right', 'entropy/wrong'],
-                        help='what to plot (default: the entropies)')
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        'logs',
+        nargs='+',
+        metavar='LOG_OR_WORK_DIR',
+        help='vis_data/scalars.json, or a working directory; what was logged '
+        'again after a resume replaces what was logged before',
+    )
+    parser.add_argument(
+        '--keys',
+        nargs='+',
+        default=['entropy/right', 'entropy/wrong'],
+        help='what to plot (default: the entropies)',
+    )
     parser.add_argument('--labels', nargs='+', help="the runs' names (default: the arguments)")
     parser.add_argument('--title', default='')
     parser.add_argument('--out', default='curves.png', help='picture to write (png, pdf, svg)')
     args = parser.parse_args(argv)
     args.labels = args.labels or args.logs
     if len(args.labels) != len(args.logs):
-        parser.error(f'--labels got {len(args.labels)} names for {len(args.logs)} runs; write one '
-                     'each')
+        parser.error(
+            f'--labels got {len(args.labels)} names for {len(args.logs)} runs; write one each'
+        )
     if len(args.keys) > len(LINES):
         parser.error(f'--keys got {len(args.keys)} keys; write at most {len(LINES)}')
     return args
@@ -55,8 +65,9 @@ def find_logs(path: Path) -> list[Path]:
     name = 'vis_data/scalars.json'
     logs = sorted(path.glob(f'*/{name}')) or sorted(path.glob(name))
     if not logs:
-        raise FileNotFoundError(f'plot_curves: {path} is no log and has no '
-                                f'*/{name}; write the work_dir of a run')
+        raise FileNotFoundError(
+            f'plot_curves: {path} is no log and has no */{name}; write the work_dir of a run'
+        )
     return logs
 
 
@@ -97,11 +108,17 @@ def plot(runs: dict[str, dict[str, Curve]], title: str = '') -> plt.Figure:
     figure, axes = plt.subplots(figsize=(7, 4.5), layout='constrained')
     for number, (label, curves) in enumerate(runs.items()):
         for line, (key, curve) in zip(LINES, curves.items()):
-            axes.plot(list(curve), list(curve.values()), line, color=f'C{number % 10}',
-                      marker='o' if len(curve) == 1 else None, label=f'{label}: {key}')
+            axes.plot(
+                list(curve),
+                list(curve.values()),
+                line,
+                color=f'C{number % 10}',
+                marker='o' if len(curve) == 1 else None,
+                label=f'{label}: {key}',
+            )
     axes.set_xlabel('iteration')
     axes.set_title(title)
-    axes.grid(alpha=.3)
+    axes.grid(alpha=0.3)
     axes.legend(fontsize='small')
     return figure
 

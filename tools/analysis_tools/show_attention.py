@@ -50,25 +50,47 @@ def parse_point(text: str) -> Point:
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__,
-                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument('config', help='config of the model')
     parser.add_argument('checkpoint')
     parser.add_argument('--kind', choices=KINDS, help='(default: what the model has)')
-    parser.add_argument('--target', metavar='IMG', nargs='+',
-                        help='target images (default: the first of the test split)')
-    parser.add_argument('--images', type=int, default=1, metavar='N',
-                        help='how many of the test split without --target (default: 1)')
-    parser.add_argument('--source', metavar='IMG',
-                        help="points: source image (default: the first of the config's source "
-                             'domain)')
-    parser.add_argument('--points', type=parse_point, nargs='+', metavar='x,y',
-                        help='points: pixels of the target image (default: four spread over it)')
+    parser.add_argument(
+        '--target',
+        metavar='IMG',
+        nargs='+',
+        help='target images (default: the first of the test split)',
+    )
+    parser.add_argument(
+        '--images',
+        type=int,
+        default=1,
+        metavar='N',
+        help='how many of the test split without --target (default: 1)',
+    )
+    parser.add_argument(
+        '--source',
+        metavar='IMG',
+        help="points: source image (default: the first of the config's source domain)",
+    )
+    parser.add_argument(
+        '--points',
+        type=parse_point,
+        nargs='+',
+        metavar='x,y',
+        help='points: pixels of the target image (default: four spread over it)',
+    )
     parser.add_argument('--out', default='attention.png', help='picture to write')
     parser.add_argument('--device', default=None)
     parser.add_argument('--cell-width', type=int, default=480, help='of one picture, in pixels')
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE',
-                        help='override settings of the config')
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=DictAction,
+        metavar='KEY=VALUE',
+        help='override settings of the config',
+    )
     args = parser.parse_args(argv)
     if args.images < 1:
         parser.error(f'--images got {args.images}; write at least 1')
@@ -86,8 +108,10 @@ def load_model(cfg: Config, path: str, device: str) -> Any:
     result = model.load_state_dict(state.get('state_dict', state), strict=False)
     missing = [key for key in result.missing_keys if not key.startswith('discriminators.')]
     if missing:
-        raise ValueError(f'show_attention: {path} lacks {missing[0]} and {len(missing) - 1} more '
-                         'tensors; write a checkpoint that was trained with this config')
+        raise ValueError(
+            f'show_attention: {path} lacks {missing[0]} and {len(missing) - 1} more '
+            'tensors; write a checkpoint that was trained with this config'
+        )
     return model.to(device).eval()
 
 
@@ -98,36 +122,48 @@ def choose_kind(model: Any, wanted: str | None) -> str:
         TypeError: The model has not the attention that is asked for, or none.
     """
     head = model.decode_head
-    has = dict(points=hasattr(head, 'attention_maps'),
-               discriminator=hasattr(getattr(model, 'student', model), 'attention'),
-               classes=self_attention_of(model) is not None)
+    has = dict(
+        points=hasattr(head, 'attention_maps'),
+        discriminator=hasattr(getattr(model, 'student', model), 'attention'),
+        classes=self_attention_of(model) is not None,
+    )
     kinds = [kind for kind, there in has.items() if there]
     if wanted in kinds or wanted == 'plain_classes':
         return wanted
     if wanted is None and kinds:
         return kinds[0]
-    raise TypeError(f'show_attention: {type(head).__name__} has no attention'
-                    + (f' of kind {wanted}' if wanted else '') + '; write the config of a model '
-                    f'with one, or --kind {" or ".join([*kinds, "plain_classes"])}')
+    raise TypeError(
+        f'show_attention: {type(head).__name__} has no attention'
+        + (f' of kind {wanted}' if wanted else '')
+        + '; write the config of a model '
+        f'with one, or --kind {" or ".join([*kinds, "plain_classes"])}'
+    )
 
 
 def load_source(cfg: Config, path: str | None) -> Sample:
     """One source image through its pipeline, without augmentation."""
     loader = (cfg.get('train_dataloader') or {}).get('source')
     if loader is None:
-        raise ValueError('show_attention: the config has no train_dataloader.source; write the '
-                         'config that the model was trained with')
+        raise ValueError(
+            'show_attention: the config has no train_dataloader.source; write the '
+            'config that the model was trained with'
+        )
     dataset = plain_dataset(cfg, loader['dataset'])
     return dataset[0] if path is None else load_images(dataset, [path])[0]
 
 
-def load_targets(cfg: Config, paths: Sequence[str] | None, count: int,
-                 ) -> tuple[list[Sample], dict[str, Any]]:
+def load_targets(
+    cfg: Config,
+    paths: Sequence[str] | None,
+    count: int,
+) -> tuple[list[Sample], dict[str, Any]]:
     """Target images, with ground truth where they are the test split's own, and its meta data."""
     loader = cfg.get('test_dataloader') or cfg.get('val_dataloader')
     if loader is None:
-        raise ValueError('show_attention: the config has no test_dataloader; write the config that '
-                         'the model was trained with')
+        raise ValueError(
+            'show_attention: the config has no test_dataloader; write the config that '
+            'the model was trained with'
+        )
     dataset = plain_dataset(cfg, loader['dataset'])
     if paths is not None:
         return load_images(dataset, paths), dataset.metainfo
@@ -154,10 +190,13 @@ def place(points: list[Point], size: tuple[int, int], grid: tuple[int, int]) -> 
     """
     for x, y in points:
         if not (0 <= x < size[1] and 0 <= y < size[0]):
-            raise ValueError(f'show_attention: --points got {x},{y}, but the target image is '
-                             f'{size[1]}x{size[0]}; write points inside it')
-    return [(int((x + .5) * grid[1] / size[1]), int((y + .5) * grid[0] / size[0]))
-            for x, y in points]
+            raise ValueError(
+                f'show_attention: --points got {x},{y}, but the target image is '
+                f'{size[1]}x{size[0]}; write points inside it'
+            )
+    return [
+        (int((x + 0.5) * grid[1] / size[1]), int((y + 0.5) * grid[0] / size[0])) for x, y in points
+    ]
 
 
 def mark(image: np.ndarray, points: list[Point]) -> np.ndarray:
@@ -169,13 +208,22 @@ def mark(image: np.ndarray, points: list[Point]) -> np.ndarray:
         cv2.circle(image, point, radius - 1, (230, 30, 30), -1)
         corner = point[0] + radius + 1, point[1] + radius
         for color, width in (((0, 0, 0), 3), ((255, 255, 255), 1)):
-            cv2.putText(image, str(number), corner, cv2.FONT_HERSHEY_SIMPLEX, radius / 8, color,
-                        width, cv2.LINE_AA)
+            cv2.putText(
+                image,
+                str(number),
+                corner,
+                cv2.FONT_HERSHEY_SIMPLEX,
+                radius / 8,
+                color,
+                width,
+                cv2.LINE_AA,
+            )
     return image
 
 
-def draw(source: np.ndarray, target: np.ndarray, points: list[Point], maps: np.ndarray,
-         cell_width: int) -> np.ndarray:
+def draw(
+    source: np.ndarray, target: np.ndarray, points: list[Point], maps: np.ndarray, cell_width: int
+) -> np.ndarray:
     """The whole picture.
 
     Args:
@@ -191,26 +239,36 @@ def draw(source: np.ndarray, target: np.ndarray, points: list[Point], maps: np.n
         # Rounding errors of an even attention are not to look like a pattern.
         high = max(values.max(), 1.1 / values.size)
         heat = heat_map(cv2.resize(values, size, interpolation=cv2.INTER_LINEAR), high=high)
-        tiles.append((f'point {number}: {values.size * values.max():.1f} x uniform at the peak',
-                      overlay(source, heat, .6)))
-    return tile_panel([tiles[i:i + COLUMNS] for i in range(0, len(tiles), COLUMNS)], cell_width)
+        tiles.append(
+            (
+                f'point {number}: {values.size * values.max():.1f} x uniform at the peak',
+                overlay(source, heat, 0.6),
+            )
+        )
+    return tile_panel([tiles[i : i + COLUMNS] for i in range(0, len(tiles), COLUMNS)], cell_width)
 
 
 def draw_points(cfg: Config, model: Any, sample: Sample, args: argparse.Namespace) -> np.ndarray:
     """The picture of ``points``."""
     source = load_source(cfg, args.source)
     size = tuple(sample['data_samples'].ori_shape[:2])
-    points = args.points or [(int(size[1] * x), int(size[0] * y))
-                             for x, y in ((.5, .2), (.2, .5), (.8, .5), (.5, .85))]
-    features = [model.extract_feat(preprocess(model, one, domain).images)
-                for domain, one in dict(source=source, target=sample).items()]
+    points = args.points or [
+        (int(size[1] * x), int(size[0] * y))
+        for x, y in ((0.5, 0.2), (0.2, 0.5), (0.8, 0.5), (0.5, 0.85))
+    ]
+    features = [
+        model.extract_feat(preprocess(model, one, domain).images)
+        for domain, one in dict(source=source, target=sample).items()
+    ]
     grid = features[1][model.decode_head.in_index].shape[2:]
     cells = place(points, size, grid)
     positions = torch.tensor([y * grid[1] + x for x, y in cells], device=features[1][0].device)
     maps = model.decode_head.attention_maps(*features, positions)[0].float().cpu().numpy()
     image = picture(sample)
-    print(f'{len(points)} points of {sample["data_samples"].img_path} in '
-          f'{source["data_samples"].img_path}')
+    print(
+        f'{len(points)} points of {sample["data_samples"].img_path} in '
+        f'{source["data_samples"].img_path}'
+    )
     return draw(picture(source), image, place(points, size, image.shape[:2]), maps, args.cell_width)
 
 
@@ -227,8 +285,9 @@ def label_tiles(model: Any, sample: Sample, batch: ImageBatch, palette: Any) -> 
 
 def stretch(values: Tensor, image: np.ndarray) -> np.ndarray:
     """A map (h, w) at the size of an image."""
-    return cv2.resize(values.float().cpu().numpy(), image.shape[1::-1],
-                      interpolation=cv2.INTER_LINEAR)
+    return cv2.resize(
+        values.float().cpu().numpy(), image.shape[1::-1], interpolation=cv2.INTER_LINEAR
+    )
 
 
 def class_rows(model: Any, sample: Sample, meta: dict[str, Any], plain: bool) -> list[Tiles]:
@@ -237,13 +296,15 @@ def class_rows(model: Any, sample: Sample, meta: dict[str, Any], plain: bool) ->
     view = class_view(model, batch.images, plain)
     grid = (view.maps.shape[1], view.maps.shape[2])
     cells = [(position % grid[1], position // grid[1]) for position in view.positions.tolist()]
-    tiles = [('most confident pixels', mark(image, place(cells, grid, image.shape[:2]))),
-             *label_tiles(model, sample, batch, meta['palette'])]
+    tiles = [
+        ('most confident pixels', mark(image, place(cells, grid, image.shape[:2]))),
+        *label_tiles(model, sample, batch, meta['palette']),
+    ]
     maps: Tiles = []
     for number, (index, values) in enumerate(zip(view.classes.tolist(), view.maps), 1):
         heat = heat_map(stretch(values, image), 0, 1)
-        maps.append((f'{number}: {meta["classes"][index]}', overlay(image, heat, .6)))
-    return [tiles, *(maps[i:i + COLUMNS] for i in range(0, len(maps), COLUMNS))]
+        maps.append((f'{number}: {meta["classes"][index]}', overlay(image, heat, 0.6)))
+    return [tiles, *(maps[i : i + COLUMNS] for i in range(0, len(maps), COLUMNS))]
 
 
 def discriminator_rows(model: Any, sample: Sample, meta: dict[str, Any]) -> list[Tiles]:
@@ -251,9 +312,13 @@ def discriminator_rows(model: Any, sample: Sample, meta: dict[str, Any]) -> list
     batch, image = preprocess(model, sample, 'target'), picture(sample)
     segmentor = getattr(model, 'student', model)
     values = stretch(segmentor.attention.attention_map(segmentor, batch.images)[0], image)
-    return [[('target', image), (f'attention, {values.min():.2f} to {values.max():.2f}',
-                                 heat_map(values)),
-             *label_tiles(model, sample, batch, meta['palette'])]]
+    return [
+        [
+            ('target', image),
+            (f'attention, {values.min():.2f} to {values.max():.2f}', heat_map(values)),
+            *label_tiles(model, sample, batch, meta['palette']),
+        ]
+    ]
 
 
 @torch.no_grad()
@@ -268,14 +333,18 @@ def main(argv: list[str] | None = None) -> None:
     samples, meta = load_targets(cfg, args.target, args.images)
     if kind == 'points':
         if len(samples) > 1:
-            raise ValueError(f'show_attention: --kind points got {len(samples)} target images; '
-                             'write one')
+            raise ValueError(
+                f'show_attention: --kind points got {len(samples)} target images; write one'
+            )
         panel = draw_points(cfg, model, samples[0], args)
     else:
         rows: list[Tiles] = []
         for sample in samples:
-            rows += (discriminator_rows(model, sample, meta) if kind == 'discriminator' else
-                     class_rows(model, sample, meta, kind == 'plain_classes'))
+            rows += (
+                discriminator_rows(model, sample, meta)
+                if kind == 'discriminator'
+                else class_rows(model, sample, meta, kind == 'plain_classes')
+            )
         panel = tile_panel(rows, args.cell_width)
     save_picture(panel, Path(args.out))
     print(f'{args.out}: {kind} of {len(samples)} target image(s)')

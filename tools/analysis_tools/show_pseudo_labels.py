@@ -33,18 +33,36 @@ Row = list[tuple[str, np.ndarray]]
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__,
-                                     formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('rounds', nargs='+', metavar='ROUND_DIR',
-                        help='folders of tools/generate_pseudo_labels.py, first round first')
-    parser.add_argument('--config', required=True,
-                        help='whose target images were labelled: for images, names and colours')
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        'rounds',
+        nargs='+',
+        metavar='ROUND_DIR',
+        help='folders of tools/generate_pseudo_labels.py, first round first',
+    )
+    parser.add_argument(
+        '--config',
+        required=True,
+        help='whose target images were labelled: for images, names and colours',
+    )
     parser.add_argument('--out', required=True, metavar='DIR')
-    parser.add_argument('--images', type=int, default=4, metavar='N',
-                        help='images to show, spread over the set (default: 4)')
+    parser.add_argument(
+        '--images',
+        type=int,
+        default=4,
+        metavar='N',
+        help='images to show, spread over the set (default: 4)',
+    )
     parser.add_argument('--cell-width', type=int, default=384, help='of one picture, in pixels')
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE',
-                        help='override settings of the config')
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=DictAction,
+        metavar='KEY=VALUE',
+        help='override settings of the config',
+    )
     return parser.parse_args(argv)
 
 
@@ -65,19 +83,26 @@ def target_dataset(cfg: Config) -> Any:
     """The target's training images, without labels or augmentation."""
     target = (cfg.get('train_dataloader') or {}).get('target')
     if not target:
-        raise ValueError('show_pseudo_labels: the config has no train_dataloader.target; write the '
-                         'config whose images were labelled')
+        raise ValueError(
+            'show_pseudo_labels: the config has no train_dataloader.target; write the '
+            'config whose images were labelled'
+        )
     return plain_dataset(cfg, target['dataset'])
 
 
 def spread(count: int, length: int) -> list[int]:
     """``count`` of ``length`` indices, the first of each of as many equal parts."""
-    return [index * length // count for index in range(count)] if count < length else [
-        *range(length)]
+    return (
+        [index * length // count for index in range(count)] if count < length else [*range(length)]
+    )
 
 
-def image_rows(dataset: Any, folders: list[str], manifests: list[Manifest], count: int,
-               ) -> list[Row]:
+def image_rows(
+    dataset: Any,
+    folders: list[str],
+    manifests: list[Manifest],
+    count: int,
+) -> list[Row]:
     """An image and its labels in every round.
 
     Raises:
@@ -87,9 +112,11 @@ def image_rows(dataset: Any, folders: list[str], manifests: list[Manifest], coun
     paths = [dataset.get_data_info(index)['img_path'] for index in range(len(dataset))]
     found = [path for path in paths if all(manifest.find(path) for manifest in manifests)]
     if not found:
-        raise ValueError(f'show_pseudo_labels: none of the {len(paths)} target images of the '
-                         'config has a label in every round; write the config whose images were '
-                         'labelled')
+        raise ValueError(
+            f'show_pseudo_labels: none of the {len(paths)} target images of the '
+            'config has a label in every round; write the config whose images were '
+            'labelled'
+        )
     palette = dataset.metainfo['palette']
     rows = []
     for path in (found[index] for index in spread(count, len(found))):
@@ -98,8 +125,10 @@ def image_rows(dataset: Any, folders: list[str], manifests: list[Manifest], coun
             file = Path(folder, str(manifest.find(path)))
             label = cv2.imread(str(file), cv2.IMREAD_UNCHANGED) if file.is_file() else None
             if label is None:
-                raise FileNotFoundError(f'show_pseudo_labels: {file} is missing; run '
-                                        'tools/generate_pseudo_labels.py again to write it')
+                raise FileNotFoundError(
+                    f'show_pseudo_labels: {file} is missing; run '
+                    'tools/generate_pseudo_labels.py again to write it'
+                )
             kept = 100 * np.mean(label != IGNORE_INDEX)
             row.append((f'round {number}: {kept:.1f} % kept', label_to_color(label, palette)))
         rows.append(row)
@@ -122,21 +151,32 @@ def table(classes: Sequence[str], manifests: list[Manifest]) -> str:
     return '\n'.join(lines) + '\n'
 
 
-def plot(classes: Sequence[str], palette: Sequence[Sequence[int]],
-         manifests: list[Manifest]) -> plt.Figure:
+def plot(
+    classes: Sequence[str], palette: Sequence[Sequence[int]], manifests: list[Manifest]
+) -> plt.Figure:
     """Coverage of each class over the rounds, in the class's colour; black for all pixels."""
     figure, axes = plt.subplots(figsize=(8, 5), layout='constrained')
     rounds = range(1, len(manifests) + 1)
-    coverage = np.array([[math.nan if value is None else 100 * value
-                          for value in manifest.coverage] for manifest in manifests])
+    coverage = np.array(
+        [
+            [math.nan if value is None else 100 * value for value in manifest.coverage]
+            for manifest in manifests
+        ]
+    )
     for index, (name, color) in enumerate(zip(classes, palette)):
-        axes.plot(rounds, coverage[:, index], marker='o', markersize=4, label=name,
-                  color=[channel / 255 for channel in color])
+        axes.plot(
+            rounds,
+            coverage[:, index],
+            marker='o',
+            markersize=4,
+            label=name,
+            color=[channel / 255 for channel in color],
+        )
     axes.plot(rounds, [100 * total(manifest) for manifest in manifests], 'k--', label='all')
     axes.set_xticks(rounds)
     axes.set_xlabel('round')
     axes.set_ylabel('kept of the predicted pixels, %')
-    axes.grid(alpha=.3)
+    axes.grid(alpha=0.3)
     axes.legend(loc='upper left', bbox_to_anchor=(1.01, 1), fontsize='small')
     return figure
 

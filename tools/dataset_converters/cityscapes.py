@@ -25,7 +25,8 @@ def cityscapes_format(gt_dir: str) -> LabelFormat:
         label_suffix=f'_{kind}_labelIds.png',
         image_suffix='_leftImg8bit.png',
         output_suffix=f'_{kind}_labelTrainIds.png',
-        split_folders=True)
+        split_folders=True,
+    )
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -116,8 +116,12 @@ def main(argv: list[str] | None = None) -> None:
         for kind in ('images', 'labels'):
             for split in SPLITS:
                 (root / domain / kind / split).mkdir(parents=True, exist_ok=True)
-    tasks = [Task(str(root), domain, split, index, args.seed, size)
-             for domain in DOMAINS for split in SPLITS for index in range(counts[split])]
+    tasks = [
+        Task(str(root), domain, split, index, args.seed, size)
+        for domain in DOMAINS
+        for split in SPLITS
+        for index in range(counts[split])
+    ]
     missing = [task for task in tasks if not all(map(complete, task.paths()))]
     print(f'{root}: {len(tasks) - len(missing)} of {len(tasks)} images are there')
     if missing:

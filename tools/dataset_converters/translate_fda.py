@@ -18,23 +18,35 @@ from mmseg_uda.datasets.translation import translate_folder
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        description=__doc__.splitlines()[0], formatter_class=argparse.ArgumentDefaultsHelpFormatter)
+        description=__doc__.splitlines()[0], formatter_class=argparse.ArgumentDefaultsHelpFormatter
+    )
     parser.add_argument('source', help='folder of the images to translate')
     parser.add_argument('target', help='folder of the images that give the style')
     parser.add_argument('out', help='folder to write to')
-    parser.add_argument('--beta', type=float, required=True, default=argparse.SUPPRESS,
-                        help="size of the exchanged window, in (0, 1]; FDA's are 0.01, 0.05, 0.09")
+    parser.add_argument(
+        '--beta',
+        type=float,
+        required=True,
+        default=argparse.SUPPRESS,
+        help="size of the exchanged window, in (0, 1]; FDA's are 0.01, 0.05, 0.09",
+    )
     parser.add_argument('--seed', type=int, default=0, help='of the styles and the choice')
-    parser.add_argument('--max-images', type=int,
-                        help='translate so many images, chosen at random (default: all)')
+    parser.add_argument(
+        '--max-images', type=int, help='translate so many images, chosen at random (default: all)'
+    )
     parser.add_argument('--labels', help='folder of the labels to copy (default: none is copied)')
-    parser.add_argument('--image-suffix', default='.png',
-                        help="end of the images' names, which --label-suffix replaces")
-    parser.add_argument('--label-suffix', default='_labelTrainIds.png',
-                        help="end of the labels' names")
+    parser.add_argument(
+        '--image-suffix',
+        default='.png',
+        help="end of the images' names, which --label-suffix replaces",
+    )
+    parser.add_argument(
+        '--label-suffix', default='_labelTrainIds.png', help="end of the labels' names"
+    )
     parser.add_argument('--nproc', type=int, default=1, help='processes')
-    parser.add_argument('--overwrite', action='store_true',
-                        help='replace images that were made with other settings')
+    parser.add_argument(
+        '--overwrite', action='store_true', help='replace images that were made with other settings'
+    )
     return parser.parse_args(argv)
 
 

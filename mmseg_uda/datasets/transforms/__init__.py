@@ -13,7 +13,17 @@ from .positions import TrackPositions
 from .strong_augment import StrongAugment
 
 __all__ = [
-    'ClassMix', 'ContextMix', 'CowMix', 'CutMix', 'FourierAmplitudeMix', 'LoadImageLabels',
-    'LoadPseudoLabels', 'Mixer', 'PackUDAInputs', 'StrongAugment', 'TrackPositions',
-    'mix_amplitude', 'paste'
+    'ClassMix',
+    'ContextMix',
+    'CowMix',
+    'CutMix',
+    'FourierAmplitudeMix',
+    'LoadImageLabels',
+    'LoadPseudoLabels',
+    'Mixer',
+    'PackUDAInputs',
+    'StrongAugment',
+    'TrackPositions',
+    'mix_amplitude',
+    'paste',
 ]

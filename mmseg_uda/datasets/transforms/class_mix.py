@@ -10,8 +10,14 @@ from mmseg_uda.structures import DomainBatch, TeacherLabel
 
 from .mixing import Mixer
 
-__all__ = ['DIRECTIONS', 'ClassMix', 'check_class_share', 'choose_classes', 'pixels_of',
-           'present_classes']
+__all__ = [
+    'DIRECTIONS',
+    'ClassMix',
+    'check_class_share',
+    'choose_classes',
+    'pixels_of',
+    'present_classes',
+]
 
 DIRECTIONS = ('source2target', 'target2source')
 
@@ -43,7 +49,7 @@ def choose_classes(present: Tensor, share: float, generator: Generator | None = 
         Shape (N, C), bool.
     """
     scores = torch.rand(present.shape, generator=generator, device=present.device)
-    ranks = scores.masked_fill(~present, 2.).argsort(1).argsort(1)
+    ranks = scores.masked_fill(~present, 2.0).argsort(1).argsort(1)
     # Less a little, as 0.3 · 10 may come out above 3.
     return ranks < (present.sum(1, keepdim=True) * share - 1e-4).ceil()
 
@@ -93,13 +99,19 @@ class ClassMix(Mixer):
     def __init__(self, direction: str = 'source2target', share: float = 0.5) -> None:
         super().__init__()
         if direction not in DIRECTIONS:
-            raise ValueError(f'ClassMix.direction got {direction!r}; write one of {DIRECTIONS} '
-                             'instead')
+            raise ValueError(
+                f'ClassMix.direction got {direction!r}; write one of {DIRECTIONS} instead'
+            )
         self.direction = direction
         self.share = check_class_share('ClassMix.share', share)
 
-    def mask(self, batch: DomainBatch, teacher: TeacherLabel, iteration: int,
-             generator: Generator | None = None) -> Tensor:
+    def mask(
+        self,
+        batch: DomainBatch,
+        teacher: TeacherLabel,
+        iteration: int,
+        generator: Generator | None = None,
+    ) -> Tensor:
         forwards = self.direction == 'source2target'
         labels = batch.source.labels if forwards else teacher.label
         present = present_classes(labels, teacher.probabilities.shape[1])

@@ -67,16 +67,25 @@ class ContextMix(Mixer):
     related: Tensor
     prior_values: Tensor | None
 
-    def __init__(self, prior: str | None = None,
-                 meta_classes: Mapping[int, Sequence[int]] | None = None, share: float = 0.5,
-                 mix_modulated: bool = False, warmup_iters: int = 0) -> None:
+    def __init__(
+        self,
+        prior: str | None = None,
+        meta_classes: Mapping[int, Sequence[int]] | None = None,
+        share: float = 0.5,
+        mix_modulated: bool = False,
+        warmup_iters: int = 0,
+    ) -> None:
         super().__init__()
         if prior is not None and (not isinstance(prior, str) or not prior):
-            raise TypeError(f'ContextMix.prior got {prior!r}; write the file that '
-                            'tools/spatial_prior.py wrote, or None instead')
+            raise TypeError(
+                f'ContextMix.prior got {prior!r}; write the file that '
+                'tools/spatial_prior.py wrote, or None instead'
+            )
         if isinstance(warmup_iters, bool) or not isinstance(warmup_iters, int) or warmup_iters < 0:
-            raise ValueError(f'ContextMix.warmup_iters got {warmup_iters!r}; write a number of '
-                             'iterations, 0 for none, instead')
+            raise ValueError(
+                f'ContextMix.warmup_iters got {warmup_iters!r}; write a number of '
+                'iterations, 0 for none, instead'
+            )
         self.prior = prior
         self.meta_classes = _check_meta_classes(meta_classes or {})
         self.share = check_class_share('ContextMix.share', share)
@@ -92,9 +101,11 @@ class ContextMix(Mixer):
 
     def check(self, num_classes: int) -> None:
         if len(self.related) > num_classes:
-            raise ValueError(f'ContextMix.meta_classes uses class {len(self.related) - 1}, but the '
-                             f'student predicts {num_classes} classes (0..{num_classes - 1}); '
-                             'correct meta_classes or num_classes')
+            raise ValueError(
+                f'ContextMix.meta_classes uses class {len(self.related) - 1}, but the '
+                f'student predicts {num_classes} classes (0..{num_classes - 1}); '
+                'correct meta_classes or num_classes'
+            )
 
     def init_weights(self) -> None:
         """Read the prior's file, so that a missing one ends a run before its first iteration.
@@ -107,10 +118,15 @@ class ContextMix(Mixer):
             values = torch.from_numpy(SpatialPrior.read(self.prior).values)
             # Where no class was ever seen the prior says nothing.
             unknown = (values.sum(0) == 0) & (values.sum((1, 2)) > 0)[:, None, None]
-            self.prior_values = values.masked_fill(unknown, 1.).to(self.related.device)
+            self.prior_values = values.masked_fill(unknown, 1.0).to(self.related.device)
 
-    def mask(self, batch: DomainBatch, teacher: TeacherLabel, iteration: int,
-             generator: Generator | None = None) -> Tensor:
+    def mask(
+        self,
+        batch: DomainBatch,
+        teacher: TeacherLabel,
+        iteration: int,
+        generator: Generator | None = None,
+    ) -> Tensor:
         num_classes = teacher.probabilities.shape[1]
         self.check(num_classes)
         warm_up = iteration < self.warmup_iters
@@ -157,20 +173,26 @@ class ContextMix(Mixer):
         assert self.prior_values is not None
         num_classes, *size = self.prior_values.shape
         if num_classes != teacher.probabilities.shape[1]:
-            raise ValueError(f'ContextMix.prior got {self.prior!r} of {num_classes} classes, but '
-                             f'the student predicts {teacher.probabilities.shape[1]}; run '
-                             'tools/spatial_prior.py with this config')
+            raise ValueError(
+                f'ContextMix.prior got {self.prior!r} of {num_classes} classes, but '
+                f'the student predicts {teacher.probabilities.shape[1]}; run '
+                'tools/spatial_prior.py with this config'
+            )
         for sample in target.samples:
             if 'prior_positions' not in sample:
-                raise ValueError('ContextMix.prior needs to know where target pixels were before '
-                                 f"the crop; write dict(type='TrackPositions', height={size[0]}, "
-                                 f'width={size[1]}) in train_dataloader.target.dataset.pipeline, '
-                                 'before RandomCrop and RandomFlip')
+                raise ValueError(
+                    'ContextMix.prior needs to know where target pixels were before '
+                    f"the crop; write dict(type='TrackPositions', height={size[0]}, "
+                    f'width={size[1]}) in train_dataloader.target.dataset.pipeline, '
+                    'before RandomCrop and RandomFlip'
+                )
             if list(sample.prior_positions.prior_shape) != size:
-                raise ValueError(f'ContextMix.prior got {self.prior!r} of size {tuple(size)}, but '
-                                 'the target pipeline tracks positions in '
-                                 f'{tuple(sample.prior_positions.prior_shape)}; write '
-                                 f"dict(type='TrackPositions', height={size[0]}, width={size[1]})")
+                raise ValueError(
+                    f'ContextMix.prior got {self.prior!r} of size {tuple(size)}, but '
+                    'the target pipeline tracks positions in '
+                    f'{tuple(sample.prior_positions.prior_shape)}; write '
+                    f"dict(type='TrackPositions', height={size[0]}, width={size[1]})"
+                )
         return torch.cat([sample.prior_positions.data for sample in target.samples])
 
 
@@ -180,7 +202,9 @@ def _check_meta_classes(meta_classes: Mapping[int, Sequence[int]]) -> dict[int, 
         listed = isinstance(pulled, Sequence) and not isinstance(pulled, str)
         values = [key, *pulled] if listed else []
         if not values or any(type(value) is not int or value < 0 for value in values):
-            raise ValueError(f'ContextMix.meta_classes got {{{key!r}: {pulled!r}}}; write a class '
-                             'id and the ids that it pulls along, such as {6: (5, )}, instead')
+            raise ValueError(
+                f'ContextMix.meta_classes got {{{key!r}: {pulled!r}}}; write a class '
+                'id and the ids that it pulls along, such as {6: (5, )}, instead'
+            )
         checked[key] = tuple(pulled)
     return checked

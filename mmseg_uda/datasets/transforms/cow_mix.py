@@ -17,8 +17,9 @@ from .mixing import Mixer, check_share
 __all__ = ['CowMix', 'cow_masks']
 
 
-def cow_masks(images: Tensor, sigma: Sequence[float], ratio: float,
-              generator: Generator | None = None) -> Tensor:
+def cow_masks(
+    images: Tensor, sigma: Sequence[float], ratio: float, generator: Generator | None = None
+) -> Tensor:
     r"""Gaussian noise, smoothed and thresholded: the patches of a cow.
 
     :math:`m = [s < \mu(s) + \sqrt2 \operatorname{erf}^{-1}(2r - 1)\, \sigma(s)]` with the smoothed
@@ -50,7 +51,7 @@ def _gaussian(size: int, sigmas: Tensor) -> Tensor:
     """Gaussian of the distance of each two positions, shape (N, size, size); any common factor."""
     index = torch.arange(size, device=sigmas.device)
     distance = index - index[:, None]
-    return torch.exp(-0.5 * (distance / sigmas)**2)
+    return torch.exp(-0.5 * (distance / sigmas) ** 2)
 
 
 @TRANSFORMS.register_module()
@@ -64,14 +65,21 @@ class CowMix(Mixer):
         ratio: Expected share of the image that comes from the source, in (0, 1).
     """
 
-    def __init__(self, sigma: Sequence[float] = (8., 32.), ratio: float = 0.5) -> None:
+    def __init__(self, sigma: Sequence[float] = (8.0, 32.0), ratio: float = 0.5) -> None:
         super().__init__()
         if not isinstance(sigma, Sequence) or len(sigma) != 2 or not 0 < sigma[0] <= sigma[1]:
-            raise ValueError(f'CowMix.sigma got {sigma!r}; write two positive numbers (smallest, '
-                             'largest) instead')
+            raise ValueError(
+                f'CowMix.sigma got {sigma!r}; write two positive numbers (smallest, '
+                'largest) instead'
+            )
         self.sigma = tuple(sigma)
         self.ratio = check_share('CowMix.ratio', ratio)
 
-    def mask(self, batch: DomainBatch, teacher: TeacherLabel, iteration: int,
-             generator: Generator | None = None) -> Tensor:
+    def mask(
+        self,
+        batch: DomainBatch,
+        teacher: TeacherLabel,
+        iteration: int,
+        generator: Generator | None = None,
+    ) -> Tensor:
         return cow_masks(batch.target.images, self.sigma, self.ratio, generator)

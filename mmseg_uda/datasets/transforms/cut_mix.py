@@ -30,7 +30,7 @@ def rectangles(images: Tensor, ratio: float, generator: Generator | None = None)
     number, _, height, width = images.shape
     shape, down, across = torch.rand((3, number, 1), generator=generator, device=images.device)
     inside = []
-    for side, size, place in ((ratio**shape, height, down), (ratio**(1 - shape), width, across)):
+    for side, size, place in ((ratio**shape, height, down), (ratio ** (1 - shape), width, across)):
         length = (side * size).round().clamp(min=1)
         first = (place * (size - length + 1)).floor()
         index = torch.arange(size, device=images.device)
@@ -55,6 +55,11 @@ class CutMix(Mixer):
         super().__init__()
         self.ratio = check_share('CutMix.ratio', ratio)
 
-    def mask(self, batch: DomainBatch, teacher: TeacherLabel, iteration: int,
-             generator: Generator | None = None) -> Tensor:
+    def mask(
+        self,
+        batch: DomainBatch,
+        teacher: TeacherLabel,
+        iteration: int,
+        generator: Generator | None = None,
+    ) -> Tensor:
         return rectangles(batch.target.images, self.ratio, generator)

@@ -16,8 +16,18 @@ from .positions import NOWHERE, OFFSET
 
 __all__ = ['PackUDAInputs']
 
-META_KEYS = ('img_path', 'seg_map_path', 'ori_shape', 'img_shape', 'pad_shape', 'scale_factor',
-             'flip', 'flip_direction', 'reduce_zero_label', 'pseudo_path')
+META_KEYS = (
+    'img_path',
+    'seg_map_path',
+    'ori_shape',
+    'img_shape',
+    'pad_shape',
+    'scale_factor',
+    'flip',
+    'flip_direction',
+    'reduce_zero_label',
+    'pseudo_path',
+)
 
 
 @TRANSFORMS.register_module()
@@ -62,13 +72,15 @@ class PackUDAInputs(PackSegInputs):
         if label.ndim != 2:
             raise ValueError(
                 f'PackUDAInputs.pseudo_seg_map got shape {label.shape}; write a single-channel '
-                'label map of shape (H, W) instead')
+                'label map of shape (H, W) instead'
+            )
         if 'img' in results and label.shape != results['img'].shape[:2]:
             raise ValueError(
                 f'PackUDAInputs.pseudo_seg_map got shape {label.shape} for an image of shape '
                 f'{results["img"].shape[:2]}; write LoadPseudoLabels before the transforms that '
                 "change the size, and pad by the model's data_preprocessor instead of Pad, which "
-                'moves ground truth only')
+                'moves ground truth only'
+            )
         return label
 
     @staticmethod
@@ -79,7 +91,9 @@ class PackUDAInputs(PackSegInputs):
                 f'PackUDAInputs.prior_positions got shape {positions.shape} for an image of shape '
                 f'{results["img"].shape[:2]}; write TrackPositions before the transforms that '
                 "change the size, and pad by the model's data_preprocessor instead of Pad, which "
-                'moves ground truth only')
+                'moves ground truth only'
+            )
         cells = np.maximum(positions.astype(np.int32) - OFFSET, NOWHERE)
-        return PixelData(data=torch.from_numpy(cells[None]),
-                         metainfo=dict(prior_shape=results['prior_shape']))
+        return PixelData(
+            data=torch.from_numpy(cells[None]), metainfo=dict(prior_shape=results['prior_shape'])
+        )

@@ -32,8 +32,14 @@ from mmcv.transforms import BaseTransform
 from mmseg.registry import TRANSFORMS
 from numpy.typing import NDArray
 
-__all__ = ['IMAGE_SUFFIXES', 'FourierAmplitudeMix', 'check_beta', 'find_images', 'mix_amplitude',
-           'resize_style']
+__all__ = [
+    'IMAGE_SUFFIXES',
+    'FourierAmplitudeMix',
+    'check_beta',
+    'find_images',
+    'mix_amplitude',
+    'resize_style',
+]
 
 IMAGE_SUFFIXES = ('.png', '.jpg', '.jpeg')
 
@@ -59,8 +65,10 @@ def mix_amplitude(image: NDArray[Any], style: NDArray[Any], beta: float) -> NDAr
         ValueError: If the shapes differ or have no channels, or ``beta`` is out of range.
     """
     if image.shape != style.shape or image.ndim != 3:
-        raise ValueError(f'mix_amplitude.style got shape {style.shape} for an image of shape '
-                         f'{image.shape}; write two (H, W, C) arrays of one shape instead')
+        raise ValueError(
+            f'mix_amplitude.style got shape {style.shape} for an image of shape '
+            f'{image.shape}; write two (H, W, C) arrays of one shape instead'
+        )
     check_beta('mix_amplitude.beta', beta)
     height, width = image.shape[:2]
     half = int(np.floor(beta * min(height, width)))
@@ -92,8 +100,10 @@ def check_beta(key: str, beta: Any) -> None:
         ValueError: If it is not.
     """
     if isinstance(beta, bool) or not isinstance(beta, (int, float)) or not 0 < beta <= 1:
-        raise ValueError(f'{key} got {beta!r}; write a number in (0, 1] instead, such as the '
-                         "authors' 0.01, 0.05 or 0.09")
+        raise ValueError(
+            f'{key} got {beta!r}; write a number in (0, 1] instead, such as the '
+            "authors' 0.01, 0.05 or 0.09"
+        )
 
 
 def find_images(key: str, folder: str) -> list[str]:
@@ -105,12 +115,17 @@ def find_images(key: str, folder: str) -> list[str]:
     Raises:
         FileNotFoundError: If there is none.
     """
-    names = [osp.relpath(osp.join(place, file), folder).replace(os.sep, '/')
-             for place, _, files in os.walk(folder, followlinks=True) for file in files
-             if file.lower().endswith(IMAGE_SUFFIXES)]
+    names = [
+        osp.relpath(osp.join(place, file), folder).replace(os.sep, '/')
+        for place, _, files in os.walk(folder, followlinks=True)
+        for file in files
+        if file.lower().endswith(IMAGE_SUFFIXES)
+    ]
     if not names:
-        raise FileNotFoundError(f'{key} got {folder!r}, in which no file ends in '
-                                f'{", ".join(IMAGE_SUFFIXES)}; write a folder of images instead')
+        raise FileNotFoundError(
+            f'{key} got {folder!r}, in which no file ends in '
+            f'{", ".join(IMAGE_SUFFIXES)}; write a folder of images instead'
+        )
     return sorted(names)
 
 
@@ -140,16 +155,18 @@ class FourierAmplitudeMix(BaseTransform):
         prob: Share of images that are changed, in [0, 1].
     """
 
-    def __init__(self, style_dir: str, beta: float | Sequence[float], prob: float = 1.) -> None:
+    def __init__(self, style_dir: str, beta: float | Sequence[float], prob: float = 1.0) -> None:
         super().__init__()
         if not isinstance(style_dir, str) or not style_dir:
-            raise TypeError(f'FourierAmplitudeMix.style_dir got {style_dir!r}; write a folder of '
-                            'images instead')
+            raise TypeError(
+                f'FourierAmplitudeMix.style_dir got {style_dir!r}; write a folder of images instead'
+            )
         if not 0 <= prob <= 1:
-            raise ValueError(f'FourierAmplitudeMix.prob got {prob}; write a number in [0, 1] '
-                             'instead')
+            raise ValueError(
+                f'FourierAmplitudeMix.prob got {prob}; write a number in [0, 1] instead'
+            )
         self.style_dir = style_dir
-        self.betas = tuple(beta) if isinstance(beta, Sequence) else (beta, )
+        self.betas = tuple(beta) if isinstance(beta, Sequence) else (beta,)
         if not self.betas:
             raise ValueError('FourierAmplitudeMix.beta got no number; write at least one instead')
         for value in self.betas:
@@ -172,8 +189,10 @@ class FourierAmplitudeMix(BaseTransform):
         path = osp.join(self.style_dir, self._names[int(which * len(self._names))])
         style = mmcv.imread(path)
         if style is None:
-            raise ValueError(f'FourierAmplitudeMix.style_dir has the file {path!r}, which is not a '
-                             'readable image; remove it')
+            raise ValueError(
+                f'FourierAmplitudeMix.style_dir has the file {path!r}, which is not a '
+                'readable image; remove it'
+            )
         image = results['img']
         style = resize_style(style, *image.shape[:2])
         results['img'] = mix_amplitude(image, style, self.betas[int(beta * len(self.betas))])
@@ -181,5 +200,7 @@ class FourierAmplitudeMix(BaseTransform):
         return results
 
     def __repr__(self) -> str:
-        return (f'{type(self).__name__}(style_dir={self.style_dir!r}, beta={self.betas}, '
-                f'prob={self.prob})')
+        return (
+            f'{type(self).__name__}(style_dir={self.style_dir!r}, beta={self.betas}, '
+            f'prob={self.prob})'
+        )

@@ -34,8 +34,10 @@ class LoadImageLabels(BaseTransform):
     def __init__(self, label_file: str, num_classes: int = 19, presence: bool = False) -> None:
         super().__init__()
         if not isinstance(label_file, str) or not label_file:
-            raise TypeError(f'LoadImageLabels.label_file got {label_file!r}; write the file that '
-                            'tools/train_image_labels.py wrote')
+            raise TypeError(
+                f'LoadImageLabels.label_file got {label_file!r}; write the file that '
+                'tools/train_image_labels.py wrote'
+            )
         self.label_file = label_file
         self.num_classes = num_classes
         self.presence = presence
@@ -55,12 +57,14 @@ class LoadImageLabels(BaseTransform):
                 raise ValueError(
                     f'LoadImageLabels.num_classes got {self.num_classes}, but {self.label_file!r} '
                     f'has labels of {labels.num_classes} classes; write '
-                    f'num_classes={labels.num_classes} or make the labels again')
+                    f'num_classes={labels.num_classes} or make the labels again'
+                )
             if (labels.kind == 'presence') != self.presence:
                 raise ValueError(
                     f'LoadImageLabels.presence got {self.presence}, but {self.label_file!r} holds '
                     f'the {labels.kind} of classes; write presence={not self.presence} (and, in '
-                    "PIT's expansion head, image_label='presence' or 'share') or another file")
+                    "PIT's expansion head, image_label='presence' or 'share') or another file"
+                )
             self._labels = labels
         return self._labels
 
@@ -74,7 +78,8 @@ class LoadImageLabels(BaseTransform):
         if label is None:
             raise FileNotFoundError(
                 f'LoadImageLabels.label_file {self.label_file!r} has no label for {img_path!r}; '
-                'run tools/train_image_labels.py on this data set instead')
+                'run tools/train_image_labels.py on this data set instead'
+            )
         return label
 
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:
@@ -83,5 +88,7 @@ class LoadImageLabels(BaseTransform):
         return results
 
     def __repr__(self) -> str:
-        return (f'{type(self).__name__}(label_file={self.label_file!r}, '
-                f'num_classes={self.num_classes}, presence={self.presence})')
+        return (
+            f'{type(self).__name__}(label_file={self.label_file!r}, '
+            f'num_classes={self.num_classes}, presence={self.presence})'
+        )

@@ -71,12 +71,13 @@ class LoadPseudoLabels(BaseTransform):
         num_classes: Number of classes; the manifest must agree, and labels must be below it or 255.
     """
 
-    def __init__(self, pseudo_dir: str | None, suffix: str = '.png',
-                 num_classes: int = 19) -> None:
+    def __init__(self, pseudo_dir: str | None, suffix: str = '.png', num_classes: int = 19) -> None:
         super().__init__()
         if pseudo_dir is not None and (not isinstance(pseudo_dir, str) or not pseudo_dir):
-            raise TypeError(f'LoadPseudoLabels.pseudo_dir got {pseudo_dir!r}; write the folder '
-                            'that tools/generate_pseudo_labels.py wrote instead')
+            raise TypeError(
+                f'LoadPseudoLabels.pseudo_dir got {pseudo_dir!r}; write the folder '
+                'that tools/generate_pseudo_labels.py wrote instead'
+            )
         self.pseudo_dir = pseudo_dir
         self.suffix = suffix
         self.num_classes = num_classes
@@ -111,8 +112,10 @@ class LoadPseudoLabels(BaseTransform):
             ValueError: If the image was flipped already or the label's values are out of range.
         """
         if results.get('flip'):
-            raise ValueError('LoadPseudoLabels got an image that was flipped already; write '
-                             'LoadPseudoLabels right after LoadImageFromFile instead')
+            raise ValueError(
+                'LoadPseudoLabels got an image that was flipped already; write '
+                'LoadPseudoLabels right after LoadImageFromFile instead'
+            )
         path = self.path_of(results['img_path'])
         label = self._read(path)
         height, width = results['img'].shape[:2]
@@ -133,19 +136,23 @@ class LoadPseudoLabels(BaseTransform):
         if name is None:
             raise FileNotFoundError(
                 f'LoadPseudoLabels.pseudo_dir {self.pseudo_dir!r} has no label for {img_path!r} in '
-                'its manifest; run tools/generate_pseudo_labels.py on this dataset instead')
+                'its manifest; run tools/generate_pseudo_labels.py on this dataset instead'
+            )
         path = osp.join(self._folder(), name)
         if not osp.isfile(path):
             raise FileNotFoundError(
                 f'LoadPseudoLabels.pseudo_dir lacks the file {path!r} that its manifest lists; run '
-                'tools/generate_pseudo_labels.py with --overwrite again')
+                'tools/generate_pseudo_labels.py with --overwrite again'
+            )
         return path
 
     def _folder(self) -> str:
         if self.pseudo_dir is None:
-            raise ValueError('LoadPseudoLabels.pseudo_dir got None, and no hook makes pseudo '
-                             'labels; write the folder that tools/generate_pseudo_labels.py wrote, '
-                             "or custom_hooks=[dict(type='PseudoLabelRefreshHook', interval=...)]")
+            raise ValueError(
+                'LoadPseudoLabels.pseudo_dir got None, and no hook makes pseudo '
+                'labels; write the folder that tools/generate_pseudo_labels.py wrote, '
+                "or custom_hooks=[dict(type='PseudoLabelRefreshHook', interval=...)]"
+            )
         return self.pseudo_dir
 
     def _read(self, path: str) -> NDArray[np.uint8]:
@@ -154,15 +161,20 @@ class LoadPseudoLabels(BaseTransform):
         except (OSError, SyntaxError):  # what Pillow says of a damaged file, without its name
             label = None
         if label is None or label.ndim != 2 or label.dtype != np.uint8:
-            raise ValueError(f'LoadPseudoLabels.pseudo_dir got the file {path!r}, which is not a '
-                             'single-channel 8-bit image; generate it again')
+            raise ValueError(
+                f'LoadPseudoLabels.pseudo_dir got the file {path!r}, which is not a '
+                'single-channel 8-bit image; generate it again'
+            )
         wrong = label[(label >= self.num_classes) & (label != IGNORE_INDEX)]
         if wrong.size:
             raise ValueError(
                 f'LoadPseudoLabels.num_classes got {self.num_classes}, but {path!r} holds the '
-                f'value {int(wrong[0])}; write train ids below num_classes or {IGNORE_INDEX}')
+                f'value {int(wrong[0])}; write train ids below num_classes or {IGNORE_INDEX}'
+            )
         return label
 
     def __repr__(self) -> str:
-        return (f'{type(self).__name__}(pseudo_dir={self.pseudo_dir!r}, suffix={self.suffix!r}, '
-                f'num_classes={self.num_classes})')
+        return (
+            f'{type(self).__name__}(pseudo_dir={self.pseudo_dir!r}, suffix={self.suffix!r}, '
+            f'num_classes={self.num_classes})'
+        )

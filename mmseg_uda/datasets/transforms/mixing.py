@@ -50,8 +50,13 @@ class Mixer(nn.Module):
             ValueError: If they do not.
         """
 
-    def mask(self, batch: DomainBatch, teacher: TeacherLabel, iteration: int,
-             generator: Generator | None = None) -> Tensor:
+    def mask(
+        self,
+        batch: DomainBatch,
+        teacher: TeacherLabel,
+        iteration: int,
+        generator: Generator | None = None,
+    ) -> Tensor:
         """Where the source goes.
 
         Args:
@@ -70,9 +75,14 @@ class Mixer(nn.Module):
         return teacher.label
 
     @torch.no_grad()
-    def forward(self, batch: DomainBatch, teacher: TeacherLabel, iteration: int,
-                pixel_weight: Tensor | None = None,
-                generator: Generator | None = None) -> MixedBatch:
+    def forward(
+        self,
+        batch: DomainBatch,
+        teacher: TeacherLabel,
+        iteration: int,
+        pixel_weight: Tensor | None = None,
+        generator: Generator | None = None,
+    ) -> MixedBatch:
         """Mix a batch.
 
         Args:
@@ -95,18 +105,24 @@ class Mixer(nn.Module):
             images=paste(mask, batch.source.images, batch.target.images),
             labels=paste(mask, batch.source.labels, self.target_labels(batch, teacher, iteration)),
             pixel_weight=paste(mask, ones, weight),
-            significance=None if significance is None else paste(mask, torch.ones_like(
-                significance), significance),
-            mask=mask)
+            significance=None
+            if significance is None
+            else paste(mask, torch.ones_like(significance), significance),
+            mask=mask,
+        )
 
     def _check_sizes(self, batch: DomainBatch, teacher: TeacherLabel) -> None:
         source, target = (tuple(part.images.shape) for _, part in batch)
         if source != target:
-            raise ValueError(f'{type(self).__name__} got source images of shape {source} and '
-                             f'target images of shape {target}; write the same batch_size and the '
-                             'same RandomCrop.crop_size for both instead')
+            raise ValueError(
+                f'{type(self).__name__} got source images of shape {source} and '
+                f'target images of shape {target}; write the same batch_size and the '
+                'same RandomCrop.crop_size for both instead'
+            )
         expected = (target[0], *target[2:])
         if tuple(teacher.label.shape) != expected:
-            raise ValueError(f'{type(self).__name__} got the teacher\'s labels of shape '
-                             f'{tuple(teacher.label.shape)} for images of shape {target}; resize '
-                             'what the teacher says to the images')
+            raise ValueError(
+                f"{type(self).__name__} got the teacher's labels of shape "
+                f'{tuple(teacher.label.shape)} for images of shape {target}; resize '
+                'what the teacher says to the images'
+            )

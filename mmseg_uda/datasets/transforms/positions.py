@@ -39,11 +39,14 @@ class TrackPositions(BaseTransform):
         super().__init__()
         for key, value in (('height', height), ('width', width)):
             if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-                raise ValueError(f'TrackPositions.{key} got {value!r}; write a number of pixels '
-                                 'instead')
+                raise ValueError(
+                    f'TrackPositions.{key} got {value!r}; write a number of pixels instead'
+                )
         if height * width + OFFSET > 2**24:
-            raise ValueError(f'TrackPositions got height={height}, width={width}, more cells than '
-                             'float32 can count; make a smaller spatial prior')
+            raise ValueError(
+                f'TrackPositions got height={height}, width={width}, more cells than '
+                'float32 can count; make a smaller spatial prior'
+            )
         self.height = height
         self.width = width
 
@@ -54,12 +57,15 @@ class TrackPositions(BaseTransform):
             ValueError: If the image was flipped already.
         """
         if results.get('flip'):
-            raise ValueError('TrackPositions got an image that was flipped already; write '
-                             'TrackPositions before RandomCrop and RandomFlip instead')
+            raise ValueError(
+                'TrackPositions got an image that was flipped already; write '
+                'TrackPositions before RandomCrop and RandomFlip instead'
+            )
         cells = np.arange(OFFSET, OFFSET + self.height * self.width, dtype=np.float32)
         height, width = results['img'].shape[:2]
-        results['prior_positions'] = resize_label(cells.reshape(self.height, self.width), height,
-                                                  width)
+        results['prior_positions'] = resize_label(
+            cells.reshape(self.height, self.width), height, width
+        )
         results['prior_shape'] = (self.height, self.width)
         results.setdefault('seg_fields', []).append('prior_positions')
         return results

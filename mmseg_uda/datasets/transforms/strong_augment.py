@@ -24,11 +24,11 @@ def rgb_to_hsv(images: Tensor) -> Tensor:
     """
     value, largest = images.max(1, keepdim=True)
     spread = value - images.amin(1, keepdim=True)
-    divisor = spread.masked_fill(spread == 0, 1.)
+    divisor = spread.masked_fill(spread == 0, 1.0)
     red, green, blue = images.chunk(3, 1)
     sixths = torch.cat([green - blue, blue - red, red - green], 1).gather(1, largest) / divisor
-    hue = ((sixths + 2 * largest) / 6).remainder(1.)
-    saturation = spread / value.masked_fill(value == 0, 1.)
+    hue = ((sixths + 2 * largest) / 6).remainder(1.0)
+    saturation = spread / value.masked_fill(value == 0, 1.0)
     return torch.cat([hue, saturation, value], 1)
 
 
@@ -37,7 +37,7 @@ def hsv_to_rgb(images: Tensor) -> Tensor:
     hue, saturation, value = images.chunk(3, 1)
     channels = []
     for offset in (5, 3, 1):
-        sixths = (offset + 6 * hue).remainder(6.)
+        sixths = (offset + 6 * hue).remainder(6.0)
         channels.append(value * (1 - saturation * torch.minimum(sixths, 4 - sixths).clamp(0, 1)))
     return torch.cat(channels, 1)
 
@@ -54,13 +54,17 @@ def gaussian_blur(images: Tensor, sigma: Tensor, radius: int) -> Tensor:
         size = images.shape[axis]
         reach = min(radius, size - 1)
         offsets = torch.arange(-reach, reach + 1, device=images.device)
-        weights = torch.exp(-0.5 * (offsets / sigma[:, None])**2)
+        weights = torch.exp(-0.5 * (offsets / sigma[:, None]) ** 2)
         weights = (weights / weights.sum(1, keepdim=True)).to(images.dtype)
         ends = (0, 0, reach, reach) if axis == 2 else (reach, reach, 0, 0)
         padded = F.pad(images, ends, mode='reflect')
-        images = sum((weights[:, i].view(-1, 1, 1, 1) * padded.narrow(axis, i, size)
-                      for i in range(1, 2 * reach + 1)),
-                     weights[:, 0].view(-1, 1, 1, 1) * padded.narrow(axis, 0, size))
+        images = sum(
+            (
+                weights[:, i].view(-1, 1, 1, 1) * padded.narrow(axis, i, size)
+                for i in range(1, 2 * reach + 1)
+            ),
+            weights[:, 0].view(-1, 1, 1, 1) * padded.narrow(axis, 0, size),
+        )
     return images
 
 
@@ -82,8 +86,12 @@ def _turn_hue(images: Tensor, change: Tensor) -> Tensor:
     return hsv_to_rgb(torch.cat([hue + change, saturation, value], 1))
 
 
-_CHANGES: tuple[Callable[[Tensor, Tensor], Tensor], ...] = (_brighten, _contrast, _saturate,
-                                                            _turn_hue)
+_CHANGES: tuple[Callable[[Tensor, Tensor], Tensor], ...] = (
+    _brighten,
+    _contrast,
+    _saturate,
+    _turn_hue,
+)
 
 
 @TRANSFORMS.register_module()
@@ -111,27 +119,48 @@ class StrongAugment(nn.Module):
         blur_prob: Probability that an image is blurred.
     """
 
-    def __init__(self, brightness: float = 0.25, contrast: float = 0.25, saturation: float = 0.25,
-                 hue: float = 0.25, jitter_prob: float = 0.8,
-                 blur_sigma: Sequence[float] = (0.15, 1.15), blur_prob: float = 0.5) -> None:
+    def __init__(
+        self,
+        brightness: float = 0.25,
+        contrast: float = 0.25,
+        saturation: float = 0.25,
+        hue: float = 0.25,
+        jitter_prob: float = 0.8,
+        blur_sigma: Sequence[float] = (0.15, 1.15),
+        blur_prob: float = 0.5,
+    ) -> None:
         super().__init__()
-        for key, value, most in (('brightness', brightness, 1), ('contrast', contrast, 1),
-                                 ('saturation', saturation, 1), ('hue', hue, .5),
-                                 ('jitter_prob', jitter_prob, 1), ('blur_prob', blur_prob, 1)):
+        for key, value, most in (
+            ('brightness', brightness, 1),
+            ('contrast', contrast, 1),
+            ('saturation', saturation, 1),
+            ('hue', hue, 0.5),
+            ('jitter_prob', jitter_prob, 1),
+            ('blur_prob', blur_prob, 1),
+        ):
             if not 0 <= value <= most:
-                raise ValueError(f'StrongAugment.{key} got {value!r}; write a number in '
-                                 f'[0, {most}] instead')
+                raise ValueError(
+                    f'StrongAugment.{key} got {value!r}; write a number in [0, {most}] instead'
+                )
         if len(blur_sigma) != 2 or not 0 < blur_sigma[0] <= blur_sigma[1]:
-            raise ValueError(f'StrongAugment.blur_sigma got {blur_sigma!r}; write two positive '
-                             'numbers (smallest, largest) instead')
+            raise ValueError(
+                f'StrongAugment.blur_sigma got {blur_sigma!r}; write two positive '
+                'numbers (smallest, largest) instead'
+            )
         self.limits = (brightness, contrast, saturation, hue)
         self.jitter_prob = jitter_prob
         self.blur_sigma = tuple(blur_sigma)
         self.blur_prob = blur_prob
 
     @torch.no_grad()
-    def forward(self, images: Tensor, mean: Tensor | float, std: Tensor | float,
-                bgr: bool = False, generator: Generator | None = None) -> Tensor:
+    def forward(
+        self,
+        images: Tensor,
+        mean: Tensor | float,
+        std: Tensor | float,
+        bgr: bool = False,
+        generator: Generator | None = None,
+    ) -> Tensor:
         """Augment a normalised batch.
 
         Args:

@@ -8,6 +8,11 @@ from mmseg_uda.engine.hooks.reference_context_hook import ReferenceContextHook
 from mmseg_uda.engine.hooks.uda_visualization_hook import UDAVisualizationHook
 
 __all__ = [
-    'AdaBNHook', 'EMATeacherHook', 'HealthHook', 'PseudoLabelRefreshHook', 'ReferenceContextHook',
-    'UDAVisualizationHook', 'build_target_loader'
+    'AdaBNHook',
+    'EMATeacherHook',
+    'HealthHook',
+    'PseudoLabelRefreshHook',
+    'ReferenceContextHook',
+    'UDAVisualizationHook',
+    'build_target_loader',
 ]

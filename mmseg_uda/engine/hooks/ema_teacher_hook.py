@@ -30,8 +30,10 @@ class EMATeacherHook(Hook):
         """
         model = unwrap_model(runner.model)
         if not hasattr(model, 'teacher'):
-            raise TypeError(f'EMATeacherHook got {type(model).__name__}, which has no teacher; '
-                            "write model=dict(type='MeanTeacher', ...), or remove the hook")
+            raise TypeError(
+                f'EMATeacherHook got {type(model).__name__}, which has no teacher; '
+                "write model=dict(type='MeanTeacher', ...), or remove the hook"
+            )
         if runner.iter == 0 and not model.teacher.steps:
             model.teacher.copy_from(model.student)
 
@@ -39,8 +41,9 @@ class EMATeacherHook(Hook):
         """Tell the method which iteration begins."""
         unwrap_model(runner.model).iteration = runner.iter
 
-    def after_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None,
-                         outputs: Any = None) -> None:
+    def after_train_iter(
+        self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None
+    ) -> None:
         """Follow the student's step, if there was one."""
         done = runner.iter + 1
         if done % _accumulated(runner.optim_wrapper) == 0 or done == runner.max_iters:

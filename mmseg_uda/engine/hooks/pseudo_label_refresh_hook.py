@@ -41,9 +41,12 @@ def _test_pipeline(steps: Sequence[Config]) -> list[Config]:
         if name in ('LoadImageFromFile', 'Resize'):
             kept.append(step)
         elif name.endswith('Resize') or not name.startswith(
-                ('Albu', 'LoadPseudoLabels', 'Pack', 'PhotoMetric', 'Random')):
-            raise ValueError(f'PseudoLabelRefreshHook.pipeline got None, but {name} in the '
-                             f"target's training pipeline may have a part in it; {PIPELINE_HINT}")
+            ('Albu', 'LoadPseudoLabels', 'Pack', 'PhotoMetric', 'Random')
+        ):
+            raise ValueError(
+                f'PseudoLabelRefreshHook.pipeline got None, but {name} in the '
+                f"target's training pipeline may have a part in it; {PIPELINE_HINT}"
+            )
     return [*kept, {'type': 'PackSegInputs'}]
 
 
@@ -112,13 +115,20 @@ class PseudoLabelRefreshHook(Hook):
     priority = 'LOWEST'  # after the checkpoint of the iteration that a round follows
     makes_pseudo_labels = True
 
-    def __init__(self, interval: int, rounds: int | None = None, rule: str | Config = 'bdl',
-                 softmax_first: bool | None = None, pipeline: Sequence[Config] | None = None,
-                 begin_with_labels: bool = False) -> None:
+    def __init__(
+        self,
+        interval: int,
+        rounds: int | None = None,
+        rule: str | Config = 'bdl',
+        softmax_first: bool | None = None,
+        pipeline: Sequence[Config] | None = None,
+        begin_with_labels: bool = False,
+    ) -> None:
         for key, value in (('interval', interval), ('rounds', rounds)):
             if not (isinstance(value, int) and value > 0) and (key, value) != ('rounds', None):
-                raise ValueError(f'PseudoLabelRefreshHook.{key} got {value!r}; write an integer '
-                                 '>= 1 instead')
+                raise ValueError(
+                    f'PseudoLabelRefreshHook.{key} got {value!r}; write an integer >= 1 instead'
+                )
         self.interval = interval
         self.first = int(begin_with_labels)
         self.last = None if rounds is None else self.first + rounds - 1
@@ -137,8 +147,10 @@ class PseudoLabelRefreshHook(Hook):
     def before_train(self, runner: Runner) -> None:
         """Check everything that the rounds need, and take or make the labels to begin with."""
         if not isinstance(runner.train_loop, UDATrainLoop):
-            raise TypeError(f'PseudoLabelRefreshHook got {type(runner.train_loop).__name__}; write '
-                            "train_cfg=dict(type='UDATrainLoop', ...)")
+            raise TypeError(
+                f'PseudoLabelRefreshHook got {type(runner.train_loop).__name__}; write '
+                "train_cfg=dict(type='UDATrainLoop', ...)"
+            )
         self._labeller = self._build(runner)
         self._check(runner.train_loop.dataloaders['target'].dataset)
         number = self.round_at(runner.iter)
@@ -149,12 +161,16 @@ class PseudoLabelRefreshHook(Hook):
         else:
             self._go_on(runner, number)
 
-    def after_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None,
-                         outputs: Any = None) -> None:
+    def after_train_iter(
+        self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None
+    ) -> None:
         """Label before the first iteration of a round."""
         number, remainder = divmod(runner.iter + 1, self.interval)
-        if not remainder and number == self.round_at(runner.iter + 1) \
-                and runner.iter + 1 < runner.max_iters:
+        if (
+            not remainder
+            and number == self.round_at(runner.iter + 1)
+            and runner.iter + 1 < runner.max_iters
+        ):
             self._label(runner, number)
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
@@ -168,39 +184,57 @@ class PseudoLabelRefreshHook(Hook):
 
     def _build(self, runner: Runner) -> _Labeller:
         target = runner.cfg.train_dataloader['target']
-        loader = {'batch_size': 1, 'num_workers': target.get('num_workers', 0),
-                  'dataset': _images_of(target['dataset'], self.pipeline)}
-        labeller = _Labeller(runner, loader, self._folder(runner, self.first), self.rule,
-                             softmax_first=self.softmax_first)
+        loader = {
+            'batch_size': 1,
+            'num_workers': target.get('num_workers', 0),
+            'dataset': _images_of(target['dataset'], self.pipeline),
+        }
+        labeller = _Labeller(
+            runner,
+            loader,
+            self._folder(runner, self.first),
+            self.rule,
+            softmax_first=self.softmax_first,
+        )
         check_unlabelled(labeller.dataloader.dataset, 'PseudoLabelRefreshHook')
         return labeller
 
     def _check(self, dataset: Any) -> None:
         transforms = [transform for transform, _ in pseudo_label_loaders(dataset)]
         if not transforms:
-            raise ValueError('PseudoLabelRefreshHook got a target pipeline without '
-                             "LoadPseudoLabels; write dict(type='LoadPseudoLabels', "
-                             'pseudo_dir=None, num_classes=...) after LoadImageFromFile in '
-                             'train_dataloader.target.dataset.pipeline')
+            raise ValueError(
+                'PseudoLabelRefreshHook got a target pipeline without '
+                "LoadPseudoLabels; write dict(type='LoadPseudoLabels', "
+                'pseudo_dir=None, num_classes=...) after LoadImageFromFile in '
+                'train_dataloader.target.dataset.pipeline'
+            )
         for transform in transforms:
             if (transform.pseudo_dir is not None) != bool(self.first):
-                fix = 'write the folder of the first labels, or begin_with_labels=False' \
-                    if self.first else 'write None, or begin_with_labels=True'
+                fix = (
+                    'write the folder of the first labels, or begin_with_labels=False'
+                    if self.first
+                    else 'write None, or begin_with_labels=True'
+                )
                 raise ValueError(
                     f'PseudoLabelRefreshHook.begin_with_labels got {bool(self.first)}, and '
-                    f'LoadPseudoLabels.pseudo_dir got {transform.pseudo_dir!r}; {fix}')
+                    f'LoadPseudoLabels.pseudo_dir got {transform.pseudo_dir!r}; {fix}'
+                )
             if transform.num_classes != self._labeller.num_classes:
                 raise ValueError(
                     f'LoadPseudoLabels.num_classes got {transform.num_classes}, but the target has '
-                    f'{self._labeller.num_classes} classes; write that')
+                    f'{self._labeller.num_classes} classes; write that'
+                )
 
     @staticmethod
     def _folder(runner: Runner, number: int) -> str:
         return osp.join(runner.work_dir, 'pseudo_labels', f'round_{number}')
 
     def _describe(self, number: int, manifest: Manifest) -> dict[str, Any]:
-        return {'round': number, 'iteration': number * self.interval,
-                'network': manifest.checkpoint_sha256}
+        return {
+            'round': number,
+            'iteration': number * self.interval,
+            'network': manifest.checkpoint_sha256,
+        }
 
     def _label(self, runner: Runner, number: int) -> None:
         """Make a round's labels and train on them."""
@@ -221,8 +255,11 @@ class PseudoLabelRefreshHook(Hook):
         if osp.isfile(osp.join(folder, MANIFEST_NAME)):
             found = Manifest.read(folder)
             # The weights have moved on: the checkpoint knows those that labelled.
-            problems = [key for key in self._labeller.new_manifest().differences(found)
-                        if key != 'checkpoint_sha256']
+            problems = [
+                key
+                for key in self._labeller.new_manifest().differences(found)
+                if key != 'checkpoint_sha256'
+            ]
             labels = self._describe(number, found)
             if not found.complete or labels != self._saved:
                 problems.append(f'made by {labels}')
@@ -231,7 +268,8 @@ class PseudoLabelRefreshHook(Hook):
                 f'PseudoLabelRefreshHook: the checkpoint of iteration {runner.iter} was trained '
                 f'with the labels {self._saved}, but {folder!r} has others '
                 f'({", ".join(problems)}); resume with the config and the work_dir of that run, or '
-                f'from iteration {number * self.interval}, where they are made anew')
+                f'from iteration {number * self.interval}, where they are made anew'
+            )
         self._take(runner, folder, labels)
 
     def _take(self, runner: Runner, folder: str, labels: dict[str, Any]) -> None:

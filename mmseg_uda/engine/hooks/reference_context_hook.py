@@ -68,8 +68,9 @@ def load_images(dataset: Any, paths: Sequence[str]) -> list[dict[str, Any]]:
     """
     for path in paths:
         if not Path(path).is_file():
-            raise FileNotFoundError(f'load_images.paths got {path}, which is no file; write paths '
-                                    'of images')
+            raise FileNotFoundError(
+                f'load_images.paths got {path}, which is no file; write paths of images'
+            )
     pipeline = next(_pipelines(dataset))
     return [pipeline(dict(img_path=str(path), seg_fields=[])) for path in paths]
 
@@ -94,13 +95,16 @@ class ReferenceContextHook(Hook):
     # After EMAHook has put its weights in; before AdaBNHook, whose statistics are the target's.
     priority = 55
 
-    def __init__(self, num_images: int = 4, seed: int = 0,
-                 images: Sequence[str] | None = None) -> None:
+    def __init__(
+        self, num_images: int = 4, seed: int = 0, images: Sequence[str] | None = None
+    ) -> None:
         if num_images < 1:
             raise ValueError(f'ReferenceContextHook.num_images got {num_images}; write at least 1')
         if isinstance(images, str) or (images is not None and not images):
-            raise ValueError(f'ReferenceContextHook.images got {images!r}; write a list of paths, '
-                             'or None for a choice of num_images')
+            raise ValueError(
+                f'ReferenceContextHook.images got {images!r}; write a list of paths, '
+                'or None for a choice of num_images'
+            )
         self.num_images = num_images
         self.seed = seed
         self.images = images
@@ -112,12 +116,16 @@ class ReferenceContextHook(Hook):
         head = _student(runner)[0].decode_head
         context = getattr(head, 'test_context', None)
         if context is None:
-            raise TypeError(f'ReferenceContextHook got {type(head).__name__}, which has no '
-                            "test_context; write decode_head=dict(type='CrossDomainAttentionHead', "
-                            "test_context='reference', ...) or remove the hook")
+            raise TypeError(
+                f'ReferenceContextHook got {type(head).__name__}, which has no '
+                "test_context; write decode_head=dict(type='CrossDomainAttentionHead', "
+                "test_context='reference', ...) or remove the hook"
+            )
         if context != 'reference':
-            raise ValueError(f'ReferenceContextHook: {type(head).__name__}.test_context got '
-                             f"{context!r}; write 'reference' or remove the hook")
+            raise ValueError(
+                f'ReferenceContextHook: {type(head).__name__}.test_context got '
+                f"{context!r}; write 'reference' or remove the hook"
+            )
 
     def before_train(self, runner: Runner) -> None:
         """Forget what a resumed checkpoint carried: the weights are about to change."""
@@ -149,8 +157,9 @@ class ReferenceContextHook(Hook):
         student, prefix = _student(runner)
         state = checkpoint['state_dict']
         saved = copy.deepcopy(student)
-        saved.load_state_dict({key[len(prefix):]: value for key, value in state.items()
-                               if key.startswith(prefix)})
+        saved.load_state_dict(
+            {key[len(prefix) :]: value for key, value in state.items() if key.startswith(prefix)}
+        )
         features = self._features(runner, saved)
         state[f'{prefix}decode_head.reference'] = features.cpu()
 
@@ -159,34 +168,44 @@ class ReferenceContextHook(Hook):
         preprocessor = unwrap_model(runner.model).data_preprocessor
         preprocessor = getattr(preprocessor, 'source', preprocessor)
         features: list[Tensor] = []
-        with no_trace(student), torch.autocast(next(student.parameters()).device.type,
-                                               enabled=False):
+        with (
+            no_trace(student),
+            torch.autocast(next(student.parameters()).device.type, enabled=False),
+        ):
             if not self._samples:
                 self._samples = self._load(runner)
             for sample in self._samples:
                 inputs = preprocessor(pseudo_collate([sample]), False)['inputs']
                 feature = student.decode_head._transform_inputs(student.extract_feat(inputs))
                 if features and feature.shape != features[0].shape:
-                    feature = resize(feature, size=features[0].shape[2:], mode='bilinear',
-                                     align_corners=student.align_corners)
+                    feature = resize(
+                        feature,
+                        size=features[0].shape[2:],
+                        mode='bilinear',
+                        align_corners=student.align_corners,
+                    )
                 features.append(feature)
         return torch.cat(features)
 
     def _load(self, runner: Runner) -> list[dict[str, Any]]:
         loaders = runner.cfg.get('train_dataloader') or {}
         if 'source' not in loaders:
-            raise ValueError('ReferenceContextHook: neither the checkpoint nor the config has '
-                             'source images; write train_dataloader=dict(source=...), or test a '
-                             'checkpoint that was saved with this hook')
+            raise ValueError(
+                'ReferenceContextHook: neither the checkpoint nor the config has '
+                'source images; write train_dataloader=dict(source=...), or test a '
+                'checkpoint that was saved with this hook'
+            )
         dataset = plain_dataset(runner.cfg, loaders['source']['dataset'])
         if self.images is not None:
             return load_images(dataset, self.images)
         if self.num_images > len(dataset):
-            raise ValueError(f'ReferenceContextHook.num_images got {self.num_images}, but '
-                             f'train_dataloader.source has {len(dataset)} images; write at most '
-                             'that many')
+            raise ValueError(
+                f'ReferenceContextHook.num_images got {self.num_images}, but '
+                f'train_dataloader.source has {len(dataset)} images; write at most '
+                'that many'
+            )
         order = torch.randperm(len(dataset), generator=torch.Generator().manual_seed(self.seed))
-        return [dataset[i] for i in order[:self.num_images].tolist()]
+        return [dataset[i] for i in order[: self.num_images].tolist()]
 
 
 def _student(runner: Runner) -> tuple[Any, str]:

@@ -54,10 +54,14 @@ class UDAVisualizationHook(Hook):
 
     priority = 'LOW'
 
-    def __init__(self, interval: int = 500, name: str = 'train', cell_width: int = 384,
-                 max_classes: int = 4) -> None:
-        for key, value, least in (('interval', interval, 1), ('cell_width', cell_width, 1),
-                                  ('max_classes', max_classes, 0)):
+    def __init__(
+        self, interval: int = 500, name: str = 'train', cell_width: int = 384, max_classes: int = 4
+    ) -> None:
+        for key, value, least in (
+            ('interval', interval, 1),
+            ('cell_width', cell_width, 1),
+            ('max_classes', max_classes, 0),
+        ):
             if value < least:
                 raise ValueError(f'UDAVisualizationHook.{key} got {value}; write at least {least}.')
         self.interval = interval

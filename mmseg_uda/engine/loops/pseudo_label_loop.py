@@ -62,10 +62,18 @@ class PseudoLabelLoop(BaseLoop):
         evaluator: Not used; mmengine passes it to every test loop.
     """
 
-    def __init__(self, runner: Runner, dataloader: DataLoader[Any] | dict[str, Any], out_dir: str,
-                 rule: str | Mapping[str, Any] = 'bdl', overwrite: bool = False,
-                 softmax_first: bool | None = None, budget: int = 2**20, bins: int = 2**14,
-                 evaluator: Any = None) -> None:
+    def __init__(
+        self,
+        runner: Runner,
+        dataloader: DataLoader[Any] | dict[str, Any],
+        out_dir: str,
+        rule: str | Mapping[str, Any] = 'bdl',
+        overwrite: bool = False,
+        softmax_first: bool | None = None,
+        budget: int = 2**20,
+        bins: int = 2**14,
+        evaluator: Any = None,
+    ) -> None:
         self.rule = build_rule(rule)
         self.softmax_first = self.rule.softmax_first if softmax_first is None else softmax_first
         self.budget = budget
@@ -73,8 +81,9 @@ class PseudoLabelLoop(BaseLoop):
         if not isinstance(out_dir, str) or not out_dir:
             raise TypeError(f'PseudoLabelLoop.out_dir got {out_dir!r}; write a folder instead')
         if osp.exists(out_dir) and not osp.isdir(out_dir):
-            raise ValueError(f'PseudoLabelLoop.out_dir got the file {out_dir!r}; write a folder '
-                             'instead')
+            raise ValueError(
+                f'PseudoLabelLoop.out_dir got the file {out_dir!r}; write a folder instead'
+            )
         self.out_dir = out_dir
         self.overwrite = overwrite
         self._dataset_cfg = None
@@ -85,15 +94,20 @@ class PseudoLabelLoop(BaseLoop):
         super().__init__(runner, dataloader)
         dataset = self.dataloader.dataset
         if getattr(dataset, 'test_mode', True) is not True:
-            raise ValueError('PseudoLabelLoop.dataloader.dataset.test_mode got False, which '
-                             'replaces unreadable images; write test_mode=True instead')
+            raise ValueError(
+                'PseudoLabelLoop.dataloader.dataset.test_mode got False, which '
+                'replaces unreadable images; write test_mode=True instead'
+            )
         classes = getattr(dataset, 'metainfo', {}).get('classes')
         if not classes:
-            raise ValueError(f'PseudoLabelLoop.dataloader.dataset got {type(dataset).__name__} '
-                             'without classes; write metainfo=dict(classes=...) instead')
+            raise ValueError(
+                f'PseudoLabelLoop.dataloader.dataset got {type(dataset).__name__} '
+                'without classes; write metainfo=dict(classes=...) instead'
+            )
         self.num_classes = len(classes)
-        self._paths = [osp.abspath(dataset.get_data_info(index)['img_path'])
-                       for index in range(len(dataset))]
+        self._paths = [
+            osp.abspath(dataset.get_data_info(index)['img_path']) for index in range(len(dataset))
+        ]
         prefix = getattr(dataset, 'data_prefix', {}).get('img_path')
         self._names = label_names(self._paths, prefix)
 
@@ -105,8 +119,10 @@ class PseudoLabelLoop(BaseLoop):
         """
         manifest, resumed = self._open()
         if manifest.complete:
-            print_log(f'All {len(manifest.files)} pseudo labels are in {self.out_dir} already',
-                      logger='current')
+            print_log(
+                f'All {len(manifest.files)} pseudo labels are in {self.out_dir} already',
+                logger='current',
+            )
         else:
             with no_trace(self.runner.model):
                 if manifest.thresholds is None:
@@ -142,7 +158,9 @@ class PseudoLabelLoop(BaseLoop):
             num_classes=self.num_classes,
             config_sha256=config_digest(self.runner.cfg.get('model'), self._dataset_cfg),
             checkpoint_sha256=self._weights_digest(),
-            files=self._names, package_version=__version__)
+            files=self._names,
+            package_version=__version__,
+        )
 
     def _weights_digest(self) -> str:
         return checkpoint_digest(self.runner._load_from, self.runner.model)
@@ -159,7 +177,8 @@ class PseudoLabelLoop(BaseLoop):
                 raise ValueError(
                     f'PseudoLabelLoop.out_dir got {self.out_dir!r}, whose labels were made with '
                     f'another {", ".join(differences)}; write another folder or overwrite=True '
-                    '(--overwrite) instead')
+                    '(--overwrite) instead'
+                )
             files = (osp.join(self.out_dir, name) for name in self._names)
             old.complete = old.complete and all(map(osp.isfile, files))
             return old, True
@@ -173,7 +192,8 @@ class PseudoLabelLoop(BaseLoop):
                 raise ValueError(
                     f'PseudoLabelLoop.out_dir got {self.out_dir!r}, which has the file {name!r} '
                     f'but no {MANIFEST_NAME}; write another folder or overwrite=True '
-                    '(--overwrite) instead')
+                    '(--overwrite) instead'
+                )
 
     def _clear(self, manifest_path: str) -> None:
         """Remove the manifest first: without it nobody trains on a mixture."""
@@ -208,11 +228,14 @@ class PseudoLabelLoop(BaseLoop):
         for name, probabilities in self._segment(todo, 'labels'):
             if thresholds is None:
                 thresholds = probabilities.new_tensor(manifest.thresholds)
-            predicted = torch.bincount(probabilities.argmax(0).flatten(),
-                                       minlength=self.num_classes).cpu().numpy()
+            predicted = (
+                torch.bincount(probabilities.argmax(0).flatten(), minlength=self.num_classes)
+                .cpu()
+                .numpy()
+            )
             label = self.rule.select(probabilities, thresholds).byte().cpu().numpy()
             write_label(osp.join(self.out_dir, name), label, predicted.tolist())
-            kept = np.bincount(label.ravel(), minlength=256)[:self.num_classes]
+            kept = np.bincount(label.ravel(), minlength=256)[: self.num_classes]
             total += np.stack([predicted, kept])
         summed = torch.from_numpy(total)
         all_reduce(summed)
@@ -241,9 +264,15 @@ class PseudoLabelLoop(BaseLoop):
 
     def _loader(self, indices: Iterable[int]) -> DataLoader[Any]:
         loader = self.dataloader
-        return DataLoader(loader.dataset, sampler=indices, batch_size=loader.batch_size or 1,
-                          num_workers=loader.num_workers, collate_fn=loader.collate_fn,
-                          pin_memory=loader.pin_memory, worker_init_fn=loader.worker_init_fn)
+        return DataLoader(
+            loader.dataset,
+            sampler=indices,
+            batch_size=loader.batch_size or 1,
+            num_workers=loader.num_workers,
+            collate_fn=loader.collate_fn,
+            pin_memory=loader.pin_memory,
+            worker_init_fn=loader.worker_init_fn,
+        )
 
     def _progress(self, total: int, task: str) -> ProgressBar | None:
         if get_dist_info()[0] != 0:
@@ -253,12 +282,15 @@ class PseudoLabelLoop(BaseLoop):
 
     def _check(self, meta: dict[str, Any], probabilities: Tensor) -> None:
         if meta.get('flip'):
-            raise ValueError('PseudoLabelLoop.dataloader got a flipped image; write a test '
-                             'pipeline without RandomFlip instead')
+            raise ValueError(
+                'PseudoLabelLoop.dataloader got a flipped image; write a test '
+                'pipeline without RandomFlip instead'
+            )
         if len(probabilities) != self.num_classes:
             raise ValueError(
                 f'PseudoLabelLoop.dataloader.dataset has {self.num_classes} classes, but the '
-                f'network predicts {len(probabilities)}; write the same classes for both')
+                f'network predicts {len(probabilities)}; write the same classes for both'
+            )
 
     def _save(self, manifest: Manifest) -> None:
         """Write the manifest when every process has done its part."""
@@ -270,8 +302,14 @@ class PseudoLabelLoop(BaseLoop):
 
     def _report(self, manifest: Manifest) -> None:
         kept, predicted = sum(manifest.kept_pixels), sum(manifest.predicted_pixels)
-        print_log(f'{len(manifest.files)} pseudo labels in {self.out_dir}: '
-                  f'{100 * kept / predicted:.1f} % of the pixels kept', logger='current')
+        print_log(
+            f'{len(manifest.files)} pseudo labels in {self.out_dir}: '
+            f'{100 * kept / predicted:.1f} % of the pixels kept',
+            logger='current',
+        )
         if not kept:
-            print_log('No pixel was kept: lower the threshold or raise the share',
-                      logger='current', level=logging.WARNING)
+            print_log(
+                'No pixel was kept: lower the threshold or raise the share',
+                logger='current',
+                level=logging.WARNING,
+            )

@@ -100,13 +100,20 @@ class SelectionValLoop(ValLoop):
             sets differ.
     """
 
-    def __init__(self, runner: Runner, dataloader: DataLoader[Any] | dict[str, Any],
-                 evaluator: Evaluator | dict[str, Any] | list[Any],
-                 selection: Mapping[str, Mapping[str, Any]], mean: str | None = None,
-                 validate_target: bool = True, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        runner: Runner,
+        dataloader: DataLoader[Any] | dict[str, Any],
+        evaluator: Evaluator | dict[str, Any] | list[Any],
+        selection: Mapping[str, Mapping[str, Any]],
+        mean: str | None = None,
+        validate_target: bool = True,
+        **kwargs: Any,
+    ) -> None:
         _check_selection(selection, mean)
-        parts = {name: self._build(runner, name, part, evaluator)
-                 for name, part in selection.items()}
+        parts = {
+            name: self._build(runner, name, part, evaluator) for name, part in selection.items()
+        }
         if not validate_target:
             dataloader, evaluator = next(iter(parts.values()))
         super().__init__(runner, dataloader, evaluator, **kwargs)
@@ -119,20 +126,27 @@ class SelectionValLoop(ValLoop):
         self.dataloader, self.evaluator = sets, sets
 
     @staticmethod
-    def _build(runner: Runner, name: str, part: Mapping[str, Any],
-               default: Any) -> tuple[Any, Any]:
+    def _build(runner: Runner, name: str, part: Mapping[str, Any], default: Any) -> tuple[Any, Any]:
         loader, key = part['dataloader'], f'val_cfg.selection.{name}.dataloader.dataset'
         if isinstance(loader, dict):
             if isinstance(loader.get('dataset'), dict):
                 check_folders(loader['dataset'], key)
             loader = runner.build_dataloader(
-                {'sampler': dict(type='DefaultSampler', shuffle=False), 'batch_size': 1,
-                 'num_workers': 0, **loader}, seed=runner.seed)
+                {
+                    'sampler': dict(type='DefaultSampler', shuffle=False),
+                    'batch_size': 1,
+                    'num_workers': 0,
+                    **loader,
+                },
+                seed=runner.seed,
+            )
         check_dataset(loader.dataset, key)
         evaluator = part.get('evaluator', default)
         if 'evaluator' not in part and isinstance(default, Evaluator):
-            raise ValueError(f'SelectionValLoop.selection.{name} got no evaluator; write one: '
-                             'val_evaluator is built already')
+            raise ValueError(
+                f'SelectionValLoop.selection.{name} got no evaluator; write one: '
+                'val_evaluator is built already'
+            )
         evaluator = runner.build_evaluator(copy.deepcopy(evaluator))
         evaluator.dataset_meta = loader.dataset.metainfo
         return loader, evaluator
@@ -140,34 +154,44 @@ class SelectionValLoop(ValLoop):
 
 def _check_selection(selection: Any, mean: str | None) -> None:
     if not isinstance(selection, Mapping) or not all(
-            isinstance(part, Mapping) for part in selection.values()):
-        raise TypeError(f'SelectionValLoop.selection got {selection!r}; write dict(name=dict('
-                        'dataloader=..., evaluator=...)) instead')
+        isinstance(part, Mapping) for part in selection.values()
+    ):
+        raise TypeError(
+            f'SelectionValLoop.selection got {selection!r}; write dict(name=dict('
+            'dataloader=..., evaluator=...)) instead'
+        )
     if not selection:
-        raise ValueError('SelectionValLoop.selection got no set; write at least one, or the stock '
-                         'ValLoop')
+        raise ValueError(
+            'SelectionValLoop.selection got no set; write at least one, or the stock ValLoop'
+        )
     for name, part in selection.items():
         if 'dataloader' not in part or set(part) - {'dataloader', 'evaluator'}:
-            raise ValueError(f'SelectionValLoop.selection.{name} got the keys {sorted(part)}; '
-                             'write dataloader and, if need be, evaluator')
+            raise ValueError(
+                f'SelectionValLoop.selection.{name} got the keys {sorted(part)}; '
+                'write dataloader and, if need be, evaluator'
+            )
     for key, name in [*(('selection', name) for name in selection), ('mean', mean)]:
         if name is not None and (not name or '/' in name):
             raise ValueError(f'SelectionValLoop.{key} got the name {name!r}; write one without "/"')
     if mean in selection:
-        raise ValueError(f'SelectionValLoop.mean got {mean!r}, which is one of the sets; write '
-                         'another name')
+        raise ValueError(
+            f'SelectionValLoop.mean got {mean!r}, which is one of the sets; write another name'
+        )
 
 
 def _check_classes(sets: Sets) -> None:
-    classes = {name: tuple(loader.dataset.metainfo.get('classes') or ())
-               for name, (loader, _) in sets.items()}
+    classes = {
+        name: tuple(loader.dataset.metainfo.get('classes') or ())
+        for name, (loader, _) in sets.items()
+    }
     first = next(iter(classes))
     for name, names in classes.items():
         if names != classes[first]:
             raise ValueError(
                 f'SelectionValLoop.selection.{name} has the {len(names)} classes {names}, but '
                 f'{first or "the target"} has the {len(classes[first])} classes {classes[first]}; '
-                'write the same metainfo=dict(classes=...) for both')
+                'write the same metainfo=dict(classes=...) for both'
+            )
 
 
 def _prefixed(name: str, metrics: Mapping[str, Any]) -> dict[str, Any]:

@@ -79,12 +79,15 @@ class UDATrainLoop(IterBasedTrainLoop):
         kwargs: As for :class:`mmengine.runner.IterBasedTrainLoop`.
     """
 
-    def __init__(self, runner: Runner, dataloader: dict[str, dict[str, Any]], max_iters: int,
-                 **kwargs: Any) -> None:
+    def __init__(
+        self, runner: Runner, dataloader: dict[str, dict[str, Any]], max_iters: int, **kwargs: Any
+    ) -> None:
         if not isinstance(dataloader, dict) or set(dataloader) != set(DOMAINS):
             got = sorted(dataloader) if isinstance(dataloader, dict) else type(dataloader).__name__
-            raise ValueError(f'UDATrainLoop.train_dataloader got {got}; write dict(source=dict(...)'
-                             ', target=dict(...))')
+            raise ValueError(
+                f'UDATrainLoop.train_dataloader got {got}; write dict(source=dict(...)'
+                ', target=dict(...))'
+            )
         self._options: dict[str, dict[str, Any]] = {}
         self.dataloaders = {
             domain: self._build(runner, domain, dataloader[domain]) for domain in DOMAINS
@@ -105,9 +108,11 @@ class UDATrainLoop(IterBasedTrainLoop):
     def _build(self, runner: Runner, domain: str, cfg: dict[str, Any]) -> Any:
         cfg = copy.deepcopy(dict(cfg))
         if cfg.get('sampler') is not None:
-            raise ValueError(f'UDATrainLoop.train_dataloader.{domain}.sampler got '
-                             f'{cfg["sampler"]}; remove it: the loop samples by (seed, iteration), '
-                             'so that it can resume')
+            raise ValueError(
+                f'UDATrainLoop.train_dataloader.{domain}.sampler got '
+                f'{cfg["sampler"]}; remove it: the loop samples by (seed, iteration), '
+                'so that it can resume'
+            )
         dataset, key = cfg.pop('dataset'), f'train_dataloader.{domain}.dataset'
         if isinstance(dataset, dict):
             check_folders(dataset, key)
@@ -134,7 +139,8 @@ class UDATrainLoop(IterBasedTrainLoop):
         old = self.dataloaders[domain]
         # A new loader, as an old one may keep its workers (`persistent_workers`).
         self.dataloaders[domain] = self.runner.build_dataloader(
-            dict(self._options[domain], dataset=old.dataset, sampler=old.sampler))
+            dict(self._options[domain], dataset=old.dataset, sampler=old.sampler)
+        )
         self.dataloader = self.dataloaders['source']
         self.dataloader_iterator.close(domain)
 
@@ -146,7 +152,8 @@ class UDATrainLoop(IterBasedTrainLoop):
         if classes is not None and predicted is not None and len(classes) != predicted:
             raise ValueError(
                 f'UDATrainLoop: {type(dataset).__name__} has {len(classes)} classes, but '
-                f'model.segmentor.decode_head.num_classes is {predicted}; set it to {len(classes)}')
+                f'model.segmentor.decode_head.num_classes is {predicted}; set it to {len(classes)}'
+            )
 
     def run(self) -> torch.nn.Module:
         """Train from the current iteration on."""
@@ -154,7 +161,7 @@ class UDATrainLoop(IterBasedTrainLoop):
         # processes share one, also where `randomness.diff_rank_seed` gave each its own.
         seeds = [self.runner.seed]
         broadcast_object_list(seeds)
-        (self._seed, ) = seeds
+        (self._seed,) = seeds
         for stream, loader in enumerate(self.dataloaders.values()):
             # Different streams: else image i of one domain always meets image i of the other.
             loader.dataset.seed = derive_seed(self._seed, stream)

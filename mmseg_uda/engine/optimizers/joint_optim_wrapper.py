@@ -16,8 +16,14 @@ from torch import Tensor, nn
 __all__ = ['JointOptimWrapperConstructor', 'JointOptimWrapperDict']
 
 PARAMWISE_RULES = {
-    'custom_keys', 'bias_lr_mult', 'bias_decay_mult', 'norm_decay_mult', 'dwconv_decay_mult',
-    'flat_decay_mult', 'dcn_offset_lr_mult', 'bypass_duplicate'
+    'custom_keys',
+    'bias_lr_mult',
+    'bias_decay_mult',
+    'norm_decay_mult',
+    'dwconv_decay_mult',
+    'flat_decay_mult',
+    'dcn_offset_lr_mult',
+    'bypass_duplicate',
 }
 DTYPES = {None: None, 'float16': torch.float16, 'bfloat16': torch.bfloat16}
 
@@ -38,21 +44,32 @@ class JointOptimWrapperDict(OptimWrapperDict):
         optim_wrappers: One plain :class:`OptimWrapper` per name.
     """
 
-    def __init__(self, dtype: str | None = None, loss_scale: str | float = 'dynamic',
-                 accumulative_counts: int = 1, **optim_wrappers: OptimWrapper) -> None:
+    def __init__(
+        self,
+        dtype: str | None = None,
+        loss_scale: str | float = 'dynamic',
+        accumulative_counts: int = 1,
+        **optim_wrappers: OptimWrapper,
+    ) -> None:
         for name, wrapper in optim_wrappers.items():
             self._check_wrapper(name, wrapper)
         super().__init__(**optim_wrappers)
         if dtype not in DTYPES:
-            raise ValueError(f'JointOptimWrapperDict.dtype got {dtype!r}; write one of '
-                             f'{list(DTYPES)}')
+            raise ValueError(
+                f'JointOptimWrapperDict.dtype got {dtype!r}; write one of {list(DTYPES)}'
+            )
         if not isinstance(accumulative_counts, int) or accumulative_counts < 1:
-            raise ValueError('JointOptimWrapperDict.accumulative_counts got '
-                             f'{accumulative_counts}; write an integer of at least 1')
-        if loss_scale != 'dynamic' and not (isinstance(loss_scale, (int, float))
-                                            and loss_scale > 0):
-            raise ValueError(f'JointOptimWrapperDict.loss_scale got {loss_scale!r}; write '
-                             "'dynamic' or a number above 0")
+            raise ValueError(
+                'JointOptimWrapperDict.accumulative_counts got '
+                f'{accumulative_counts}; write an integer of at least 1'
+            )
+        if loss_scale != 'dynamic' and not (
+            isinstance(loss_scale, (int, float)) and loss_scale > 0
+        ):
+            raise ValueError(
+                f'JointOptimWrapperDict.loss_scale got {loss_scale!r}; write '
+                "'dynamic' or a number above 0"
+            )
         self.dtype = DTYPES[dtype]
         self.accumulative_counts = accumulative_counts
         self._fixed_scale = None if loss_scale == 'dynamic' else float(loss_scale)
@@ -66,14 +83,16 @@ class JointOptimWrapperDict(OptimWrapperDict):
             raise TypeError(
                 f'JointOptimWrapperDict.{name} got {type(wrapper).__name__}, neither one of its '
                 "options nor a plain OptimWrapper; write an optimizer's own options, such as "
-                'clip_grad, into its dict inside `optimizers`, and dtype beside `optimizers`')
+                'clip_grad, into its dict inside `optimizers`, and dtype beside `optimizers`'
+            )
         if wrapper._accumulative_counts != 1:
             raise ValueError(
                 f'JointOptimWrapperDict.{name}.accumulative_counts got '
-                f'{wrapper._accumulative_counts}; write it beside `optimizers`: all step together')
+                f'{wrapper._accumulative_counts}; write it beside `optimizers`: all step together'
+            )
 
     def _build_scaler(self) -> torch.amp.GradScaler:
-        scale = self._fixed_scale or 2.**16
+        scale = self._fixed_scale or 2.0**16
         if not hasattr(torch.amp, 'GradScaler'):  # torch < 2.3
             return torch.cuda.amp.GradScaler(init_scale=scale)
         return torch.amp.GradScaler(self._device.type, init_scale=scale)
@@ -131,9 +150,13 @@ class JointOptimWrapperDict(OptimWrapperDict):
     def _scaled_step(self, scaler: torch.amp.GradScaler, **kwargs: Any) -> None:
         # The scaler refuses an optimizer that got no gradient at all.
         wrappers = [
-            wrapper for wrapper in self.optim_wrappers.values()
-            if any(param.grad is not None for group in wrapper.optimizer.param_groups
-                   for param in group['params'])
+            wrapper
+            for wrapper in self.optim_wrappers.values()
+            if any(
+                param.grad is not None
+                for group in wrapper.optimizer.param_groups
+                for param in group['params']
+            )
         ]
         overflows: list[Tensor] = []
         for wrapper in wrappers:
@@ -150,8 +173,12 @@ class JointOptimWrapperDict(OptimWrapperDict):
         if overflows:
             scaler.update(self._fixed_scale)  # None: as the overflows say
 
-    def update_params(self, loss: Tensor, step_kwargs: dict[str, Any] | None = None,
-                      zero_kwargs: dict[str, Any] | None = None) -> None:
+    def update_params(
+        self,
+        loss: Tensor,
+        step_kwargs: dict[str, Any] | None = None,
+        zero_kwargs: dict[str, Any] | None = None,
+    ) -> None:
         """One backward and one step, for loops that have a single loss."""
         self.backward(loss)
         self.step(**(step_kwargs or {}))
@@ -175,7 +202,8 @@ class JointOptimWrapperDict(OptimWrapperDict):
             raise ValueError(
                 f'JointOptimWrapperDict cannot resume: the checkpoint has the optimizers '
                 f'{sorted(state_dict)}, the config {sorted(self.optim_wrappers)}; resume with the '
-                'config that wrote the checkpoint, or start from it with `load_from`')
+                'config that wrote the checkpoint, or start from it with `load_from`'
+            )
         if self.scaler is not None and scaler_state:
             self.scaler.load_state_dict(scaler_state)
         super().load_state_dict(state_dict)
@@ -203,17 +231,22 @@ class JointOptimWrapperConstructor:
         ...         'discriminators': dict(optimizer=dict(type='Adam', lr=1e-4))})
     """
 
-    def __init__(self, optim_wrapper_cfg: dict[str, Any],
-                 paramwise_cfg: dict[str, Any] | None = None) -> None:
+    def __init__(
+        self, optim_wrapper_cfg: dict[str, Any], paramwise_cfg: dict[str, Any] | None = None
+    ) -> None:
         cfg = dict(optim_wrapper_cfg)
         cfg.pop('type', None)
         if paramwise_cfg is not None:
-            raise ValueError('JointOptimWrapperConstructor.paramwise_cfg is set beside '
-                             '`optimizers`; write it into the dict of the optimizer it is for')
+            raise ValueError(
+                'JointOptimWrapperConstructor.paramwise_cfg is set beside '
+                '`optimizers`; write it into the dict of the optimizer it is for'
+            )
         if not isinstance(cfg.get('optimizers'), dict) or not cfg['optimizers']:
-            raise ValueError('JointOptimWrapperConstructor.optimizers got '
-                             f'{cfg.get("optimizers")!r}; write a dict from submodule names to '
-                             'dict(optimizer=...)')
+            raise ValueError(
+                'JointOptimWrapperConstructor.optimizers got '
+                f'{cfg.get("optimizers")!r}; write a dict from submodule names to '
+                'dict(optimizer=...)'
+            )
         self.optimizers: dict[str, dict[str, Any]] = dict(cfg.pop('optimizers'))
         self.options = cfg
 
@@ -221,8 +254,7 @@ class JointOptimWrapperConstructor:
         model = getattr(model, 'module', model)
         owners = self._assign(model)
         wrappers = {
-            name: self._build_one(model, name, cfg, owners)
-            for name, cfg in self.optimizers.items()
+            name: self._build_one(model, name, cfg, owners) for name, cfg in self.optimizers.items()
         }
         return JointOptimWrapperDict(**self.options, **wrappers)
 
@@ -243,30 +275,36 @@ class JointOptimWrapperConstructor:
                 raise ValueError(
                     f'JointOptimWrapperConstructor.optimizers gives {name} to `{owner}` and, as '
                     f'{names[id(param)]}, to `{owners[id(param)]}`; a parameter can have only one '
-                    'optimizer: remove one of them or untie the weights')
+                    'optimizer: remove one of them or untie the weights'
+                )
             names[id(param)] = name
         if homeless:
             raise ValueError(
                 f'JointOptimWrapperConstructor.optimizers leaves {len(homeless)} trainable '
                 f'parameters without optimizer ({homeless[0]}, ...); add the key '
-                f'`{homeless[0].split(".")[0]}` or freeze them')
+                f'`{homeless[0].split(".")[0]}` or freeze them'
+            )
         return owners
 
-    def _build_one(self, model: nn.Module, name: str, cfg: dict[str, Any],
-                   owners: dict[int, str]) -> OptimWrapper:
+    def _build_one(
+        self, model: nn.Module, name: str, cfg: dict[str, Any], owners: dict[int, str]
+    ) -> OptimWrapper:
         try:
             module = model.get_submodule(name)
         except AttributeError as error:
             raise ValueError(
                 f'JointOptimWrapperConstructor.optimizers got the key `{name}`, but '
                 f'{type(model).__name__} has no such submodule; write one of '
-                f'{[key for key, _ in model.named_children()]}') from error
+                f'{[key for key, _ in model.named_children()]}'
+            ) from error
         cfg = dict(cfg)
         paramwise = dict(cfg.pop('paramwise_cfg', None) or {})
         unknown = sorted(paramwise.keys() - PARAMWISE_RULES)
         if unknown:
-            raise ValueError(f'JointOptimWrapperConstructor.optimizers.{name}.paramwise_cfg got '
-                             f'the rule {unknown[0]!r}; write one of {sorted(PARAMWISE_RULES)}')
+            raise ValueError(
+                f'JointOptimWrapperConstructor.optimizers.{name}.paramwise_cfg got '
+                f'the rule {unknown[0]!r}; write one of {sorted(PARAMWISE_RULES)}'
+            )
         # The stock constructor applies the rules; we regroup what it says of our own parameters.
         rules = DefaultOptimWrapperConstructor(dict(cfg), paramwise)
         per_parameter: list[dict[str, Any]] = []
@@ -274,8 +312,12 @@ class JointOptimWrapperConstructor:
         names = [f'{name}.{key}' for key, _ in module.named_parameters()]
         for key in paramwise.get('custom_keys', {}):
             if not any(key in parameter for parameter in names):
-                print_log(f'optimizers.{name}.paramwise_cfg.custom_keys: no parameter has a name '
-                          f'with `{key}`', logger='current', level=logging.WARNING)
+                print_log(
+                    f'optimizers.{name}.paramwise_cfg.custom_keys: no parameter has a name '
+                    f'with `{key}`',
+                    logger='current',
+                    level=logging.WARNING,
+                )
         groups: dict[tuple[Any, ...], dict[str, Any]] = {}
         for entry in per_parameter:
             (param,) = entry['params']
@@ -285,8 +327,10 @@ class JointOptimWrapperConstructor:
             key = tuple(sorted((k, repr(v)) for k, v in settings.items()))
             groups.setdefault(key, dict(params=[], **settings))['params'].append(param)
         if not groups:
-            raise ValueError(f'JointOptimWrapperConstructor.optimizers got the key `{name}`, which '
-                             'has no trainable parameter; remove it')
+            raise ValueError(
+                f'JointOptimWrapperConstructor.optimizers got the key `{name}`, which '
+                'has no trainable parameter; remove it'
+            )
         optimizer = OPTIMIZERS.build(dict(cfg.pop('optimizer'), params=list(groups.values())))
         cfg.setdefault('type', 'OptimWrapper')
         return OPTIM_WRAPPERS.build(cfg, default_args=dict(optimizer=optimizer))

@@ -9,6 +9,13 @@ from .self_attention_head import SelfAttentionHead
 from .wrapping_head import class_scores
 
 __all__ = [
-    'ActivationMaps', 'CrossDomainAttentionHead', 'DeepLabV2Head', 'FCN8sHead', 'LSEExpansionHead',
-    'RegularizedHead', 'SelfAttentionHead', 'class_scores', 'class_shares'
+    'ActivationMaps',
+    'CrossDomainAttentionHead',
+    'DeepLabV2Head',
+    'FCN8sHead',
+    'LSEExpansionHead',
+    'RegularizedHead',
+    'SelfAttentionHead',
+    'class_scores',
+    'class_shares',
 ]

@@ -50,22 +50,39 @@ class CrossDomainAttentionHead(BaseDecodeHead):
     test_contexts = ('self', 'reference', 'none')
     reference: Tensor
 
-    def __init__(self, in_channels: int, classifier: ConfigType, *,
-                 spatial_weight: float | None = 1.0, channel_weight: float | None = 1.0,
-                 reduction: int = 8, kernel_size: int = 1, resize_to: str = 'target',
-                 test_context: str = 'self', in_index: int = -1, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        in_channels: int,
+        classifier: ConfigType,
+        *,
+        spatial_weight: float | None = 1.0,
+        channel_weight: float | None = 1.0,
+        reduction: int = 8,
+        kernel_size: int = 1,
+        resize_to: str = 'target',
+        test_context: str = 'self',
+        in_index: int = -1,
+        **kwargs: Any,
+    ) -> None:
         name = type(self).__name__
         if test_context not in self.test_contexts:
-            raise ValueError(f'{name}.test_context got {test_context!r}; write one of '
-                             f'{self.test_contexts}')
+            raise ValueError(
+                f'{name}.test_context got {test_context!r}; write one of {self.test_contexts}'
+            )
         if resize_to not in ('source', 'target'):
             raise ValueError(f"{name}.resize_to got {resize_to!r}; write 'target' or 'source'")
         scorer = MODELS.build(dict(classifier, in_channels=in_channels, in_index=0))
         kwargs.setdefault('init_cfg', dict(type='Normal', layer='Conv2d', std=0.01))
-        super().__init__(in_channels, channels=in_channels, num_classes=scorer.num_classes,
-                         in_index=in_index, align_corners=scorer.align_corners,
-                         ignore_index=scorer.ignore_index,
-                         loss_decode=dict(type='PixelCrossEntropyLoss'), **kwargs)
+        super().__init__(
+            in_channels,
+            channels=in_channels,
+            num_classes=scorer.num_classes,
+            in_index=in_index,
+            align_corners=scorer.align_corners,
+            ignore_index=scorer.ignore_index,
+            loss_decode=dict(type='PixelCrossEntropyLoss'),
+            **kwargs,
+        )
         del self.conv_seg  # the classifier scores
         self.classifier = scorer
         self.loss_decode = scorer.loss_decode
@@ -95,8 +112,9 @@ class CrossDomainAttentionHead(BaseDecodeHead):
 
     # ------------------------------------------------------------------------------- training
 
-    def forward_pair(self, source: Sequence[Tensor],
-                     target: Sequence[Tensor]) -> tuple[Views, Views]:
+    def forward_pair(
+        self, source: Sequence[Tensor], target: Sequence[Tensor]
+    ) -> tuple[Views, Views]:
         """Logits of both domains after they exchanged context; eq. (1)-(8).
 
         Args:
@@ -111,18 +129,22 @@ class CrossDomainAttentionHead(BaseDecodeHead):
         if len(x_s) != len(x_t):
             raise ValueError(
                 f'{type(self).__name__} pairs source and target images, but got {len(x_s)} and '
-                f'{len(x_t)}; set the same batch_size for both domains')
+                f'{len(x_t)}; set the same batch_size for both domains'
+            )
         if self.resize_to == 'target':
             x_s = self._fit(x_s, x_t)
         else:
             x_t = self._fit(x_t, x_s)
-        pairs = {name: module(conv(x_s), conv(x_t))
-                 for name, conv, module in self._attentions()}
+        pairs = {name: module(conv(x_s), conv(x_t)) for name, conv, module in self._attentions()}
         logits = []
         for side, features in enumerate((x_s, x_t)):
             views = {name: pair[side] for name, pair in pairs.items()}
-            logits.append({name: self.classifier.forward((view, ))
-                           for name, view in self._add_main(features, views).items()})
+            logits.append(
+                {
+                    name: self.classifier.forward((view,))
+                    for name, view in self._add_main(features, views).items()
+                }
+            )
         return logits[0], logits[1]
 
     def _attentions(self) -> Iterator[tuple[str, nn.Module, Any]]:
@@ -134,8 +156,9 @@ class CrossDomainAttentionHead(BaseDecodeHead):
     def _fit(self, features: Tensor, goal: Tensor) -> Tensor:
         if features.shape[2:] == goal.shape[2:]:
             return features
-        return resize(features, size=goal.shape[2:], mode='bilinear',
-                      align_corners=self.align_corners)
+        return resize(
+            features, size=goal.shape[2:], mode='bilinear', align_corners=self.align_corners
+        )
 
     def _add_main(self, features: Tensor, views: Views) -> Views:
         if not views:
@@ -152,11 +175,15 @@ class CrossDomainAttentionHead(BaseDecodeHead):
         if self.test_context == 'none':
             return self._score(target, None)
         if not self.reference.numel():
-            raise ValueError(f"{type(self).__name__}.test_context is 'reference', but no source "
-                             "features are stored; write custom_hooks=[dict(type="
-                             "'ReferenceContextHook')], or a checkpoint that was saved with it")
-        contexts = (self._fit(one.expand(len(target), -1, -1, -1), target)
-                    for one in self.reference.unsqueeze(1))
+            raise ValueError(
+                f"{type(self).__name__}.test_context is 'reference', but no source "
+                'features are stored; write custom_hooks=[dict(type='
+                "'ReferenceContextHook')], or a checkpoint that was saved with it"
+            )
+        contexts = (
+            self._fit(one.expand(len(target), -1, -1, -1), target)
+            for one in self.reference.unsqueeze(1)
+        )
         probs = [self._score(target, context).float().softmax(1) for context in contexts]
         return torch.stack(probs).mean(0).clamp(min=1e-12).log()
 
@@ -167,7 +194,7 @@ class CrossDomainAttentionHead(BaseDecodeHead):
             if context is not None:
                 partner = view if context is target else conv(context)
                 views[name] = module.to_target(partner, view)
-        return self.classifier.forward((self._add_main(target, views)['main'], ))
+        return self.classifier.forward((self._add_main(target, views)['main'],))
 
     def set_reference(self, features: Tensor | None) -> None:
         """Store what ``test_context='reference'`` looks at, as a buffer of the checkpoint.
@@ -178,8 +205,10 @@ class CrossDomainAttentionHead(BaseDecodeHead):
         if features is None:
             features = self.reference.new_empty(0)
         elif features.ndim != 4 or features.shape[1] != self.in_channels:
-            raise ValueError(f'{type(self).__name__}.reference got shape {tuple(features.shape)}; '
-                             f'write features of shape (K, {self.in_channels}, h, w)')
+            raise ValueError(
+                f'{type(self).__name__}.reference got shape {tuple(features.shape)}; '
+                f'write features of shape (K, {self.in_channels}, h, w)'
+            )
         self.reference = features.detach().to(self.reference)
 
     def _load_from_state_dict(self, state_dict: dict[str, Tensor], prefix: str, *args: Any) -> None:
@@ -190,8 +219,9 @@ class CrossDomainAttentionHead(BaseDecodeHead):
         super()._load_from_state_dict(state_dict, prefix, *args)
 
     @torch.no_grad()
-    def attention_maps(self, source: Sequence[Tensor], target: Sequence[Tensor],
-                       positions: Tensor) -> Tensor:
+    def attention_maps(
+        self, source: Sequence[Tensor], target: Sequence[Tensor], positions: Tensor
+    ) -> Tensor:
         """Where target positions look in the source image, by CD-SAM.
 
         Args:
@@ -203,7 +233,9 @@ class CrossDomainAttentionHead(BaseDecodeHead):
             Shape (N, P, h, w); each map sums to 1.
         """
         if self.spatial is None:
-            raise ValueError(f'{type(self).__name__}.spatial_weight is None: there is no spatial '
-                             'attention to look at')
+            raise ValueError(
+                f'{type(self).__name__}.spatial_weight is None: there is no spatial '
+                'attention to look at'
+            )
         source, target = self._transform_inputs(source), self._transform_inputs(target)
         return self.spatial.maps(self.conv_spatial(source), self.conv_spatial(target), positions)

@@ -22,8 +22,9 @@ __all__ = ['ActivationMaps', 'LSEExpansionHead', 'class_shares']
 IMAGE_LABELS = ('share', 'share_of_all', 'presence')
 
 
-def class_shares(labels: Tensor, num_classes: int, ignore_index: int = 255,
-                 of_all: bool = False) -> Tensor:
+def class_shares(
+    labels: Tensor, num_classes: int, ignore_index: int = 255, of_all: bool = False
+) -> Tensor:
     """The share of each class among an image's pixels.
 
     Args:
@@ -86,30 +87,53 @@ class LSEExpansionHead(BaseDecodeHead):
         init_cfg: As for every mmengine module.
     """
 
-    def __init__(self, unit: ConfigType, r: Sequence[float] = (0.5, 1.0, 1.5), *,
-                 inv_r: bool = False, pool_ignored: bool = True, image_label: str = 'share',
-                 loss_decode: OptConfigType = None, loss_reconstruction: OptConfigType = None,
-                 weights: str = 'class', chunk_elements: int = 2**25,
-                 init_cfg: Any = None) -> None:
+    def __init__(
+        self,
+        unit: ConfigType,
+        r: Sequence[float] = (0.5, 1.0, 1.5),
+        *,
+        inv_r: bool = False,
+        pool_ignored: bool = True,
+        image_label: str = 'share',
+        loss_decode: OptConfigType = None,
+        loss_reconstruction: OptConfigType = None,
+        weights: str = 'class',
+        chunk_elements: int = 2**25,
+        init_cfg: Any = None,
+    ) -> None:
         if not r or not all(value > 0 for value in r):
-            raise ValueError(f'LSEExpansionHead.r got {r!r}; write positive numbers, one per unit, '
-                             'e.g. (0.5, 1.0, 1.5)')
-        for key, value, known in (('image_label', image_label, IMAGE_LABELS),
-                                  ('weights', weights, ('class', 'unit'))):
+            raise ValueError(
+                f'LSEExpansionHead.r got {r!r}; write positive numbers, one per unit, '
+                'e.g. (0.5, 1.0, 1.5)'
+            )
+        for key, value, known in (
+            ('image_label', image_label, IMAGE_LABELS),
+            ('weights', weights, ('class', 'unit')),
+        ):
             if value not in known:
                 raise ValueError(f'LSEExpansionHead.{key} got {value!r}; write one of {known}')
         if chunk_elements < 1:
-            raise ValueError(f'LSEExpansionHead.chunk_elements got {chunk_elements}; write a '
-                             'positive number')
+            raise ValueError(
+                f'LSEExpansionHead.chunk_elements got {chunk_elements}; write a positive number'
+            )
         units: list[Any] = [MODELS.build(unit) for _ in r]
         first = units[0]
-        super().__init__(1, 1, num_classes=first.num_classes, out_channels=first.out_channels,
-                         align_corners=first.align_corners, ignore_index=first.ignore_index,
-                         threshold=first.threshold, init_cfg=init_cfg,
-                         loss_decode={'type': 'ImageLabelLoss', **(loss_decode or {})})
+        super().__init__(
+            1,
+            1,
+            num_classes=first.num_classes,
+            out_channels=first.out_channels,
+            align_corners=first.align_corners,
+            ignore_index=first.ignore_index,
+            threshold=first.threshold,
+            init_cfg=init_cfg,
+            loss_decode={'type': 'ImageLabelLoss', **(loss_decode or {})},
+        )
         if self.out_channels != self.num_classes:
-            raise ValueError(f'LSEExpansionHead.unit.out_channels got {self.out_channels}; write '
-                             f'num_classes, {self.num_classes}: each class is pooled on its own')
+            raise ValueError(
+                f'LSEExpansionHead.unit.out_channels got {self.out_channels}; write '
+                f'num_classes, {self.num_classes}: each class is pooled on its own'
+            )
         del self.conv_seg  # the units score
         self.units = nn.ModuleList(units)
         self.r = tuple(r)
@@ -120,7 +144,8 @@ class LSEExpansionHead(BaseDecodeHead):
         self.loss_reconstruction = None
         if loss_reconstruction is not None:
             self.loss_reconstruction = MODELS.build(
-                {'type': 'ReconstructionLoss', **loss_reconstruction})
+                {'type': 'ReconstructionLoss', **loss_reconstruction}
+            )
             shape = (len(self.r), self.num_classes if weights == 'class' else 1)
             self.reconstruction_weight = nn.Parameter(torch.full(shape, 1 / len(self.r)))
 
@@ -136,20 +161,27 @@ class LSEExpansionHead(BaseDecodeHead):
             ValueError: There is L_r, which needs the decode head's scores.
         """
         if self.loss_reconstruction is not None:
-            raise ValueError('LSEExpansionHead.loss_reconstruction is for PIT alone; write None in '
-                             'other models')
+            raise ValueError(
+                'LSEExpansionHead.loss_reconstruction is for PIT alone; write None in other models'
+            )
         return self.image_loss(maps, self._stack_batch_gt(batch_data_samples).squeeze(1))
 
     def image_loss(self, maps: ActivationMaps, labels: Tensor) -> Losses:
         """L_c with the labels (N, H, W) of pixels."""
-        shares = class_shares(labels, self.num_classes, self.ignore_index,
-                              of_all=self.image_label == 'share_of_all')
+        shares = class_shares(
+            labels, self.num_classes, self.ignore_index, of_all=self.image_label == 'share_of_all'
+        )
         image_labels = shares.gt(0).float() if self.image_label == 'presence' else shares
         valid = None if self.pool_ignored else labels.ne(self.ignore_index)
         return self.image_label_loss(maps, image_labels, labels.shape[1:], valid)
 
-    def image_label_loss(self, maps: ActivationMaps, image_labels: Tensor, size: Sequence[int],
-                         valid: Tensor | None = None) -> Losses:
+    def image_label_loss(
+        self,
+        maps: ActivationMaps,
+        image_labels: Tensor,
+        size: Sequence[int],
+        valid: Tensor | None = None,
+    ) -> Losses:
         """L_c with labels of images.
 
         Args:
@@ -161,17 +193,30 @@ class LSEExpansionHead(BaseDecodeHead):
         scores = self.pool(maps, size, valid)
         return {self.loss_decode.loss_name: self.loss_decode(scores, image_labels)}
 
-    def pool(self, maps: ActivationMaps, size: Sequence[int], valid: Tensor | None = None,
-             ) -> Tensor:
+    def pool(
+        self,
+        maps: ActivationMaps,
+        size: Sequence[int],
+        valid: Tensor | None = None,
+    ) -> Tensor:
         """Eq. (1): s^k, shape (K, N, C), from maps upsampled to ``size``."""
         enlarge, pixels = self._enlarge(maps.upsample, size), size[0] * size[1]
-        return torch.stack([
-            pool_upsampled(scores, enlarge, partial(lse_pool, r=r, inv_r=self.inv_r, valid=valid),
-                           pixels, self.chunk_elements)
-            for r, scores in zip(self.r, maps.scores)])
+        return torch.stack(
+            [
+                pool_upsampled(
+                    scores,
+                    enlarge,
+                    partial(lse_pool, r=r, inv_r=self.inv_r, valid=valid),
+                    pixels,
+                    self.chunk_elements,
+                )
+                for r, scores in zip(self.r, maps.scores)
+            ]
+        )
 
-    def reconstruction_loss(self, maps: ActivationMaps, output: SegOutput, fine: Any,
-                            size: Sequence[int]) -> Losses:
+    def reconstruction_loss(
+        self, maps: ActivationMaps, output: SegOutput, fine: Any, size: Sequence[int]
+    ) -> Losses:
         """L_r on images of one domain; empty without L_r there.
 
         Upsampling is linear, so the maps are added up before it wherever ``fine`` upsamples as the
@@ -189,24 +234,41 @@ class LSEExpansionHead(BaseDecodeHead):
         # No matrix product: mixed precision would round it.
         summed = (self.reconstruction_weight[:, None, :, None, None] * widen(maps.scores)).sum(0)
         upsample = self._enlarge(maps.upsample, size)
-        alike = all(hasattr(fine, name) == hasattr(self.units[0], name)
-                    for name in ('scores_at_stride8', 'upsample'))
-        if alike and output.scores is not None and output.scores.shape == summed.shape \
-                and fine.align_corners == self.align_corners:
+        alike = all(
+            hasattr(fine, name) == hasattr(self.units[0], name)
+            for name in ('scores_at_stride8', 'upsample')
+        )
+        if (
+            alike
+            and output.scores is not None
+            and output.scores.shape == summed.shape
+            and fine.align_corners == self.align_corners
+        ):
             residual = summed - widen(output.scores)
         else:
-            residual = upsample(summed) - resize(widen(output.seg_logits), size, mode='bilinear',
-                                                 align_corners=fine.align_corners)
+            residual = upsample(summed) - resize(
+                widen(output.seg_logits), size, mode='bilinear', align_corners=fine.align_corners
+            )
             upsample = _same
         value = loss(residual, upsample, size[0] * size[1], self.chunk_elements)
         return {loss.loss_name: value}
 
-    def _enlarge(self, upsample: Callable[[Tensor], Tensor], size: Sequence[int],
-                 ) -> Callable[[Tensor], Tensor]:
+    def _enlarge(
+        self,
+        upsample: Callable[[Tensor], Tensor],
+        size: Sequence[int],
+    ) -> Callable[[Tensor], Tensor]:
         """From the units' scores to maps at the size of the images."""
+
         def enlarge(scores: Tensor) -> Tensor:
-            return resize(upsample(scores), tuple(size), mode='bilinear',
-                          align_corners=self.align_corners, warning=False)
+            return resize(
+                upsample(scores),
+                tuple(size),
+                mode='bilinear',
+                align_corners=self.align_corners,
+                warning=False,
+            )
+
         return enlarge
 
 

@@ -33,18 +33,24 @@ class RegularizedHead(WrappingHead):
     def __init__(self, head: ConfigType, regularizers: ConfigType, init_cfg: Any = None) -> None:
         super().__init__('head', head, init_cfg)
         if not regularizers:
-            raise ValueError('RegularizedHead.regularizers is empty; write '
-                             'dict(<name>=dict(type=...)), or the head without this one')
-        self.regularizers = ModuleDict({name: MODELS.build(cfg)
-                                        for name, cfg in regularizers.items()})
+            raise ValueError(
+                'RegularizedHead.regularizers is empty; write '
+                'dict(<name>=dict(type=...)), or the head without this one'
+            )
+        self.regularizers = ModuleDict(
+            {name: MODELS.build(cfg) for name, cfg in regularizers.items()}
+        )
         for name, regularizer in self.regularizers.items():
-            domains = getattr(regularizer, 'domains', ('source', ))
+            domains = getattr(regularizer, 'domains', ('source',))
             if 'source' not in domains:
-                raise ValueError(f'RegularizedHead.regularizers.{name}.domains got {domains}, and '
-                                 "there is no such domain here; write ['source']")
+                raise ValueError(
+                    f'RegularizedHead.regularizers.{name}.domains got {domains}, and '
+                    "there is no such domain here; write ['source']"
+                )
 
-    def loss(self, inputs: Sequence[Tensor], batch_data_samples: SampleList,
-             train_cfg: ConfigType) -> Losses:
+    def loss(
+        self, inputs: Sequence[Tensor], batch_data_samples: SampleList, train_cfg: ConfigType
+    ) -> Losses:
         """The wrapped head's losses, and ``{name}.loss_*`` of each regulariser."""
         scores, upsample = class_scores(self.classifier, inputs)
         seg_logits = upsample(scores)

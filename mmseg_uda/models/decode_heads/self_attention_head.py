@@ -33,27 +33,40 @@ class SelfAttentionHead(WrappingHead):
         init_cfg: As for every mmengine module.
     """
 
-    def __init__(self, classifier: ConfigType, self_attention: OptConfigType = None, *,
-                 attend: str = 'logits', skip: bool = True, in_index: int | None = None,
-                 init_cfg: Any = None) -> None:
+    def __init__(
+        self,
+        classifier: ConfigType,
+        self_attention: OptConfigType = None,
+        *,
+        attend: str = 'logits',
+        skip: bool = True,
+        in_index: int | None = None,
+        init_cfg: Any = None,
+    ) -> None:
         if attend not in ('logits', 'features'):
-            raise ValueError(f"SelfAttentionHead.attend got {attend!r}; write 'logits' or "
-                             "'features'")
+            raise ValueError(
+                f"SelfAttentionHead.attend got {attend!r}; write 'logits' or 'features'"
+            )
         if in_index is not None and attend == 'logits':
-            raise ValueError(f'SelfAttentionHead.in_index got {in_index}, but the logits are '
-                             "attended; remove it or write attend='features'")
+            raise ValueError(
+                f'SelfAttentionHead.in_index got {in_index}, but the logits are '
+                "attended; remove it or write attend='features'"
+            )
         super().__init__('classifier', classifier, init_cfg)
         if type(self.classifier).loss_by_feat is not BaseDecodeHead.loss_by_feat:
-            raise TypeError(f'SelfAttentionHead.classifier got {type(self.classifier).__name__}, '
-                            'which computes its own loss; write a decode head with the stock '
-                            '`loss_by_feat`')
+            raise TypeError(
+                f'SelfAttentionHead.classifier got {type(self.classifier).__name__}, '
+                'which computes its own loss; write a decode head with the stock '
+                '`loss_by_feat`'
+            )
         self.attend = attend
         self.skip = skip
         channels = self.out_channels
         if attend == 'features':
             self.attended_index, channels = self._feature_map(classifier, in_index)
-        self.self_attention = MODELS.build({
-            'type': 'SelfAttentionModule', **(self_attention or {}), 'in_channels': channels})
+        self.self_attention = MODELS.build(
+            {'type': 'SelfAttentionModule', **(self_attention or {}), 'in_channels': channels}
+        )
 
     def _feature_map(self, classifier: ConfigType, in_index: int | None) -> tuple[int, int]:
         """Index and channels of the feature map to attend."""
@@ -64,8 +77,10 @@ class SelfAttentionHead(WrappingHead):
         if in_index is None:
             in_index = list(taken)[-1]
         if in_index not in taken:
-            raise ValueError(f'SelfAttentionHead.in_index got {in_index}; write one that the '
-                             f'classifier takes: {list(taken)}')
+            raise ValueError(
+                f'SelfAttentionHead.in_index got {in_index}; write one that the '
+                f'classifier takes: {list(taken)}'
+            )
         return in_index, taken[in_index]
 
     def forward(self, inputs: Sequence[Tensor]) -> Tensor:

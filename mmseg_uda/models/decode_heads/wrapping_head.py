@@ -45,15 +45,30 @@ class WrappingHead(BaseDecodeHead):
     def __init__(self, key: str, classifier: ConfigType, init_cfg: Any = None) -> None:
         inner = MODELS.build(classifier)
         if type(inner).loss is not BaseDecodeHead.loss:
-            raise TypeError(f'{type(self).__name__}.{key} got {type(inner).__name__}, which '
-                            'computes its losses otherwise than by `forward` and `loss_by_feat`; '
-                            'write a decode head with the stock `loss`')
-        super().__init__(1, 1, num_classes=inner.num_classes, out_channels=inner.out_channels,
-                         threshold=inner.threshold, align_corners=inner.align_corners,
-                         ignore_index=inner.ignore_index,
-                         loss_decode=dict(type='PixelCrossEntropyLoss'), init_cfg=init_cfg)
+            raise TypeError(
+                f'{type(self).__name__}.{key} got {type(inner).__name__}, which '
+                'computes its losses otherwise than by `forward` and `loss_by_feat`; '
+                'write a decode head with the stock `loss`'
+            )
+        super().__init__(
+            1,
+            1,
+            num_classes=inner.num_classes,
+            out_channels=inner.out_channels,
+            threshold=inner.threshold,
+            align_corners=inner.align_corners,
+            ignore_index=inner.ignore_index,
+            loss_decode=dict(type='PixelCrossEntropyLoss'),
+            init_cfg=init_cfg,
+        )
         del self.conv_seg  # the classifier scores
         self.classifier = inner
-        for name in ('channels', 'in_channels', 'in_index', 'input_transform', 'loss_decode',
-                     'sampler'):
+        for name in (
+            'channels',
+            'in_channels',
+            'in_index',
+            'input_transform',
+            'loss_decode',
+            'sampler',
+        ):
             setattr(self, name, getattr(inner, name))

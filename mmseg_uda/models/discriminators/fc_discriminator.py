@@ -30,9 +30,16 @@ class FCDiscriminator(BaseModule):
         init_cfg: As for every mmengine module.
     """
 
-    def __init__(self, in_channels: int, channels: Sequence[int] = (64, 128, 256, 512),
-                 kernel_size: int = 4, stride: int = 2, padding: int = 1,
-                 negative_slope: float = 0.2, init_cfg: OptMultiConfig = None) -> None:
+    def __init__(
+        self,
+        in_channels: int,
+        channels: Sequence[int] = (64, 128, 256, 512),
+        kernel_size: int = 4,
+        stride: int = 2,
+        padding: int = 1,
+        negative_slope: float = 0.2,
+        init_cfg: OptMultiConfig = None,
+    ) -> None:
         super().__init__(init_cfg=init_cfg)
         self.in_channels = in_channels
         layers: list[nn.Module] = []
@@ -52,7 +59,9 @@ class FCDiscriminator(BaseModule):
             ValueError: The input has another number of channels.
         """
         if inputs.shape[1] != self.in_channels:
-            raise ValueError(f'FCDiscriminator.in_channels got {self.in_channels}, but the input '
-                             f'has {inputs.shape[1]} channels (in output space, the number of '
-                             f'classes); write in_channels={inputs.shape[1]}')
+            raise ValueError(
+                f'FCDiscriminator.in_channels got {self.in_channels}, but the input '
+                f'has {inputs.shape[1]} channels (in output space, the number of '
+                f'classes); write in_channels={inputs.shape[1]}'
+            )
         return self.layers(inputs)

@@ -7,7 +7,17 @@ from .lse_pooling import lse_pool, pool_upsampled
 from .self_attention import ClassAttention, SelfAttentionModule, class_attention
 
 __all__ = [
-    'ClassAttention', 'CrossDomainChannelAttention', 'CrossDomainSpatialAttention',
-    'DiscriminatorAttention', 'SelfAttentionModule', 'attend', 'attention_map', 'channel_attend',
-    'class_attention', 'cosine_attend', 'cosine_attention_map', 'lse_pool', 'pool_upsampled'
+    'ClassAttention',
+    'CrossDomainChannelAttention',
+    'CrossDomainSpatialAttention',
+    'DiscriminatorAttention',
+    'SelfAttentionModule',
+    'attend',
+    'attention_map',
+    'channel_attend',
+    'class_attention',
+    'cosine_attend',
+    'cosine_attention_map',
+    'lse_pool',
+    'pool_upsampled',
 ]

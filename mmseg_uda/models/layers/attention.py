@@ -9,8 +9,12 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 __all__ = [
-    'DEFAULT_CHUNK_ELEMENTS', 'attend', 'attention_map', 'channel_attend', 'cosine_attend',
-    'cosine_attention_map'
+    'DEFAULT_CHUNK_ELEMENTS',
+    'attend',
+    'attention_map',
+    'channel_attend',
+    'cosine_attend',
+    'cosine_attention_map',
 ]
 
 DEFAULT_CHUNK_ELEMENTS = 1 << 22
@@ -25,8 +29,9 @@ class _Attend(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx: Any, query: Tensor, key: Tensor, value: Tensor, rectify: bool,
-                chunk_elements: int) -> Tensor:
+    def forward(
+        ctx: Any, query: Tensor, key: Tensor, value: Tensor, rectify: bool, chunk_elements: int
+    ) -> Tensor:
         num_queries, num_keys = query.shape[2], key.shape[2]
         rows = max(1, min(num_queries, chunk_elements // max(num_keys, 1)))
         out = value.new_empty(value.shape[0], value.shape[1], num_queries)
@@ -35,7 +40,7 @@ class _Attend(torch.autograd.Function):
         for q, k, v, o, norm in zip(query, key, value, out, norms):
             for start in range(0, num_queries, rows):
                 part = slice(start, min(start + rows, num_queries))
-                weight = torch.mm(q[:, part].t(), k, out=buffer[:part.stop - start])
+                weight = torch.mm(q[:, part].t(), k, out=buffer[: part.stop - start])
                 norm[part] = _weigh(weight, rectify)
                 torch.mm(v, weight.t(), out=o[:, part])
         ctx.save_for_backward(query, key, value, out, norms)
@@ -46,21 +51,20 @@ class _Attend(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, grad_out: Tensor) -> tuple[Tensor | None, ...]:
         query, key, value, out, norms = ctx.saved_tensors
-        grad_query, grad_key, grad_value = (
-            torch.zeros_like(x) for x in (query, key, value))
+        grad_query, grad_key, grad_value = (torch.zeros_like(x) for x in (query, key, value))
         weights, grads = query.new_empty(2, ctx.rows, key.shape[2])
         images = zip(query, key, value, out, norms, grad_out, grad_query, grad_key, grad_value)
         for q, k, v, o, norm, grad_o, grad_q, grad_k, grad_v in images:
             for start in range(0, q.shape[1], ctx.rows):
                 part = slice(start, min(start + ctx.rows, q.shape[1]))
                 grad = grad_o[:, part]
-                weight = torch.mm(q[:, part].t(), k, out=weights[:grad.shape[1]])
+                weight = torch.mm(q[:, part].t(), k, out=weights[: grad.shape[1]])
                 _weigh(weight, ctx.rectify, norm[part])
                 grad_v.addmm_(grad, weight)
                 if ctx.rectify:  # the slope of a weight in its own energy; the softmax's is itself
                     weight.sign_().div_(norm[part])
                 # d energy = slope * (dp - sum_j p_j dp_j), and that sum is <grad, out> row by row.
-                grad_energy = torch.mm(grad.t(), v, out=grads[:grad.shape[1]])
+                grad_energy = torch.mm(grad.t(), v, out=grads[: grad.shape[1]])
                 grad_energy.sub_((grad * o[:, part]).sum(0).unsqueeze(1)).mul_(weight)
                 torch.mm(k, grad_energy.t(), out=grad_q[:, part])
                 grad_k.addmm_(q[:, part], grad_energy)
@@ -82,8 +86,9 @@ def _weigh(energy: Tensor, rectify: bool, norm: Tensor | None = None) -> Tensor:
     return norm
 
 
-def attend(query: Tensor, key: Tensor, value: Tensor,
-           chunk_elements: int = DEFAULT_CHUNK_ELEMENTS) -> Tensor:
+def attend(
+    query: Tensor, key: Tensor, value: Tensor, chunk_elements: int = DEFAULT_CHUNK_ELEMENTS
+) -> Tensor:
     r"""Attend every query position to every key position, unscaled.
 
     .. math:: o_i = \sum_j \operatorname{softmax}_j(q_i \cdot k_j)\, v_j
@@ -129,8 +134,9 @@ def attention_map(query: Tensor, key: Tensor, positions: Tensor) -> Tensor:
     return energy.softmax(-1)
 
 
-def cosine_attend(feature: Tensor, value: Tensor,
-                  chunk_elements: int = DEFAULT_CHUNK_ELEMENTS) -> Tensor:
+def cosine_attend(
+    feature: Tensor, value: Tensor, chunk_elements: int = DEFAULT_CHUNK_ELEMENTS
+) -> Tensor:
     r"""Attend every position to the positions whose features point the same way.
 
     .. math:: o_i = \frac{\sum_j \operatorname{ReLU}(\cos(f_i, f_j))\, v_j}

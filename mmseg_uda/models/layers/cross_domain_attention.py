@@ -40,8 +40,10 @@ class CrossDomainSpatialAttention(BaseModule):
         query, key = self.query(source).flatten(2), self.key(target).flatten(2)
         to_source = attend(query, key, self.value(target).flatten(2))
         to_target = attend(key, query, self.value(source).flatten(2))
-        return (source + self.weight * to_source.view_as(source),
-                target + self.weight * to_target.view_as(target))
+        return (
+            source + self.weight * to_source.view_as(source),
+            target + self.weight * to_target.view_as(target),
+        )
 
     def to_target(self, source: Tensor, target: Tensor) -> Tensor:
         """The target's half of :meth:`forward`."""
@@ -88,8 +90,10 @@ class CrossDomainChannelAttention(BaseModule):
     def forward(self, source: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
         """Shapes (N, C, h, w), the same for both, in and out."""
         to_source, to_target = channel_attend(source.flatten(2), target.flatten(2))
-        return (source + self.weight * to_source.view_as(source),
-                target + self.weight * to_target.view_as(target))
+        return (
+            source + self.weight * to_source.view_as(source),
+            target + self.weight * to_target.view_as(target),
+        )
 
     def to_target(self, source: Tensor, target: Tensor) -> Tensor:
         """The target's half of :meth:`forward`."""

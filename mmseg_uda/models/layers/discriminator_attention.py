@@ -46,8 +46,16 @@ class DiscriminatorAttention(DomainAware):
         test_attention: False to leave f as it is in tests.
     """
 
-    def __init__(self, attend_at: str, discriminator: ConfigType, *, index: int = -1,
-                 attend: bool = True, detach: bool = False, test_attention: bool = True) -> None:
+    def __init__(
+        self,
+        attend_at: str,
+        discriminator: ConfigType,
+        *,
+        index: int = -1,
+        attend: bool = True,
+        detach: bool = False,
+        test_attention: bool = True,
+    ) -> None:
         super().__init__()
         self.attend_at = attend_at
         self.discriminator = MODELS.build(discriminator)
@@ -66,12 +74,16 @@ class DiscriminatorAttention(DomainAware):
         modules = dict(segmentor.named_modules())
         if self.attend_at not in modules or not self.attend_at:
             near = [name for name in modules if name and name.count('.') < 2]
-            raise ValueError(f'DiscriminatorAttention.attend_at got {self.attend_at!r}, which '
-                             f'{type(segmentor).__name__} has not; write the name of a module, for '
-                             f'example one of {near[:12]}')
+            raise ValueError(
+                f'DiscriminatorAttention.attend_at got {self.attend_at!r}, which '
+                f'{type(segmentor).__name__} has not; write the name of a module, for '
+                f'example one of {near[:12]}'
+            )
         if hasattr(segmentor, 'attention'):
-            raise ValueError(f'DiscriminatorAttention: {type(segmentor).__name__} has an attribute '
-                             '`attention` already; write one attention only')
+            raise ValueError(
+                f'DiscriminatorAttention: {type(segmentor).__name__} has an attribute '
+                '`attention` already; write one attention only'
+            )
         modules[self.attend_at].register_forward_hook(self._hook)
         segmentor.attention = self
 
@@ -97,15 +109,20 @@ class DiscriminatorAttention(DomainAware):
         with frozen(self.discriminator):
             score = self.discriminator(features)
         if score.shape[2:] != features.shape[2:]:
-            raise ValueError(f'DiscriminatorAttention.discriminator turns a map of '
-                             f'{tuple(features.shape[2:])} into {tuple(score.shape[2:])}; write '
-                             'kernel_size=3, stride=1, padding=1')
+            raise ValueError(
+                f'DiscriminatorAttention.discriminator turns a map of '
+                f'{tuple(features.shape[2:])} into {tuple(score.shape[2:])}; write '
+                'kernel_size=3, stride=1, padding=1'
+            )
         if self._watch is not None:
             self._watch.score = score
         if not attends:
             return features
-        return torch.addcmul(features, features, self.weight(score.detach() if self.detach
-                                                             else score).to(features.dtype))
+        return torch.addcmul(
+            features,
+            features,
+            self.weight(score.detach() if self.detach else score).to(features.dtype),
+        )
 
     @staticmethod
     def weight(score: Tensor) -> Tensor:
@@ -138,8 +155,9 @@ class DiscriminatorAttention(DomainAware):
 
 
 @MODELS.register_module(name='AttendedSegmentor')
-def attended_segmentor(attention: ConfigType, segmentor_type: str = 'EncoderDecoder',
-                       **segmentor: Any) -> BaseSegmentor:
+def attended_segmentor(
+    attention: ConfigType, segmentor_type: str = 'EncoderDecoder', **segmentor: Any
+) -> BaseSegmentor:
     """A stock segmentor with a :class:`DiscriminatorAttention`, for methods and for test tools.
 
     Its weights keep their names; the discriminator's are ``attention.discriminator.*``.

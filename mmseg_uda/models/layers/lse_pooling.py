@@ -17,8 +17,9 @@ def widen(scores: Tensor) -> Tensor:
     return scores.float() if scores.dtype in (torch.float16, torch.bfloat16) else scores
 
 
-def lse_pool(seg_logits: Tensor, r: float, inv_r: bool = False,
-             valid: Tensor | None = None) -> Tensor:
+def lse_pool(
+    seg_logits: Tensor, r: float, inv_r: bool = False, valid: Tensor | None = None
+) -> Tensor:
     r"""Log-sum-exp pooling (PIT, eq. (1)): the mean of a map for small r, its maximum for large r.
 
     .. math:: s(c) = \log \frac{1}{HW} \sum_{ij} e^{r S(i, j, c)}
@@ -68,9 +69,13 @@ class _LogSumExp(torch.autograd.Function):
         return shares * (ctx.r * grad[:, :, None, None] / total), None, None
 
 
-def pool_upsampled(scores: Tensor, upsample: Callable[[Tensor], Tensor],
-                   pool: Callable[[Tensor], Tensor], pixels: int,
-                   chunk_elements: int = 2**25) -> Tensor:
+def pool_upsampled(
+    scores: Tensor,
+    upsample: Callable[[Tensor], Tensor],
+    pool: Callable[[Tensor], Tensor],
+    pixels: int,
+    chunk_elements: int = 2**25,
+) -> Tensor:
     """``pool(upsample(scores))``, a few classes at a time.
 
     Upsampled maps are as large as the image times the number of classes. Every map gives one
@@ -88,27 +93,32 @@ def pool_upsampled(scores: Tensor, upsample: Callable[[Tensor], Tensor],
         Shape (N, C); differentiable once.
     """
     classes = max(1, chunk_elements // (scores.shape[0] * pixels))
-    parts = [_Pooled.apply(part, upsample, pool)  # type: ignore
-             for part in torch.split(widen(scores), classes, 1)]
+    parts = [
+        _Pooled.apply(part, upsample, pool)  # type: ignore
+        for part in torch.split(widen(scores), classes, 1)
+    ]
     return torch.cat(parts, 1)
 
 
 class _Pooled(torch.autograd.Function):
-
     @staticmethod
-    def forward(ctx: Any, scores: Tensor, upsample: Callable[[Tensor], Tensor],
-                pool: Callable[[Tensor], Tensor]) -> Tensor:
+    def forward(
+        ctx: Any,
+        scores: Tensor,
+        upsample: Callable[[Tensor], Tensor],
+        pool: Callable[[Tensor], Tensor],
+    ) -> Tensor:
         if not ctx.needs_input_grad[0]:
             return pool(upsample(scores))
         with torch.enable_grad():
             leaf = scores.detach().requires_grad_()
             pooled = pool(upsample(leaf))
-            gradient, = torch.autograd.grad(pooled.sum(), leaf)
+            (gradient,) = torch.autograd.grad(pooled.sum(), leaf)
         ctx.save_for_backward(gradient)
         return pooled.detach()
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:
-        gradient, = ctx.saved_tensors
+        (gradient,) = ctx.saved_tensors
         return grad[:, :, None, None] * gradient, None, None

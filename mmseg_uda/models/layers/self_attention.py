@@ -42,22 +42,36 @@ class SelfAttentionModule(BaseModule):
         init_cfg: As for every mmengine module; PyTorch's initialisation by default.
     """
 
-    def __init__(self, in_channels: int, out_channels: int | None = None, kernel_size: int = 1,
-                 with_conv: bool = True, chunk_elements: int = DEFAULT_CHUNK_ELEMENTS,
-                 init_cfg: dict[str, object] | None = None) -> None:
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int | None = None,
+        kernel_size: int = 1,
+        with_conv: bool = True,
+        chunk_elements: int = DEFAULT_CHUNK_ELEMENTS,
+        init_cfg: dict[str, object] | None = None,
+    ) -> None:
         super().__init__(init_cfg)
         name = type(self).__name__
         if kernel_size < 1 or kernel_size % 2 == 0:
-            raise ValueError(f'{name}.kernel_size got {kernel_size}; write an odd number: every '
-                             'pixel keeps its place')
+            raise ValueError(
+                f'{name}.kernel_size got {kernel_size}; write an odd number: every '
+                'pixel keeps its place'
+            )
         if chunk_elements < 1:
             raise ValueError(f'{name}.chunk_elements got {chunk_elements}; write at least 1')
         if not with_conv and (out_channels is not None or kernel_size != 1):
-            raise ValueError(f'{name}.with_conv is False, but out_channels is {out_channels} and '
-                             f'kernel_size {kernel_size}; remove them: there is no convolution')
-        self.conv: nn.Module = nn.Conv2d(
-            in_channels, out_channels or in_channels, kernel_size,
-            padding=kernel_size // 2) if with_conv else nn.Identity()
+            raise ValueError(
+                f'{name}.with_conv is False, but out_channels is {out_channels} and '
+                f'kernel_size {kernel_size}; remove them: there is no convolution'
+            )
+        self.conv: nn.Module = (
+            nn.Conv2d(
+                in_channels, out_channels or in_channels, kernel_size, padding=kernel_size // 2
+            )
+            if with_conv
+            else nn.Identity()
+        )
         self.chunk_elements = chunk_elements
 
     def forward(self, x: Tensor, value: Tensor | None = None) -> Tensor:
@@ -105,8 +119,9 @@ class ClassAttention(NamedTuple):
 
 
 @torch.no_grad()
-def class_attention(module: SelfAttentionModule, seg_logits: Tensor,
-                    x: Tensor | None = None) -> ClassAttention:
+def class_attention(
+    module: SelfAttentionModule, seg_logits: Tensor, x: Tensor | None = None
+) -> ClassAttention:
     """Similarity of all pixels to the most confident one of each class (the paper's Figure 3).
 
     A network that was trained without SAM is looked at by one ``with_conv=False``.
@@ -127,7 +142,7 @@ def class_attention(module: SelfAttentionModule, seg_logits: Tensor,
     confidence, label = seg_logits[0].float().flatten(1).softmax(0).max(0)
     classes = label.bincount().nonzero().flatten()
     own = label == classes[:, None]
-    positions = confidence.masked_fill(~own, -1.).max(1).indices
+    positions = confidence.masked_fill(~own, -1.0).max(1).indices
     maps = module.attention_maps(seg_logits if x is None else x, positions)[0]
     peak = maps.flatten(1).gather(1, positions[:, None])  # the pixel's similarity to itself is 1
     return ClassAttention(classes, positions, maps / peak.masked_fill(peak == 0, 1)[..., None])

@@ -8,6 +8,12 @@ from .pixel_cross_entropy import PixelCrossEntropyLoss, pixel_cross_entropy
 from .self_attention_loss import SelfAttentionLoss
 
 __all__ = [
-    'AdversarialLoss', 'ConsistencyLoss', 'EntropyLoss', 'ImageLabelLoss', 'PixelCrossEntropyLoss',
-    'ReconstructionLoss', 'SelfAttentionLoss', 'pixel_cross_entropy'
+    'AdversarialLoss',
+    'ConsistencyLoss',
+    'EntropyLoss',
+    'ImageLabelLoss',
+    'PixelCrossEntropyLoss',
+    'ReconstructionLoss',
+    'SelfAttentionLoss',
+    'pixel_cross_entropy',
 ]

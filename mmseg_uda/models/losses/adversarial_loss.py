@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 __all__ = ['SOURCE_LABEL', 'TARGET_LABEL', 'AdversarialLoss']
 
-SOURCE_LABEL, TARGET_LABEL = 0., 1.
+SOURCE_LABEL, TARGET_LABEL = 0.0, 1.0
 
 
 @MODELS.register_module()
@@ -24,8 +24,9 @@ class AdversarialLoss(nn.Module):
 
     _modes = ('bce', 'least_squares')
 
-    def __init__(self, mode: str = 'bce', loss_weight: float = 1e-3,
-                 disc_weight: float = 0.5) -> None:
+    def __init__(
+        self, mode: str = 'bce', loss_weight: float = 1e-3, disc_weight: float = 0.5
+    ) -> None:
         super().__init__()
         if mode not in self._modes:
             raise ValueError(f'AdversarialLoss.mode got {mode!r}; write one of {self._modes}')
@@ -36,7 +37,7 @@ class AdversarialLoss(nn.Module):
     @property
     def boundary(self) -> float:
         """The score that speaks for neither domain; a higher one says target."""
-        return 0. if self.mode == 'bce' else .5
+        return 0.0 if self.mode == 'bce' else 0.5
 
     def _distance(self, score: Tensor, label: float, weight: Tensor | None = None) -> Tensor:
         goal = torch.full_like(score, label)
@@ -54,11 +55,13 @@ class AdversarialLoss(nn.Module):
             weight: Weight of each position, shape (N, 1, H, W) of any resolution; None for 1.
         """
         if weight is not None:
-            weight = F.interpolate(weight, size=target_score.shape[2:], mode='bilinear',
-                                   align_corners=False)
+            weight = F.interpolate(
+                weight, size=target_score.shape[2:], mode='bilinear', align_corners=False
+            )
         return self.loss_weight * self._distance(target_score, SOURCE_LABEL, weight)
 
     def discriminate(self, source_score: Tensor, target_score: Tensor) -> Tensor:
         """The discriminator's side: tell the domains apart."""
-        return self.disc_weight * (self._distance(source_score, SOURCE_LABEL)
-                                   + self._distance(target_score, TARGET_LABEL))
+        return self.disc_weight * (
+            self._distance(source_score, SOURCE_LABEL) + self._distance(target_score, TARGET_LABEL)
+        )

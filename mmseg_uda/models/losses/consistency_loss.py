@@ -56,23 +56,38 @@ class ConsistencyLoss(nn.Module):
         loss_name: Key in the log; must contain ``loss``.
     """
 
-    def __init__(self, kind: str = 'ce', normalize: str = 'significance', loss_weight: float = 1.,
-                 loss_name: str = 'loss_con') -> None:
+    def __init__(
+        self,
+        kind: str = 'ce',
+        normalize: str = 'significance',
+        loss_weight: float = 1.0,
+        loss_name: str = 'loss_con',
+    ) -> None:
         super().__init__()
-        for key, value, choices in (('kind', kind, tuple(DISTANCES)),
-                                    ('normalize', normalize, NORMALIZERS)):
+        for key, value, choices in (
+            ('kind', kind, tuple(DISTANCES)),
+            ('normalize', normalize, NORMALIZERS),
+        ):
             if value not in choices:
                 raise ValueError(f'ConsistencyLoss.{key} got {value!r}; write one of {choices}')
         if 'loss' not in loss_name:
-            raise ValueError(f'ConsistencyLoss.loss_name got {loss_name!r}; write a name with '
-                             '`loss` in it, or it will not be trained')
+            raise ValueError(
+                f'ConsistencyLoss.loss_name got {loss_name!r}; write a name with '
+                '`loss` in it, or it will not be trained'
+            )
         self.distance = DISTANCES[kind]
         self.normalize = normalize
         self.loss_weight = loss_weight
         self.loss_name = loss_name
 
-    def forward(self, seg_logits: Tensor, labels: Tensor, pixel_weight: Tensor | None = None,
-                significance: Tensor | None = None, ignore_index: int = 255) -> Tensor:
+    def forward(
+        self,
+        seg_logits: Tensor,
+        labels: Tensor,
+        pixel_weight: Tensor | None = None,
+        significance: Tensor | None = None,
+        ignore_index: int = 255,
+    ) -> Tensor:
         """A scalar, in fp32 at least.
 
         Args:
@@ -89,7 +104,8 @@ class ConsistencyLoss(nn.Module):
         if significance is not None and self.normalize != 'official':
             terms = terms * significance
         return self.loss_weight * divide(
-            terms.sum(), self._divisor(terms, labels != ignore_index, significance))
+            terms.sum(), self._divisor(terms, labels != ignore_index, significance)
+        )
 
     def _divisor(self, terms: Tensor, valid: Tensor, significance: Tensor | None) -> Tensor:
         if self.normalize == 'valid':

@@ -24,7 +24,7 @@ class EntropyLoss(nn.Module):
         domains: Passes it looks at.
     """
 
-    def __init__(self, loss_weight: float = 1e-3, domains: Sequence[str] = ('target', )) -> None:
+    def __init__(self, loss_weight: float = 1e-3, domains: Sequence[str] = ('target',)) -> None:
         super().__init__()
         self.loss_weight = loss_weight
         self.domains = tuple(domains)

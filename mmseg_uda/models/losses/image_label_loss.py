@@ -34,8 +34,9 @@ class ImageLabelLoss(nn.Module):
         loss_name: Key in the log; must contain ``loss``.
     """
 
-    def __init__(self, reduction: str = 'mean', loss_weight: float = 0.5,
-                 loss_name: str = 'loss_image') -> None:
+    def __init__(
+        self, reduction: str = 'mean', loss_weight: float = 0.5, loss_name: str = 'loss_image'
+    ) -> None:
         super().__init__()
         _check(self, reduction, loss_name)
         self.reduction = reduction
@@ -51,7 +52,8 @@ class ImageLabelLoss(nn.Module):
         """
         labelled = image_labels.amax(1).gt(0)
         terms = F.binary_cross_entropy_with_logits(
-            scores.float(), image_labels.float().expand_as(scores), reduction='none').sum(0)
+            scores.float(), image_labels.float().expand_as(scores), reduction='none'
+        ).sum(0)
         terms = terms.mean(1) if self.reduction == 'mean' else terms.sum(1)
         return self.loss_weight * divide((terms * labelled).sum(), labelled.sum())
 
@@ -72,20 +74,32 @@ class ReconstructionLoss(nn.Module):
         loss_name: Key in the log; must contain ``loss``.
     """
 
-    def __init__(self, reduction: str = 'mean', domains: Sequence[str] = DOMAINS,
-                 loss_weight: float = 0.5, loss_name: str = 'loss_reconstruction') -> None:
+    def __init__(
+        self,
+        reduction: str = 'mean',
+        domains: Sequence[str] = DOMAINS,
+        loss_weight: float = 0.5,
+        loss_name: str = 'loss_reconstruction',
+    ) -> None:
         super().__init__()
         _check(self, reduction, loss_name)
         if not domains or not set(domains) <= set(DOMAINS):
-            raise ValueError(f'ReconstructionLoss.domains got {domains!r}; write one or both of '
-                             f'{DOMAINS}, or loss_reconstruction=None for no such loss')
+            raise ValueError(
+                f'ReconstructionLoss.domains got {domains!r}; write one or both of '
+                f'{DOMAINS}, or loss_reconstruction=None for no such loss'
+            )
         self.reduction = reduction
         self.domains = tuple(domains)
         self.loss_weight = loss_weight
         self.loss_name = loss_name
 
-    def forward(self, residual: Tensor, upsample: Callable[[Tensor], Tensor], pixels: int,
-                chunk_elements: int = 2**25) -> Tensor:
+    def forward(
+        self,
+        residual: Tensor,
+        upsample: Callable[[Tensor], Tensor],
+        pixels: int,
+        chunk_elements: int = 2**25,
+    ) -> Tensor:
         """The weighted loss.
 
         Args:
@@ -109,5 +123,7 @@ def _check(loss: nn.Module, reduction: str, loss_name: str) -> None:
     if reduction not in REDUCTIONS:
         raise ValueError(f"{name}.reduction got {reduction!r}; write 'mean' or 'sum'")
     if 'loss' not in loss_name:
-        raise ValueError(f'{name}.loss_name got {loss_name!r}; write a name with `loss` in it, or '
-                         'it will not be trained')
+        raise ValueError(
+            f'{name}.loss_name got {loss_name!r}; write a name with `loss` in it, or '
+            'it will not be trained'
+        )

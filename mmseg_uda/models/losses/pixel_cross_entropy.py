@@ -11,8 +11,9 @@ from mmseg_uda.models.losses.divisor import divide
 __all__ = ['PixelCrossEntropyLoss', 'pixel_cross_entropy']
 
 
-def pixel_cross_entropy(seg_logits: Tensor, labels: Tensor, weight: Tensor | None = None,
-                        ignore_index: int = 255) -> Tensor:
+def pixel_cross_entropy(
+    seg_logits: Tensor, labels: Tensor, weight: Tensor | None = None, ignore_index: int = 255
+) -> Tensor:
     """Mean cross entropy over the pixels that are not ignored; 0 where all of them are.
 
     With several processes the mean is over the pixels of all (see :func:`divide`).
@@ -29,11 +30,13 @@ def pixel_cross_entropy(seg_logits: Tensor, labels: Tensor, weight: Tensor | Non
     """
     count = (labels != ignore_index).sum()
     if weight is None:
-        total = F.cross_entropy(seg_logits.float(), labels, ignore_index=ignore_index,
-                                reduction='sum')
+        total = F.cross_entropy(
+            seg_logits.float(), labels, ignore_index=ignore_index, reduction='sum'
+        )
     else:
-        losses = F.cross_entropy(seg_logits.float(), labels, ignore_index=ignore_index,
-                                 reduction='none')
+        losses = F.cross_entropy(
+            seg_logits.float(), labels, ignore_index=ignore_index, reduction='none'
+        )
         total = (losses * weight).sum()
     return divide(total, count)
 
@@ -53,8 +56,10 @@ class PixelCrossEntropyLoss(nn.Module):
     def __init__(self, loss_weight: float = 1.0, loss_name: str = 'loss_ce') -> None:
         super().__init__()
         if 'loss' not in loss_name:
-            raise ValueError(f'PixelCrossEntropyLoss.loss_name got {loss_name!r}; write a name '
-                             'with `loss` in it, or it will not be trained')
+            raise ValueError(
+                f'PixelCrossEntropyLoss.loss_name got {loss_name!r}; write a name '
+                'with `loss` in it, or it will not be trained'
+            )
         self.loss_weight = loss_weight
         self._loss_name = loss_name
 
@@ -63,7 +68,12 @@ class PixelCrossEntropyLoss(nn.Module):
         """Key in the log."""
         return self._loss_name
 
-    def forward(self, seg_logits: Tensor, labels: Tensor, weight: Tensor | None = None,
-                ignore_index: int = 255) -> Tensor:
+    def forward(
+        self,
+        seg_logits: Tensor,
+        labels: Tensor,
+        weight: Tensor | None = None,
+        ignore_index: int = 255,
+    ) -> Tensor:
         """See :func:`pixel_cross_entropy`."""
         return self.loss_weight * pixel_cross_entropy(seg_logits, labels, weight, ignore_index)

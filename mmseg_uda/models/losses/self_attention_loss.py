@@ -21,8 +21,9 @@ __all__ = ['SelfAttentionLoss']
 
 def _kl(output: Tensor, target: Tensor) -> Tensor:
     """KL(softmax(target) || softmax(output)), mean over pixels."""
-    divergence = F.kl_div(output.log_softmax(1), target.log_softmax(1), reduction='none',
-                          log_target=True)
+    divergence = F.kl_div(
+        output.log_softmax(1), target.log_softmax(1), reduction='none', log_target=True
+    )
     return divergence.sum(1).mean()
 
 
@@ -32,7 +33,8 @@ def _cosine(output: Tensor, target: Tensor) -> Tensor:
 
 
 DISTANCES: dict[str, Callable[[Tensor, Tensor], Tensor]] = dict(
-    l1=F.l1_loss, l2=F.mse_loss, smooth_l1=F.smooth_l1_loss, kl=_kl, cosine=_cosine)
+    l1=F.l1_loss, l2=F.mse_loss, smooth_l1=F.smooth_l1_loss, kl=_kl, cosine=_cosine
+)
 
 
 @MODELS.register_module()
@@ -70,25 +72,40 @@ class SelfAttentionLoss(BaseModule):
         allow_untrained: Train also where no checkpoint gave weights, for tests.
     """
 
-    def __init__(self, self_attention: ConfigType, checkpoint: str | None = None, *,
-                 form: str = 'residual', loss_type: str = 'l1', layer: str = 'logits',
-                 in_index: int = -1, domains: Sequence[str] = DOMAINS, loss_weight: float = 0.1,
-                 allow_untrained: bool = False) -> None:
+    def __init__(
+        self,
+        self_attention: ConfigType,
+        checkpoint: str | None = None,
+        *,
+        form: str = 'residual',
+        loss_type: str = 'l1',
+        layer: str = 'logits',
+        in_index: int = -1,
+        domains: Sequence[str] = DOMAINS,
+        loss_weight: float = 0.1,
+        allow_untrained: bool = False,
+    ) -> None:
         super().__init__()
-        options = dict(form=(form, ('residual', 'attended')),
-                       loss_type=(loss_type, tuple(DISTANCES)),
-                       layer=(layer, ('logits', 'features')))
+        options = dict(
+            form=(form, ('residual', 'attended')),
+            loss_type=(loss_type, tuple(DISTANCES)),
+            layer=(layer, ('logits', 'features')),
+        )
         for key, (value, choices) in options.items():
             if value not in choices:
                 raise ValueError(f'SelfAttentionLoss.{key} got {value!r}; write one of {choices}')
         if isinstance(domains, str) or not domains:
-            raise ValueError(f'SelfAttentionLoss.domains got {domains!r}; write a list of names, '
-                             "such as ['target']")
+            raise ValueError(
+                f'SelfAttentionLoss.domains got {domains!r}; write a list of names, '
+                "such as ['target']"
+            )
         self.self_attention = MODELS.build(self_attention).requires_grad_(False).eval()
         has_weights = bool(self.self_attention.state_dict())
         if checkpoint is not None and not has_weights:
-            raise ValueError(f'SelfAttentionLoss.checkpoint got {checkpoint!r}, but self_attention '
-                             'has no weights; remove it')
+            raise ValueError(
+                f'SelfAttentionLoss.checkpoint got {checkpoint!r}, but self_attention '
+                'has no weights; remove it'
+            )
         self.checkpoint = checkpoint
         self.residual = form == 'residual'
         self.distance = DISTANCES[loss_type]
@@ -156,23 +173,34 @@ class SelfAttentionLoss(BaseModule):
                 found.setdefault(match[1], {})[match[2]] = value
         where = f'SelfAttentionLoss.checkpoint got {path}, which holds'
         if len(found) != 1:
-            what = (f'several self-attentions ({", ".join(sorted(found))})' if found else
-                    'no weights of a self_attention')
-            raise ValueError(f'{where} {what}; write the checkpoint of a model whose decode head '
-                             'is a SelfAttentionHead')
-        ((prefix, weights), ) = found.items()
+            what = (
+                f'several self-attentions ({", ".join(sorted(found))})'
+                if found
+                else 'no weights of a self_attention'
+            )
+            raise ValueError(
+                f'{where} {what}; write the checkpoint of a model whose decode head '
+                'is a SelfAttentionHead'
+            )
+        ((prefix, weights),) = found.items()
         expected = _shapes(self.self_attention.state_dict())
         if _shapes(weights) != expected:
-            raise ValueError(f'{where} {prefix}* of shapes {_shapes(weights)}, not {expected}; '
-                             'write the self_attention config with which it was trained')
+            raise ValueError(
+                f'{where} {prefix}* of shapes {_shapes(weights)}, not {expected}; '
+                'write the self_attention config with which it was trained'
+            )
         return weights
 
     def _refuse_untrained(self) -> None:
         if self.checkpoint is None:
-            raise ValueError('SelfAttentionLoss.checkpoint is missing, and the model was loaded '
-                             "from none that has its weights; write stage A's checkpoint")
-        raise FileNotFoundError(f'SelfAttentionLoss.checkpoint got {self.checkpoint}, which does '
-                                "not exist; train stage A first, or write its checkpoint's path")
+            raise ValueError(
+                'SelfAttentionLoss.checkpoint is missing, and the model was loaded '
+                "from none that has its weights; write stage A's checkpoint"
+            )
+        raise FileNotFoundError(
+            f'SelfAttentionLoss.checkpoint got {self.checkpoint}, which does '
+            "not exist; train stage A first, or write its checkpoint's path"
+        )
 
     def _load_from_state_dict(self, state_dict: dict[str, Tensor], prefix: str, *args: Any) -> None:
         own = self.self_attention.state_dict(prefix=f'{prefix}self_attention.')

@@ -10,6 +10,12 @@ from .self_training import SelfTraining
 from .source_only import SourceOnly
 
 __all__ = [
-    'DAST', 'PIT', 'Adversarial', 'BaseUDASegmentor', 'CDANet', 'MeanTeacher', 'SelfTraining',
-    'SourceOnly'
+    'DAST',
+    'PIT',
+    'Adversarial',
+    'BaseUDASegmentor',
+    'CDANet',
+    'MeanTeacher',
+    'SelfTraining',
+    'SourceOnly',
 ]

@@ -21,7 +21,7 @@ class Adversarial(BaseUDASegmentor):
     (``mode`` chooses BCE or least squares) are required.
     """
 
-    views = ('main', )
+    views = ('main',)
 
     def losses(self, batch: DomainBatch) -> Iterator[Losses]:
         """Eq. (1)-(4): segmentation, adversarial, discriminator."""

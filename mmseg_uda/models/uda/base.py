@@ -55,17 +55,27 @@ class BaseUDASegmentor(BaseSegmentor):
         init_cfg: As for every mmengine module.
     """
 
-    def __init__(self, segmentor: ConfigType, *, discriminator: OptConfigType = None,
-                 adversarial_loss: OptConfigType = None, regularizers: OptConfigType = None,
-                 norm_statistics: str = 'both', backward: str = 'sequential',
-                 channels_last: bool = False, data_preprocessor: OptConfigType = None,
-                 init_cfg: OptMultiConfig = None) -> None:
+    def __init__(
+        self,
+        segmentor: ConfigType,
+        *,
+        discriminator: OptConfigType = None,
+        adversarial_loss: OptConfigType = None,
+        regularizers: OptConfigType = None,
+        norm_statistics: str = 'both',
+        backward: str = 'sequential',
+        channels_last: bool = False,
+        data_preprocessor: OptConfigType = None,
+        init_cfg: OptMultiConfig = None,
+    ) -> None:
         name = type(self).__name__
         if backward not in ('sequential', 'joint'):
             raise ValueError(f"{name}.backward got {backward!r}; write 'sequential' or 'joint'")
         if norm_statistics not in ('both', 'target', 'frozen'):
-            raise ValueError(f"{name}.norm_statistics got {norm_statistics!r}; write 'both', "
-                             "'target' or 'frozen'")
+            raise ValueError(
+                f"{name}.norm_statistics got {norm_statistics!r}; write 'both', "
+                "'target' or 'frozen'"
+            )
         student, data_preprocessor = build_student(name, segmentor, data_preprocessor)
         super().__init__(data_preprocessor=data_preprocessor, init_cfg=init_cfg)
         self.student = student
@@ -73,9 +83,11 @@ class BaseUDASegmentor(BaseSegmentor):
         self.norm_statistics = norm_statistics
         self.channels_last = channels_last
         self.discriminators, self.adversarial_loss = build_adversary(
-            name, self.views, discriminator, adversarial_loss)
-        self.regularizers = ModuleDict({key: MODELS.build(cfg)
-                                        for key, cfg in (regularizers or {}).items()})
+            name, self.views, discriminator, adversarial_loss
+        )
+        self.regularizers = ModuleDict(
+            {key: MODELS.build(cfg) for key, cfg in (regularizers or {}).items()}
+        )
         self._passes: list[SegOutput] = []  # of the step under way
 
     # ------------------------------------------------------------------ what a method is made of
@@ -116,12 +128,17 @@ class BaseUDASegmentor(BaseSegmentor):
                 f'{type(self).__name__}.segmentor.decode_head: '
                 f'{type(self.student.decode_head).__name__}.forward gives '
                 f'{type(output.seg_logits).__name__}, not logits (N, C, h, w); write a decode head '
-                'that gives one map of logits')
+                'that gives one map of logits'
+            )
         self._passes.append(output)
         return output
 
-    def supervised(self, output: SegOutput, labels: Tensor, pixel_weight: Tensor | None = None,
-                   ) -> Losses:
+    def supervised(
+        self,
+        output: SegOutput,
+        labels: Tensor,
+        pixel_weight: Tensor | None = None,
+    ) -> Losses:
         """Losses of the decode head and the auxiliary heads against (pseudo) labels.
 
         Args:
@@ -132,23 +149,29 @@ class BaseUDASegmentor(BaseSegmentor):
         Returns:
             ``{domain}.decode.loss_*``, ``{domain}.aux_{i}.loss_*``.
         """
-        losses = self.decode_losses(output.seg_logits, labels, f'{output.domain}.decode',
-                                    pixel_weight)
+        losses = self.decode_losses(
+            output.seg_logits, labels, f'{output.domain}.decode', pixel_weight
+        )
         for i, head in enumerate(auxiliary_heads(self.student)):
             part = decode_loss(head, head.forward(output.features), labels, pixel_weight)
             losses.update({f'{output.domain}.aux_{i}.{k}': v for k, v in part.items()})
         return losses
 
-    def decode_losses(self, seg_logits: Tensor, labels: Tensor, prefix: str,
-                      pixel_weight: Tensor | None = None) -> Losses:
+    def decode_losses(
+        self, seg_logits: Tensor, labels: Tensor, prefix: str, pixel_weight: Tensor | None = None
+    ) -> Losses:
         """Losses of the decode head alone, on logits (N, C, h, w) of any resolution."""
         part = decode_loss(self.student.decode_head, seg_logits, labels, pixel_weight)
         return {f'{prefix}.{key}': value for key, value in part.items()}
 
     def probabilities(self, seg_logits: Tensor, images: Tensor) -> Tensor:
         """Softmax of logits upsampled to the size of the images: (N, C, H, W), in fp32."""
-        logits = resize(seg_logits.float(), size=images.shape[2:], mode='bilinear',
-                        align_corners=self.student.align_corners)
+        logits = resize(
+            seg_logits.float(),
+            size=images.shape[2:],
+            mode='bilinear',
+            align_corners=self.student.align_corners,
+        )
         return logits.softmax(1)
 
     def adversary(self, name: str) -> Any:
@@ -161,13 +184,15 @@ class BaseUDASegmentor(BaseSegmentor):
 
     def discriminate(self, name: str, source_prob: Tensor, target_prob: Tensor) -> Losses:
         """The discriminator's loss; the segmentor learns nothing from it."""
-        return discriminate(name, self.adversary(name), self.adversarial_loss, source_prob,
-                            target_prob)
+        return discriminate(
+            name, self.adversary(name), self.adversarial_loss, source_prob, target_prob
+        )
 
     # -------------------------------------------------------------------------- one iteration
 
-    def train_step(self, data: dict[str, Any], optim_wrapper: OptimWrapper,
-                   forward: nn.Module | None = None) -> dict[str, Tensor]:
+    def train_step(
+        self, data: dict[str, Any], optim_wrapper: OptimWrapper, forward: nn.Module | None = None
+    ) -> dict[str, Tensor]:
         """Back-propagate the losses step by step, update once, and give the log variables.
 
         Args:
@@ -185,7 +210,7 @@ class BaseUDASegmentor(BaseSegmentor):
             optim_wrapper.update_params(total)
             return log_vars
         steps = self._steps(DomainBatch.collect(**data))
-        log_vars, total = {}, 0.
+        log_vars, total = {}, 0.0
         while True:
             try:
                 with optim_wrapper.optim_context(forward):
@@ -229,8 +254,10 @@ class BaseUDASegmentor(BaseSegmentor):
         for losses in self._steps(DomainBatch.collect(inputs, data_samples)):
             twice = merged.keys() & losses.keys()
             if twice:
-                raise ValueError(f'{type(self).__name__}.losses yields {sorted(twice)} twice; give '
-                                 'each loss its own name')
+                raise ValueError(
+                    f'{type(self).__name__}.losses yields {sorted(twice)} twice; give '
+                    'each loss its own name'
+                )
             merged.update(losses)
         return merged
 

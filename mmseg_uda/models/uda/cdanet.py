@@ -30,24 +30,30 @@ class CDANet(BaseUDASegmentor):
     def views(self) -> tuple[str, ...]:
         """Z, A' and B': each has a discriminator (D1, D2, D3)."""
         if not hasattr(self.decode_head, 'forward_pair'):
-            raise TypeError(f'CDANet.segmentor.decode_head got {type(self.decode_head).__name__}; '
-                            "write dict(type='CrossDomainAttentionHead', classifier=dict(...))")
+            raise TypeError(
+                f'CDANet.segmentor.decode_head got {type(self.decode_head).__name__}; '
+                "write dict(type='CrossDomainAttentionHead', classifier=dict(...))"
+            )
         return self.decode_head.views
 
     def losses(self, batch: DomainBatch) -> Iterator[Losses]:
         """Eq. (9)-(13)."""
         source, target = self.segment_pair(batch)
-        source_prob = {view: self.probabilities(logits.detach(), batch.source.images)
-                       for view, logits in source.items()}
-        target_prob = {view: self.probabilities(logits, batch.target.images)
-                       for view, logits in target.items()}
+        source_prob = {
+            view: self.probabilities(logits.detach(), batch.source.images)
+            for view, logits in source.items()
+        }
+        target_prob = {
+            view: self.probabilities(logits, batch.target.images) for view, logits in target.items()
+        }
         losses: Losses = {}
         for view in self.views:
             losses.update(self.decode_losses(source[view], batch.source.labels, f'source.{view}'))
-            if batch.target.has_pseudo_labels:                                   # Eq. (9)
+            if batch.target.has_pseudo_labels:  # Eq. (9)
                 losses.update(
-                    self.decode_losses(target[view], batch.target.labels, f'target.{view}'))
-            losses.update(self.fool(view, target_prob[view]))                    # Eq. (10)-(12)
+                    self.decode_losses(target[view], batch.target.labels, f'target.{view}')
+                )
+            losses.update(self.fool(view, target_prob[view]))  # Eq. (10)-(12)
         yield losses
         del source, target, losses
 

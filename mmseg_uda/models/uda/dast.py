@@ -33,16 +33,19 @@ class DAST(BaseUDASegmentor):
             serves both: least squares, 0.01, and 1 for each of the discriminator's terms.
     """
 
-    views = ('corrector', )
+    views = ('corrector',)
 
-    def __init__(self, segmentor: ConfigType, *, reweight_corrector: bool = False,
-                 **kwargs: Any) -> None:
+    def __init__(
+        self, segmentor: ConfigType, *, reweight_corrector: bool = False, **kwargs: Any
+    ) -> None:
         super().__init__(segmentor, **kwargs)
         self.reweight_corrector = reweight_corrector
         if not isinstance(getattr(self.student, 'attention', None), DiscriminatorAttention):
-            raise TypeError(f'DAST.segmentor got {type(self.student).__name__} without attention; '
-                            "write dict(type='AttendedSegmentor', segmentor_type='EncoderDecoder', "
-                            "attention=dict(type='DiscriminatorAttention', ...), ...)")
+            raise TypeError(
+                f'DAST.segmentor got {type(self.student).__name__} without attention; '
+                "write dict(type='AttendedSegmentor', segmentor_type='EncoderDecoder', "
+                "attention=dict(type='DiscriminatorAttention', ...), ...)"
+            )
 
     def adversary(self, name: str) -> Any:
         """The corrector, or the discoverer, which is part of the student: tests need it."""

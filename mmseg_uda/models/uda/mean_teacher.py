@@ -57,11 +57,20 @@ class MeanTeacher(BaseUDASegmentor):
     iteration: int | None = None
     """t, from 0; the :class:`EMATeacherHook` tells it."""
 
-    def __init__(self, segmentor: ConfigType, *, teacher: ConfigType, consistency: ConfigType,
-                 mixer: OptConfigType = None, augment: OptConfigType = None,
-                 significance: OptConfigType = None, pseudo_threshold: float = 0.968,
-                 confidence: str | None = 'ratio', eval_on: str = 'student',
-                 **kwargs: Any) -> None:
+    def __init__(
+        self,
+        segmentor: ConfigType,
+        *,
+        teacher: ConfigType,
+        consistency: ConfigType,
+        mixer: OptConfigType = None,
+        augment: OptConfigType = None,
+        significance: OptConfigType = None,
+        pseudo_threshold: float = 0.968,
+        confidence: str | None = 'ratio',
+        eval_on: str = 'student',
+        **kwargs: Any,
+    ) -> None:
         for key, value, choices in (
             ('confidence', confidence, ('ratio', 'batch_ratio', 'pixel', None)),
             ('eval_on', eval_on, ('student', 'teacher')),
@@ -69,16 +78,19 @@ class MeanTeacher(BaseUDASegmentor):
             if value not in choices:
                 raise ValueError(f'MeanTeacher.{key} got {value!r}; write one of {choices}')
         if not 0 <= pseudo_threshold <= 1:
-            raise ValueError(f'MeanTeacher.pseudo_threshold got {pseudo_threshold}; write a number '
-                             'in [0, 1]')
+            raise ValueError(
+                f'MeanTeacher.pseudo_threshold got {pseudo_threshold}; write a number in [0, 1]'
+            )
         super().__init__(segmentor, **kwargs)
         self.teacher = MODELS.build(teacher, default_args=dict(student=self.student))
         self.consistency = MODELS.build(consistency)
         self.mixer = TRANSFORMS.build(mixer) if mixer else None
         if self.mixer is not None:
             if not isinstance(self.mixer, Mixer):
-                raise TypeError(f'MeanTeacher.mixer got {type(self.mixer).__name__}, which mixes '
-                                "no domains; write dict(type='ContextMix', ...) or another mixer")
+                raise TypeError(
+                    f'MeanTeacher.mixer got {type(self.mixer).__name__}, which mixes '
+                    "no domains; write dict(type='ContextMix', ...) or another mixer"
+                )
             self.mixer.check(self.num_classes)
         self.augment = TRANSFORMS.build(augment) if augment else None
         self.significance = MODELS.build(significance) if significance else None
@@ -89,14 +101,15 @@ class MeanTeacher(BaseUDASegmentor):
     def losses(self, batch: DomainBatch) -> Iterator[Losses]:
         """Algorithm 1; the :class:`EMATeacherHook` is its last line, eq. (3)."""
         source = self.segment(batch.source, 'source')
-        yield self.supervised(source, batch.source.labels)   # L_seg, eq. (10)
+        yield self.supervised(source, batch.source.labels)  # L_seg, eq. (10)
         del source
 
-        label = self.label(batch.target.images)              # Y_T, U_T, eq. (5)-(7)
-        mixed = self.mix(batch, label)                       # X_M, Y_M, U_M, eq. (2), (4), (8)
-        student = self.segment(ImageBatch(mixed.images, batch.target.samples),
-                               'mix' if self.mixer else 'target')
-        yield self.follow(student, mixed, label)             # L_con, eq. (9)
+        label = self.label(batch.target.images)  # Y_T, U_T, eq. (5)-(7)
+        mixed = self.mix(batch, label)  # X_M, Y_M, U_M, eq. (2), (4), (8)
+        student = self.segment(
+            ImageBatch(mixed.images, batch.target.samples), 'mix' if self.mixer else 'target'
+        )
+        yield self.follow(student, mixed, label)  # L_con, eq. (9)
 
     def label(self, images: Tensor) -> TeacherLabel:
         """What the teacher says of target images, shape (N, 3, H, W), and where it counts.
@@ -105,12 +118,17 @@ class MeanTeacher(BaseUDASegmentor):
             RuntimeError: Nobody keeps the teacher up to date.
         """
         if self.iteration is None:
-            raise RuntimeError("MeanTeacher does not know the iteration; write custom_hooks=[dict("
-                               "type='EMATeacherHook')], which also updates the teacher")
+            raise RuntimeError(
+                'MeanTeacher does not know the iteration; write custom_hooks=[dict('
+                "type='EMATeacherHook')], which also updates the teacher"
+            )
         probabilities = self.probabilities(self.teacher(images), images)
         confidence, label = probabilities.max(1)
-        significance = None if self.significance is None else \
-            self.significance(self.teacher, images, self.iteration)
+        significance = (
+            None
+            if self.significance is None
+            else self.significance(self.teacher, images, self.iteration)
+        )
         return TeacherLabel(probabilities, label, confidence, significance)
 
     @torch.no_grad()
@@ -118,8 +136,9 @@ class MeanTeacher(BaseUDASegmentor):
         """What the student is to learn the teacher's labels on."""
         images, weight = batch.target.images, confidence_weight(self.sure(label), self.confidence)
         if self.mixer is None:
-            mixed = MixedBatch(images, label.label, weight, label.significance,
-                               torch.zeros_like(images[:, :1]))
+            mixed = MixedBatch(
+                images, label.label, weight, label.significance, torch.zeros_like(images[:, :1])
+            )
         else:
             mixed = self.mixer(batch, label, self.iteration, weight)
         if self.augment is None:
@@ -129,13 +148,24 @@ class MeanTeacher(BaseUDASegmentor):
     def follow(self, student: SegOutput, mixed: MixedBatch, label: TeacherLabel) -> Losses:
         """The consistency loss, and what tells of the quality of the teacher's labels."""
         head = self.student.decode_head
-        logits = resize(student.seg_logits, size=mixed.labels.shape[1:], mode='bilinear',
-                        align_corners=head.align_corners)
-        loss = self.consistency(logits, mixed.labels, mixed.pixel_weight, mixed.significance,
-                                ignore_index=head.ignore_index)
-        losses = {f'{student.domain}.decode.{self.consistency.loss_name}': loss,
-                  'pseudo.agreement': agreement(logits.detach(), mixed),
-                  'pseudo.confident_ratio': self.sure(label).mean()}
+        logits = resize(
+            student.seg_logits,
+            size=mixed.labels.shape[1:],
+            mode='bilinear',
+            align_corners=head.align_corners,
+        )
+        loss = self.consistency(
+            logits,
+            mixed.labels,
+            mixed.pixel_weight,
+            mixed.significance,
+            ignore_index=head.ignore_index,
+        )
+        losses = {
+            f'{student.domain}.decode.{self.consistency.loss_name}': loss,
+            'pseudo.agreement': agreement(logits.detach(), mixed),
+            'pseudo.confident_ratio': self.sure(label).mean(),
+        }
         if label.significance is not None:
             losses['pseudo.significant_ratio'] = label.significance.mean()
         return losses
@@ -159,8 +189,13 @@ class MeanTeacher(BaseUDASegmentor):
         """What one iteration would learn of the target's first image; maps of shape (H, W)."""
         label = self.label(batch.target.images)
         mixed = self.mix(batch, label)
-        maps = {'teacher label': label.label, 'teacher confidence': label.confidence,
-                'significance': label.significance, 'mask: 1 = source': mixed.mask[:, 0],
-                'mixed image': self.data_preprocessor.pictures(mixed.images),
-                'mixed label': mixed.labels, 'mixed significance': mixed.significance}
+        maps = {
+            'teacher label': label.label,
+            'teacher confidence': label.confidence,
+            'significance': label.significance,
+            'mask: 1 = source': mixed.mask[:, 0],
+            'mixed image': self.data_preprocessor.pictures(mixed.images),
+            'mixed label': mixed.labels,
+            'mixed significance': mixed.significance,
+        }
         return {caption: values[0] for caption, values in maps.items() if values is not None}

@@ -41,12 +41,16 @@ _paper.html>`_). Section and equation numbers refer to it.
         super().__init__(segmentor, **kwargs)
         found = self._expansions()
         if len(found) != 1:
-            raise TypeError(f'PIT.segmentor.auxiliary_head got {len(found)} expansion heads; write '
-                            "one: dict(type='LSEExpansionHead', unit=<config of decode_head>, "
-                            'loss_reconstruction=dict())')
+            raise TypeError(
+                f'PIT.segmentor.auxiliary_head got {len(found)} expansion heads; write '
+                "one: dict(type='LSEExpansionHead', unit=<config of decode_head>, "
+                'loss_reconstruction=dict())'
+            )
         if found[0].num_classes != self.num_classes:
-            raise ValueError(f'PIT.segmentor.auxiliary_head.unit.num_classes got '
-                             f'{found[0].num_classes}; write {self.num_classes}, as decode_head')
+            raise ValueError(
+                f'PIT.segmentor.auxiliary_head.unit.num_classes got '
+                f'{found[0].num_classes}; write {self.num_classes}, as decode_head'
+            )
         found[0].method_trains = True
 
     @property
@@ -56,21 +60,26 @@ _paper.html>`_). Section and equation numbers refer to it.
 
     def _expansions(self) -> list[LSEExpansionHead]:
         heads = getattr(self.student, 'auxiliary_head', None)
-        return [head for head in (heads if isinstance(heads, nn.ModuleList) else [heads])
-                if isinstance(head, LSEExpansionHead)]
+        return [
+            head
+            for head in (heads if isinstance(heads, nn.ModuleList) else [heads])
+            if isinstance(head, LSEExpansionHead)
+        ]
 
     def losses(self, batch: DomainBatch) -> Iterator[Losses]:
         """L = L_f + lambda_c L_c + lambda_r L_r, domain by domain."""
         if not batch.target.has_image_labels:
-            raise ValueError('PIT got target images without image-level labels; write '
-                             "dict(type='LoadImageLabels', label_file=...) into "
-                             'train_dataloader.target.dataset.pipeline')
+            raise ValueError(
+                'PIT got target images without image-level labels; write '
+                "dict(type='LoadImageLabels', label_file=...) into "
+                'train_dataloader.target.dataset.pipeline'
+            )
         for domain, images in batch:
             output = self.segment(images, domain)
             losses: Losses = {}
             if domain == 'source' or images.has_pseudo_labels:
-                losses.update(self.supervised(output, images.labels))    # L_f
-            losses.update(self.interaction(output, images))              # L_c, L_r
+                losses.update(self.supervised(output, images.labels))  # L_f
+            losses.update(self.interaction(output, images))  # L_c, L_r
             del output
             yield losses
             del losses
@@ -83,12 +92,15 @@ _paper.html>`_). Section and equation numbers refer to it.
         else:
             labels = images.image_labels
             if labels.shape[1] != self.num_classes:
-                raise ValueError(f'PIT got image-level labels of {labels.shape[1]} classes, but '
-                                 f'the student predicts {self.num_classes}; write the label_file '
-                                 'that was made with this data set')
+                raise ValueError(
+                    f'PIT got image-level labels of {labels.shape[1]} classes, but '
+                    f'the student predicts {self.num_classes}; write the label_file '
+                    'that was made with this data set'
+                )
             losses = self.expansion.image_label_loss(maps, labels, size)
-        losses.update(self.expansion.reconstruction_loss(maps, output, self.student.decode_head,
-                                                         size))
+        losses.update(
+            self.expansion.reconstruction_loss(maps, output, self.student.decode_head, size)
+        )
         return {f'{output.domain}.expansion.{key}': value for key, value in losses.items()}
 
     @torch.no_grad()

@@ -25,8 +25,10 @@ class SelfTraining(BaseUDASegmentor):
     def losses(self, batch: DomainBatch) -> Iterator[Losses]:
         """Eq. (10), (11): each domain's cross entropy, and what the regularisers add to it."""
         if not batch.target.has_pseudo_labels:
-            raise ValueError('SelfTraining got target images without pseudo labels; write '
-                             "dict(type='LoadPseudoLabels', pseudo_dir=...) into "
-                             'train_dataloader.target.dataset.pipeline')
+            raise ValueError(
+                'SelfTraining got target images without pseudo labels; write '
+                "dict(type='LoadPseudoLabels', pseudo_dir=...) into "
+                'train_dataloader.target.dataset.pipeline'
+            )
         for domain, images in batch:
-            yield self.supervised(self.segment(images, domain), images.labels)   # Eq. (1), (3)
+            yield self.supervised(self.segment(images, domain), images.labels)  # Eq. (1), (3)

@@ -15,8 +15,9 @@ from mmseg_uda.utils.state_dicts import misfit
 __all__ = ['auxiliary_heads', 'build_student', 'fit_checkpoint']
 
 
-def build_student(owner: str, segmentor: ConfigType,
-                  data_preprocessor: OptConfigType) -> tuple[Any, ConfigType]:
+def build_student(
+    owner: str, segmentor: ConfigType, data_preprocessor: OptConfigType
+) -> tuple[Any, ConfigType]:
     """Build a method's student, which leaves its data preprocessor to the method.
 
     Args:
@@ -38,16 +39,20 @@ def build_student(owner: str, segmentor: ConfigType,
     own_preprocessor = segmentor.pop('data_preprocessor', None)
     student = MODELS.build(segmentor)
     if isinstance(student.decode_head, nn.ModuleList):
-        raise TypeError(f'{owner}.segmentor got {type(student).__name__}, a cascade of decode '
-                        'heads; write a segmentor with one decode head')
+        raise TypeError(
+            f'{owner}.segmentor got {type(student).__name__}, a cascade of decode '
+            'heads; write a segmentor with one decode head'
+        )
     if getattr(student, 'test_cfg', {}) is None:  # mmseg would stumble in the first validation
         raise ValueError(f"{owner}.segmentor.test_cfg is missing; write dict(mode='whole')")
     if data_preprocessor is None or _is_of_one_domain(data_preprocessor):
         # mmengine hands down what mmseg's base models have at top level; a student's own is nearer.
         own_preprocessor = own_preprocessor or data_preprocessor
         if own_preprocessor is None:
-            raise ValueError(f'{owner}.segmentor.data_preprocessor is missing; write '
-                             "dict(type='SegDataPreProcessor', mean=..., std=...)")
+            raise ValueError(
+                f'{owner}.segmentor.data_preprocessor is missing; write '
+                "dict(type='SegDataPreProcessor', mean=..., std=...)"
+            )
         data_preprocessor = dict(type='UDADataPreprocessor', source=own_preprocessor)
     labels = dict(num_classes=student.num_classes, ignore_index=student.decode_head.ignore_index)
     return student, {**labels, **data_preprocessor}
@@ -65,8 +70,11 @@ def auxiliary_heads(student: Any) -> list[Any]:
     Those with ``method_trains``, which a method trains in its own way, are not among them.
     """
     heads = getattr(student, 'auxiliary_head', None) or []
-    return [head for head in (heads if isinstance(heads, (list, nn.ModuleList)) else [heads])
-            if not getattr(head, 'method_trains', False)]
+    return [
+        head
+        for head in (heads if isinstance(heads, (list, nn.ModuleList)) else [heads])
+        if not getattr(head, 'method_trains', False)
+    ]
 
 
 def fit_checkpoint(method: Any, state_dict: dict[str, Tensor], prefix: str = '') -> None:
@@ -88,21 +96,32 @@ def fit_checkpoint(method: Any, state_dict: dict[str, Tensor], prefix: str = '')
     if state_dict and not any(key.startswith(prefixed) for key in state_dict):
         heads = tuple(f'{prefix}{name}.' for name, _ in student.named_children())
         for key in [key for key in state_dict if key.startswith(heads)]:
-            state_dict[prefixed + key[len(prefix):]] = state_dict.pop(key)
+            state_dict[prefixed + key[len(prefix) :]] = state_dict.pop(key)
     _refuse_other(method, student, state_dict, prefixed)
     if not hasattr(method, 'teacher'):
         return
     teacher, averaged = method.teacher, f'{prefix}teacher.'
     if not any(key.startswith(averaged) for key in state_dict):
-        state_dict.update({f'{averaged}module.{key}': state_dict[prefixed + key].clone()
-                           for key in student.state_dict() if prefixed + key in state_dict})
+        state_dict.update(
+            {
+                f'{averaged}module.{key}': state_dict[prefixed + key].clone()
+                for key in student.state_dict()
+                if prefixed + key in state_dict
+            }
+        )
         state_dict[f'{averaged}steps'] = torch.zeros_like(teacher.steps)
     _refuse_other(method, teacher, state_dict, averaged)
 
 
-def _refuse_other(method: Any, network: nn.Module, state_dict: dict[str, Tensor], prefix: str,
-                  ) -> None:
+def _refuse_other(
+    method: Any,
+    network: nn.Module,
+    state_dict: dict[str, Tensor],
+    prefix: str,
+) -> None:
     wrong = misfit(network, state_dict, prefix)
     if wrong:
-        raise ValueError(f'{type(method).__name__}: the checkpoint is of another method or '
-                         f'network: {wrong}; give the config that wrote the checkpoint')
+        raise ValueError(
+            f'{type(method).__name__}: the checkpoint is of another method or '
+            f'network: {wrong}; give the config that wrote the checkpoint'
+        )

@@ -22,7 +22,7 @@ from mmseg_uda.datasets.transforms.context_mix import ContextMix, related_classe
 from mmseg_uda.structures import DomainBatch, ImageBatch, TeacherLabel
 
 # Of the paper on Cityscapes: a light and a sign pull the pole, it pulls them, a rider the cycles.
-RULES = {6: (5, ), 7: (5, ), 5: (6, 7), 12: (18, 17)}
+RULES = {6: (5,), 7: (5,), 5: (6, 7), 12: (18, 17)}
 
 
 def write_prior(path: Path, values: Any) -> str:
@@ -31,9 +31,12 @@ def write_prior(path: Path, values: Any) -> str:
     return str(path)
 
 
-def make_batch(probabilities: Tensor, positions: Tensor | None = None,
-               prior_shape: tuple[int, int] = (2, 2),
-               source: Tensor | None = None) -> tuple[DomainBatch, TeacherLabel]:
+def make_batch(
+    probabilities: Tensor,
+    positions: Tensor | None = None,
+    prior_shape: tuple[int, int] = (2, 2),
+    source: Tensor | None = None,
+) -> tuple[DomainBatch, TeacherLabel]:
     """Probabilities of shape (N, C, H, W), positions and source labels of shape (N, H, W)."""
     number, _, *size = probabilities.shape
     images, device = torch.zeros(number, 3, *size), probabilities.device
@@ -42,11 +45,12 @@ def make_batch(probabilities: Tensor, positions: Tensor | None = None,
     for index in range(number):
         for samples in pair:
             samples.append(SegDataSample())
-        pair[0][-1].gt_sem_seg = PixelData(data=source[index:index + 1].to(device))
+        pair[0][-1].gt_sem_seg = PixelData(data=source[index : index + 1].to(device))
         if positions is not None:
             pair[1][-1].prior_positions = PixelData(
-                data=positions[index:index + 1].int().to(device),
-                metainfo=dict(prior_shape=prior_shape))
+                data=positions[index : index + 1].int().to(device),
+                metainfo=dict(prior_shape=prior_shape),
+            )
     confidence, label = probabilities.max(1)
     batch = DomainBatch(*(ImageBatch(images.to(device), samples) for samples in pair))
     return batch, TeacherLabel(probabilities, label, confidence)
@@ -81,14 +85,17 @@ def test_rules_of_the_paper_are_as_in_its_code() -> None:
         assert set(found[row].nonzero().flatten().tolist()) == code_order(*sets), states[row]
 
 
-@pytest.mark.parametrize(('chosen', 'present', 'expected'), [
-    ({6}, {5, 6, 7}, {5, 6, 7}),  # light -> pole -> sign
-    ({6}, {6, 7}, {6}),  # without its pole a light knows no sign
-    ({12}, {12, 17, 18}, {12, 17, 18}),
-    ({17}, {12, 17, 18}, {17}),  # directed
-    (set(), {5, 6, 7}, set()),
-    ({0}, {0, 5}, {0}),
-])
+@pytest.mark.parametrize(
+    ('chosen', 'present', 'expected'),
+    [
+        ({6}, {5, 6, 7}, {5, 6, 7}),  # light -> pole -> sign
+        ({6}, {6, 7}, {6}),  # without its pole a light knows no sign
+        ({12}, {12, 17, 18}, {12, 17, 18}),
+        ({17}, {12, 17, 18}, {17}),  # directed
+        (set(), {5, 6, 7}, set()),
+        ({0}, {0, 5}, {0}),
+    ],
+)
 def test_related_classes(chosen: set[int], present: set[int], expected: set[int]) -> None:
     vectors = torch.zeros(2, 1, 19, dtype=torch.bool)
     for vector, classes in zip(vectors, (chosen, present)):
@@ -103,7 +110,7 @@ def test_longest_chain() -> None:
     """As many hops as rules reach the end of a chain, whatever its order."""
     everything = torch.ones(1, 5, dtype=torch.bool)
     start = torch.tensor([[True, False, False, False, False]])
-    mixer = ContextMix(meta_classes={3: (4, ), 2: (3, ), 1: (2, ), 0: (1, )})
+    mixer = ContextMix(meta_classes={3: (4,), 2: (3,), 1: (2,), 0: (1,)})
     assert related_classes(start, everything, mixer.related, len(mixer.meta_classes)).all()
     assert related_classes(start, everything, mixer.related, 3).sum() == 4
 
@@ -111,11 +118,11 @@ def test_longest_chain() -> None:
 def test_related_pixels_are_pasted_together() -> None:
     labels = torch.tensor([[[0, 1], [2, 3]], [[0, 0], [2, 3]]])
     batch, teacher = make_batch(one_hot(labels, 4))
-    mixer = ContextMix(meta_classes={0: (1, ), 1: (3, )})
+    mixer = ContextMix(meta_classes={0: (1,), 1: (3,)})
     for seed in range(20):
         mask = mixer.mask(batch, teacher, 0, torch.Generator().manual_seed(seed))
         present = torch.tensor([[True] * 4, [True, False, True, True]])
-        chosen = choose_classes(present, .5, torch.Generator().manual_seed(seed))
+        chosen = choose_classes(present, 0.5, torch.Generator().manual_seed(seed))
         for image in range(2):
             classes = set(chosen[image].nonzero().flatten().tolist())
             if 0 in classes and image == 0:
@@ -131,9 +138,9 @@ def test_related_pixels_are_pasted_together() -> None:
 
 def test_modulated_label(tmp_path: Path) -> None:
     """The prior moves pixels to the classes of their places."""
-    prior = [[[.9, .1], [.5, .5]], [[.1, .9], [.5, .5]], [[0, 0], [0, 0]]]
+    prior = [[[0.9, 0.1], [0.5, 0.5]], [[0.1, 0.9], [0.5, 0.5]], [[0, 0], [0, 0]]]
     mixer = ContextMix(write_prior(tmp_path / 'prior.npz', prior))
-    probabilities = torch.tensor([.4, .35, .25]).view(1, 3, 1, 1).expand(1, 3, 2, 3)
+    probabilities = torch.tensor([0.4, 0.35, 0.25]).view(1, 3, 1, 1).expand(1, 3, 2, 3)
     positions = torch.tensor([[[0, 1, 2], [3, -1, 1]]])
     batch, teacher = make_batch(probabilities, positions)
     label = mixer.modulate(batch.target, teacher)
@@ -158,15 +165,15 @@ def test_modulated_label_against_loops(tmp_path: Path) -> None:
 
 
 def test_where_nothing_was_seen_the_prior_is_silent(tmp_path: Path) -> None:
-    mixer = ContextMix(write_prior(tmp_path / 'prior.npz', [[[0, 1.]], [[0, 1.]], [[0, 0]]]))
-    probabilities = torch.tensor([.1, .2, .7]).view(1, 3, 1, 1).expand(1, 3, 1, 2)
+    mixer = ContextMix(write_prior(tmp_path / 'prior.npz', [[[0, 1.0]], [[0, 1.0]], [[0, 0]]]))
+    probabilities = torch.tensor([0.1, 0.2, 0.7]).view(1, 3, 1, 1).expand(1, 3, 1, 2)
     batch, teacher = make_batch(probabilities, torch.tensor([[[0, 1]]]), (1, 2))
     assert mixer.modulate(batch.target, teacher).tolist() == [[[1, 1]]]  # 2 was never seen
 
 
 def test_mask_of_the_modulated_label_pastes_the_teachers(tmp_path: Path) -> None:
-    path = write_prior(tmp_path / 'prior.npz', [[[0, 1.]], [[1., 0]]])
-    probabilities = torch.tensor([.9, .1]).view(1, 2, 1, 1).expand(1, 2, 1, 2)
+    path = write_prior(tmp_path / 'prior.npz', [[[0, 1.0]], [[1.0, 0]]])
+    probabilities = torch.tensor([0.9, 0.1]).view(1, 2, 1, 1).expand(1, 2, 1, 2)
     batch, teacher = make_batch(probabilities, torch.tensor([[[0, 1]]]), (1, 2))
     for mix_modulated, expected in ((False, 0), (True, 1)):
         mixer = ContextMix(path, mix_modulated=mix_modulated)
@@ -179,23 +186,24 @@ def test_mask_of_the_modulated_label_pastes_the_teachers(tmp_path: Path) -> None
 
 def test_share() -> None:
     batch, teacher = make_batch(one_hot(torch.arange(4).view(1, 1, 4), 4))
-    for share, expected in ((.25, 3), (.5, 2), (1., 0)):
+    for share, expected in ((0.25, 3), (0.5, 2), (1.0, 0)):
         assert ContextMix(share=share).mask(batch, teacher, 0).sum() == expected
 
 
 def test_warm_up_mixes_classes_of_the_source() -> None:
     source = torch.tensor([[[0, 1, 255]]])
     batch, teacher = make_batch(one_hot(torch.tensor([[[2, 2, 2]]]), 3), source=source)
-    mixer = ContextMix(meta_classes={0: (1, ), 1: (0, )}, warmup_iters=3)
+    mixer = ContextMix(meta_classes={0: (1,), 1: (0,)}, warmup_iters=3)
     masks = [mixer.mask(batch, teacher, iteration)[0, 0, 0].tolist() for iteration in (0, 1, 2)]
     assert all(mask in ([1, 0, 0], [0, 1, 0]) for mask in masks)  # no rules yet
     assert mixer.mask(batch, teacher, 3)[0, 0, 0].tolist() == [0, 0, 0]  # the one class there is
 
 
 def test_warm_up_pastes_the_teachers_labels(tmp_path: Path) -> None:
-    path = write_prior(tmp_path / 'prior.npz', [[[0.]], [[1.]]])
-    batch, teacher = make_batch(torch.tensor([.9, .1]).view(1, 2, 1, 1), torch.zeros(1, 1, 1),
-                                (1, 1))
+    path = write_prior(tmp_path / 'prior.npz', [[[0.0]], [[1.0]]])
+    batch, teacher = make_batch(
+        torch.tensor([0.9, 0.1]).view(1, 2, 1, 1), torch.zeros(1, 1, 1), (1, 1)
+    )
     mixer = ContextMix(path, mix_modulated=True, warmup_iters=1)
     assert mixer(batch, teacher, 0).labels.item() == 0
     assert mixer(batch, teacher, 1).labels.item() == 1
@@ -203,9 +211,10 @@ def test_warm_up_pastes_the_teachers_labels(tmp_path: Path) -> None:
 
 def test_never_waits_for_the_device(tmp_path: Path) -> None:
     path = write_prior(tmp_path / 'prior.npz', np.ones((4, 2, 2)))
-    mixer = ContextMix(path, {0: (1, )}).to('meta')
-    batch, teacher = make_batch(torch.empty(2, 4, 6, 8, device='meta'),
-                                torch.zeros(2, 6, 8, dtype=torch.long))
+    mixer = ContextMix(path, {0: (1,)}).to('meta')
+    batch, teacher = make_batch(
+        torch.empty(2, 4, 6, 8, device='meta'), torch.zeros(2, 6, 8, dtype=torch.long)
+    )
     mixer.warmup_iters = 1
     for iteration in (0, 1):
         mixed = mixer(batch, teacher, iteration)
@@ -241,26 +250,43 @@ def test_config_with_class_ids(tmp_path: Path) -> None:
 # ------------------------------------------------------------------------------------------ errors
 
 
-@pytest.mark.parametrize(('kwargs', 'error', 'match'), [
-    (dict(prior=3), TypeError, 'ContextMix.prior got 3; write the file that tools/spatial_prior'),
-    (dict(prior=''), TypeError, "ContextMix.prior got ''"),
-    (dict(share=0), ValueError, r'ContextMix.share got 0; write a number in \(0, 1\]'),
-    (dict(warmup_iters=-1), ValueError, 'ContextMix.warmup_iters got -1; write a number of iter'),
-    (dict(warmup_iters=.5), ValueError, 'ContextMix.warmup_iters got 0.5'),
-    (dict(meta_classes={6: 5}), ValueError, 'ContextMix.meta_classes got {6: 5}; write a class id'),
-    (dict(meta_classes={6: 'pole'}), ValueError, "got {6: 'pole'}"),
-    (dict(meta_classes={'light': (5, )}), ValueError, r"got {'light': \(5,\)}"),
-    (dict(meta_classes={6: (-1, )}), ValueError, r'got {6: \(-1,\)}'),
-])
+@pytest.mark.parametrize(
+    ('kwargs', 'error', 'match'),
+    [
+        (
+            dict(prior=3),
+            TypeError,
+            'ContextMix.prior got 3; write the file that tools/spatial_prior',
+        ),
+        (dict(prior=''), TypeError, "ContextMix.prior got ''"),
+        (dict(share=0), ValueError, r'ContextMix.share got 0; write a number in \(0, 1\]'),
+        (
+            dict(warmup_iters=-1),
+            ValueError,
+            'ContextMix.warmup_iters got -1; write a number of iter',
+        ),
+        (dict(warmup_iters=0.5), ValueError, 'ContextMix.warmup_iters got 0.5'),
+        (
+            dict(meta_classes={6: 5}),
+            ValueError,
+            'ContextMix.meta_classes got {6: 5}; write a class id',
+        ),
+        (dict(meta_classes={6: 'pole'}), ValueError, "got {6: 'pole'}"),
+        (dict(meta_classes={'light': (5,)}), ValueError, r"got {'light': \(5,\)}"),
+        (dict(meta_classes={6: (-1,)}), ValueError, r'got {6: \(-1,\)}'),
+    ],
+)
 def test_errors(kwargs: dict[str, Any], error: type[Exception], match: str) -> None:
     with pytest.raises(error, match=match):
         ContextMix(**kwargs)
 
 
 def test_class_that_the_network_does_not_know() -> None:
-    mixer = ContextMix(meta_classes={1: (23, )})
-    message = (r'ContextMix.meta_classes uses class 23, but the student predicts 19 classes '
-               r'\(0..18\); correct meta_classes or num_classes')
+    mixer = ContextMix(meta_classes={1: (23,)})
+    message = (
+        r'ContextMix.meta_classes uses class 23, but the student predicts 19 classes '
+        r'\(0..18\); correct meta_classes or num_classes'
+    )
     with pytest.raises(ValueError, match=message):
         mixer.check(19)
     mixer.check(24)
@@ -274,11 +300,17 @@ def test_prior_that_does_not_fit(tmp_path: Path) -> None:
     three, two = torch.ones(1, 3, 1, 1), torch.ones(1, 2, 1, 1)
     with pytest.raises(ValueError, match='of 2 classes, but the student predicts 3'):
         mixer.mask(*make_batch(three, torch.zeros(1, 1, 1), (2, 3)), 0)
-    with pytest.raises(ValueError, match=r"write dict\(type='TrackPositions', height=2, width=3\) "
-                       'in train_dataloader.target.dataset.pipeline, before RandomCrop'):
+    with pytest.raises(
+        ValueError,
+        match=r"write dict\(type='TrackPositions', height=2, width=3\) "
+        'in train_dataloader.target.dataset.pipeline, before RandomCrop',
+    ):
         mixer.mask(*make_batch(two), 0)
-    with pytest.raises(ValueError, match=r'of size \(2, 3\), but the target pipeline tracks '
-                       r'positions in \(3, 2\)'):
+    with pytest.raises(
+        ValueError,
+        match=r'of size \(2, 3\), but the target pipeline tracks '
+        r'positions in \(3, 2\)',
+    ):
         mixer.mask(*make_batch(two, torch.zeros(1, 1, 1), (3, 2)), 0)
 
 

@@ -9,15 +9,21 @@ from mmseg_uda.datasets.transforms import PackUDAInputs
 
 
 def make_results(**extra):
-    return dict(img=np.zeros((4, 6, 3), np.uint8), img_path='a.png', ori_shape=(4, 6),
-                img_shape=(4, 6), **extra)
+    return dict(
+        img=np.zeros((4, 6, 3), np.uint8),
+        img_path='a.png',
+        ori_shape=(4, 6),
+        img_shape=(4, 6),
+        **extra,
+    )
 
 
 def test_pseudo_label_is_packed_beside_ground_truth():
     label = np.arange(24, dtype=np.uint8).reshape(4, 6)
     truth = np.full((4, 6), 3, np.uint8)
-    packed = PackUDAInputs()(make_results(pseudo_seg_map=label, gt_seg_map=truth,
-                                          pseudo_path='x/a.png'))
+    packed = PackUDAInputs()(
+        make_results(pseudo_seg_map=label, gt_seg_map=truth, pseudo_path='x/a.png')
+    )
     sample = packed['data_samples']
     assert sample.pseudo_sem_seg.data.dtype == torch.int64
     torch.testing.assert_close(sample.pseudo_sem_seg.data, torch.arange(24).view(1, 4, 6))
@@ -38,8 +44,9 @@ def test_meta_keys():
     assert packed['data_samples'].metainfo == {'img_path': 'a.png'}
 
 
-@pytest.mark.parametrize(('shape', 'match'), [((4, 5), 'before the transforms'),
-                                              ((1, 4, 6), 'single-channel')])
+@pytest.mark.parametrize(
+    ('shape', 'match'), [((4, 5), 'before the transforms'), ((1, 4, 6), 'single-channel')]
+)
 def test_wrong_shape(shape, match):
     with pytest.raises(ValueError, match=match):
         PackUDAInputs()(make_results(pseudo_seg_map=np.zeros(shape, np.uint8)))

@@ -46,29 +46,32 @@ def slow_mix(image: np.ndarray, style: np.ndarray, beta: float) -> np.ndarray:
 
 
 @pytest.mark.parametrize('size', SIZES)
-@pytest.mark.parametrize('beta', [1e-9, .13, .25, .34, .49, .5, .51, .7, .9, 1])
+@pytest.mark.parametrize('beta', [1e-9, 0.13, 0.25, 0.34, 0.49, 0.5, 0.51, 0.7, 0.9, 1])
 def test_against_whole_spectra(size: tuple[int, int], beta: float) -> None:
     image, style = noise(size, 0), noise(size, 1)
-    np.testing.assert_allclose(mix_amplitude(image, style, beta), slow_mix(image, style, beta),
-                               atol=1e-9)
+    np.testing.assert_allclose(
+        mix_amplitude(image, style, beta), slow_mix(image, style, beta), atol=1e-9
+    )
 
 
 def test_window_of_the_authors_code() -> None:
     """Their NumPy form, where its slices do not wrap: shift, exchange, shift back."""
     image, style = noise((40, 60), 0), noise((40, 60), 1)
-    amplitudes = [np.fft.fftshift(np.abs(np.fft.fft2(x, axes=(0, 1))), axes=(0, 1))
-                  for x in (image, style)]
-    amplitudes[0][20 - 3:20 + 3 + 1, 30 - 3:30 + 3 + 1] = amplitudes[1][17:24, 27:34]
+    amplitudes = [
+        np.fft.fftshift(np.abs(np.fft.fft2(x, axes=(0, 1))), axes=(0, 1)) for x in (image, style)
+    ]
+    amplitudes[0][20 - 3 : 20 + 3 + 1, 30 - 3 : 30 + 3 + 1] = amplitudes[1][17:24, 27:34]
     phase = np.angle(np.fft.fft2(image, axes=(0, 1)))
     spectrum = np.fft.ifftshift(amplitudes[0], axes=(0, 1)) * np.exp(1j * phase)
     expected = np.fft.ifft2(spectrum, axes=(0, 1)).real
-    np.testing.assert_allclose(mix_amplitude(image, style, .09), expected, atol=1e-9)
+    np.testing.assert_allclose(mix_amplitude(image, style, 0.09), expected, atol=1e-9)
 
 
 def test_phase_is_kept_and_amplitude_is_the_styles() -> None:
     image, style = noise((8, 12), 0), noise((8, 12), 1)
-    before, other, after = (np.fft.fft2(x, axes=(0, 1))
-                            for x in (image, style, mix_amplitude(image, style, .25)))
+    before, other, after = (
+        np.fft.fft2(x, axes=(0, 1)) for x in (image, style, mix_amplitude(image, style, 0.25))
+    )
     real = abs(before.imag) > 1e-9  # the rest may be negative, with the phase of either sign
     np.testing.assert_allclose(np.angle(after)[real], np.angle(before)[real], atol=1e-9)
     rows, columns = (np.array(frequencies(n)) <= 2 for n in (8, 12))
@@ -85,7 +88,7 @@ def test_smallest_beta_exchanges_the_means() -> None:
 
 
 @pytest.mark.parametrize('size', SIZES)
-@pytest.mark.parametrize('beta', [.01, .2, .5, 1])
+@pytest.mark.parametrize('beta', [0.01, 0.2, 0.5, 1])
 def test_own_style_changes_nothing(size: tuple[int, int], beta: float) -> None:
     image = noise(size, 0, np.uint8)
     np.testing.assert_array_equal(mix_amplitude(image, image, beta), image)
@@ -94,34 +97,36 @@ def test_own_style_changes_nothing(size: tuple[int, int], beta: float) -> None:
 def test_where_the_window_ends() -> None:
     """A square spectrum is exchanged as a whole from 0.5 on, a wide one keeps columns."""
     square, other = noise((16, 16), 0), noise((16, 16), 1)
-    assert not np.allclose(mix_amplitude(square, other, .49), mix_amplitude(square, other, .5))
-    np.testing.assert_array_equal(mix_amplitude(square, other, .5), mix_amplitude(square, other, 1))
+    assert not np.allclose(mix_amplitude(square, other, 0.49), mix_amplitude(square, other, 0.5))
+    np.testing.assert_array_equal(
+        mix_amplitude(square, other, 0.5), mix_amplitude(square, other, 1)
+    )
     wide, other = noise((16, 32), 0), noise((16, 32), 1)
-    assert not np.allclose(mix_amplitude(wide, other, .5), mix_amplitude(wide, other, .9))
+    assert not np.allclose(mix_amplitude(wide, other, 0.5), mix_amplitude(wide, other, 0.9))
     whole = np.fft.fft2(mix_amplitude(wide, other, 1), axes=(0, 1))
     np.testing.assert_allclose(abs(whole), abs(np.fft.fft2(other, axes=(0, 1))), atol=1e-8)
 
 
 def test_empty_frequencies_take_phase_zero() -> None:
     flat, style = np.zeros((8, 8, 1)), noise((8, 8), 1)[..., :1]
-    mixed = mix_amplitude(flat, style, .3)
-    np.testing.assert_allclose(mixed, slow_mix(flat, style, .3), atol=1e-9)
+    mixed = mix_amplitude(flat, style, 0.3)
+    np.testing.assert_allclose(mixed, slow_mix(flat, style, 0.3), atol=1e-9)
     assert np.isfinite(mixed).all()
 
 
 def test_types_rounding_and_clipping() -> None:
     image, style = noise((8, 12), 0, np.uint8), noise((8, 12), 1, np.uint8)
-    exact = slow_mix(image.astype(float), style.astype(float), .25)
+    exact = slow_mix(image.astype(float), style.astype(float), 0.25)
     assert exact.min() < 0
     assert exact.max() > 255
-    mixed = mix_amplitude(image, style, .25)
+    mixed = mix_amplitude(image, style, 0.25)
     assert mixed.dtype == np.uint8
     np.testing.assert_array_equal(mixed, exact.round().clip(0, 255))
-    single = mix_amplitude(image.astype(np.float32), style, .25)
+    single = mix_amplitude(image.astype(np.float32), style, 0.25)
     assert single.dtype == np.float32
     np.testing.assert_allclose(single, exact, atol=1e-3)  # neither rounded nor clipped
     copy = image.copy()
-    mix_amplitude(copy, style, .25)
+    mix_amplitude(copy, style, 0.25)
     np.testing.assert_array_equal(copy, image)
 
 
@@ -129,9 +134,9 @@ def test_wrong_arguments() -> None:
     image = noise((8, 12), 0)
     for style in (image[:4], image[..., :1]):
         with pytest.raises(ValueError, match=r'mix_amplitude\.style got shape'):
-            mix_amplitude(image, style, .1)
+            mix_amplitude(image, style, 0.1)
     with pytest.raises(ValueError, match=r'two \(H, W, C\) arrays'):
-        mix_amplitude(image[..., 0], image[..., 0], .1)
+        mix_amplitude(image[..., 0], image[..., 0], 0.1)
     for beta in (0, -1, 1.1, float('nan'), True, '0.1'):
         with pytest.raises(ValueError, match=r'mix_amplitude\.beta got .* number in \(0, 1\]'):
             mix_amplitude(image, image, beta)
@@ -148,6 +153,7 @@ def test_a_style_is_resized_without_aliasing() -> None:
 
 # --------------------------------------------------------------------------- transform
 
+
 @pytest.fixture
 def styles(tmp_path: Path) -> Path:
     folder = tmp_path / 'styles'
@@ -163,42 +169,46 @@ def results(seed: int = 0) -> dict[str, Any]:
 
 
 def test_transform_takes_a_random_image_and_beta(styles: Path) -> None:
-    mix = TRANSFORMS.build(dict(type='FourierAmplitudeMix', style_dir=str(styles), beta=(.1, .4)))
+    mix = TRANSFORMS.build(dict(type='FourierAmplitudeMix', style_dir=str(styles), beta=(0.1, 0.4)))
     seen = set()
     for seed in range(60):
         with seeded(seed):
             mixed = mix(results())
         name = Path(mixed['style_path']).relative_to(styles).as_posix()
         style = resize_style(cv2.imread(mixed['style_path']), 8, 12)
-        found = [beta for beta in (.1, .4) if np.array_equal(
-            mixed['img'], mix_amplitude(results()['img'], style, beta))]
+        found = [
+            beta
+            for beta in (0.1, 0.4)
+            if np.array_equal(mixed['img'], mix_amplitude(results()['img'], style, beta))
+        ]
         assert len(found) == 1
         seen.add((name, *found))
         np.testing.assert_array_equal(mixed['gt_seg_map'], np.ones((8, 12)))
         with seeded(seed):
             np.testing.assert_array_equal(mix(results())['img'], mixed['img'])
-    assert seen == {(name, beta) for name in ('b.png', 'town/a.PNG', 'town/c.jpg')
-                    for beta in (.1, .4)}
+    assert seen == {
+        (name, beta) for name in ('b.png', 'town/a.PNG', 'town/c.jpg') for beta in (0.1, 0.4)
+    }
 
 
 def test_share_of_changed_images(styles: Path) -> None:
     changed = {}
-    for prob in (0, .3, 1):
-        mix = FourierAmplitudeMix(str(styles), .2, prob=prob)
+    for prob in (0, 0.3, 1):
+        mix = FourierAmplitudeMix(str(styles), 0.2, prob=prob)
         changed[prob] = sum('style_path' in mix(results()) for _ in range(300))
         with seeded(7):
             mix(results())
             changed[f'draw {prob}'] = np.random.rand()
     assert changed[0] == 0
     assert changed[1] == 300
-    assert 60 < changed[.3] < 120
+    assert 60 < changed[0.3] < 120
     assert changed['draw 0'] == changed['draw 1']  # what comes later does not depend on it
 
 
 def test_floating_point_images_stay_so(styles: Path) -> None:
     data = results()
     data['img'] = data['img'].astype(np.float32)
-    assert FourierAmplitudeMix(str(styles), .2)(data)['img'].dtype == np.float32
+    assert FourierAmplitudeMix(str(styles), 0.2)(data)['img'].dtype == np.float32
 
 
 def test_names_are_sorted(styles: Path) -> None:
@@ -208,19 +218,19 @@ def test_names_are_sorted(styles: Path) -> None:
 def test_transform_says_what_is_wrong(tmp_path: Path, styles: Path) -> None:
     for style_dir in ('', None):
         with pytest.raises(TypeError, match=r'FourierAmplitudeMix\.style_dir got'):
-            FourierAmplitudeMix(style_dir, .1)
-    for prob in (-.1, 1.1):
+            FourierAmplitudeMix(style_dir, 0.1)
+    for prob in (-0.1, 1.1):
         with pytest.raises(ValueError, match=r'FourierAmplitudeMix\.prob got'):
-            FourierAmplitudeMix('styles', .1, prob)
+            FourierAmplitudeMix('styles', 0.1, prob)
     with pytest.raises(ValueError, match=r'FourierAmplitudeMix\.beta got no number'):
         FourierAmplitudeMix('styles', ())
     with pytest.raises(ValueError, match=r'FourierAmplitudeMix\.beta got 5; write a number in'):
-        FourierAmplitudeMix('styles', (.1, 5))
-    empty = FourierAmplitudeMix(str(tmp_path / 'nothing'), .1)  # a config builds without the data
+        FourierAmplitudeMix('styles', (0.1, 5))
+    empty = FourierAmplitudeMix(str(tmp_path / 'nothing'), 0.1)  # a config builds without the data
     assert repr(empty).endswith('beta=(0.1,), prob=1.0)')
     with pytest.raises(FileNotFoundError, match=r'style_dir got .*nothing.* no file ends in \.png'):
         empty(results())
     for path in styles.rglob('*.*'):
         path.write_bytes(b'no image')
     with pytest.raises(ValueError, match=r'not a readable image; remove it'):
-        FourierAmplitudeMix(str(styles), .1)(results())
+        FourierAmplitudeMix(str(styles), 0.1)(results())

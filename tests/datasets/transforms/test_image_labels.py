@@ -13,7 +13,7 @@ from mmseg.datasets import BaseSegDataset
 from mmseg_uda.datasets import LoadImageLabels, PackUDAInputs, check_image_labels
 from mmseg_uda.image_labels import ImageLabels
 
-LABELS = np.array([[.25, .75, 0], [0, 0, 1]], np.float32)
+LABELS = np.array([[0.25, 0.75, 0], [0, 0, 1]], np.float32)
 
 
 def write(path: Path, kind: str = 'share', **changes: Any) -> str:
@@ -29,11 +29,15 @@ def test_the_longest_name_counts(tmp_path: Path) -> None:
         assert results['image_label'].tolist() == LABELS[row].tolist()
     results['image_label'][:] = 7  # a copy
     assert load.label_of('x.png').tolist() == LABELS[1].tolist()
-    with pytest.raises(FileNotFoundError, match=r"label_file '.*labels.npz' has no label for "
-                       "'y.png'; run tools/train_image_labels.py on this data set"):
+    with pytest.raises(
+        FileNotFoundError,
+        match=r"label_file '.*labels.npz' has no label for "
+        "'y.png'; run tools/train_image_labels.py on this data set",
+    ):
         load(dict(img_path='y.png'))
-    assert repr(load) == (f"LoadImageLabels(label_file='{tmp_path}/labels.npz', num_classes=3, "
-                          'presence=False)')
+    assert repr(load) == (
+        f"LoadImageLabels(label_file='{tmp_path}/labels.npz', num_classes=3, presence=False)"
+    )
 
 
 def test_it_is_packed(tmp_path: Path) -> None:
@@ -50,14 +54,21 @@ def test_what_does_not_fit_is_refused(tmp_path: Path) -> None:
     shares = write(tmp_path / 'shares.npz')
     given = write(tmp_path / 'given.npz', 'presence', labels=LABELS > 0)
     assert LoadImageLabels(given, 3, presence=True).label_of('aachen/x.png').tolist() == [1, 1, 0]
-    with pytest.raises(ValueError, match=r'LoadImageLabels.num_classes got 19, but .* labels of 3 '
-                       'classes; write num_classes=3'):
+    with pytest.raises(
+        ValueError,
+        match=r'LoadImageLabels.num_classes got 19, but .* labels of 3 '
+        'classes; write num_classes=3',
+    ):
         LoadImageLabels(shares).label_of('x.png')
-    with pytest.raises(ValueError, match='presence got True, but .* holds the share of classes; '
-                       'write presence=False'):
+    with pytest.raises(
+        ValueError,
+        match='presence got True, but .* holds the share of classes; write presence=False',
+    ):
         LoadImageLabels(shares, 3, presence=True).label_of('x.png')
-    with pytest.raises(ValueError, match='presence got False, but .* holds the presence of '
-                       'classes; write presence=True'):
+    with pytest.raises(
+        ValueError,
+        match='presence got False, but .* holds the presence of classes; write presence=True',
+    ):
         LoadImageLabels(given, 3).label_of('x.png')
     with pytest.raises(FileNotFoundError, match=r'run tools/train_image_labels.py CONFIG --out '):
         LoadImageLabels(str(tmp_path / 'none.npz'), 3).label_of('x.png')
@@ -73,15 +84,23 @@ def test_training_checks_every_image(tmp_path: Path) -> None:
 
     def dataset(path: str, classes: str = 'abc') -> BaseSegDataset:
         return BaseSegDataset(
-            data_root=str(tmp_path), data_prefix=dict(img_path='images'), img_suffix='.png',
-            metainfo=dict(classes=tuple(classes)), pipeline=[
+            data_root=str(tmp_path),
+            data_prefix=dict(img_path='images'),
+            img_suffix='.png',
+            metainfo=dict(classes=tuple(classes)),
+            pipeline=[
                 dict(type='LoadImageFromFile'),
-                dict(type='LoadImageLabels', label_file=path, num_classes=3)])
+                dict(type='LoadImageLabels', label_file=path, num_classes=3),
+            ],
+        )
 
     path = write(tmp_path / 'labels.npz')
     check_image_labels(dataset(path))
-    with pytest.raises(ValueError, match='LoadImageLabels.num_classes got 3, but BaseSegDataset '
-                       'has 4 classes; write num_classes=4'):
+    with pytest.raises(
+        ValueError,
+        match='LoadImageLabels.num_classes got 3, but BaseSegDataset '
+        'has 4 classes; write num_classes=4',
+    ):
         check_image_labels(dataset(path, 'abcd'))
     few = write(tmp_path / 'few.npz', names=['aachen/x.png'], labels=LABELS[:1])
     with pytest.raises(FileNotFoundError, match=r"no label for '.*images/x.png'"):

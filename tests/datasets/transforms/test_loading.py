@@ -16,8 +16,15 @@ from mmseg_uda.pseudo_labels import Manifest
 
 
 def write_folder(folder, labels, **changes):
-    fields = dict(rule={'type': 'bdl'}, num_classes=19, config_sha256='c', checkpoint_sha256='w',
-                  files=list(labels), thresholds=[0.5] * 19, complete=True)
+    fields = dict(
+        rule={'type': 'bdl'},
+        num_classes=19,
+        config_sha256='c',
+        checkpoint_sha256='w',
+        files=list(labels),
+        thresholds=[0.5] * 19,
+        complete=True,
+    )
     folder.mkdir(parents=True, exist_ok=True)
     for name, label in labels.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
@@ -26,8 +33,13 @@ def write_folder(folder, labels, **changes):
 
 
 def make_results(path='/images/train/a/x.jpg', size=(8, 12)):
-    return dict(img=np.zeros((*size, 3), np.uint8), img_path=path, img_shape=size,
-                ori_shape=size, seg_fields=[])
+    return dict(
+        img=np.zeros((*size, 3), np.uint8),
+        img_path=path,
+        img_shape=size,
+        ori_shape=size,
+        seg_fields=[],
+    )
 
 
 @pytest.fixture
@@ -38,8 +50,11 @@ def label():
 def test_sub_folders_are_told_apart(tmp_path, label):
     write_folder(tmp_path, {'a/x.png': label, 'b/x.png': label[::-1].copy(), 'x.png': label * 0})
     load = LoadPseudoLabels(str(tmp_path))
-    for path, expected in (('/images/train/a/x.jpg', label), ('/images/b/x.jpg', label[::-1]),
-                           ('/images/x.jpg', label * 0)):
+    for path, expected in (
+        ('/images/train/a/x.jpg', label),
+        ('/images/b/x.jpg', label[::-1]),
+        ('/images/x.jpg', label * 0),
+    ):
         results = load(make_results(path))
         np.testing.assert_array_equal(results['pseudo_seg_map'], expected)
         assert results['seg_fields'] == ['pseudo_seg_map']
@@ -61,11 +76,13 @@ def test_resize_survives_the_way_back(stored, factor):
 
 def test_pipeline_moves_the_label_in_step(tmp_path, label):
     write_folder(tmp_path, {'a/x.png': label})
-    steps = [dict(type='LoadPseudoLabels', pseudo_dir=str(tmp_path)),
-             dict(type='Resize', scale=(12, 8), interpolation='nearest'),
-             dict(type='RandomFlip', prob=1.0),
-             dict(type='RandomCrop', crop_size=(6, 10), cat_max_ratio=1.0),
-             dict(type='PackUDAInputs')]
+    steps = [
+        dict(type='LoadPseudoLabels', pseudo_dir=str(tmp_path)),
+        dict(type='Resize', scale=(12, 8), interpolation='nearest'),
+        dict(type='RandomFlip', prob=1.0),
+        dict(type='RandomCrop', crop_size=(6, 10), cat_max_ratio=1.0),
+        dict(type='PackUDAInputs'),
+    ]
     pipeline = Compose([TRANSFORMS.build(step) for step in steps])
     results = make_results(size=(16, 24))
     results['img'][...] = resize_label(label, 16, 24)[..., None]
@@ -75,8 +92,11 @@ def test_pipeline_moves_the_label_in_step(tmp_path, label):
     pseudo = sample.pseudo_sem_seg.data[0]
     torch.testing.assert_close(packed['inputs'], pseudo.byte().expand(3, 6, 10))
     height, width = 8 - 6 + 1, 12 - 10 + 1
-    windows = [label[:, ::-1][top:top + 6, left:left + 10]
-               for top in range(height) for left in range(width)]
+    windows = [
+        label[:, ::-1][top : top + 6, left : left + 10]
+        for top in range(height)
+        for left in range(width)
+    ]
     assert any((window == pseudo.numpy()).all() for window in windows)
 
 
@@ -93,9 +113,11 @@ def test_manifest_is_checked_at_the_first_image(tmp_path, label):
     load = LoadPseudoLabels(str(tmp_path / 'none'))
     with pytest.raises(FileNotFoundError, match=r'has no manifest\.json; run .*generate_pseudo'):
         load(make_results())
-    for changes, match in ((dict(complete=False), 'not complete'),
-                           (dict(num_classes=16), 'labels of 16 classes'),
-                           (dict(format_version=99), 'version 99')):
+    for changes, match in (
+        (dict(complete=False), 'not complete'),
+        (dict(num_classes=16), 'labels of 16 classes'),
+        (dict(format_version=99), 'version 99'),
+    ):
         write_folder(tmp_path, {'a/x.png': label}, **changes)
         with pytest.raises(ValueError, match=match):
             LoadPseudoLabels(str(tmp_path))(make_results())

@@ -21,8 +21,9 @@ TRACK = dict(type='TrackPositions', height=24, width=36)
 def run(image: np.ndarray, *transforms: dict[str, Any]) -> dict[str, Any]:
     pipeline = Compose([TRANSFORMS.build(each) for each in transforms])
     height, width = image.shape[:2]
-    results = pipeline(dict(img=image, img_path='a.png', img_shape=(height, width),
-                            ori_shape=(height, width)))
+    results = pipeline(
+        dict(img=image, img_path='a.png', img_shape=(height, width), ori_shape=(height, width))
+    )
     assert results is not None
     return results
 
@@ -39,8 +40,12 @@ def coordinates(height: int, width: int) -> np.ndarray:
 def test_crop_and_flip_move_positions_with_pixels(order: int, seed: int, direction: str) -> None:
     """Each pixel of the crop finds the cell that it came from."""
     np.random.seed(seed)
-    steps = [TRACK, dict(type='RandomCrop', crop_size=(10, 14), cat_max_ratio=1.),
-             dict(type='RandomFlip', prob=.5, direction=direction), dict(type='PackUDAInputs')]
+    steps = [
+        TRACK,
+        dict(type='RandomCrop', crop_size=(10, 14), cat_max_ratio=1.0),
+        dict(type='RandomFlip', prob=0.5, direction=direction),
+        dict(type='PackUDAInputs'),
+    ]
     if order:
         steps[1:3] = steps[2:0:-1]
     packed = run(coordinates(24, 36), *steps)
@@ -54,11 +59,15 @@ def test_crop_and_flip_move_positions_with_pixels(order: int, seed: int, directi
 
 @pytest.mark.parametrize('size', [(24, 36), (48, 72), (50, 61), (37, 131), (45, 67), (24, 100)])
 @pytest.mark.parametrize('after', [False, True])
-def test_resize_to_the_prior_gives_each_pixel_its_own_cell(size: tuple[int, int],
-                                                           after: bool) -> None:
+def test_resize_to_the_prior_gives_each_pixel_its_own_cell(
+    size: tuple[int, int], after: bool
+) -> None:
     steps = [TRACK, dict(type='Resize', scale=(36, 24))]
-    packed = run(np.zeros((*size, 3), np.uint8), *(steps[::-1] if after else steps),
-                 dict(type='PackUDAInputs'))
+    packed = run(
+        np.zeros((*size, 3), np.uint8),
+        *(steps[::-1] if after else steps),
+        dict(type='PackUDAInputs'),
+    )
     positions = packed['data_samples'].prior_positions.data
     assert torch.equal(positions, torch.arange(24 * 36, dtype=torch.int32).view(1, 24, 36))
 
@@ -66,11 +75,12 @@ def test_resize_to_the_prior_gives_each_pixel_its_own_cell(size: tuple[int, int]
 @pytest.mark.parametrize('size', [(24, 36), (48, 72), (50, 61), (12, 9), (96, 144)])
 def test_prior_of_another_size(size: tuple[int, int]) -> None:
     """Native images: pixels lie in the cell that covers them, to within one cell."""
-    positions = run(np.zeros((*size, 3), np.uint8), TRACK,
-                    dict(type='PackUDAInputs'))['data_samples'].prior_positions.data[0]
+    positions = run(np.zeros((*size, 3), np.uint8), TRACK, dict(type='PackUDAInputs'))[
+        'data_samples'
+    ].prior_positions.data[0]
     rows, columns = positions.div(36, rounding_mode='floor'), positions % 36
     for found, length, cells in ((rows[:, 0], size[0], 24), (columns[0], size[1], 36)):
-        exact = (torch.arange(length) + .5) * cells / length - .5
+        exact = (torch.arange(length) + 0.5) * cells / length - 0.5
         assert (found - exact).abs().max() <= max(1, cells / length)
         assert (found.diff() >= 0).all()
     assert torch.equal(positions, rows[:, :1] * 36 + columns[:1])
@@ -81,9 +91,13 @@ def test_resize_crop_flip_and_padding_together(seed: int) -> None:
     """A random scale, a crop larger than the image, a flip, and the preprocessor's padding."""
     np.random.seed(seed)
     crop = (20, 30)
-    steps = [TRACK, dict(type='RandomResize', scale=(36, 24), ratio_range=(.5, 1.5)),
-             dict(type='RandomCrop', crop_size=crop, cat_max_ratio=1.),
-             dict(type='RandomFlip', prob=.5), dict(type='PackUDAInputs')]
+    steps = [
+        TRACK,
+        dict(type='RandomResize', scale=(36, 24), ratio_range=(0.5, 1.5)),
+        dict(type='RandomCrop', crop_size=crop, cat_max_ratio=1.0),
+        dict(type='RandomFlip', prob=0.5),
+        dict(type='PackUDAInputs'),
+    ]
     label = np.arange(24 * 36, dtype=np.float32).reshape(24, 36)
     packed = run(label[..., None].repeat(3, -1), *steps[:1], dict(type='PackUDAInputs'))
     assert torch.equal(packed['inputs'][0], packed['data_samples'].prior_positions.data[0].float())
@@ -92,12 +106,17 @@ def test_resize_crop_flip_and_padding_together(seed: int) -> None:
     packed = run(label[..., None].repeat(3, -1), *steps)
     image, sample = packed['inputs'][0], packed['data_samples']
     assert torch.equal(image, sample.prior_positions.data[0].float())
-    preprocessor = MODELS.build(dict(
-        type='UDADataPreprocessor', source=dict(type='SegDataPreProcessor', size=(40, 60))))
+    preprocessor = MODELS.build(
+        dict(type='UDADataPreprocessor', source=dict(type='SegDataPreProcessor', size=(40, 60)))
+    )
     source = SegDataSample(gt_sem_seg=PixelData(data=torch.zeros(1, 40, 60, dtype=torch.long)))
-    batch = preprocessor(dict(
-        source=dict(inputs=[torch.zeros(3, 40, 60)], data_samples=[source]),
-        target=dict(inputs=[packed['inputs']], data_samples=[sample])), True)
+    batch = preprocessor(
+        dict(
+            source=dict(inputs=[torch.zeros(3, 40, 60)], data_samples=[source]),
+            target=dict(inputs=[packed['inputs']], data_samples=[sample]),
+        ),
+        True,
+    )
     padded = batch['data_samples']['target'][0].prior_positions
     height, width = image.shape
     assert padded.data.shape == (1, 40, 60)
@@ -109,26 +128,38 @@ def test_resize_crop_flip_and_padding_together(seed: int) -> None:
 
 def test_padding_of_transforms_is_nowhere() -> None:
     np.random.seed(0)
-    packed = run(np.zeros((24, 36, 3), np.uint8), TRACK,
-                 dict(type='RandomRotate', prob=1., degree=(90., 90.)),
-                 dict(type='PackUDAInputs'))
+    packed = run(
+        np.zeros((24, 36, 3), np.uint8),
+        TRACK,
+        dict(type='RandomRotate', prob=1.0, degree=(90.0, 90.0)),
+        dict(type='PackUDAInputs'),
+    )
     positions = packed['data_samples'].prior_positions.data[0]
-    expected = mmcv.imrotate(np.arange(24 * 36, dtype=np.float32).reshape(24, 36), 90.,
-                             border_value=-1, interpolation='nearest')
+    expected = mmcv.imrotate(
+        np.arange(24 * 36, dtype=np.float32).reshape(24, 36),
+        90.0,
+        border_value=-1,
+        interpolation='nearest',
+    )
     assert torch.equal(positions, torch.from_numpy(expected).int())
     assert (positions == -1).any()
 
 
 def test_positions_move_to_the_device() -> None:
-    preprocessor = MODELS.build(dict(
-        type='UDADataPreprocessor', source=dict(type='SegDataPreProcessor')))
+    preprocessor = MODELS.build(
+        dict(type='UDADataPreprocessor', source=dict(type='SegDataPreProcessor'))
+    )
     for each in (preprocessor.source, preprocessor.target):
         each.to('meta')
     source = SegDataSample(gt_sem_seg=PixelData(data=torch.zeros(1, 24, 36, dtype=torch.long)))
     packed = run(np.zeros((24, 36, 3), np.uint8), TRACK, dict(type='PackUDAInputs'))
-    batch = preprocessor(dict(
-        source=dict(inputs=[torch.zeros(3, 24, 36)], data_samples=[source]),
-        target=dict(inputs=[packed['inputs']], data_samples=[packed['data_samples']])), True)
+    batch = preprocessor(
+        dict(
+            source=dict(inputs=[torch.zeros(3, 24, 36)], data_samples=[source]),
+            target=dict(inputs=[packed['inputs']], data_samples=[packed['data_samples']]),
+        ),
+        True,
+    )
     assert batch['data_samples']['target'][0].prior_positions.data.is_meta
 
 
@@ -143,12 +174,15 @@ def test_largest_prior_is_exact() -> None:
 # ------------------------------------------------------------------------------------------ errors
 
 
-@pytest.mark.parametrize(('size', 'match'), [
-    ((0, 4), 'TrackPositions.height got 0; write a number of pixels'),
-    ((4, 2.), 'TrackPositions.width got 2.0'),
-    ((True, 4), 'TrackPositions.height got True'),
-    ((4096, 4096), 'got height=4096, width=4096, more cells than float32 can count'),
-])
+@pytest.mark.parametrize(
+    ('size', 'match'),
+    [
+        ((0, 4), 'TrackPositions.height got 0; write a number of pixels'),
+        ((4, 2.0), 'TrackPositions.width got 2.0'),
+        ((True, 4), 'TrackPositions.height got True'),
+        ((4096, 4096), 'got height=4096, width=4096, more cells than float32 can count'),
+    ],
+)
 def test_errors(size: tuple[Any, Any], match: str) -> None:
     with pytest.raises(ValueError, match=match):
         TrackPositions(*size)
@@ -156,11 +190,18 @@ def test_errors(size: tuple[Any, Any], match: str) -> None:
 
 def test_flipped_image() -> None:
     with pytest.raises(ValueError, match='write TrackPositions before RandomCrop and RandomFlip'):
-        run(np.zeros((8, 8, 3), np.uint8), dict(type='RandomFlip', prob=1.), TRACK)
+        run(np.zeros((8, 8, 3), np.uint8), dict(type='RandomFlip', prob=1.0), TRACK)
 
 
 def test_transform_that_leaves_positions_behind() -> None:
-    with pytest.raises(ValueError, match=r'PackUDAInputs.prior_positions got shape \(24, 36\) for '
-                       r"an image of shape \(32, 48\); .*data_preprocessor instead of Pad"):
-        run(np.zeros((24, 36, 3), np.uint8), TRACK, dict(type='Pad', size=(48, 32)),
-            dict(type='PackUDAInputs'))
+    with pytest.raises(
+        ValueError,
+        match=r'PackUDAInputs.prior_positions got shape \(24, 36\) for '
+        r'an image of shape \(32, 48\); .*data_preprocessor instead of Pad',
+    ):
+        run(
+            np.zeros((24, 36, 3), np.uint8),
+            TRACK,
+            dict(type='Pad', size=(48, 32)),
+            dict(type='PackUDAInputs'),
+        )

@@ -20,8 +20,8 @@ from mmseg_uda.datasets.transforms.strong_augment import (
     rgb_to_hsv,
 )
 
-MEAN, STD = (torch.tensor(x).view(3, 1, 1) for x in ([123., 116., 103.], [58., 57., 60.]))
-OFF = dict(brightness=0., contrast=0., saturation=0., hue=0., jitter_prob=0., blur_prob=0.)
+MEAN, STD = (torch.tensor(x).view(3, 1, 1) for x in ([123.0, 116.0, 103.0], [58.0, 57.0, 60.0]))
+OFF = dict(brightness=0.0, contrast=0.0, saturation=0.0, hue=0.0, jitter_prob=0.0, blur_prob=0.0)
 
 
 def generator(seed: int = 0) -> torch.Generator:
@@ -31,7 +31,7 @@ def generator(seed: int = 0) -> torch.Generator:
 def pictures(number: int = 3, height: int = 9, width: int = 11) -> Tensor:
     """RGB in [0, 1] with black, white and grey among them."""
     images = torch.rand(number, 3, height, width, generator=generator(9))
-    images[..., 0, 0], images[..., 0, 1], images[..., 0, 2] = 0., 1., .5
+    images[..., 0, 0], images[..., 0, 1], images[..., 0, 2] = 0.0, 1.0, 0.5
     return images
 
 
@@ -48,13 +48,13 @@ def slow_jitter(image: np.ndarray, changes: list[float], order: list[int]) -> np
             for index in order:
                 change = changes[index]
                 if index == 0:
-                    pixel = tuple(min(max(v + change, 0.), 1.) for v in pixel)
+                    pixel = tuple(min(max(v + change, 0.0), 1.0) for v in pixel)
                 elif index == 1:
-                    pixel = tuple(min(max(v * (1 + change), 0.), 1.) for v in pixel)
+                    pixel = tuple(min(max(v * (1 + change), 0.0), 1.0) for v in pixel)
                 else:
                     hue, saturation, value = colorsys.rgb_to_hsv(*pixel)
                     if index == 2:
-                        saturation = min(saturation * (1 + change), 1.)
+                        saturation = min(saturation * (1 + change), 1.0)
                     else:
                         hue = (hue + change) % 1
                     pixel = colorsys.hsv_to_rgb(hue, saturation, value)
@@ -63,8 +63,12 @@ def slow_jitter(image: np.ndarray, changes: list[float], order: list[int]) -> np
 
 
 def slow_blur(image: np.ndarray, sigma: float) -> np.ndarray:
-    return np.stack([cv2.GaussianBlur(each, (11, 11), sigma, borderType=cv2.BORDER_REFLECT_101)
-                     for each in image])
+    return np.stack(
+        [
+            cv2.GaussianBlur(each, (11, 11), sigma, borderType=cv2.BORDER_REFLECT_101)
+            for each in image
+        ]
+    )
 
 
 def test_hsv_is_that_of_colorsys() -> None:
@@ -76,70 +80,87 @@ def test_hsv_is_that_of_colorsys() -> None:
     assert_close(hsv_to_rgb(hsv), images)
 
 
-@pytest.mark.parametrize('sigma', [.15, .7, 1.15])
+@pytest.mark.parametrize('sigma', [0.15, 0.7, 1.15])
 def test_blur_is_that_of_opencv(sigma: float) -> None:
     images = pictures().double()
-    blurred = gaussian_blur(images, torch.tensor([sigma, .5, sigma], dtype=torch.float64), 5)
-    for index, each in enumerate([sigma, .5, sigma]):
+    blurred = gaussian_blur(images, torch.tensor([sigma, 0.5, sigma], dtype=torch.float64), 5)
+    for index, each in enumerate([sigma, 0.5, sigma]):
         expected = slow_blur(images[index].numpy(), each)
         assert_close(blurred[index], torch.from_numpy(expected), atol=1e-6, rtol=0)
 
 
 def test_blur_of_small_images() -> None:
-    assert_close(gaussian_blur(torch.full((1, 1, 1, 3), .4), torch.tensor([1.]), 5),
-                 torch.full((1, 1, 1, 3), .4))
+    assert_close(
+        gaussian_blur(torch.full((1, 1, 1, 3), 0.4), torch.tensor([1.0]), 5),
+        torch.full((1, 1, 1, 3), 0.4),
+    )
 
 
 @pytest.mark.parametrize('seed', range(4))
 def test_whole_augmentation_image_by_image(seed: int) -> None:
     images = pictures(4)
-    augment = StrongAugment(.3, .2, .4, .25, jitter_prob=.7, blur_sigma=(.3, 1.2), blur_prob=.6)
+    augment = StrongAugment(
+        0.3, 0.2, 0.4, 0.25, jitter_prob=0.7, blur_sigma=(0.3, 1.2), blur_prob=0.6
+    )
     found = augment(normalise(images), MEAN, STD, generator=generator(seed))
     draws = generator(seed)
     jitter = torch.rand((5, 4), generator=draws)
     order = torch.randperm(4, generator=draws).tolist()
     blur, place = torch.rand((2, 4), generator=draws)
     for index, image in enumerate(images.double().numpy()):
-        if jitter[4, index] < .7:
-            changes = [(2 * jitter[i, index].item() - 1) * limit
-                       for i, limit in enumerate((.3, .2, .4, .25))]
+        if jitter[4, index] < 0.7:
+            changes = [
+                (2 * jitter[i, index].item() - 1) * limit
+                for i, limit in enumerate((0.3, 0.2, 0.4, 0.25))
+            ]
             image = slow_jitter(image, changes, order)
-        if blur[index] < .6:
-            image = slow_blur(image, .3 + .9 * place[index].item())
+        if blur[index] < 0.6:
+            image = slow_blur(image, 0.3 + 0.9 * place[index].item())
         assert_close(found[index], normalise(torch.from_numpy(image).float()), atol=2e-4, rtol=0)
 
 
-@pytest.mark.parametrize(('key', 'index'), [('brightness', 0), ('contrast', 1), ('saturation', 2),
-                                            ('hue', 3)])
+@pytest.mark.parametrize(
+    ('key', 'index'), [('brightness', 0), ('contrast', 1), ('saturation', 2), ('hue', 3)]
+)
 def test_each_change_alone(key: str, index: int) -> None:
     images = pictures(1)
-    augment = StrongAugment(**{**OFF, key: .2, 'jitter_prob': 1.})
+    augment = StrongAugment(**{**OFF, key: 0.2, 'jitter_prob': 1.0})
     found = augment(normalise(images), MEAN, STD, generator=generator(1))
-    change = (2 * torch.rand((5, 1), generator=generator(1))[index].item() - 1) * .2
-    changes = [0.] * 4
+    change = (2 * torch.rand((5, 1), generator=generator(1))[index].item() - 1) * 0.2
+    changes = [0.0] * 4
     changes[index] = change
     expected = slow_jitter(images[0].double().numpy(), changes, [index])
     assert_close(found[0], normalise(torch.from_numpy(expected).float()), atol=2e-4, rtol=0)
-    assert (found - normalise(images)).abs().max() > .01
+    assert (found - normalise(images)).abs().max() > 0.01
 
 
 def test_channel_order() -> None:
     """BGR images give what RGB images give, flipped."""
     images, mean = pictures(), MEAN.flip(0)
     rgb = StrongAugment()(normalise(images), MEAN, STD, generator=generator())
-    bgr = StrongAugment()(normalise(images.flip(1), mean, STD.flip(0)), mean, STD.flip(0), bgr=True,
-                          generator=generator())
+    bgr = StrongAugment()(
+        normalise(images.flip(1), mean, STD.flip(0)),
+        mean,
+        STD.flip(0),
+        bgr=True,
+        generator=generator(),
+    )
     assert_close(bgr, rgb.flip(1), atol=1e-5, rtol=1e-5)
-    wrong = StrongAugment()(normalise(images.flip(1), mean, STD.flip(0)), mean, STD.flip(0),
-                            generator=generator())
-    assert (wrong - rgb.flip(1)).abs().max() > .01
+    wrong = StrongAugment()(
+        normalise(images.flip(1), mean, STD.flip(0)), mean, STD.flip(0), generator=generator()
+    )
+    assert (wrong - rgb.flip(1)).abs().max() > 0.01
 
 
 def test_images_in_0_1() -> None:
     images = pictures()
     found = StrongAugment()(images, 0, 255, generator=generator())
-    assert_close(normalise(found), StrongAugment()(normalise(images), MEAN, STD,
-                                                   generator=generator()), atol=1e-4, rtol=0)
+    assert_close(
+        normalise(found),
+        StrongAugment()(normalise(images), MEAN, STD, generator=generator()),
+        atol=1e-4,
+        rtol=0,
+    )
     assert found.min() >= 0
     assert found.max() <= 1
 
@@ -147,34 +168,36 @@ def test_images_in_0_1() -> None:
 def test_untouched_images_stay_to_the_last_bit() -> None:
     images = normalise(pictures(40))
     assert torch.equal(StrongAugment(**OFF)(images, MEAN, STD), images)
-    found = StrongAugment(jitter_prob=.5, blur_prob=.5)(images, MEAN, STD, generator=generator())
+    found = StrongAugment(jitter_prob=0.5, blur_prob=0.5)(images, MEAN, STD, generator=generator())
     same = [torch.equal(a, b) for a, b in zip(found, images)]
     assert 3 < sum(same) < 20  # a quarter of 40
 
 
-@pytest.mark.parametrize(('key', 'prob'), [('jitter_prob', .8), ('blur_prob', .5)])
+@pytest.mark.parametrize(('key', 'prob'), [('jitter_prob', 0.8), ('blur_prob', 0.5)])
 def test_probabilities(key: str, prob: float) -> None:
     images = torch.rand(2000, 3, 2, 3)
-    augment = StrongAugment(**{**dict(jitter_prob=0., blur_prob=0., blur_sigma=(1, 1)), key: prob})
+    augment = StrongAugment(
+        **{**dict(jitter_prob=0.0, blur_prob=0.0, blur_sigma=(1, 1)), key: prob}
+    )
     found = augment(images, 0, 255, generator=generator())
     changed = (found != images).flatten(1).any(1).float().mean()
-    assert abs(changed - prob) < .04
+    assert abs(changed - prob) < 0.04
 
 
 def test_range_of_the_blur() -> None:
     image = torch.zeros(300, 3, 7, 7)
-    image[..., 3, 3] = 1.
-    blurred = StrongAugment(jitter_prob=0., blur_prob=1., blur_sigma=(.5, 1.))(image, 0, 255)
+    image[..., 3, 3] = 1.0
+    blurred = StrongAugment(jitter_prob=0.0, blur_prob=1.0, blur_sigma=(0.5, 1.0))(image, 0, 255)
     peaks = blurred[:, 0, 3, 3]
-    low, high = (slow_blur(image[0].numpy(), sigma)[0, 3, 3] for sigma in (1., .5))
-    assert low - 1e-4 < peaks.min() < low + .02
-    assert high + 1e-4 > peaks.max() > high - .03
+    low, high = (slow_blur(image[0].numpy(), sigma)[0, 3, 3] for sigma in (1.0, 0.5))
+    assert low - 1e-4 < peaks.min() < low + 0.02
+    assert high + 1e-4 > peaks.max() > high - 0.03
 
 
 def test_defaults_are_those_of_the_paper() -> None:
     augment: Any = TRANSFORMS.build(dict(type='StrongAugment'))
-    assert augment.limits == (.25, .25, .25, .25)
-    assert (augment.jitter_prob, augment.blur_sigma, augment.blur_prob) == (.8, (.15, 1.15), .5)
+    assert augment.limits == (0.25, 0.25, 0.25, 0.25)
+    assert (augment.jitter_prob, augment.blur_sigma, augment.blur_prob) == (0.8, (0.15, 1.15), 0.5)
     assert not augment.state_dict()
 
 
@@ -201,17 +224,20 @@ def test_never_waits_for_the_device() -> None:
     assert found.shape == images.shape
 
 
-@pytest.mark.parametrize(('kwargs', 'match'), [
-    (dict(brightness=1.5), r'StrongAugment.brightness got 1.5; write a number in \[0, 1\]'),
-    (dict(contrast=-.1), 'StrongAugment.contrast got -0.1'),
-    (dict(saturation=2), 'StrongAugment.saturation got 2'),
-    (dict(hue=.6), r'StrongAugment.hue got 0.6; write a number in \[0, 0.5\]'),
-    (dict(jitter_prob=2), 'StrongAugment.jitter_prob got 2'),
-    (dict(blur_prob=-1), 'StrongAugment.blur_prob got -1'),
-    (dict(blur_sigma=(1, .5)), r'StrongAugment.blur_sigma got \(1, 0.5\); write two positive'),
-    (dict(blur_sigma=(0, 1)), 'StrongAugment.blur_sigma got'),
-    (dict(blur_sigma=(1, )), 'StrongAugment.blur_sigma got'),
-])
+@pytest.mark.parametrize(
+    ('kwargs', 'match'),
+    [
+        (dict(brightness=1.5), r'StrongAugment.brightness got 1.5; write a number in \[0, 1\]'),
+        (dict(contrast=-0.1), 'StrongAugment.contrast got -0.1'),
+        (dict(saturation=2), 'StrongAugment.saturation got 2'),
+        (dict(hue=0.6), r'StrongAugment.hue got 0.6; write a number in \[0, 0.5\]'),
+        (dict(jitter_prob=2), 'StrongAugment.jitter_prob got 2'),
+        (dict(blur_prob=-1), 'StrongAugment.blur_prob got -1'),
+        (dict(blur_sigma=(1, 0.5)), r'StrongAugment.blur_sigma got \(1, 0.5\); write two positive'),
+        (dict(blur_sigma=(0, 1)), 'StrongAugment.blur_sigma got'),
+        (dict(blur_sigma=(1,)), 'StrongAugment.blur_sigma got'),
+    ],
+)
 def test_errors(kwargs: dict[str, Any], match: str) -> None:
     with pytest.raises(ValueError, match=match):
         StrongAugment(**kwargs)

@@ -46,8 +46,13 @@ class _Spy(Hook):
 
 def make_cfg(tmp_path: Path, name: str, *hooks: dict[str, Any]) -> Config:
     return runner_cfg(
-        tmp_path, tmp_path / name, MODEL, max_iters=4, custom_hooks=[*hooks, dict(type='_Spy')],
-        train_cfg=dict(type='UDATrainLoop', max_iters=4, val_interval=2))
+        tmp_path,
+        tmp_path / name,
+        MODEL,
+        max_iters=4,
+        custom_hooks=[*hooks, dict(type='_Spy')],
+        train_cfg=dict(type='UDATrainLoop', max_iters=4, val_interval=2),
+    )
 
 
 def spy_of(runner: Runner) -> list[tuple[str, torch.Tensor]]:
@@ -58,8 +63,10 @@ def test_training_is_the_same_with_and_without(tmp_path: Path) -> None:
     plain = train(make_cfg(tmp_path, 'plain'))
     adapted = train(make_cfg(tmp_path, 'adapted', ADABN))
     assert_close(adapted.model.state_dict(), plain.model.state_dict(), atol=0, rtol=0)
-    saved = [load_checkpoint(tmp_path / name / 'iter_4.pth')['state_dict']
-             for name in ('plain', 'adapted')]
+    saved = [
+        load_checkpoint(tmp_path / name / 'iter_4.pth')['state_dict']
+        for name in ('plain', 'adapted')
+    ]
     assert_close(*saved, atol=0, rtol=0)
     for (stage, mean), (_, other) in zip(spy_of(adapted), spy_of(plain)):
         assert torch.equal(mean, other) == (stage == 'train')

@@ -40,15 +40,22 @@ class _TeacherSpy(Hook):
     def after_train_iter(self, runner: Runner, *_: Any, **__: Any) -> None:
         self._note('train', runner)
         self.iterations.append(runner.model.iteration)
-        self.students.append({key: value.clone()
-                              for key, value in runner.model.student.state_dict().items()})
+        self.students.append(
+            {key: value.clone() for key, value in runner.model.student.state_dict().items()}
+        )
 
     def after_val_iter(self, runner: Runner, *_: Any, **__: Any) -> None:
         self._note('val', runner)
 
 
-def cfg_of(tmp_path: Path, name: str = 'run', method: str = 'mean_teacher', max_iters: int = 5,
-           segmentor: dict[str, Any] | None = None, **changes: Any) -> Any:
+def cfg_of(
+    tmp_path: Path,
+    name: str = 'run',
+    method: str = 'mean_teacher',
+    max_iters: int = 5,
+    segmentor: dict[str, Any] | None = None,
+    **changes: Any,
+) -> Any:
     model = toys.method_cfg(method)
     model['segmentor'] = segmentor or model['segmentor']
     changes.setdefault('custom_hooks', [TEACHER, dict(type='_TeacherSpy')])
@@ -71,7 +78,7 @@ def average(students: list[dict[str, Tensor]], alpha: float) -> dict[str, Tensor
 
 def test_teacher_is_the_average_of_its_students_steps(tmp_path: Path) -> None:
     model, spy = train(cfg_of(tmp_path))
-    assert_close(model.teacher.module.state_dict(), average(spy.students, .7), atol=1e-6, rtol=0)
+    assert_close(model.teacher.module.state_dict(), average(spy.students, 0.7), atol=1e-6, rtol=0)
     assert spy.iterations == [0, 1, 2, 3, 4]
     assert int(model.teacher.steps) == 5
 
@@ -93,21 +100,26 @@ def test_mode_in_every_iteration(mode: str, tmp_path: Path) -> None:
 def test_accumulation(stock: bool, tmp_path: Path) -> None:
     """Five iterations, two per step: after the second, the fourth and the last one."""
     if stock:
-        wrapper = dict(type='OptimWrapper', optimizer=dict(type='SGD', lr=.1),
-                       accumulative_counts=2)
+        wrapper = dict(
+            type='OptimWrapper', optimizer=dict(type='SGD', lr=0.1), accumulative_counts=2
+        )
     else:
         wrapper = toys.optim_wrapper_cfg(toys.METHODS['mean_teacher'], accumulative_counts=2)
     model, spy = train(cfg_of(tmp_path, optim_wrapper=wrapper))
     assert int(model.teacher.steps) == 3
     steps = [spy.students[i] for i in (1, 3, 4)]
     assert_close(spy.students[2], spy.students[1], atol=0, rtol=0)
-    assert_close(model.teacher.module.state_dict(), average(steps, .7), atol=1e-6, rtol=0)
+    assert_close(model.teacher.module.state_dict(), average(steps, 0.7), atol=1e-6, rtol=0)
 
 
 def test_no_optimizer_has_the_teacher(tmp_path: Path) -> None:
     runner = toys.train(cfg_of(tmp_path, max_iters=1))
-    trained = {id(param) for wrapper in runner.optim_wrapper.optim_wrappers.values()
-               for group in wrapper.optimizer.param_groups for param in group['params']}
+    trained = {
+        id(param)
+        for wrapper in runner.optim_wrapper.optim_wrappers.values()
+        for group in wrapper.optimizer.param_groups
+        for param in group['params']
+    }
     assert trained == {id(param) for param in runner.model.student.parameters()}
 
 
@@ -127,21 +139,27 @@ def begin(tmp_path: Path, **changes: Any) -> nn.Module:
     runner.register_hook(_Stop(), priority='LOWEST')
     with pytest.raises(KeyboardInterrupt):
         runner.train()
-    return {key: value for key, value in begun[0].items()
-            if key.startswith(('student.', 'teacher.'))}
+    return {
+        key: value for key, value in begun[0].items() if key.startswith(('student.', 'teacher.'))
+    }
 
 
 def assert_both_are(state: dict[str, Tensor], expected: dict[str, Tensor]) -> None:
     for prefix in ('student.', 'teacher.module.'):
-        assert_close({key[len(prefix):]: value for key, value in state.items()
-                      if key.startswith(prefix)}, expected, atol=0, rtol=0)
+        assert_close(
+            {key[len(prefix) :]: value for key, value in state.items() if key.startswith(prefix)},
+            expected,
+            atol=0,
+            rtol=0,
+        )
     assert int(state['teacher.steps']) == 0
 
 
 def test_begins_as_the_student(tmp_path: Path) -> None:
     state = begin(tmp_path)
-    assert_both_are(state, {key[8:]: value for key, value in state.items()
-                            if key.startswith('student.')})
+    assert_both_are(
+        state, {key[8:]: value for key, value in state.items() if key.startswith('student.')}
+    )
 
 
 @pytest.mark.parametrize('prefix', ['', 'student.'])
@@ -160,8 +178,11 @@ def test_stock_checkpoint_gives_both(prefix: str, tmp_path: Path) -> None:
 def test_stock_checkpoint_without_counters() -> None:
     """Files from before batch norm counted its batches."""
     segmentor = toys.segmentor_cfg(batch_norm=True)
-    weights = {key: value for key, value in MODELS.build(segmentor).state_dict().items()
-               if not key.endswith('num_batches_tracked')}
+    weights = {
+        key: value
+        for key, value in MODELS.build(segmentor).state_dict().items()
+        if not key.endswith('num_batches_tracked')
+    }
     model = toys.build('mean_teacher', segmentor=segmentor)
     model.load_state_dict(dict(weights), strict=False)
     for network in (model.student, model.teacher.module):
@@ -181,8 +202,15 @@ def test_own_checkpoint_gives_each_its_own(tmp_path: Path) -> None:
 
 def test_resumed_run_knows_its_iteration(tmp_path: Path) -> None:
     train(cfg_of(tmp_path))
-    _, spy = train(cfg_of(tmp_path, 'next', max_iters=8, resume=True,
-                          load_from=str(tmp_path / 'run' / 'iter_5.pth')))
+    _, spy = train(
+        cfg_of(
+            tmp_path,
+            'next',
+            max_iters=8,
+            resume=True,
+            load_from=str(tmp_path / 'run' / 'iter_5.pth'),
+        )
+    )
     assert spy.iterations == [5, 6, 7]
 
 
@@ -190,13 +218,18 @@ def test_checkpoint_of_another_network() -> None:
     model = toys.build('mean_teacher')
     state = model.state_dict()
     state['teacher.module.backbone.stem.weight'] = torch.zeros(2, 3, 3, 3)
-    with pytest.raises(ValueError, match='MeanTeacher: the checkpoint is of another method or '
-                       'network: 1 of 11 tensors are missing or of another shape, '
-                       'the first is teacher.module.backbone.stem.weight'):
+    with pytest.raises(
+        ValueError,
+        match='MeanTeacher: the checkpoint is of another method or '
+        'network: 1 of 11 tensors are missing or of another shape, '
+        'the first is teacher.module.backbone.stem.weight',
+    ):
         model.load_state_dict(state)
     del state['student.backbone.stem.weight']
-    with pytest.raises(ValueError, match='tensors are missing or of another shape, the first is '
-                       'student.backbone.stem.weight'):
+    with pytest.raises(
+        ValueError,
+        match='tensors are missing or of another shape, the first is student.backbone.stem.weight',
+    ):
         model.load_state_dict(state)
 
 
@@ -204,12 +237,18 @@ def test_checkpoint_of_another_network() -> None:
 
 
 def test_method_without_the_hook(tmp_path: Path) -> None:
-    with pytest.raises(RuntimeError, match='MeanTeacher does not know the iteration; write '
-                       r"custom_hooks=\[dict\(type='EMATeacherHook'\)\]"):
+    with pytest.raises(
+        RuntimeError,
+        match='MeanTeacher does not know the iteration; write '
+        r"custom_hooks=\[dict\(type='EMATeacherHook'\)\]",
+    ):
         toys.train(cfg_of(tmp_path, custom_hooks=[]))
 
 
 def test_hook_without_a_teacher(tmp_path: Path) -> None:
-    with pytest.raises(TypeError, match='EMATeacherHook got SourceOnly, which has no teacher; '
-                       "write model=dict.type='MeanTeacher'"):
+    with pytest.raises(
+        TypeError,
+        match='EMATeacherHook got SourceOnly, which has no teacher; '
+        "write model=dict.type='MeanTeacher'",
+    ):
         toys.train(cfg_of(tmp_path, method='source_only', custom_hooks=[TEACHER]))

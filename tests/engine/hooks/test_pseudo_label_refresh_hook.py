@@ -24,7 +24,7 @@ from mmseg_uda.engine.hooks import PseudoLabelRefreshHook, pseudo_label_refresh_
 from mmseg_uda.engine.loops import pseudo_label_loop
 
 LOAD = dict(type='LoadPseudoLabels', pseudo_dir=None, num_classes=toys.NUM_CLASSES)
-SEGMENTOR = toys.segmentor_cfg(batch_norm=True, dropout=.2)
+SEGMENTOR = toys.segmentor_cfg(batch_norm=True, dropout=0.2)
 
 
 class Recorder(Hook):
@@ -34,19 +34,30 @@ class Recorder(Hook):
         self.rounds: list[set[str]] = []
 
     def before_train_iter(self, runner: Any, batch_idx: int, data_batch: Any = None) -> None:
-        self.rounds.append({Path(sample.pseudo_path).parent.name
-                            for sample in data_batch['target']['data_samples']})
+        self.rounds.append(
+            {
+                Path(sample.pseudo_path).parent.name
+                for sample in data_batch['target']['data_samples']
+            }
+        )
 
 
-def config(tmp_path: Path, tag: str, max_iters: int = 7, load: dict[str, Any] = LOAD,
-           hook: dict[str, Any] | None = None, segmentor: dict[str, Any] = SEGMENTOR,
-           **changes: Any) -> Config:
+def config(
+    tmp_path: Path,
+    tag: str,
+    max_iters: int = 7,
+    load: dict[str, Any] = LOAD,
+    hook: dict[str, Any] | None = None,
+    segmentor: dict[str, Any] = SEGMENTOR,
+    **changes: Any,
+) -> Config:
     """A run that labels anew every three iterations; all read the same data."""
     model = toys.method_cfg('self_training', segmentor=segmentor)
     name = f'{tag}_{tmp_path.name}_{len(list(tmp_path.rglob("*.json")))}'
     options = dict(val_dataloader=None, val_cfg=None, val_evaluator=None, experiment_name=name)
-    cfg = toys.runner_cfg(tmp_path.parent / 'refresh_data', tmp_path / tag, model, max_iters,
-                          **{**options, **changes})
+    cfg = toys.runner_cfg(
+        tmp_path.parent / 'refresh_data', tmp_path / tag, model, max_iters, **{**options, **changes}
+    )
     cfg.default_hooks.checkpoint.interval = 1
     for loader in cfg.train_dataloader.values():
         loader.dataset.serialize_data = False  # which takes longer than all the rest
@@ -93,8 +104,9 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Whole:
 # -------------------------------------------------------------------------------------- the labels
 
 
-@pytest.mark.parametrize('hook', [
-    None, dict(rule=dict(type='cbst', share=.3)), dict(softmax_first=False)])
+@pytest.mark.parametrize(
+    'hook', [None, dict(rule=dict(type='cbst', share=0.3)), dict(softmax_first=False)]
+)
 def test_labels_are_those_of_the_tool(tmp_path: Path, whole: Whole, hook: Any) -> None:
     """By the network of the round's iteration, whatever the rule."""
     folder = whole.folder
@@ -103,19 +115,32 @@ def test_labels_are_those_of_the_tool(tmp_path: Path, whole: Whole, hook: Any) -
         train(config(tmp_path, 'run', 4, hook=hook))
     cfg = config(tmp_path, 'tool')
     dataset = cfg.train_dataloader.target.dataset
-    dataset.update(test_mode=True,
-                   pipeline=[dict(type='LoadImageFromFile'), dict(type='PackSegInputs')])
-    cfg.update(train_dataloader=None, train_cfg=None, optim_wrapper=None, param_scheduler=None,
-               test_evaluator=[], custom_hooks=[], load_from=str(folder / 'iter_3.pth'),
-               test_dataloader=dict(batch_size=1, dataset=dataset),
-               test_cfg=dict(type='PseudoLabelLoop', out_dir=str(tmp_path / 'tool'),
-                             **{'rule': 'bdl', **(hook or {})}))
+    dataset.update(
+        test_mode=True, pipeline=[dict(type='LoadImageFromFile'), dict(type='PackSegInputs')]
+    )
+    cfg.update(
+        train_dataloader=None,
+        train_cfg=None,
+        optim_wrapper=None,
+        param_scheduler=None,
+        test_evaluator=[],
+        custom_hooks=[],
+        load_from=str(folder / 'iter_3.pth'),
+        test_dataloader=dict(batch_size=1, dataset=dataset),
+        test_cfg=dict(
+            type='PseudoLabelLoop',
+            out_dir=str(tmp_path / 'tool'),
+            **{'rule': 'bdl', **(hook or {})},
+        ),
+    )
     Runner.from_cfg(cfg).test()
     made = folder / 'pseudo_labels/round_1'
     assert len(labels(made)) == 7
     assert labels(made) == labels(tmp_path / 'tool')
-    first, second, tool = (json.loads((path / 'manifest.json').read_text())
-                           for path in (folder / 'pseudo_labels/round_0', made, tmp_path / 'tool'))
+    first, second, tool = (
+        json.loads((path / 'manifest.json').read_text())
+        for path in (folder / 'pseudo_labels/round_0', made, tmp_path / 'tool')
+    )
     assert first['thresholds'] != second['thresholds'] == tool['thresholds']
     assert second['rule'] == tool['rule']
 
@@ -147,14 +172,23 @@ def test_labelling_leaves_no_trace(tmp_path: Path, whole: Whole) -> None:
     whole.equals(runner)
 
 
-@pytest.mark.parametrize(('rounds', 'begin', 'expected'), [
-    (1, False, '0000000'), (2, False, '0001111'), (9, False, '0001112'), (None, True, '0001112'),
-    (1, True, '0001111')])
-def test_rounds(tmp_path: Path, whole: Whole, rounds: int | None, begin: bool,
-                expected: str) -> None:
+@pytest.mark.parametrize(
+    ('rounds', 'begin', 'expected'),
+    [
+        (1, False, '0000000'),
+        (2, False, '0001111'),
+        (9, False, '0001112'),
+        (None, True, '0001112'),
+        (1, True, '0001111'),
+    ],
+)
+def test_rounds(
+    tmp_path: Path, whole: Whole, rounds: int | None, begin: bool, expected: str
+) -> None:
     load = dict(LOAD, pseudo_dir=str(whole.folder / 'pseudo_labels/round_0')) if begin else LOAD
-    _, recorder = train(config(tmp_path, 'run', load=load,
-                               hook=dict(rounds=rounds, begin_with_labels=begin)))
+    _, recorder = train(
+        config(tmp_path, 'run', load=load, hook=dict(rounds=rounds, begin_with_labels=begin))
+    )
     assert recorder.rounds == [{f'round_{i}'} for i in expected]
     made = {path.name for path in (tmp_path / 'run/pseudo_labels').iterdir()}
     assert made == {f'round_{i}' for i in expected if i != '0' or not begin}
@@ -163,8 +197,9 @@ def test_rounds(tmp_path: Path, whole: Whole, rounds: int | None, begin: bool,
 @pytest.mark.parametrize('persistent', [False, True])
 def test_workers_deliver_no_old_labels(tmp_path: Path, whole: Whole, persistent: bool) -> None:
     cfg = config(tmp_path, 'workers')
-    cfg.train_dataloader.target.update(num_workers=2, persistent_workers=persistent,
-                                       prefetch_factor=3)
+    cfg.train_dataloader.target.update(
+        num_workers=2, persistent_workers=persistent, prefetch_factor=3
+    )
     runner, recorder = train(cfg)
     assert recorder.rounds == whole.rounds
     whole.equals(runner)
@@ -173,10 +208,17 @@ def test_workers_deliver_no_old_labels(tmp_path: Path, whole: Whole, persistent:
 def test_other_pipelines_and_wrapped_datasets(tmp_path: Path, monkeypatch: Any) -> None:
     read: list[Any] = []
     monkeypatch.setattr(LoadAnnotations, 'transform', lambda self, results: read.append(results))
-    small = [dict(type='LoadImageFromFile'), dict(type='Resize', scale=(24, 16)),
-             dict(type='PackSegInputs')]
-    cfg = config(tmp_path, 'given', 1, hook=dict(pipeline=[
-        small[0], small[1], dict(type='LoadAnnotations'), small[2]]))
+    small = [
+        dict(type='LoadImageFromFile'),
+        dict(type='Resize', scale=(24, 16)),
+        dict(type='PackSegInputs'),
+    ]
+    cfg = config(
+        tmp_path,
+        'given',
+        1,
+        hook=dict(pipeline=[small[0], small[1], dict(type='LoadAnnotations'), small[2]]),
+    )
     source = cfg.train_dataloader.source.dataset.pipeline
     source[1:2] = [dict(type='Dummy')]
 
@@ -189,9 +231,10 @@ def test_other_pipelines_and_wrapped_datasets(tmp_path: Path, monkeypatch: Any) 
     train(cfg)
     cfg = config(tmp_path, 'derived', 1)
     target = cfg.train_dataloader.target.dataset
-    target.pipeline[2:2] = [small[1], dict(type='RandomCrop', crop_size=(8, 8), cat_max_ratio=1.)]
-    wrapped = dict(type='ConcatDataset', datasets=[dict(
-        type='RepeatDataset', times=2, dataset=target)])
+    target.pipeline[2:2] = [small[1], dict(type='RandomCrop', crop_size=(8, 8), cat_max_ratio=1.0)]
+    wrapped = dict(
+        type='ConcatDataset', datasets=[dict(type='RepeatDataset', times=2, dataset=target)]
+    )
     cfg.train_dataloader.target.dataset = wrapped
     cfg.train_dataloader.source.dataset.pipeline = source
     train(cfg)
@@ -211,8 +254,9 @@ def resumed(tmp_path: Path, tag: str, iteration: int, **kwargs: Any) -> Config:
 
 
 @pytest.mark.parametrize(('iteration', 'last_round'), [(2, 0), (3, 0), (3, 2), (4, 1), (6, 2)])
-def test_resumed_run_is_the_whole_run(tmp_path: Path, whole: Whole, iteration: int,
-                                      last_round: int) -> None:
+def test_resumed_run_is_the_whole_run(
+    tmp_path: Path, whole: Whole, iteration: int, last_round: int
+) -> None:
     """Killed before or after a round's labels, or much later than the checkpoint."""
     shutil.copytree(whole.folder, tmp_path / 'run')
     for number in range(last_round + 1, 3):
@@ -223,8 +267,9 @@ def test_resumed_run_is_the_whole_run(tmp_path: Path, whole: Whole, iteration: i
 
 
 @pytest.mark.parametrize(('written', 'checkpoint'), [(0, 2), (3, 2), (3, 3)])
-def test_killed_while_labelling(tmp_path: Path, whole: Whole, monkeypatch: Any,
-                                written: int, checkpoint: int) -> None:
+def test_killed_while_labelling(
+    tmp_path: Path, whole: Whole, monkeypatch: Any, written: int, checkpoint: int
+) -> None:
     count = [0]
     write = pseudo_label_loop.write_label
 
@@ -278,9 +323,11 @@ def test_resume_needs_the_labels_it_was_trained_with(tmp_path: Path, whole: Whol
         with pytest.raises(ValueError, match=match):
             Runner.from_cfg(resumed(tmp_path, 'run', 5, **kwargs)).train()
 
-    refused(r"checkpoint of iteration 5 was trained with the labels .*'iteration': 3.*\(rule\); "
-            'resume with the config and the work_dir of that run, or from iteration 3, where',
-            hook=dict(rule='cbst'))
+    refused(
+        r"checkpoint of iteration 5 was trained with the labels .*'iteration': 3.*\(rule\); "
+        'resume with the config and the work_dir of that run, or from iteration 3, where',
+        hook=dict(rule='cbst'),
+    )
     refused(r"has others \(made by .*'iteration': 4", hook=dict(interval=4))
     folder = tmp_path / 'run/pseudo_labels/round_1'
     text = (folder / 'manifest.json').read_text()
@@ -298,28 +345,44 @@ def test_resume_needs_the_labels_it_was_trained_with(tmp_path: Path, whole: Whol
 def _process(rank: int, tmp_path: Path) -> None:
     torch.set_num_threads(1)
     os.environ.update(RANK=str(rank), LOCAL_RANK=str(rank), WORLD_SIZE='2')
-    torch.distributed.init_process_group('gloo', init_method=f'file://{tmp_path}/meeting',
-                                         rank=rank, world_size=2)
-    runner, recorder = train(_run_of_two(tmp_path, f'rank_{rank}', 1, launcher='pytorch',
-                                         model_wrapper_cfg=dict(type='UDADistributedDataParallel')))
-    torch.save([state(runner), [sorted(names) for names in recorder.rounds]],
-               tmp_path / f'{rank}.pth')
+    torch.distributed.init_process_group(
+        'gloo', init_method=f'file://{tmp_path}/meeting', rank=rank, world_size=2
+    )
+    runner, recorder = train(
+        _run_of_two(
+            tmp_path,
+            f'rank_{rank}',
+            1,
+            launcher='pytorch',
+            model_wrapper_cfg=dict(type='UDADistributedDataParallel'),
+        )
+    )
+    torch.save(
+        [state(runner), [sorted(names) for names in recorder.rounds]], tmp_path / f'{rank}.pth'
+    )
     torch.distributed.destroy_process_group()
 
 
 def _run_of_two(tmp_path: Path, tag: str, batch_size: int, **changes: Any) -> Config:
     # Every pixel is kept: each process averages over as many.
-    return config(tmp_path, 'one' if batch_size == 2 else 'two', 4, batch_size=batch_size,
-                  hook=dict(rule=dict(type='fixed', threshold=.01)),
-                  segmentor=toys.segmentor_cfg(), experiment_name=f'{tag}_{tmp_path.name}',
-                  **changes)
+    return config(
+        tmp_path,
+        'one' if batch_size == 2 else 'two',
+        4,
+        batch_size=batch_size,
+        hook=dict(rule=dict(type='fixed', threshold=0.01)),
+        segmentor=toys.segmentor_cfg(),
+        experiment_name=f'{tag}_{tmp_path.name}',
+        **changes,
+    )
 
 
 def test_two_processes_are_one(tmp_path: Path) -> None:
     one, _ = train(_run_of_two(tmp_path, 'one', 2))
-    torch.multiprocessing.start_processes(_process, (tmp_path, ), nprocs=2, start_method='fork')
-    (first, rounds), (second, others) = (torch.load(tmp_path / f'{rank}.pth', weights_only=True)
-                                         for rank in range(2))
+    torch.multiprocessing.start_processes(_process, (tmp_path,), nprocs=2, start_method='fork')
+    (first, rounds), (second, others) = (
+        torch.load(tmp_path / f'{rank}.pth', weights_only=True) for rank in range(2)
+    )
     assert rounds == others == [['round_0']] * 3 + [['round_1']]
     assert_close(first, second, atol=0, rtol=0)
     expected = {f'module.{key}': value for key, value in state(one).items()}
@@ -336,12 +399,18 @@ def test_two_processes_are_one(tmp_path: Path) -> None:
 # ------------------------------------------------------------------------------------------ errors
 
 
-@pytest.mark.parametrize(('arguments', 'match'), [
-    (dict(interval=0), r'PseudoLabelRefreshHook\.interval got 0; write an integer >= 1'),
-    (dict(interval=None), r'interval got None'),
-    (dict(interval=3, rounds=0), r'PseudoLabelRefreshHook\.rounds got 0; write an integer >= 1'),
-    (dict(interval=3, rule='x'), r'rule\.type got .x'),
-])
+@pytest.mark.parametrize(
+    ('arguments', 'match'),
+    [
+        (dict(interval=0), r'PseudoLabelRefreshHook\.interval got 0; write an integer >= 1'),
+        (dict(interval=None), r'interval got None'),
+        (
+            dict(interval=3, rounds=0),
+            r'PseudoLabelRefreshHook\.rounds got 0; write an integer >= 1',
+        ),
+        (dict(interval=3, rule='x'), r'rule\.type got .x'),
+    ],
+)
 def test_bad_arguments(arguments: dict[str, Any], match: str) -> None:
     with pytest.raises(ValueError, match=match):
         PseudoLabelRefreshHook(**arguments)
@@ -352,20 +421,43 @@ class OtherAnnotations(LoadAnnotations):
     """Ground truth under another name."""
 
 
-@pytest.mark.parametrize(('hook', 'load', 'match'), [
-    (dict(), None, 'without LoadPseudoLabels; write dict'),
-    (dict(), dict(pseudo_dir='{labels}'), r'begin_with_labels got False, and LoadPseudoLabels\.'
-     'pseudo_dir got .*; write None, or begin_with_labels=True'),
-    (dict(begin_with_labels=True), dict(), 'begin_with_labels got True.*pseudo_dir got None; '
-     'write the folder of the first labels, or begin_with_labels=False'),
-    (dict(), dict(num_classes=19), 'num_classes got 19, but the target has 4 classes; write that'),
-    (dict(pipeline=[dict(type='OtherAnnotations')]), dict(),
-     r'PseudoLabelRefreshHook\.pipeline got OtherAnnotations, but adaptation never sees'),
-    (dict(), dict(also='RandomResize'), r'pipeline got None, but RandomResize .*; write Pseudo'),
-    (dict(), dict(also='CLAHE'), r'pipeline got None, but CLAHE in the target'),
-])
-def test_bad_configs(tmp_path: Path, whole: Whole, hook: dict[str, Any], load: Any,
-                     match: str) -> None:
+@pytest.mark.parametrize(
+    ('hook', 'load', 'match'),
+    [
+        (dict(), None, 'without LoadPseudoLabels; write dict'),
+        (
+            dict(),
+            dict(pseudo_dir='{labels}'),
+            r'begin_with_labels got False, and LoadPseudoLabels\.'
+            'pseudo_dir got .*; write None, or begin_with_labels=True',
+        ),
+        (
+            dict(begin_with_labels=True),
+            dict(),
+            'begin_with_labels got True.*pseudo_dir got None; '
+            'write the folder of the first labels, or begin_with_labels=False',
+        ),
+        (
+            dict(),
+            dict(num_classes=19),
+            'num_classes got 19, but the target has 4 classes; write that',
+        ),
+        (
+            dict(pipeline=[dict(type='OtherAnnotations')]),
+            dict(),
+            r'PseudoLabelRefreshHook\.pipeline got OtherAnnotations, but adaptation never sees',
+        ),
+        (
+            dict(),
+            dict(also='RandomResize'),
+            r'pipeline got None, but RandomResize .*; write Pseudo',
+        ),
+        (dict(), dict(also='CLAHE'), r'pipeline got None, but CLAHE in the target'),
+    ],
+)
+def test_bad_configs(
+    tmp_path: Path, whole: Whole, hook: dict[str, Any], load: Any, match: str
+) -> None:
     also = (load or {}).pop('also', None)
     if load and 'pseudo_dir' in load:
         load = dict(pseudo_dir=str(whole.folder / 'pseudo_labels/round_0'))

@@ -46,19 +46,30 @@ class _ReferenceSpy(Hook):
             self._note(runner)
 
 
-def make_cfg(tmp_path: Path, name: str, *hooks: dict[str, Any], context: str = 'reference',
-             **changes: Any) -> Config:
+def make_cfg(
+    tmp_path: Path, name: str, *hooks: dict[str, Any], context: str = 'reference', **changes: Any
+) -> Config:
     model = dict(
-        type='CDANet', discriminator=DISCRIMINATOR,
-        segmentor=segmentor_cfg(attention_head_cfg(test_context=context), batch_norm=True,
-                                dropout=.5),
-        adversarial_loss=dict(type='AdversarialLoss', loss_weight=.1))
+        type='CDANet',
+        discriminator=DISCRIMINATOR,
+        segmentor=segmentor_cfg(
+            attention_head_cfg(test_context=context), batch_norm=True, dropout=0.5
+        ),
+        adversarial_loss=dict(type='AdversarialLoss', loss_weight=0.1),
+    )
     changes.setdefault('train_cfg', dict(type='UDATrainLoop', max_iters=4, val_interval=2))
-    return runner_cfg(tmp_path, tmp_path / name, model, max_iters=4,
-                      custom_hooks=[*hooks, dict(type='_ReferenceSpy')],
-                      default_hooks=dict(logger=dict(type='LoggerHook', interval=1),
-                                         checkpoint=dict(type='CheckpointHook', by_epoch=False,
-                                                         interval=2)), **changes)
+    return runner_cfg(
+        tmp_path,
+        tmp_path / name,
+        model,
+        max_iters=4,
+        custom_hooks=[*hooks, dict(type='_ReferenceSpy')],
+        default_hooks=dict(
+            logger=dict(type='LoggerHook', interval=1),
+            checkpoint=dict(type='CheckpointHook', by_epoch=False, interval=2),
+        ),
+        **changes,
+    )
 
 
 def seen(runner: Runner) -> list[Tensor]:
@@ -119,10 +130,11 @@ def test_training_is_the_same_and_checkpoints_carry_their_features(tmp_path: Pat
 
 
 def test_resumed_training_equals_an_uninterrupted_one_with_averaged_weights(tmp_path: Path) -> None:
-    ema = dict(type='EMAHook', momentum=.3)
+    ema = dict(type='EMAHook', momentum=0.3)
     whole = train(make_cfg(tmp_path, 'whole', HOOK, ema))
-    resumed = make_cfg(tmp_path, 'resumed', HOOK, ema, resume=True,
-                       load_from=str(tmp_path / 'whole/iter_2.pth'))
+    resumed = make_cfg(
+        tmp_path, 'resumed', HOOK, ema, resume=True, load_from=str(tmp_path / 'whole/iter_2.pth')
+    )
     assert_close(train(resumed).model.state_dict(), whole.model.state_dict(), atol=0, rtol=0)
     one, other = (checkpoint(tmp_path / name) for name in ('whole', 'resumed'))
     assert_close(one, other, atol=0, rtol=0)
@@ -136,8 +148,12 @@ def test_checkpoint_without_features_is_tested_with_the_configs_source(tmp_path:
     model = MODELS.build(cfg.model)
     torch.save(dict(state_dict=model.state_dict()), tmp_path / 'bare.pth')
     for seed, count in ((0, 2), (1, 2), (1, 4)):
-        cfg = make_cfg(tmp_path, f'{seed}{count}', dict(HOOK, seed=seed, num_images=count),
-                       load_from=str(tmp_path / 'bare.pth'))
+        cfg = make_cfg(
+            tmp_path,
+            f'{seed}{count}',
+            dict(HOOK, seed=seed, num_images=count),
+            load_from=str(tmp_path / 'bare.pth'),
+        )
         runner = Runner.from_cfg(cfg)
         runner.test()
         assert_close(seen(runner)[0], expected(cfg, model.state_dict(), seed, count))
@@ -166,7 +182,7 @@ def test_given_images_of_any_size(tmp_path: Path, wrapper: str | None) -> None:
     cfg.custom_hooks = [dict(HOOK, images=paths), *cfg.custom_hooks]
     runner = Runner.from_cfg(cfg)
     runner.val()
-    (features, ) = seen(runner)
+    (features,) = seen(runner)
     assert features.shape == (2, 8, 8, 12)  # the first image's
     model = runner.model.eval()
     raw = torch.from_numpy(cv2.imread(paths[0])).permute(2, 0, 1)

@@ -70,9 +70,16 @@ def draw(model: torch.nn.Module, data: dict[str, Any], **kwargs: int) -> np.ndar
 def test_training_is_the_same_with_and_without(tmp_path: Path) -> None:
     plain = train(runner_cfg(tmp_path, tmp_path / 'plain', MODEL, max_iters=4))
     backend = dict(type='LocalVisBackend')
-    shown = train(runner_cfg(
-        tmp_path, tmp_path / 'shown', MODEL, max_iters=4, custom_hooks=[HOOK],
-        visualizer=dict(type='SegLocalVisualizer', vis_backends=[backend], name='shown')))
+    shown = train(
+        runner_cfg(
+            tmp_path,
+            tmp_path / 'shown',
+            MODEL,
+            max_iters=4,
+            custom_hooks=[HOOK],
+            visualizer=dict(type='SegLocalVisualizer', vis_backends=[backend], name='shown'),
+        )
+    )
     assert_close(shown.model.state_dict(), plain.model.state_dict(), atol=0, rtol=0)
     pictures = sorted((tmp_path / 'shown').rglob('vis_image/*.png'))
     assert [path.name for path in pictures] == ['train_2.png', 'train_4.png']
@@ -112,7 +119,8 @@ def test_tensorboard_backend(tmp_path: Path) -> None:
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
     visualizer = SegLocalVisualizer(
-        vis_backends=[dict(type='TensorboardVisBackend')], save_dir=str(tmp_path))
+        vis_backends=[dict(type='TensorboardVisBackend')], save_dir=str(tmp_path)
+    )
     look(visualizer, build('source_only'), batch())
     visualizer.close()
     events = EventAccumulator(str(next(tmp_path.rglob('events.*')))).Reload()
@@ -125,7 +133,8 @@ def test_wandb_backend(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     wandb = Mock(Image=lambda image: image)
     monkeypatch.setitem(sys.modules, 'wandb', wandb)
     visualizer = SegLocalVisualizer(
-        vis_backends=[dict(type='WandbVisBackend')], save_dir=str(tmp_path))
+        vis_backends=[dict(type='WandbVisBackend')], save_dir=str(tmp_path)
+    )
     look(visualizer, build('source_only'), batch())
     logged = visualizer.get_backend('WandbVisBackend').experiment.log.call_args[0][0]
     assert logged['train'].shape[1] == 6 + 4 * (WIDTH + 6)
@@ -148,7 +157,7 @@ def test_self_attention_of_the_largest_classes() -> None:
     loss = dict(type='SelfAttentionLoss', self_attention=module, allow_untrained=True)
     model, data = build('source_only', regularizers=dict(sam=loss)), batch(pseudo=False)
     for parameter in model.parameters():
-        torch.nn.init.normal_(parameter, std=.5)
+        torch.nn.init.normal_(parameter, std=0.5)
     panel = draw(model, data)
     model.eval()
     inputs = model.data_preprocessor(dict(data['target']), False)['inputs'][:1]
@@ -172,7 +181,8 @@ def test_dast_shows_its_attention() -> None:
     values = model.student.attention.attention_map(model.student, inputs)[0]
     height, width = values.shape
     np.testing.assert_array_equal(
-        cell(panel, 2, 0)[:: HEIGHT // height, :: WIDTH // width], heat_map(values.numpy()))
+        cell(panel, 2, 0)[:: HEIGHT // height, :: WIDTH // width], heat_map(values.numpy())
+    )
 
 
 def test_errors() -> None:

@@ -20,8 +20,15 @@ NUM_IMAGES = 7
 
 def make_runner(root, out='out', rule='bdl', **loop):
     cfg = runner_cfg(root / 'data', root / 'work', method_cfg('source_only'))
-    for key in ('train_dataloader', 'train_cfg', 'optim_wrapper', 'param_scheduler',
-                'val_dataloader', 'val_cfg', 'val_evaluator'):
+    for key in (
+        'train_dataloader',
+        'train_cfg',
+        'optim_wrapper',
+        'param_scheduler',
+        'val_dataloader',
+        'val_cfg',
+        'val_evaluator',
+    ):
         cfg[key] = None
     dataset = cfg.test_dataloader.dataset
     dataset.test_mode = True
@@ -37,8 +44,11 @@ def make_runner(root, out='out', rule='bdl', **loop):
 
 
 def read(folder):
-    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob('*')
-            if path.is_file()}
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in folder.rglob('*')
+        if path.is_file()
+    }
 
 
 def label(folder, name):
@@ -103,8 +113,10 @@ def test_a_small_budget_stays_within_tolerance(tmp_path):
 
 
 def test_softmax_first_is_taken_from_rule_or_argument(tmp_path):
-    paper, other = (make_runner(tmp_path, str(first), softmax_first=first).test()['thresholds']
-                    for first in (None, False))
+    paper, other = (
+        make_runner(tmp_path, str(first), softmax_first=first).test()['thresholds']
+        for first in (None, False)
+    )
     assert paper != other
 
 
@@ -134,8 +146,10 @@ def test_resume_after_a_kill(tmp_path, monkeypatch):
     segmented = []
     monkeypatch.setattr(pseudo_label_loop, 'write_label', write)
     monkeypatch.setattr(
-        pseudo_label_loop, 'segment_probabilities',
-        lambda *args: segmented.append(1) or segment_probabilities(*args))
+        pseudo_label_loop,
+        'segment_probabilities',
+        lambda *args: segmented.append(1) or segment_probabilities(*args),
+    )
     make_runner(tmp_path).test()
     assert len(segmented) == NUM_IMAGES - 3 + 1  # neither thresholds nor finished files again
     assert read(tmp_path / 'out') == read(tmp_path / 'whole')
@@ -195,16 +209,23 @@ def test_bad_arguments(tmp_path):
     (tmp_path / 'file').touch()
     with pytest.raises(ValueError, match=r'PseudoLabelLoop\.out_dir got the file'):
         PseudoLabelLoop(runner, loader, str(tmp_path / 'file'))
-    for changes, match in ((dict(test_mode=False), 'write test_mode=True'),
-                           (dict(img_suffix='.bmp'), r"in which no file ends in '\.bmp'")):
+    for changes, match in (
+        (dict(test_mode=False), 'write test_mode=True'),
+        (dict(img_suffix='.bmp'), r"in which no file ends in '\.bmp'"),
+    ):
         dataset = {**loader.dataset, **changes}
         with pytest.raises(ValueError, match=match):
             PseudoLabelLoop(runner, {**loader, 'dataset': dataset}, str(tmp_path / 'out'))
-    flipped = [loader.dataset.pipeline[0], dict(type='RandomFlip', prob=1.0),
-               loader.dataset.pipeline[1]]
+    flipped = [
+        loader.dataset.pipeline[0],
+        dict(type='RandomFlip', prob=1.0),
+        loader.dataset.pipeline[1],
+    ]
     classes = dict(classes=('a', 'b'), palette=[[0, 0, 0]] * 2)
-    for changes, match in ((dict(pipeline=flipped), 'without RandomFlip'),
-                           (dict(metainfo=classes), '2 classes, but the network predicts 4')):
+    for changes, match in (
+        (dict(pipeline=flipped), 'without RandomFlip'),
+        (dict(metainfo=classes), '2 classes, but the network predicts 4'),
+    ):
         dataset = {**loader.dataset, **changes}
         loop = PseudoLabelLoop(runner, {**loader, 'dataset': dataset}, str(tmp_path / 'out'))
         with pytest.raises(ValueError, match=match):
@@ -214,8 +235,13 @@ def test_bad_arguments(tmp_path):
 
 def _process(rank, root, port):
     torch.set_num_threads(1)
-    os.environ.update(RANK=str(rank), LOCAL_RANK=str(rank), WORLD_SIZE='2',
-                      MASTER_ADDR='127.0.0.1', MASTER_PORT=str(port))
+    os.environ.update(
+        RANK=str(rank),
+        LOCAL_RANK=str(rank),
+        WORLD_SIZE='2',
+        MASTER_ADDR='127.0.0.1',
+        MASTER_PORT=str(port),
+    )
     torch.distributed.init_process_group('gloo')
     for rule in ('bdl', 'cbst'):
         make_runner(root, f'two_{rule}', rule).test()
@@ -228,8 +254,7 @@ def test_two_processes_equal_one(tmp_path):
         make_runner(tmp_path, f'one_{rule}', rule).test()
     make_runner(tmp_path, 'one_binned', budget=50, bins=4096).test()
     port = 29500 + os.getpid() % 2000
-    torch.multiprocessing.start_processes(_process, (tmp_path, port), nprocs=2,
-                                          start_method='fork')
+    torch.multiprocessing.start_processes(_process, (tmp_path, port), nprocs=2, start_method='fork')
     for case in ('bdl', 'cbst', 'binned'):
         one, two = read(tmp_path / f'one_{case}'), read(tmp_path / f'two_{case}')
         assert len(one) == NUM_IMAGES + 1

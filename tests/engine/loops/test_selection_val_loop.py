@@ -50,8 +50,9 @@ class Recorder(Hook):
     def before_val(self, runner: Any) -> None:
         self.calls.append('before')
 
-    def after_val_iter(self, runner: Any, batch_idx: int, data_batch: Any = None,
-                       outputs: Any = None) -> None:
+    def after_val_iter(
+        self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: Any = None
+    ) -> None:
         self.batches.append(batch_idx)
         assert len(runner.val_dataloader) == sum(SIZES.values())
 
@@ -70,20 +71,32 @@ def loader(root: Path, name: str, **changes: Any) -> dict[str, Any]:
 
 
 def selection(root: Path, **evaluators: Any) -> dict[str, Any]:
-    return {name: dict(dataloader=loader(root, name),
-                       **(dict(evaluator=evaluators[name]) if name in evaluators else {}))
-            for name in ('first', 'second')}
+    return {
+        name: dict(
+            dataloader=loader(root, name),
+            **(dict(evaluator=evaluators[name]) if name in evaluators else {}),
+        )
+        for name in ('first', 'second')
+    }
 
 
-def config(root: Path, tag: str, sets: dict[str, Any] | None = None, max_iters: int = 4,
-           loop: dict[str, Any] | None = None, **changes: Any) -> Config:
-    cfg = toys.runner_cfg(root, root / f'{tag}_{root.name}', toys.method_cfg('source_only'),
-                          max_iters, **changes)
+def config(
+    root: Path,
+    tag: str,
+    sets: dict[str, Any] | None = None,
+    max_iters: int = 4,
+    loop: dict[str, Any] | None = None,
+    **changes: Any,
+) -> Config:
+    cfg = toys.runner_cfg(
+        root, root / f'{tag}_{root.name}', toys.method_cfg('source_only'), max_iters, **changes
+    )
     for part in (*cfg.train_dataloader.values(), cfg.val_dataloader):
         part.dataset.serialize_data = False
     cfg.train_cfg.update(val_interval=2, val_begin=1)
-    cfg.val_cfg = dict(type='SelectionValLoop', mean='mean',
-                       selection=sets or selection(root), **(loop or {}))
+    cfg.val_cfg = dict(
+        type='SelectionValLoop', mean='mean', selection=sets or selection(root), **(loop or {})
+    )
     return cfg
 
 
@@ -96,15 +109,18 @@ def run(cfg: Config, mode: str = 'train') -> tuple[Runner, Recorder]:
 
 def test_metrics_are_those_of_each_set_alone(tmp_path: Path) -> None:
     _, recorder = run(config(tmp_path, 'all'), 'val')
-    (metrics, ) = recorder.metrics.values()
+    (metrics,) = recorder.metrics.values()
     alone = {}
     for name in SIZES:
         cfg = config(tmp_path, name)
         cfg.val_cfg = dict(type='ValLoop')
         cfg.val_dataloader.dataset = loader(tmp_path, name)['dataset']
         alone[name] = Runner.from_cfg(cfg).val()
-    assert set(metrics) == {f'{prefix}{key}' for prefix in ('', 'first/', 'second/', 'mean/')
-                            for key in ('aAcc', 'mIoU', 'mAcc')}
+    assert set(metrics) == {
+        f'{prefix}{key}'
+        for prefix in ('', 'first/', 'second/', 'mean/')
+        for key in ('aAcc', 'mIoU', 'mAcc')
+    }
     for key, value in alone['target'].items():
         assert metrics[key] == value
         one, other = (alone[name][key] for name in ('first', 'second'))
@@ -122,7 +138,7 @@ def test_hooks_see_one_validation(tmp_path: Path) -> None:
     assert recorder.calls == ['before', 'after'] * 2  # validation at 2 and 4
     assert recorder.batches == list(range(total)) * 2
     assert runner.val_dataloader.dataset.data_root.endswith('target')
-    (log, ) = Path(runner.log_dir).glob('*.log')
+    (log,) = Path(runner.log_dir).glob('*.log')
     text = log.read_text()
     assert f'Iter(val) [ 8/{total}]' in text
     assert f'Iter(val) [{total}/{total}] ' in text
@@ -133,8 +149,11 @@ def test_hooks_see_one_validation(tmp_path: Path) -> None:
 def test_pictures_of_every_set(tmp_path: Path) -> None:
     cfg = config(tmp_path, 'pictures')
     cfg.default_hooks.visualization = dict(type='SegVisualizationHook', draw=True, interval=1)
-    cfg.visualizer = dict(type='SegLocalVisualizer', vis_backends=[dict(type='LocalVisBackend')],
-                          name=cfg.experiment_name)
+    cfg.visualizer = dict(
+        type='SegLocalVisualizer',
+        vis_backends=[dict(type='LocalVisBackend')],
+        name=cfg.experiment_name,
+    )
     runner, _ = run(cfg, 'val')
     pictures = list(Path(runner.log_dir).rglob('*.png'))
     # mmseg 1.2.2 stores the pictures of one validation under one step: equal names are replaced.
@@ -145,15 +164,18 @@ def test_pictures_of_every_set(tmp_path: Path) -> None:
 SCRIPTS = dict(target=[9, 0, 0, 0], first=[1, 6, 5, 0], second=[1, 1, 4, 6])  # mean: 1 3.5 4.5 3
 
 
-@pytest.mark.parametrize(('key', 'best', 'score'), [
-    ('score', 2, 9), ('first/score', 4, 6), ('mean/score', 6, 4.5), ('second/score', 8, 6)])
+@pytest.mark.parametrize(
+    ('key', 'best', 'score'),
+    [('score', 2, 9), ('first/score', 4, 6), ('mean/score', 6, 4.5), ('second/score', 8, 6)],
+)
 def test_best_checkpoint(tmp_path: Path, key: str, best: int, score: float) -> None:
     scripts = {name: dict(type='ScriptedMetric', scores=scores) for name, scores in SCRIPTS.items()}
-    cfg = config(tmp_path, 'best', selection(tmp_path, **scripts), 8,
-                 val_evaluator=scripts['target'])
+    cfg = config(
+        tmp_path, 'best', selection(tmp_path, **scripts), 8, val_evaluator=scripts['target']
+    )
     cfg.default_hooks.checkpoint.update(save_best=key, rule='greater', interval=100)
     runner, recorder = run(cfg)
-    (path, ) = Path(cfg.work_dir).glob('best_*')
+    (path,) = Path(cfg.work_dir).glob('best_*')
     assert path.name == f'best_{key.replace("/", "_")}_iter_{best}.pth'
     assert runner.message_hub.get_info('best_score') == score
     assert [m[key] for m in recorder.metrics.values()][best // 2 - 1] == score
@@ -161,22 +183,26 @@ def test_best_checkpoint(tmp_path: Path, key: str, best: int, score: float) -> N
 
 def test_every_set_has_its_own_evaluator(tmp_path: Path) -> None:
     """Each sees its own images; the mean is of what all selection sets count."""
-    scripts = dict(first=dict(type='ScriptedMetric', scores=[1.], extra='only'),
-                   second=[dict(type='ScriptedMetric', scores=[3.]), METRIC])
+    scripts = dict(
+        first=dict(type='ScriptedMetric', scores=[1.0], extra='only'),
+        second=[dict(type='ScriptedMetric', scores=[3.0]), METRIC],
+    )
     _, recorder = run(config(tmp_path, 'own', selection(tmp_path, **scripts)), 'val')
-    (metrics, ) = recorder.metrics.values()
+    (metrics,) = recorder.metrics.values()
     assert metrics['first/images'] == SIZES['first']
     assert metrics['second/images'] == SIZES['second']
     assert metrics['first/text'] == 'x'
     assert {key: value for key, value in metrics.items() if key.startswith('mean/')} == {
-        'mean/score': 2., 'mean/images': (SIZES['first'] + SIZES['second']) / 2}
+        'mean/score': 2.0,
+        'mean/images': (SIZES['first'] + SIZES['second']) / 2,
+    }
 
 
 def test_no_mean(tmp_path: Path) -> None:
     cfg = config(tmp_path, 'none')
     cfg.val_cfg.pop('mean')
     _, recorder = run(cfg, 'val')
-    (metrics, ) = recorder.metrics.values()
+    (metrics,) = recorder.metrics.values()
     assert len(metrics) == 9
     assert not any('mean' in key for key in metrics)
 
@@ -203,16 +229,16 @@ def test_resumed_run_chooses_the_same(tmp_path: Path) -> None:
         cfg = config(tmp_path, tag, max_iters=max_iters, **changes)
         cfg.train_cfg.val_interval = 3
         cfg.default_hooks.checkpoint.update(save_best='mean/mIoU', rule='greater', interval=3)
-        cfg.optim_wrapper.optimizers.student.optimizer.lr = .5
+        cfg.optim_wrapper.optimizers.student.optimizer.lr = 0.5
         runner, recorder = run(cfg)
-        (path, ) = Path(cfg.work_dir).glob('best_*')
+        (path,) = Path(cfg.work_dir).glob('best_*')
         return path.name, runner.message_hub.get_info('best_score'), recorder.metrics
 
     name, score, metrics = chosen('whole', 9)
     chosen('cut', 6)
     again, same, rest = chosen('cut', 9, resume=True)
     assert (again, same) == (name, score)
-    assert rest == {step: metrics[step] for step in (9, )}
+    assert rest == {step: metrics[step] for step in (9,)}
     assert score == max(value['mean/mIoU'] for value in metrics.values())
 
 
@@ -230,14 +256,20 @@ def test_half_precision_and_loader_options_arrive(tmp_path: Path) -> None:
     assert loop.fp16
     (built, _) = loop.dataloader.sets['first']
     assert (built.batch_size, built.num_workers) == (2, 1)
-    assert [Path(path).stem for batch in built for path in
-            (sample.img_path for sample in batch['data_samples'])] == ['0', '1', '2']
+    assert [
+        Path(path).stem
+        for batch in built
+        for path in (sample.img_path for sample in batch['data_samples'])
+    ] == ['0', '1', '2']
 
 
 def test_sets_that_are_built_already(tmp_path: Path) -> None:
     runner = Runner.from_cfg(config(tmp_path, 'built'))
-    parts = dict(dataloader=runner.build_dataloader(dict(
-        loader(tmp_path, 'first'), batch_size=1, sampler=dict(type='DefaultSampler'))))
+    parts = dict(
+        dataloader=runner.build_dataloader(
+            dict(loader(tmp_path, 'first'), batch_size=1, sampler=dict(type='DefaultSampler'))
+        )
+    )
     evaluator = runner.build_evaluator(METRIC)
     cfg = dict(runner._val_loop, selection=dict(first=parts))
     runner._val_evaluator = evaluator
@@ -248,20 +280,27 @@ def test_sets_that_are_built_already(tmp_path: Path) -> None:
     assert runner.val_loop.run().keys() >= {'mIoU', 'first/mIoU', 'mean/mIoU'}
 
 
-@pytest.mark.parametrize(('changes', 'error', 'match'), [
-    (dict(selection={}), ValueError, r'selection got no set; write at least one'),
-    (dict(selection=[1]), TypeError, r'selection got \[1\]; write dict\(name=dict'),
-    (dict(selection=dict(a=1)), TypeError, r"selection got {'a': 1}; write dict\(name=dict"),
-    (dict(selection=dict(a=dict())), ValueError, r'selection\.a got the keys \[\]; write data'),
-    (dict(selection=dict(a=dict(dataloader={}, evaluators=1))), ValueError,
-     r"selection\.a got the keys \['dataloader', 'evaluators'\]"),
-    (dict(selection={'a/b': dict(dataloader={})}), ValueError, r"selection got the name 'a/b'"),
-    (dict(selection={'': dict(dataloader={})}), ValueError, r"selection got the name ''"),
-    (dict(mean='a/b'), ValueError, r"mean got the name 'a/b'; write one without"),
-    (dict(mean='first'), ValueError, r"mean got 'first', which is one of the sets"),
-])
-def test_wrong_arguments(tmp_path: Path, changes: dict[str, Any], error: type[Exception],
-                         match: str) -> None:
+@pytest.mark.parametrize(
+    ('changes', 'error', 'match'),
+    [
+        (dict(selection={}), ValueError, r'selection got no set; write at least one'),
+        (dict(selection=[1]), TypeError, r'selection got \[1\]; write dict\(name=dict'),
+        (dict(selection=dict(a=1)), TypeError, r"selection got {'a': 1}; write dict\(name=dict"),
+        (dict(selection=dict(a=dict())), ValueError, r'selection\.a got the keys \[\]; write data'),
+        (
+            dict(selection=dict(a=dict(dataloader={}, evaluators=1))),
+            ValueError,
+            r"selection\.a got the keys \['dataloader', 'evaluators'\]",
+        ),
+        (dict(selection={'a/b': dict(dataloader={})}), ValueError, r"selection got the name 'a/b'"),
+        (dict(selection={'': dict(dataloader={})}), ValueError, r"selection got the name ''"),
+        (dict(mean='a/b'), ValueError, r"mean got the name 'a/b'; write one without"),
+        (dict(mean='first'), ValueError, r"mean got 'first', which is one of the sets"),
+    ],
+)
+def test_wrong_arguments(
+    tmp_path: Path, changes: dict[str, Any], error: type[Exception], match: str
+) -> None:
     runner = Runner.from_cfg(config(tmp_path, 'wrong'))
     with pytest.raises(error, match=rf'SelectionValLoop\.{match}'):
         runner.build_val_loop({**runner._val_loop, **changes})
@@ -270,10 +309,15 @@ def test_wrong_arguments(tmp_path: Path, changes: dict[str, Any], error: type[Ex
 def test_wrong_sets(tmp_path: Path) -> None:
     runner = Runner.from_cfg(config(tmp_path, 'wrong'))
     for changes, match in (
-            (dict(data_root=str(tmp_path / 'nothing')),
-             r'val_cfg\.selection\.first\.dataloader\.dataset\.data_prefix.* got .*nothing'),
-            (dict(metainfo=dict(classes=('a', 'b'), palette=[[0] * 3] * 2)),
-             r'SelectionValLoop\.selection\.first has the 2 classes .* the target has the 4')):
+        (
+            dict(data_root=str(tmp_path / 'nothing')),
+            r'val_cfg\.selection\.first\.dataloader\.dataset\.data_prefix.* got .*nothing',
+        ),
+        (
+            dict(metainfo=dict(classes=('a', 'b'), palette=[[0] * 3] * 2)),
+            r'SelectionValLoop\.selection\.first has the 2 classes .* the target has the 4',
+        ),
+    ):
         cfg = selection(tmp_path)
         cfg['first']['dataloader']['dataset'].update(changes)
         with pytest.raises(ValueError, match=match):
@@ -286,8 +330,13 @@ def test_wrong_sets(tmp_path: Path) -> None:
 
 def _process(rank: int, root: Path, port: int) -> None:
     torch.set_num_threads(1)
-    os.environ.update(RANK=str(rank), LOCAL_RANK=str(rank), WORLD_SIZE='2',
-                      MASTER_ADDR='127.0.0.1', MASTER_PORT=str(port))
+    os.environ.update(
+        RANK=str(rank),
+        LOCAL_RANK=str(rank),
+        WORLD_SIZE='2',
+        MASTER_ADDR='127.0.0.1',
+        MASTER_PORT=str(port),
+    )
     torch.distributed.init_process_group('gloo')
     metrics = Runner.from_cfg(config(root, f'two{rank}')).val()
     torch.save({key: float(value) for key, value in metrics.items()}, root / f'{rank}.pth')
@@ -298,7 +347,6 @@ def test_two_processes_equal_one(tmp_path: Path) -> None:
     """Sets of odd sizes, so that the sampler pads."""
     one = Runner.from_cfg(config(tmp_path, 'one')).val()
     port = 29500 + (os.getpid() + 1000) % 2000
-    torch.multiprocessing.start_processes(_process, (tmp_path, port), nprocs=2,
-                                          start_method='fork')
+    torch.multiprocessing.start_processes(_process, (tmp_path, port), nprocs=2, start_method='fork')
     for rank in range(2):
         assert torch.load(tmp_path / f'{rank}.pth', weights_only=True) == one

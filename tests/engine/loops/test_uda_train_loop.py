@@ -26,15 +26,17 @@ class Recorder(Hook):
     def before_train_iter(self, runner: Any, batch_idx: int, data_batch: Any = None) -> None:
         self.draws.append(float(torch.rand(())))
         for domain, names in self.images.items():
-            names.append([Path(sample.img_path).stem
-                          for sample in data_batch[domain]['data_samples']])
+            names.append(
+                [Path(sample.img_path).stem for sample in data_batch[domain]['data_samples']]
+            )
 
 
 def config(tmp_path: Path, tag: str, max_iters: int = 2, **changes: Any) -> Config:
     """A run of the cheapest method; ``tag`` names its folder and experiment."""
     model = toys.method_cfg('source_only')
-    return toys.runner_cfg(tmp_path, tmp_path / f'{tag}_{tmp_path.name}', model, max_iters,
-                           **changes)
+    return toys.runner_cfg(
+        tmp_path, tmp_path / f'{tag}_{tmp_path.name}', model, max_iters, **changes
+    )
 
 
 def record(cfg: Config) -> tuple[Runner, Recorder]:
@@ -58,8 +60,10 @@ def refused(cfg: Config, message: str) -> None:
 
 def test_streams_and_draws(tmp_path: Path) -> None:
     runner, recorder = record(config(tmp_path, 'long', 21))
-    source, target = ([name for names in recorder.images[domain] for name in names]
-                      for domain in ('source', 'target'))
+    source, target = (
+        [name for names in recorder.images[domain] for name in names]
+        for domain in ('source', 'target')
+    )
     assert sorted(source[:5]) == [str(i) for i in range(5)]
     assert sorted(target[:7]) == [str(i) for i in range(7)]
     partners = {(s, t) for s, t in zip(source, target)}
@@ -96,32 +100,44 @@ def test_workers_see_the_same_stream(tmp_path: Path, persistent: bool) -> None:
     assert (recorder.images, recorder.draws) == (alone.images, alone.draws)
 
 
-def test_processes_share_the_first_ones_seed(tmp_path: Path,
-                                             monkeypatch: pytest.MonkeyPatch) -> None:
+def test_processes_share_the_first_ones_seed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     _, one = record(config(tmp_path, 'first', 3))
-    monkeypatch.setattr(uda_train_loop, 'broadcast_object_list', lambda seeds: seeds.__setitem__(
-        0, 3))  # what the first process has
+    monkeypatch.setattr(
+        uda_train_loop, 'broadcast_object_list', lambda seeds: seeds.__setitem__(0, 3)
+    )  # what the first process has
     _, other = record(config(tmp_path, 'second', 3, randomness=dict(seed=4)))
     assert (one.images, one.draws) == (other.images, other.draws)
 
 
 @pytest.mark.parametrize('fast_forward', [False, True])
-def test_resume_reads_no_earlier_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
-                                      fast_forward: bool) -> None:
+def test_resume_reads_no_earlier_data(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fast_forward: bool
+) -> None:
     _, whole = record(config(tmp_path, 'whole', 7))
-    cfg = config(tmp_path, 'resumed', 7, resume=True,
-                 load_from=f'{tmp_path}/whole_{tmp_path.name}/iter_5.pth')
+    cfg = config(
+        tmp_path,
+        'resumed',
+        7,
+        resume=True,
+        load_from=f'{tmp_path}/whole_{tmp_path.name}/iter_5.pth',
+    )
     if fast_forward:  # an argument of newer mmengine
         import inspect
 
         from mmengine.runner import IterBasedTrainLoop
+
         if 'fast_forward_on_resume' not in inspect.signature(IterBasedTrainLoop).parameters:
             pytest.skip('this mmengine has no such argument')
         cfg.train_cfg.fast_forward_on_resume = True
     reads: list[int] = []
     plain = BaseSegDataset.prepare_data
-    monkeypatch.setattr(BaseSegDataset, 'prepare_data',
-                        lambda self, index: reads.append(index) or plain(self, index))
+    monkeypatch.setattr(
+        BaseSegDataset,
+        'prepare_data',
+        lambda self, index: reads.append(index) or plain(self, index),
+    )
     _, rest = record(cfg)
     assert len(reads) == 2 * 2 * 2  # iterations, domains, images of a batch
     for domain in ('source', 'target'):
@@ -146,8 +162,11 @@ def test_wrong_domains(tmp_path: Path, keys: list[str]) -> None:
     cfg.train_dataloader = dict.fromkeys(keys, loader)
     cfg.train_dataloader = Config(dict(x=cfg.train_dataloader)).x
     runner = Runner.from_cfg(cfg)
-    with pytest.raises(ValueError, match=r'UDATrainLoop.train_dataloader got \[.*\]; write '
-                       r'dict\(source=dict\(...\), target=dict\(...\)\)'):
+    with pytest.raises(
+        ValueError,
+        match=r'UDATrainLoop.train_dataloader got \[.*\]; write '
+        r'dict\(source=dict\(...\), target=dict\(...\)\)',
+    ):
         runner.train()
 
 
@@ -160,8 +179,11 @@ def test_stock_dataloader(tmp_path: Path) -> None:
 def test_sampler_is_refused(tmp_path: Path) -> None:
     cfg = config(tmp_path, 'sampler')
     cfg.train_dataloader.target.sampler = dict(type='InfiniteSampler', shuffle=True)
-    refused(cfg, r"UDATrainLoop.train_dataloader.target.sampler got {'type': 'InfiniteSampler'.*; "
-            'remove it')
+    refused(
+        cfg,
+        r"UDATrainLoop.train_dataloader.target.sampler got {'type': 'InfiniteSampler'.*; "
+        'remove it',
+    )
 
 
 def test_classes_of_the_domains(tmp_path: Path) -> None:
@@ -173,20 +195,27 @@ def test_classes_of_the_domains(tmp_path: Path) -> None:
 def test_classes_of_the_network(tmp_path: Path) -> None:
     cfg = config(tmp_path, 'network')
     cfg.model.segmentor.decode_head.num_classes = 3
-    refused(cfg, 'UDATrainLoop: BaseSegDataset has 4 classes, but model.segmentor.decode_head.'
-            'num_classes is 3; set it to 4')
+    refused(
+        cfg,
+        'UDATrainLoop: BaseSegDataset has 4 classes, but model.segmentor.decode_head.'
+        'num_classes is 3; set it to 4',
+    )
 
 
-@pytest.mark.parametrize('where', ['train_dataloader.source', 'train_dataloader.target',
-                                   'val_dataloader'])
+@pytest.mark.parametrize(
+    'where', ['train_dataloader.source', 'train_dataloader.target', 'val_dataloader']
+)
 def test_missing_folder(tmp_path: Path, where: str) -> None:
     cfg = config(tmp_path, 'missing')
     place = cfg
     for key in where.split('.'):
         place = place[key]
     place.dataset.data_prefix.img_path = 'nowhere'
-    refused(cfg, f'BaseSegDataset: {where}.dataset.data_prefix.img_path got .*nowhere., which is '
-            'not a folder; set `data_root`, or the environment variable MMSEG_UDA_DATA')
+    refused(
+        cfg,
+        f'BaseSegDataset: {where}.dataset.data_prefix.img_path got .*nowhere., which is '
+        'not a folder; set `data_root`, or the environment variable MMSEG_UDA_DATA',
+    )
 
 
 @pytest.mark.parametrize('domain', ['source', 'target'])
@@ -194,8 +223,11 @@ def test_empty_folder(tmp_path: Path, domain: str) -> None:
     cfg = config(tmp_path, 'empty')
     for file in (tmp_path / domain / 'images').iterdir():
         file.unlink()
-    refused(cfg, f'BaseSegDataset: train_dataloader.{domain}.dataset.data_prefix.img_path got '
-            r".*images', in which no file ends in '.png'")
+    refused(
+        cfg,
+        f'BaseSegDataset: train_dataloader.{domain}.dataset.data_prefix.img_path got '
+        r".*images', in which no file ends in '.png'",
+    )
 
 
 def test_missing_label(tmp_path: Path) -> None:
@@ -207,8 +239,11 @@ def test_missing_label(tmp_path: Path) -> None:
 def test_target_labels_are_refused_before_training(tmp_path: Path) -> None:
     cfg = config(tmp_path, 'leak')
     cfg.train_dataloader.target.dataset.pipeline.insert(1, dict(type='LoadAnnotations'))
-    refused(cfg, 'BaseSegDataset: train_dataloader.target.dataset.pipeline got LoadAnnotations, '
-            'but adaptation never sees target labels; delete it')
+    refused(
+        cfg,
+        'BaseSegDataset: train_dataloader.target.dataset.pipeline got LoadAnnotations, '
+        'but adaptation never sees target labels; delete it',
+    )
 
 
 def test_unknown_key(tmp_path: Path) -> None:

@@ -13,8 +13,8 @@ from torch.testing import assert_close
 
 from mmseg_uda.engine.optimizers import JointOptimWrapperDict
 
-SGD = dict(optimizer=dict(type='SGD', lr=.1))
-ADAM = dict(optimizer=dict(type='Adam', lr=.01))
+SGD = dict(optimizer=dict(type='SGD', lr=0.1))
+ADAM = dict(optimizer=dict(type='Adam', lr=0.01))
 
 
 class Pair(nn.Module):
@@ -36,8 +36,14 @@ class Pair(nn.Module):
 def build(model: nn.Module, optimizers: Any = None, **options: Any) -> JointOptimWrapperDict:
     if optimizers is None:
         optimizers = dict(student=SGD, discriminators=ADAM)
-    return build_optim_wrapper(model, dict(constructor='JointOptimWrapperConstructor',
-                                           optimizers=copy.deepcopy(optimizers), **options))
+    return build_optim_wrapper(
+        model,
+        dict(
+            constructor='JointOptimWrapperConstructor',
+            optimizers=copy.deepcopy(optimizers),
+            **options,
+        ),
+    )
 
 
 def iterate(model: Pair, wrapper: JointOptimWrapperDict, seeds: Any) -> None:
@@ -70,22 +76,27 @@ def test_each_parameter_has_one_optimizer() -> None:
 def test_longest_key_wins() -> None:
     model = Pair()
     wrapper = build(model, {'student': SGD, 'student.head': ADAM, 'discriminators': ADAM})
-    owned = {name: [p for group in wrapped.param_groups for p in group['params']]
-             for name, wrapped in wrapper.items()}
+    owned = {
+        name: [p for group in wrapped.param_groups for p in group['params']]
+        for name, wrapped in wrapper.items()
+    }
     assert list(map(id, owned['student'])) == list(map(id, model.student['backbone'].parameters()))
     assert list(map(id, owned['student.head'])) == list(map(id, model.student['head'].parameters()))
 
 
 def test_equal_settings_share_a_group() -> None:
     model = Pair()
-    paramwise = dict(bias_lr_mult=2., custom_keys={'head': dict(lr_mult=10.)})
+    paramwise = dict(bias_lr_mult=2.0, custom_keys={'head': dict(lr_mult=10.0)})
     wrapper = build(model, dict(student=dict(SGD, paramwise_cfg=paramwise), discriminators=ADAM))
     groups = wrapper['student'].optimizer.param_groups
     by_lr = {group['lr']: {id(p) for p in group['params']} for group in groups}
     head, backbone = model.student['head'], model.student['backbone']
     assert len(groups) == 3
-    assert by_lr == {1.: {id(head.weight), id(head.bias)}, .1: {id(backbone.weight)},
-                     .2: {id(backbone.bias)}}
+    assert by_lr == {
+        1.0: {id(head.weight), id(head.bias)},
+        0.1: {id(backbone.weight)},
+        0.2: {id(backbone.bias)},
+    }
 
 
 def test_frozen_parameters_need_no_optimizer() -> None:
@@ -94,8 +105,10 @@ def test_frozen_parameters_need_no_optimizer() -> None:
     model.discriminators.requires_grad_(False)
     wrapper = build(model, dict(student=SGD))
     assert sum(len(group['params']) for group in wrapper['student'].param_groups) == 2
-    with pytest.raises(ValueError, match='got the key `discriminators`, which has no trainable '
-                       'parameter; remove it'):
+    with pytest.raises(
+        ValueError,
+        match='got the key `discriminators`, which has no trainable parameter; remove it',
+    ):
         build(model)
 
 
@@ -103,53 +116,89 @@ def test_shared_parameter() -> None:
     model = Pair()
     model.discriminators['main'].weight = nn.Parameter(torch.zeros(1, 3))
     model.student['tied'] = model.discriminators['main']
-    with pytest.raises(ValueError, match='optimizers gives discriminators.main.weight to '
-                       '`discriminators` and, as student.tied.weight, to `student`; a parameter '
-                       'can have only one optimizer'):
+    with pytest.raises(
+        ValueError,
+        match='optimizers gives discriminators.main.weight to '
+        '`discriminators` and, as student.tied.weight, to `student`; a parameter '
+        'can have only one optimizer',
+    ):
         build(model)
 
 
 def test_parameter_without_optimizer() -> None:
-    with pytest.raises(ValueError, match='leaves 2 trainable parameters without optimizer '
-                       r'\(discriminators.main.weight, ...\); add the key `discriminators` or'):
+    with pytest.raises(
+        ValueError,
+        match='leaves 2 trainable parameters without optimizer '
+        r'\(discriminators.main.weight, ...\); add the key `discriminators` or',
+    ):
         build(Pair(), dict(student=SGD))
 
 
 def test_unknown_submodule() -> None:
-    with pytest.raises(ValueError, match='got the key `teacher`, but Pair has no such submodule; '
-                       r"write one of \['student', 'discriminators'\]"):
+    with pytest.raises(
+        ValueError,
+        match='got the key `teacher`, but Pair has no such submodule; '
+        r"write one of \['student', 'discriminators'\]",
+    ):
         build(Pair(), dict(student=SGD, discriminators=ADAM, teacher=SGD))
 
 
-@pytest.mark.parametrize(('cfg', 'message'), [
-    (dict(optimizers={}), 'optimizers got {}; write a dict from submodule names'),
-    (dict(optimizer=SGD), 'optimizers got None; write a dict from submodule names'),
-    (dict(paramwise_cfg={}, optimizers=dict(student=SGD)), 'paramwise_cfg is set beside'),
-])
+@pytest.mark.parametrize(
+    ('cfg', 'message'),
+    [
+        (dict(optimizers={}), 'optimizers got {}; write a dict from submodule names'),
+        (dict(optimizer=SGD), 'optimizers got None; write a dict from submodule names'),
+        (dict(paramwise_cfg={}, optimizers=dict(student=SGD)), 'paramwise_cfg is set beside'),
+    ],
+)
 def test_wrong_optimizers(cfg: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=f'JointOptimWrapperConstructor.{message}'):
         build_optim_wrapper(Pair(), dict(constructor='JointOptimWrapperConstructor', **cfg))
 
 
-@pytest.mark.parametrize(('options', 'error', 'message'), [
-    (dict(dtype='float32'), ValueError, r"dtype got 'float32'; write one of \[None, 'float16', "),
-    (dict(accumulative_counts=0), ValueError, 'accumulative_counts got 0; write an integer'),
-    (dict(accumulative_counts=1.5), ValueError, 'accumulative_counts got 1.5; write an integer'),
-    (dict(dtype='float16', loss_scale='static'), ValueError,
-     "loss_scale got 'static'; write 'dynamic' or a number above 0"),
-    (dict(loss_scale=-1), ValueError, "loss_scale got -1; write 'dynamic' or a number above 0"),
-    (dict(clip_grad=dict(max_norm=1)), TypeError,
-     'JointOptimWrapperDict.clip_grad got dict, neither .* into its dict inside `optimizers`'),
-])
+@pytest.mark.parametrize(
+    ('options', 'error', 'message'),
+    [
+        (
+            dict(dtype='float32'),
+            ValueError,
+            r"dtype got 'float32'; write one of \[None, 'float16', ",
+        ),
+        (dict(accumulative_counts=0), ValueError, 'accumulative_counts got 0; write an integer'),
+        (
+            dict(accumulative_counts=1.5),
+            ValueError,
+            'accumulative_counts got 1.5; write an integer',
+        ),
+        (
+            dict(dtype='float16', loss_scale='static'),
+            ValueError,
+            "loss_scale got 'static'; write 'dynamic' or a number above 0",
+        ),
+        (dict(loss_scale=-1), ValueError, "loss_scale got -1; write 'dynamic' or a number above 0"),
+        (
+            dict(clip_grad=dict(max_norm=1)),
+            TypeError,
+            'JointOptimWrapperDict.clip_grad got dict, .* into its dict inside `optimizers`',
+        ),
+    ],
+)
 def test_wrong_options(options: dict[str, Any], error: type, message: str) -> None:
     with pytest.raises(error, match=message):
         build(Pair(), **options)
 
 
-@pytest.mark.parametrize(('inner', 'error', 'message'), [
-    (dict(accumulative_counts=2), ValueError, 'student.accumulative_counts got 2; write it beside'),
-    (dict(type='JointOptimWrapperDict'), TypeError, 'optimizer got SGD, neither one of its'),
-])
+@pytest.mark.parametrize(
+    ('inner', 'error', 'message'),
+    [
+        (
+            dict(accumulative_counts=2),
+            ValueError,
+            'student.accumulative_counts got 2; write it beside',
+        ),
+        (dict(type='JointOptimWrapperDict'), TypeError, 'optimizer got SGD, neither one of its'),
+    ],
+)
 def test_wrong_inner_options(inner: dict[str, Any], error: type, message: str) -> None:
     with pytest.raises(error, match=message):
         build(Pair(), dict(student=dict(SGD, **inner), discriminators=ADAM))
@@ -161,8 +210,10 @@ def test_wrong_inner_options(inner: dict[str, Any], error: type, message: str) -
 def test_steps_all_optimizers_once_per_iteration() -> None:
     model, twin = Pair(), Pair()
     iterate(model, build(model), range(3))
-    optimizers = (torch.optim.SGD(twin.student.parameters(), lr=.1),
-                  torch.optim.Adam(twin.discriminators.parameters(), lr=.01))
+    optimizers = (
+        torch.optim.SGD(twin.student.parameters(), lr=0.1),
+        torch.optim.Adam(twin.discriminators.parameters(), lr=0.01),
+    )
     for seed in range(3):
         for loss in twin.losses(seed):
             loss.backward()
@@ -215,20 +266,28 @@ def test_clipping_is_each_optimizers_own() -> None:
     before = state(model)
     iterate(model, build(model, dict(student=clipped, discriminators=ADAM)), [0])
     iterate(twin, build(twin), [0])
-    moved = torch.cat([(value - before[key]).flatten() for key, value in model.state_dict().items()
-                       if key.startswith('student')])
+    moved = torch.cat(
+        [
+            (value - before[key]).flatten()
+            for key, value in model.state_dict().items()
+            if key.startswith('student')
+        ]
+    )
     assert_close(moved.norm(), torch.tensor(1e-4), rtol=1e-3, atol=0)  # lr times norm
     assert_close(model.discriminators.state_dict(), twin.discriminators.state_dict())
 
 
 def test_schedulers_reach_every_optimizer() -> None:
     from mmengine.optim import LinearLR
+
     wrapper = build(Pair())
-    schedulers = [LinearLR(one, start_factor=.5, by_epoch=False, end=2) for one in wrapper.values()]
-    assert wrapper.get_lr() == {'student.lr': [.05], 'discriminators.lr': [.005]}
+    schedulers = [
+        LinearLR(one, start_factor=0.5, by_epoch=False, end=2) for one in wrapper.values()
+    ]
+    assert wrapper.get_lr() == {'student.lr': [0.05], 'discriminators.lr': [0.005]}
     for scheduler in schedulers:
         scheduler.step()
-    assert wrapper.get_lr() == {'student.lr': [.1], 'discriminators.lr': [.01]}
+    assert wrapper.get_lr() == {'student.lr': [0.1], 'discriminators.lr': [0.01]}
 
 
 # --------------------------------------------------------------------------------- mixed precision
@@ -247,22 +306,23 @@ def test_bfloat16_autocasts_and_does_not_scale() -> None:
     assert not model.student['head'].weight.equal(twin.student['head'].weight)
 
 
-def exact_losses(model: Pair, wrapper: JointOptimWrapperDict, seeds: Any, factor: float = 1.,
-                 of: str = 'both') -> None:
+def exact_losses(
+    model: Pair, wrapper: JointOptimWrapperDict, seeds: Any, factor: float = 1.0, of: str = 'both'
+) -> None:
     """As ``iterate`` in fp32, so that only the scaler differs; ``factor`` spoils gradients."""
     for seed in seeds:
         student, discriminator = model.losses(seed)
-        wrapper.backward(student * (factor if of != 'discriminators' else 1.))
-        wrapper.backward(discriminator * (factor if of != 'student' else 1.))
+        wrapper.backward(student * (factor if of != 'discriminators' else 1.0))
+        wrapper.backward(discriminator * (factor if of != 'student' else 1.0))
         wrapper.step()
 
 
 def test_float16_scales_by_one_scaler() -> None:
     model, twin = Pair(), Pair()
-    clip = dict(SGD, clip_grad=dict(max_norm=.01))
+    clip = dict(SGD, clip_grad=dict(max_norm=0.01))
     optimizers = dict(student=clip, discriminators=ADAM)
     wrapper = build(model, optimizers, dtype='float16', accumulative_counts=2)
-    assert wrapper.scaler.get_scale() == 2.**16
+    assert wrapper.scaler.get_scale() == 2.0**16
     with wrapper.optim_context(model):
         assert model.student['head'](torch.randn(1, 3)).dtype is torch.float16
     exact_losses(model, wrapper, range(4))
@@ -279,7 +339,7 @@ def test_overflow_skips_the_step_of_all(of: str) -> None:
     before = state(model)
     exact_losses(model, wrapper, [1], float('inf'), of)
     assert_close(state(model), before, atol=0, rtol=0)
-    assert wrapper.scaler.get_scale() == 2.**15
+    assert wrapper.scaler.get_scale() == 2.0**15
     assert all(param.grad is None for param in model.parameters())
     exact_losses(model, wrapper, [2])
     assert not model.student['head'].weight.equal(before['student.head.weight'])
@@ -297,10 +357,10 @@ def test_optimizer_without_gradients_waits() -> None:
 
 def test_constant_loss_scale() -> None:
     model = Pair()
-    wrapper = build(model, dtype='float16', loss_scale=8.)
-    assert wrapper.scaler.get_scale() == 8.
+    wrapper = build(model, dtype='float16', loss_scale=8.0)
+    assert wrapper.scaler.get_scale() == 8.0
     exact_losses(model, wrapper, [0], float('inf'))
-    assert wrapper.scaler.get_scale() == 8.
+    assert wrapper.scaler.get_scale() == 8.0
 
 
 def test_step_without_any_gradient() -> None:
@@ -321,7 +381,7 @@ def test_resume_with_scaler() -> None:
     again = build(twin, dtype='float16')
     twin.load_state_dict(state(model))
     again.load_state_dict(copy.deepcopy(wrapper.state_dict()))
-    assert again.scaler.get_scale() == 2.**15
+    assert again.scaler.get_scale() == 2.0**15
     for one, its in ((model, wrapper), (twin, again)):
         exact_losses(one, its, range(3, 5))
     assert_close(state(model), state(twin), atol=0, rtol=0)
@@ -338,13 +398,16 @@ def test_resume_with_other_optimizers() -> None:
     model = Pair()
     model.discriminators.requires_grad_(False)
     saved = build(model, dict(student=SGD)).state_dict()
-    with pytest.raises(ValueError, match=r"checkpoint has the optimizers \['student'\], the config "
-                       r"\['discriminators', 'student'\]; resume with the config that wrote"):
+    with pytest.raises(
+        ValueError,
+        match=r"checkpoint has the optimizers \['student'\], the config "
+        r"\['discriminators', 'student'\]; resume with the config that wrote",
+    ):
         build(Pair()).load_state_dict(saved)
 
 
 def test_wraps_plain_wrappers_only() -> None:
     with pytest.raises(TypeError, match='JointOptimWrapperDict.student got Linear'):
         JointOptimWrapperDict(student=nn.Linear(1, 1))
-    optimizer = torch.optim.SGD(nn.Linear(1, 1).parameters(), lr=1.)
+    optimizer = torch.optim.SGD(nn.Linear(1, 1).parameters(), lr=1.0)
     assert len(JointOptimWrapperDict(student=OptimWrapper(optimizer))) == 1

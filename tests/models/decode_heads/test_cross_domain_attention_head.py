@@ -19,7 +19,7 @@ from toys import NUM_CLASSES, attention_head_cfg, build, segmentor_cfg
 from mmseg_uda.models.decode_heads import CrossDomainAttentionHead
 
 CHANNELS = 8
-MODULES = [(1., 1.), (1., None), (None, 1.), (None, None)]
+MODULES = [(1.0, 1.0), (1.0, None), (None, 1.0), (None, None)]
 CONTEXTS = ('self', 'reference', 'none')
 
 
@@ -28,27 +28,32 @@ def make(**kwargs: Any) -> CrossDomainAttentionHead:
     torch.manual_seed(0)
     head = MODELS.build(dict(attention_head_cfg(), **kwargs))
     for parameter in head.parameters():
-        nn.init.normal_(parameter, std=.3)
+        nn.init.normal_(parameter, std=0.3)
     return head.eval()
 
 
 def features(count: int = 2, size: tuple[int, int] = (3, 4)) -> tuple[Tensor]:
-    return (torch.randn(count, CHANNELS, *size), )
+    return (torch.randn(count, CHANNELS, *size),)
 
 
 def fit(x: Tensor, goal: Tensor) -> Tensor:
     return F.interpolate(x, goal.shape[2:], mode='bilinear', align_corners=True)
 
 
-def slow_views(head: CrossDomainAttentionHead, source: Tensor, target: Tensor,
-               weights: tuple[float | None, float | None]) -> tuple[dict, dict]:
+def slow_views(
+    head: CrossDomainAttentionHead,
+    source: Tensor,
+    target: Tensor,
+    weights: tuple[float | None, float | None],
+) -> tuple[dict, dict]:
     """What the classifier scores in each domain; eq. (1)-(8) with whole maps."""
     views: tuple[dict[str, Tensor], dict[str, Tensor]] = ({}, {})
     if weights[0] is not None:
         a_s, a_t = head.conv_spatial(source), head.conv_spatial(target)
         module = head.spatial
-        energy = torch.einsum('bdi,bdj->bij', module.query(a_s).flatten(2),
-                              module.key(a_t).flatten(2))
+        energy = torch.einsum(
+            'bdi,bdj->bij', module.query(a_s).flatten(2), module.key(a_t).flatten(2)
+        )
         to_s = torch.einsum('bij,bcj->bci', energy.softmax(2), module.value(a_t).flatten(2))
         to_t = torch.einsum('bij,bci->bcj', energy.softmax(1), module.value(a_s).flatten(2))
         views[0]['spatial'] = a_s + weights[0] * to_s.view_as(a_s)
@@ -56,32 +61,41 @@ def slow_views(head: CrossDomainAttentionHead, source: Tensor, target: Tensor,
     if weights[1] is not None:
         b_s, b_t = head.conv_channel(source), head.conv_channel(target)
         energy = torch.einsum('bip,bjp->bij', b_s.flatten(2), b_t.flatten(2))
-        views[0]['channel'] = b_s + weights[1] * torch.einsum('bij,bjhw->bihw', energy.softmax(2),
-                                                              b_t)
-        views[1]['channel'] = b_t + weights[1] * torch.einsum('bij,bihw->bjhw', energy.softmax(1),
-                                                              b_s)
+        views[0]['channel'] = b_s + weights[1] * torch.einsum(
+            'bij,bjhw->bihw', energy.softmax(2), b_t
+        )
+        views[1]['channel'] = b_t + weights[1] * torch.einsum(
+            'bij,bihw->bjhw', energy.softmax(1), b_s
+        )
     for side, x in zip(views, (source, target)):
         side['main'] = head.aggregate(torch.cat(list(side.values()), 1)) if side else x
     return views
 
 
-def plain(head: CrossDomainAttentionHead, weights: tuple[float | None, float | None],
-          target: Tensor) -> Tensor:
+def plain(
+    head: CrossDomainAttentionHead, weights: tuple[float | None, float | None], target: Tensor
+) -> Tensor:
     """Aggregate without exchange."""
-    parts = [conv(target) for conv, weight in (
-        (getattr(head, 'conv_spatial', None), weights[0]),
-        (getattr(head, 'conv_channel', None), weights[1])) if weight is not None]
+    parts = [
+        conv(target)
+        for conv, weight in (
+            (getattr(head, 'conv_spatial', None), weights[0]),
+            (getattr(head, 'conv_channel', None), weights[1]),
+        )
+        if weight is not None
+    ]
     return head.aggregate(torch.cat(parts, 1)) if parts else target
 
 
 @pytest.mark.parametrize('resize_to', ['target', 'source'])
-@pytest.mark.parametrize('weights', [*MODULES, (.3, 2.)])
+@pytest.mark.parametrize('weights', [*MODULES, (0.3, 2.0)])
 @pytest.mark.parametrize('size', [(3, 4), (5, 2)])
-def test_pair_equals_equations(weights: tuple[float | None, float | None], resize_to: str,
-                               size: tuple[int, int]) -> None:
+def test_pair_equals_equations(
+    weights: tuple[float | None, float | None], resize_to: str, size: tuple[int, int]
+) -> None:
     head = make(spatial_weight=weights[0], channel_weight=weights[1], resize_to=resize_to)
-    (source, ), (target, ) = features(size=size), features()
-    got = head.forward_pair((source, ), (target, ))
+    (source,), (target,) = features(size=size), features()
+    got = head.forward_pair((source,), (target,))
     if resize_to == 'target':
         source = fit(source, target)
     else:
@@ -94,30 +108,30 @@ def test_pair_equals_equations(weights: tuple[float | None, float | None], resiz
         assert set(side) == names
         for name in names:
             assert side[name].shape == (2, NUM_CLASSES, *target.shape[2:])
-            assert_close(side[name], head.classifier((views[name], )))
+            assert_close(side[name], head.classifier((views[name],)))
 
 
 @pytest.mark.parametrize('weights', MODULES)
 @pytest.mark.parametrize('context', CONTEXTS)
 def test_forward_equals_equations(context: str, weights: tuple[float | None, float | None]) -> None:
     head = make(spatial_weight=weights[0], channel_weight=weights[1], test_context=context)
-    (target, ), (stored, ) = features(), features(3, (2, 5))
+    (target,), (stored,) = features(), features(3, (2, 5))
     head.set_reference(stored)
-    got = head(head_input := (target, ))
+    got = head(head_input := (target,))
     assert head_input[0] is target
     if context == 'none':
-        expected = head.classifier((plain(head, weights, target), ))
+        expected = head.classifier((plain(head, weights, target),))
     elif context == 'self':
-        expected = head.classifier((slow_views(head, target, target, weights)[1]['main'], ))
+        expected = head.classifier((slow_views(head, target, target, weights)[1]['main'],))
     else:  # probabilities averaged over the stored images, each with both target images
         probs = []
         for image in stored:
             source = fit(image.expand(2, -1, -1, -1), target)
             main = slow_views(head, source, target, weights)[1]['main']
-            probs.append(head.classifier((main, )).softmax(1))
+            probs.append(head.classifier((main,)).softmax(1))
         expected = torch.stack(probs).mean(0)
         got = got.softmax(1)
-        assert_close(head((target, )).exp().sum(1), torch.ones(2, 3, 4))
+        assert_close(head((target,)).exp().sum(1), torch.ones(2, 3, 4))
     assert_close(got, expected)
 
 
@@ -138,13 +152,13 @@ def test_without_modules_it_is_the_classifier(context: str) -> None:
 
 @pytest.mark.parametrize('weights', MODULES)
 def test_every_parameter_and_both_images_get_gradients(
-    weights: tuple[float | None, float | None]
+    weights: tuple[float | None, float | None],
 ) -> None:
     head = make(spatial_weight=weights[0], channel_weight=weights[1])
-    (source, ), (target, ) = features(), features()
+    (source,), (target,) = features(), features()
     for x in (source, target):
         x.requires_grad_()
-    _, views = head.forward_pair((source, ), (target, ))
+    _, views = head.forward_pair((source,), (target,))
     assert views.keys() == set(head.views)
     sum(logits.square().mean() for logits in views.values()).backward()
     for name, parameter in head.named_parameters():
@@ -158,21 +172,35 @@ def test_every_parameter_and_both_images_get_gradients(
 
 def result(head: CrossDomainAttentionHead) -> Tensor:
     generator = torch.Generator().manual_seed(1)
-    first, last, small = (torch.randn(1, CHANNELS, *size, generator=generator)
-                          for size in ((3, 4), (3, 4), (2, 3)))
+    first, last, small = (
+        torch.randn(1, CHANNELS, *size, generator=generator) for size in ((3, 4), (3, 4), (2, 3))
+    )
     head.set_reference(small)
     with torch.no_grad():
         pair = head.forward_pair((small, small), (first, last))
-        return torch.cat([x.flatten() for side in pair for x in side.values()]
-                         + [head((first, last)).softmax(1).flatten()])
+        return torch.cat(
+            [x.flatten() for side in pair for x in side.values()]
+            + [head((first, last)).softmax(1).flatten()]
+        )
 
 
-@pytest.mark.parametrize('changes', [
-    dict(spatial_weight=.5), dict(spatial_weight=None), dict(channel_weight=.5),
-    dict(channel_weight=None), dict(reduction=4), dict(kernel_size=3), dict(resize_to='source'),
-    dict(test_context='reference'), dict(test_context='none'), dict(in_index=0),
-    dict(classifier=dict(segmentor_cfg()['decode_head'], dilations=(1, 3)))],
-    ids=lambda changes: '-'.join(f'{k}={v}' for k, v in changes.items())[:40])
+@pytest.mark.parametrize(
+    'changes',
+    [
+        dict(spatial_weight=0.5),
+        dict(spatial_weight=None),
+        dict(channel_weight=0.5),
+        dict(channel_weight=None),
+        dict(reduction=4),
+        dict(kernel_size=3),
+        dict(resize_to='source'),
+        dict(test_context='reference'),
+        dict(test_context='none'),
+        dict(in_index=0),
+        dict(classifier=dict(segmentor_cfg()['decode_head'], dilations=(1, 3))),
+    ],
+    ids=lambda changes: '-'.join(f'{k}={v}' for k, v in changes.items())[:40],
+)
 def test_every_argument_changes_the_result(changes: dict[str, Any]) -> None:
     standard, changed = make(), make(**changes)
     one, other = result(standard), result(changed)
@@ -180,8 +208,12 @@ def test_every_argument_changes_the_result(changes: dict[str, Any]) -> None:
 
 
 def test_in_channels_initialisation_and_what_comes_from_the_classifier() -> None:
-    classifier = dict(segmentor_cfg()['decode_head'], ignore_index=7, align_corners=False,
-                      sampler=dict(type='OHEMPixelSampler'))
+    classifier = dict(
+        segmentor_cfg()['decode_head'],
+        ignore_index=7,
+        align_corners=False,
+        sampler=dict(type='OHEMPixelSampler'),
+    )
     cfg = dict(attention_head_cfg(), in_channels=64, classifier=classifier)
     head = MODELS.build(cfg)
     head.init_weights()
@@ -189,7 +221,7 @@ def test_in_channels_initialisation_and_what_comes_from_the_classifier() -> None
         if name.endswith('bias'):
             assert not parameter.any(), name
         else:
-            assert .007 < parameter.std() < .013, name
+            assert 0.007 < parameter.std() < 0.013, name
     assert head.in_channels == head.classifier.in_channels == 64
     for key in ('num_classes', 'ignore_index', 'align_corners', 'loss_decode', 'sampler'):
         assert getattr(head, key) is getattr(head.classifier, key), key
@@ -202,13 +234,14 @@ def test_in_channels_initialisation_and_what_comes_from_the_classifier() -> None
 
 def test_attention_maps() -> None:
     head = make()
-    (source, ), (target, ) = features(size=(2, 5)), features()
+    (source,), (target,) = features(size=(2, 5)), features()
     positions = torch.tensor([7, 0])
-    maps = head.attention_maps((source, ), (target, ), positions)
+    maps = head.attention_maps((source,), (target,), positions)
     assert maps.shape == (2, 2, 2, 5)
     a_s, a_t = head.conv_spatial(source), head.conv_spatial(target)
-    energy = torch.einsum('bdi,bdj->bji', head.spatial.query(a_s).flatten(2),
-                          head.spatial.key(a_t).flatten(2))
+    energy = torch.einsum(
+        'bdi,bdj->bji', head.spatial.query(a_s).flatten(2), head.spatial.key(a_t).flatten(2)
+    )
     assert_close(maps.flatten(2), energy[:, positions].softmax(2))
 
 
@@ -219,10 +252,10 @@ def test_errors() -> None:
         make(resize_to='both')
     with pytest.raises(ValueError, match='got 2 and 1; set the same batch_size'):
         make().forward_pair(features(2), features(1))
-    with pytest.raises(ValueError, match="spatial_weight is None: there is no spatial attention"):
+    with pytest.raises(ValueError, match='spatial_weight is None: there is no spatial attention'):
         make(spatial_weight=None).attention_maps(features(), features(), torch.tensor([0]))
     head = make(test_context='reference')
-    with pytest.raises(ValueError, match="no source features are stored; write custom_hooks"):
+    with pytest.raises(ValueError, match='no source features are stored; write custom_hooks'):
         head(features())
     for shape in ((CHANNELS, 3, 4), (1, CHANNELS + 1, 3, 4)):
         with pytest.raises(ValueError, match=r'reference got shape .*; write features of shape'):
@@ -241,10 +274,14 @@ def test_in_a_stock_segmentor(context: str) -> None:
     model.init_weights()
     model.decode_head.set_reference(features(2, (2, 5))[0])
     images = torch.randn(2, 3, 32, 48)
-    samples = [SegDataSample(
-        metainfo=dict(img_shape=(32, 48), ori_shape=(64, 96), pad_shape=(32, 48)),
-        gt_sem_seg=PixelData(data=torch.randint(NUM_CLASSES, (1, 32, 48)))) for _ in range(2)]
-    optimizer = torch.optim.SGD(model.parameters(), lr=.1, momentum=.9)
+    samples = [
+        SegDataSample(
+            metainfo=dict(img_shape=(32, 48), ori_shape=(64, 96), pad_shape=(32, 48)),
+            gt_sem_seg=PixelData(data=torch.randint(NUM_CLASSES, (1, 32, 48))),
+        )
+        for _ in range(2)
+    ]
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
     losses = []
     for _ in range(15):
         loss = model.loss(images, samples)['decode.loss_ce']
@@ -286,8 +323,9 @@ def test_state_round_trip_of_the_method(count: int) -> None:
     state = copy.deepcopy(model.state_dict())
     other.load_state_dict(state)
     assert_close(other.state_dict(), state, atol=0, rtol=0)
-    model.student.load_state_dict({k[len('student.'):]: v for k, v in state.items()
-                                   if k.startswith('student.')})
+    model.student.load_state_dict(
+        {k[len('student.') :]: v for k, v in state.items() if k.startswith('student.')}
+    )
     key = 'student.decode_head.aggregate.weight'
     state[key] = state[key][:1]
     with pytest.raises(ValueError, match=f'of another method or network: 1 of .* first is {key}'):

@@ -17,8 +17,12 @@ from toys import NUM_CLASSES, sample, segmentor_cfg
 from mmseg_uda.structures import SegOutput
 
 HEAD = segmentor_cfg()['decode_head']
-SAM = dict(type='SelfAttentionLoss', allow_untrained=True, loss_weight=.5,
-           self_attention=dict(type='SelfAttentionModule', in_channels=NUM_CLASSES))
+SAM = dict(
+    type='SelfAttentionLoss',
+    allow_untrained=True,
+    loss_weight=0.5,
+    self_attention=dict(type='SelfAttentionModule', in_channels=NUM_CLASSES),
+)
 ENTROPY = dict(type='EntropyLoss', domains=['source'])
 
 
@@ -36,12 +40,13 @@ class Spy(nn.Module):
 
 
 def segmentor(head: dict[str, Any] = HEAD, **regularizers: Any) -> EncoderDecoder:
-    cfg = dict(type='RegularizedHead', head=head, regularizers=regularizers) \
-        if regularizers else head
+    cfg = (
+        dict(type='RegularizedHead', head=head, regularizers=regularizers) if regularizers else head
+    )
     torch.manual_seed(0)
     model = MODELS.build(ConfigDict(segmentor_cfg(cfg)))
     for param in model.parameters():
-        nn.init.normal_(param, std=.3)
+        nn.init.normal_(param, std=0.3)
     return model
 
 
@@ -53,19 +58,23 @@ def data_of(model: EncoderDecoder, training: bool = True) -> dict[str, Any]:
 def test_a_stock_train_step() -> None:
     model, plain = segmentor(sam=SAM, entropy=ENTROPY), segmentor()
     before = {key: value.clone() for key, value in model.state_dict().items()}
-    plain.load_state_dict({key.replace('classifier.', ''): value for key, value in before.items()},
-                          strict=False)
+    plain.load_state_dict(
+        {key.replace('classifier.', ''): value for key, value in before.items()}, strict=False
+    )
     losses, expected = (m(**data_of(m), mode='loss') for m in (model, plain))
-    assert set(losses) == {*expected, 'decode.sam.loss_self_attention',
-                           'decode.entropy.loss_entropy'}
+    assert set(losses) == {
+        *expected,
+        'decode.sam.loss_self_attention',
+        'decode.entropy.loss_entropy',
+    }
     for key, value in expected.items():
         assert_close(losses[key], value)
     # (8) with l1 is half of the mean of what the module gives.
     logits = model.decode_head(model.extract_feat(data_of(model)['inputs']))
     attended = model.decode_head.regularizers['sam'].self_attention(logits)
-    assert_close(losses['decode.sam.loss_self_attention'], .5 * attended.abs().mean())
+    assert_close(losses['decode.sam.loss_self_attention'], 0.5 * attended.abs().mean())
 
-    wrapper = OptimWrapper(torch.optim.SGD(model.parameters(), lr=.1))
+    wrapper = OptimWrapper(torch.optim.SGD(model.parameters(), lr=0.1))
     samples = [sample(i, 'gt_sem_seg') for i in range(2)]
     batch = {key: [s[key] for s in samples] for key in samples[0]}
     log = model.train_step(batch, wrapper)
@@ -79,7 +88,7 @@ def test_what_regularizers_see() -> None:
     model = segmentor(spy=dict(type='Spy'))
     losses = model(**data_of(model), mode='loss')
     assert losses['decode.spy.loss_spy'] == 2
-    (output, ) = model.decode_head.regularizers['spy'].seen
+    (output,) = model.decode_head.regularizers['spy'].seen
     assert output.domain == 'source'
     features = model.extract_feat(data_of(model)['inputs'])
     assert_close(output.features, tuple(features))
@@ -88,14 +97,22 @@ def test_what_regularizers_see() -> None:
 
 
 def test_fcn8s_is_regularized_before_its_upsampling() -> None:
-    head = MODELS.build(dict(
-        type='RegularizedHead', regularizers=dict(spy=dict(type='Spy')),
-        head=dict(type='FCN8sHead', in_channels=(4, 5, 6), num_classes=NUM_CLASSES)))
-    maps = (torch.randn(2, 4, 29, 31), torch.randn(2, 5, 15, 16), torch.randn(2, 6, 2, 2),
-            torch.empty(2, 0, 32, 48))
+    head = MODELS.build(
+        dict(
+            type='RegularizedHead',
+            regularizers=dict(spy=dict(type='Spy')),
+            head=dict(type='FCN8sHead', in_channels=(4, 5, 6), num_classes=NUM_CLASSES),
+        )
+    )
+    maps = (
+        torch.randn(2, 4, 29, 31),
+        torch.randn(2, 5, 15, 16),
+        torch.randn(2, 6, 2, 2),
+        torch.empty(2, 0, 32, 48),
+    )
     samples = [sample(i, 'gt_sem_seg')['data_samples'] for i in range(2)]
     head.loss(maps, samples, {})
-    (output, ) = head.regularizers['spy'].seen
+    (output,) = head.regularizers['spy'].seen
     assert_close(output.scores, head.classifier.scores_at_stride8(maps))
     assert_close(output.seg_logits, head.forward(maps))
     assert output.seg_logits.shape[2:] == (32, 48)
@@ -103,12 +120,16 @@ def test_fcn8s_is_regularized_before_its_upsampling() -> None:
 
 def test_predictions_are_the_wrapped_heads() -> None:
     model, plain = segmentor(sam=SAM), segmentor()
-    plain.load_state_dict({key.replace('classifier.', ''): value
-                           for key, value in model.state_dict().items()}, strict=False)
+    plain.load_state_dict(
+        {key.replace('classifier.', ''): value for key, value in model.state_dict().items()},
+        strict=False,
+    )
     model.eval()
     plain.eval()
-    for one, other in zip(model(**data_of(model, False), mode='predict'),
-                          plain(**data_of(plain, False), mode='predict')):
+    for one, other in zip(
+        model(**data_of(model, False), mode='predict'),
+        plain(**data_of(plain, False), mode='predict'),
+    ):
         assert_close(one.seg_logits.data, other.seg_logits.data)
     assert_close(model(data_of(model)['inputs']), plain(data_of(plain)['inputs']))
 
@@ -129,11 +150,16 @@ def test_a_heads_own_losses_and_predictions_are_kept() -> None:
     assert_close(head.loss_by_feat(features[0], [])['loss_own'], features[0].mean())
 
 
-@pytest.mark.parametrize(('regularizers', 'message'), [
-    ({}, r'RegularizedHead\.regularizers is empty; write dict'),
-    (dict(entropy=dict(type='EntropyLoss')),
-     r"regularizers\.entropy\.domains got \('target',\), .*; write \['source'\]"),
-])
+@pytest.mark.parametrize(
+    ('regularizers', 'message'),
+    [
+        ({}, r'RegularizedHead\.regularizers is empty; write dict'),
+        (
+            dict(entropy=dict(type='EntropyLoss')),
+            r"regularizers\.entropy\.domains got \('target',\), .*; write \['source'\]",
+        ),
+    ],
+)
 def test_wrong_arguments(regularizers: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         MODELS.build(dict(type='RegularizedHead', head=HEAD, regularizers=regularizers))
@@ -149,8 +175,14 @@ def test_a_head_with_a_loss_of_its_own_is_refused() -> None:
 
 
 def test_init_cfg() -> None:
-    head = MODELS.build(dict(type='RegularizedHead', head=HEAD, regularizers=dict(sam=SAM),
-                             init_cfg=dict(type='Constant', layer='Conv2d', val=.25)))
+    head = MODELS.build(
+        dict(
+            type='RegularizedHead',
+            head=HEAD,
+            regularizers=dict(sam=SAM),
+            init_cfg=dict(type='Constant', layer='Conv2d', val=0.25),
+        )
+    )
     head.init_weights()
-    assert (head.regularizers['sam'].self_attention.conv.weight == .25).all()
-    assert (head.classifier.branches[0].weight != .25).all()  # its own comes after
+    assert (head.regularizers['sam'].self_attention.conv.weight == 0.25).all()
+    assert (head.classifier.branches[0].weight != 0.25).all()  # its own comes after

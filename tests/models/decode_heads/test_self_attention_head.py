@@ -19,23 +19,35 @@ from mmseg_uda.models.losses import SelfAttentionLoss
 
 DEEPLAB = segmentor_cfg()['decode_head']
 FCN8S = dict(type='FCN8sHead', in_channels=(4, 5, 6), num_classes=NUM_CLASSES)
-STOCK = dict(type='FCNHead', in_channels=(8, 3), in_index=(0, 1), input_transform='resize_concat',
-             channels=4, num_convs=1, num_classes=NUM_CLASSES)
-FORMS = [dict(attend=attend, skip=skip) for attend in ('logits', 'features')
-         for skip in (True, False)]
+STOCK = dict(
+    type='FCNHead',
+    in_channels=(8, 3),
+    in_index=(0, 1),
+    input_transform='resize_concat',
+    channels=4,
+    num_convs=1,
+    num_classes=NUM_CLASSES,
+)
+FORMS = [
+    dict(attend=attend, skip=skip) for attend in ('logits', 'features') for skip in (True, False)
+]
 
 
 def make(classifier: dict[str, Any] = DEEPLAB, **kwargs: Any) -> SelfAttentionHead:
     head = MODELS.build(dict(type='SelfAttentionHead', classifier=classifier, **kwargs))
     for param in head.parameters():
-        torch.nn.init.normal_(param, std=.3)
+        torch.nn.init.normal_(param, std=0.3)
     return head.eval()
 
 
 def inputs_of(classifier: dict[str, Any]) -> tuple[Tensor, ...]:
     if classifier is FCN8S:  # a 16 x 24 image's maps, padded by 100
-        return (torch.randn(2, 4, 27, 28), torch.randn(2, 5, 14, 14), torch.randn(2, 6, 2, 2),
-                torch.empty(2, 0, 16, 24))
+        return (
+            torch.randn(2, 4, 27, 28),
+            torch.randn(2, 5, 14, 14),
+            torch.randn(2, 6, 2, 2),
+            torch.empty(2, 0, 16, 24),
+        )
     return torch.randn(2, 8, 3, 4), torch.randn(2, 3, 3, 4)
 
 
@@ -93,31 +105,50 @@ def test_everything_is_trained(form: dict[str, Any]) -> None:
 
 
 def test_it_answers_for_its_classifier() -> None:
-    cfg = dict(DEEPLAB, ignore_index=7, align_corners=False,
-               sampler=dict(type='OHEMPixelSampler', thresh=.5))
+    cfg = dict(
+        DEEPLAB,
+        ignore_index=7,
+        align_corners=False,
+        sampler=dict(type='OHEMPixelSampler', thresh=0.5),
+    )
     head = make(cfg)
     inner = head.classifier
-    for name in ('in_channels', 'in_index', 'channels', 'num_classes', 'out_channels', 'threshold',
-                 'ignore_index', 'align_corners', 'input_transform', 'loss_decode', 'sampler'):
+    for name in (
+        'in_channels',
+        'in_index',
+        'channels',
+        'num_classes',
+        'out_channels',
+        'threshold',
+        'ignore_index',
+        'align_corners',
+        'input_transform',
+        'loss_decode',
+        'sampler',
+    ):
         assert getattr(head, name) is getattr(inner, name), name
     assert inner.ignore_index == 7
     assert inner.sampler is not None
 
 
 def test_the_modules_own_arguments_and_initialisation() -> None:
-    head = MODELS.build(dict(
-        type='SelfAttentionHead', classifier=DEEPLAB, init_cfg=dict(
-            type='Constant', layer='Conv2d', val=.25),
-        self_attention=dict(kernel_size=3, out_channels=5)))
+    head = MODELS.build(
+        dict(
+            type='SelfAttentionHead',
+            classifier=DEEPLAB,
+            init_cfg=dict(type='Constant', layer='Conv2d', val=0.25),
+            self_attention=dict(kernel_size=3, out_channels=5),
+        )
+    )
     assert head.self_attention.conv.weight.shape == (5, NUM_CLASSES, 3, 3)
     head.init_weights()
-    assert (head.self_attention.conv.weight == .25).all()
+    assert (head.self_attention.conv.weight == 0.25).all()
     assert not list(make(self_attention=dict(with_conv=False)).self_attention.parameters())
     head = MODELS.build(dict(type='SelfAttentionHead', classifier=DEEPLAB))
     before = head.self_attention.conv.weight.clone()
     head.init_weights()
     assert torch.equal(head.self_attention.conv.weight, before)  # PyTorch's
-    assert head.classifier.branches[0].weight.std() < .02  # the classifier's own
+    assert head.classifier.branches[0].weight.std() < 0.02  # the classifier's own
 
 
 @pytest.mark.parametrize('prefix', ['', 'student.'])
@@ -125,11 +156,13 @@ def test_the_loss_reads_its_checkpoint(tmp_path: Any, prefix: str) -> None:
     segmentor = MODELS.build(segmentor_cfg(dict(type='SelfAttentionHead', classifier=DEEPLAB)))
     state = {f'{prefix}{key}': value for key, value in segmentor.state_dict().items()}
     torch.save(dict(state_dict=state), tmp_path / 'stage_a.pth')
-    loss = SelfAttentionLoss(dict(type='SelfAttentionModule', in_channels=NUM_CLASSES),
-                             str(tmp_path / 'stage_a.pth'))
+    loss = SelfAttentionLoss(
+        dict(type='SelfAttentionModule', in_channels=NUM_CLASSES), str(tmp_path / 'stage_a.pth')
+    )
     loss.init_weights()
-    assert_close(loss.self_attention.state_dict(),
-                 segmentor.decode_head.self_attention.state_dict())
+    assert_close(
+        loss.self_attention.state_dict(), segmentor.decode_head.self_attention.state_dict()
+    )
 
 
 @MODELS.register_module(force=True)

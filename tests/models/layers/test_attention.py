@@ -39,8 +39,10 @@ def slow_attend(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
     for q, k, v in zip(query, key, value):
         columns = []
         for i in range(q.shape[1]):
-            terms = [torch.exp(sum(q[d, i] * k[d, j] for d in range(q.shape[0])))
-                     for j in range(k.shape[1])]
+            terms = [
+                torch.exp(sum(q[d, i] * k[d, j] for d in range(q.shape[0])))
+                for j in range(k.shape[1])
+            ]
             total = sum(terms)
             columns.append(sum(term / total * v[:, j] for j, term in enumerate(terms)))
         images.append(torch.stack(columns, 1))
@@ -53,29 +55,35 @@ def slow_channel_attend(query: Tensor, key: Tensor) -> tuple[Tensor, Tensor]:
     num_keys = key.shape[1]
     to_query, to_key = [], []
     for b in range(batch):
-        theta = [[sum(query[b, i, n] * key[b, j, n] for n in range(positions))
-                  for j in range(num_keys)] for i in range(num_queries)]
+        theta = [
+            [sum(query[b, i, n] * key[b, j, n] for n in range(positions)) for j in range(num_keys)]
+            for i in range(num_queries)
+        ]
         for i in range(num_queries):
             total = sum(torch.exp(theta[i][j]) for j in range(num_keys))
-            to_query.append(sum(torch.exp(theta[i][j]) / total * key[b, j]
-                                for j in range(num_keys)))
+            to_query.append(
+                sum(torch.exp(theta[i][j]) / total * key[b, j] for j in range(num_keys))
+            )
         for j in range(num_keys):
             total = sum(torch.exp(theta[i][j]) for i in range(num_queries))
-            to_key.append(sum(torch.exp(theta[i][j]) / total * query[b, i]
-                              for i in range(num_queries)))
+            to_key.append(
+                sum(torch.exp(theta[i][j]) / total * query[b, i] for i in range(num_queries))
+            )
     return torch.stack(to_query).view(query.shape), torch.stack(to_key).view(key.shape)
 
 
 @pytest.mark.parametrize('chunk', CHUNKS)
 @pytest.mark.parametrize(('n_q', 'n_k', 'depth', 'channels', 'batch'), SIZES)
-def test_attend_equals_loops(n_q: int, n_k: int, depth: int, channels: int, batch: int,
-                             chunk: int) -> None:
+def test_attend_equals_loops(
+    n_q: int, n_k: int, depth: int, channels: int, batch: int, chunk: int
+) -> None:
     inputs = draw(batch, depth, n_q), draw(batch, depth, n_k), draw(batch, channels, n_k)
     expected, got = slow_attend(*inputs), attend(*inputs, chunk)
     assert_close(got, expected)
     seed = torch.randn_like(expected)
-    assert_close(torch.autograd.grad(got, inputs, seed),
-                 torch.autograd.grad(expected, inputs, seed))
+    assert_close(
+        torch.autograd.grad(got, inputs, seed), torch.autograd.grad(expected, inputs, seed)
+    )
 
 
 @pytest.mark.parametrize('chunk', [1, 7, 15, 100])
@@ -86,27 +94,32 @@ def test_attend_gradcheck(chunk: int) -> None:
 
 def test_attend_by_hand() -> None:
     # exp(energies) of the only query are 1 and 3: it takes a quarter and three quarters.
-    query, key = torch.tensor([[[1.]]]), torch.tensor([[[0., math.log(3)]]])
-    value = torch.tensor([[[4., 8.], [0., -4.]]])
-    assert_close(attend(query, key, value), torch.tensor([[[7.], [-3.]]]))
+    query, key = torch.tensor([[[1.0]]]), torch.tensor([[[0.0, math.log(3)]]])
+    value = torch.tensor([[[4.0, 8.0], [0.0, -4.0]]])
+    assert_close(attend(query, key, value), torch.tensor([[[7.0], [-3.0]]]))
 
 
 def test_attend_is_not_scaled_by_depth() -> None:
     query, key, value = torch.ones(1, 4, 1), torch.zeros(1, 4, 2), torch.eye(2)[None]
     key[..., 1] = math.log(3) / 4
-    assert_close(attend(query, key, value), torch.tensor([[[.25], [.75]]]))
+    assert_close(attend(query, key, value), torch.tensor([[[0.25], [0.75]]]))
 
 
 @pytest.mark.parametrize('chunk', [1, 1000, 3001, 1 << 22])
 def test_attend_equals_naive_in_fp32(chunk: int) -> None:
-    inputs = [draw(2, 8, 90, dtype=torch.float32), draw(2, 8, 70, dtype=torch.float32),
-              draw(2, 16, 70, dtype=torch.float32)]
+    inputs = [
+        draw(2, 8, 90, dtype=torch.float32),
+        draw(2, 8, 70, dtype=torch.float32),
+        draw(2, 16, 70, dtype=torch.float32),
+    ]
     query, key, value = inputs
     expected = value @ (query.transpose(1, 2) @ key).softmax(-1).transpose(1, 2)
     got = attend(*inputs, chunk)
-    seed = torch.randn_like(expected) / expected[0].numel()**.5
-    for one, other in zip((got, *torch.autograd.grad(got, inputs, seed)),
-                          (expected, *torch.autograd.grad(expected, inputs, seed))):
+    seed = torch.randn_like(expected) / expected[0].numel() ** 0.5
+    for one, other in zip(
+        (got, *torch.autograd.grad(got, inputs, seed)),
+        (expected, *torch.autograd.grad(expected, inputs, seed)),
+    ):
         assert_close(one, other, atol=1e-5, rtol=0)
 
 
@@ -123,14 +136,13 @@ def test_weights_sum_to_one() -> None:
             assert_close(rows[b, row], terms / terms.sum())
     identity = torch.eye(9).expand(2, 9, 9)  # values that show the weights themselves
     assert_close(attend(query, key, identity)[:, :, [0, 5, 2]].transpose(1, 2), rows)
-    to_query, to_key = channel_attend(torch.randn(1, 3, 1).expand(1, 3, 4) * 2,
-                                      torch.ones(1, 5, 4))
+    to_query, to_key = channel_attend(torch.randn(1, 3, 1).expand(1, 3, 4) * 2, torch.ones(1, 5, 4))
     assert_close(to_query, torch.ones(1, 3, 4))
     assert to_key.shape == (1, 5, 4)
 
 
 def test_large_energies_stay_finite() -> None:
-    query, key = torch.full((1, 1, 2), 1e4), torch.tensor([[[0., 1e3, 999.]]])
+    query, key = torch.full((1, 1, 2), 1e4), torch.tensor([[[0.0, 1e3, 999.0]]])
     inputs = [query.requires_grad_(), key.requires_grad_(), draw(1, 2, 3, dtype=torch.float32)]
     out = attend(*inputs)
     assert_close(out, inputs[2][..., 1:2].expand(1, 2, 2))
@@ -143,8 +155,9 @@ def test_large_energies_stay_finite() -> None:
 @pytest.mark.parametrize('autocast', [False, True])
 @pytest.mark.parametrize('dtype', [torch.bfloat16, torch.float16])
 def test_half_precision_computes_in_fp32(dtype: torch.dtype, autocast: bool) -> None:
-    query, key, value = (torch.randn(1, c, n).to(dtype).requires_grad_()
-                         for c, n in ((64, 20), (64, 30), (4, 30)))
+    query, key, value = (
+        torch.randn(1, c, n).to(dtype).requires_grad_() for c, n in ((64, 20), (64, 30), (4, 30))
+    )
     inputs = (query, key, value)
     full = [tensor.detach().float().requires_grad_() for tensor in inputs]
     with torch.autocast('cpu', torch.bfloat16, enabled=autocast):
@@ -174,11 +187,15 @@ def test_inputs_of_any_stride() -> None:
     got = attend(*strided, 7)
     assert_close(got, slow_attend(*strided))
     # The gradient of a sum is expanded from one number.
-    assert_close(torch.autograd.grad(got.sum(), (query, key, value)), torch.autograd.grad(
-        slow_attend(*strided).sum(), (query, key, value)))
+    assert_close(
+        torch.autograd.grad(got.sum(), (query, key, value)),
+        torch.autograd.grad(slow_attend(*strided).sum(), (query, key, value)),
+    )
     one_for_all = draw(1, 3, 1).expand(2, 3, 5)
-    assert_close(attend(one_for_all, strided[1], strided[2]),
-                 slow_attend(one_for_all, strided[1], strided[2]))
+    assert_close(
+        attend(one_for_all, strided[1], strided[2]),
+        slow_attend(one_for_all, strided[1], strided[2]),
+    )
 
 
 def test_only_the_asked_gradients_and_no_second_derivative() -> None:
@@ -205,8 +222,9 @@ def test_channel_attend_equals_loops(c_q: int, c_k: int, positions: int, batch: 
     expected, got = slow_channel_attend(*inputs), channel_attend(*inputs)
     assert_close(got, expected)
     seeds = [torch.randn_like(tensor) for tensor in expected]
-    assert_close(torch.autograd.grad(got, inputs, seeds),
-                 torch.autograd.grad(expected, inputs, seeds))
+    assert_close(
+        torch.autograd.grad(got, inputs, seeds), torch.autograd.grad(expected, inputs, seeds)
+    )
     assert gradcheck(channel_attend, inputs)
 
 
@@ -218,11 +236,19 @@ def test_channel_attend_tells_other_formulas_apart() -> None:
     flipped = (energy.amax(2, keepdim=True) - energy).softmax(2)
     # B_t B_s^T, as the paper prints it, with its equation (5) and (6) taken literally.
     printed = energy.transpose(1, 2)
-    for wrong in (flipped @ k, printed.softmax(2) @ k, printed.softmax(1) @ k,
-                  energy.softmax(1) @ k):
+    for wrong in (
+        flipped @ k,
+        printed.softmax(2) @ k,
+        printed.softmax(1) @ k,
+        energy.softmax(1) @ k,
+    ):
         assert (to_query - wrong).abs().max() > 1e-2
-    for wrong in (flipped.transpose(1, 2) @ q, printed.softmax(2).transpose(1, 2) @ q,
-                  printed.softmax(1).transpose(1, 2) @ q, energy.softmax(2).transpose(1, 2) @ q):
+    for wrong in (
+        flipped.transpose(1, 2) @ q,
+        printed.softmax(2).transpose(1, 2) @ q,
+        printed.softmax(1).transpose(1, 2) @ q,
+        energy.softmax(2).transpose(1, 2) @ q,
+    ):
         assert (to_key - wrong).abs().max() > 1e-2
 
 
@@ -236,9 +262,11 @@ def slow_cosine_attend(feature: Tensor, value: Tensor) -> Tensor:
     for f, v in zip(feature, value):
         columns = []
         for i in range(f.shape[1]):
-            cosines = [sum(f[d, i] * f[d, j] for d in range(f.shape[0]))
-                       / (f[:, i].square().sum().sqrt() * f[:, j].square().sum().sqrt())
-                       for j in range(f.shape[1])]
+            cosines = [
+                sum(f[d, i] * f[d, j] for d in range(f.shape[0]))
+                / (f[:, i].square().sum().sqrt() * f[:, j].square().sum().sqrt())
+                for j in range(f.shape[1])
+            ]
             similar = [j for j, cosine in enumerate(cosines) if cosine > 0]
             total = sum(cosines[j] for j in similar)
             columns.append(sum(cosines[j] / total * v[:, j] for j in similar))
@@ -248,14 +276,16 @@ def slow_cosine_attend(feature: Tensor, value: Tensor) -> Tensor:
 
 @pytest.mark.parametrize('chunk', CHUNKS)
 @pytest.mark.parametrize(('positions', 'depth', 'channels', 'batch'), COSINE_SIZES)
-def test_cosine_attend_equals_loops(positions: int, depth: int, channels: int, batch: int,
-                                    chunk: int) -> None:
+def test_cosine_attend_equals_loops(
+    positions: int, depth: int, channels: int, batch: int, chunk: int
+) -> None:
     inputs = draw(batch, depth, positions), draw(batch, channels, positions)
     expected, got = slow_cosine_attend(*inputs), cosine_attend(*inputs, chunk)
     assert_close(got, expected)
     seed = torch.randn_like(expected)
-    assert_close(torch.autograd.grad(got, inputs, seed),
-                 torch.autograd.grad(expected, inputs, seed))
+    assert_close(
+        torch.autograd.grad(got, inputs, seed), torch.autograd.grad(expected, inputs, seed)
+    )
 
 
 @pytest.mark.parametrize('chunk', [1, 11, 100])
@@ -263,16 +293,16 @@ def test_cosine_attend_gradcheck(chunk: int) -> None:
     feature, value = draw(2, 3, 5), draw(2, 2, 5)
     assert gradcheck(lambda f, v: cosine_attend(f, v, chunk), (feature, value))
     # Features that are attended to themselves, as in SAM without its convolution.
-    assert gradcheck(lambda f: cosine_attend(f, f, chunk), (feature, ))
+    assert gradcheck(lambda f: cosine_attend(f, f, chunk), (feature,))
 
 
 def test_cosine_attend_by_hand() -> None:
     # The cosine of the first two is 0.6, the third is orthogonal to one and opposes the other.
-    feature = torch.tensor([[[5., 3., 0.], [0., 4., -2.]]])
-    value = torch.tensor([[[8., 0., 7.]]])
-    assert_close(cosine_attend(feature, value), torch.tensor([[[5., 3., 7.]]]))
+    feature = torch.tensor([[[5.0, 3.0, 0.0], [0.0, 4.0, -2.0]]])
+    value = torch.tensor([[[8.0, 0.0, 7.0]]])
+    assert_close(cosine_attend(feature, value), torch.tensor([[[5.0, 3.0, 7.0]]]))
     rows = cosine_attention_map(feature, torch.tensor([1, 2]))
-    assert_close(rows, torch.tensor([[[.375, .625, 0.], [0., 0., 1.]]]))
+    assert_close(rows, torch.tensor([[[0.375, 0.625, 0.0], [0.0, 0.0, 1.0]]]))
     assert_close(cosine_attend(2.5 * feature, value), cosine_attend(feature, value))
 
 
@@ -284,9 +314,11 @@ def test_cosine_attend_equals_naive_in_fp32(chunk: int) -> None:
     weight = (feature.transpose(1, 2) @ feature / (length[:, :, None] * length[:, None])).relu()
     expected = value @ (weight / weight.sum(2, keepdim=True)).transpose(1, 2)
     got = cosine_attend(*inputs, chunk)
-    seed = torch.randn_like(expected) / expected[0].numel()**.5
-    for one, other in zip((got, *torch.autograd.grad(got, inputs, seed)),
-                          (expected, *torch.autograd.grad(expected, inputs, seed))):
+    seed = torch.randn_like(expected) / expected[0].numel() ** 0.5
+    for one, other in zip(
+        (got, *torch.autograd.grad(got, inputs, seed)),
+        (expected, *torch.autograd.grad(expected, inputs, seed)),
+    ):
         assert_close(one, other, atol=1e-5, rtol=0)
 
 
@@ -323,8 +355,10 @@ def test_zero_features_attend_to_nothing(zeros: list[int], chunk: int) -> None:
 @pytest.mark.parametrize('dtype', [torch.bfloat16, torch.float16])
 def test_cosine_in_half_precision_computes_in_fp32(dtype: torch.dtype, autocast: bool) -> None:
     # Lengths whose squares float16 does not hold.
-    inputs = [(scale * torch.randn(1, c, 30)).to(dtype).requires_grad_()
-              for c, scale in ((64, 300.), (4, 1.))]
+    inputs = [
+        (scale * torch.randn(1, c, 30)).to(dtype).requires_grad_()
+        for c, scale in ((64, 300.0), (4, 1.0))
+    ]
     full = [tensor.detach().float().requires_grad_() for tensor in inputs]
     with torch.autocast('cpu', torch.bfloat16, enabled=autocast):
         out, in_full = cosine_attend(*inputs), cosine_attend(*full)
@@ -332,8 +366,9 @@ def test_cosine_in_half_precision_computes_in_fp32(dtype: torch.dtype, autocast:
     assert torch.equal(in_full, expected)
     assert torch.equal(out, expected.to(dtype))
     seed = torch.randn_like(out)
-    for one, other in zip(torch.autograd.grad(out, inputs, seed),
-                          torch.autograd.grad(expected, full, seed.float())):
+    for one, other in zip(
+        torch.autograd.grad(out, inputs, seed), torch.autograd.grad(expected, full, seed.float())
+    ):
         assert torch.equal(one, other.to(dtype))
 
 
@@ -369,8 +404,9 @@ def largest_allocation(call: Callable[[], object], folder: Path) -> int:
 
 @pytest.mark.parametrize('gradients', [True, False])
 @pytest.mark.parametrize(('operator', 'channels'), [(attend, (4, 4, 8)), (cosine_attend, (4, 8))])
-def test_no_map_is_ever_in_memory(operator: Callable[..., Tensor], channels: tuple[int, ...],
-                                  gradients: bool, tmp_path: Path) -> None:
+def test_no_map_is_ever_in_memory(
+    operator: Callable[..., Tensor], channels: tuple[int, ...], gradients: bool, tmp_path: Path
+) -> None:
     positions, chunk = 300, 3000
     inputs = [draw(1, c, positions, dtype=torch.float32) for c in channels]
 
@@ -386,4 +422,5 @@ def test_no_map_is_ever_in_memory(operator: Callable[..., Tensor], channels: tup
         # Two chunks of weights and of their gradients are allocated as one.
         assert (largest.numel <= 2 * chunk) == (limit == chunk), largest.numel
         assert (largest_allocation(lambda limit=limit: run(limit), tmp_path) <= 2 * 4 * chunk) == (
-            limit == chunk)
+            limit == chunk
+        )

@@ -16,7 +16,7 @@ from torch.testing import assert_close
 from mmseg_uda.models.contexts import in_domain
 from mmseg_uda.models.layers import DiscriminatorAttention
 
-DISCOVERER = dict(type='FCDiscriminator', in_channels=8, channels=(4, ), kernel_size=3, stride=1)
+DISCOVERER = dict(type='FCDiscriminator', in_channels=8, channels=(4,), kernel_size=3, stride=1)
 SHAPE = (2, 8, 3, 4)
 
 
@@ -58,7 +58,7 @@ def test_gradients(detach: bool) -> None:
     """Not detached, the attention's own gradient reaches f; D's weights get none either way."""
     layer = attention(detach=detach).double()
     features = torch.randn(SHAPE, dtype=torch.float64, requires_grad=True)
-    (got, ) = torch.autograd.grad(layer(features).sum(), features)
+    (got,) = torch.autograd.grad(layer(features).sum(), features)
     alpha = layer.discriminator(features).abs().tanh()
     expected = features * (1 + (alpha.detach() if detach else alpha))
     assert_close(got, torch.autograd.grad(expected.sum(), features)[0])
@@ -80,10 +80,17 @@ def test_source_is_left_alone() -> None:
     assert not layer(features).equal(features)
 
 
-@pytest.mark.parametrize(('kwargs', 'training', 'attends'), [
-    ({}, True, True), ({}, False, True), (dict(attend=False), True, False),
-    (dict(attend=False), False, False), (dict(test_attention=False), True, True),
-    (dict(test_attention=False), False, False)])
+@pytest.mark.parametrize(
+    ('kwargs', 'training', 'attends'),
+    [
+        ({}, True, True),
+        ({}, False, True),
+        (dict(attend=False), True, False),
+        (dict(attend=False), False, False),
+        (dict(test_attention=False), True, True),
+        (dict(test_attention=False), False, False),
+    ],
+)
 def test_when_it_attends(kwargs: dict[str, bool], training: bool, attends: bool) -> None:
     layer, features = attention(**kwargs).train(training), torch.randn(SHAPE)
     assert layer(features).equal(features) != attends
@@ -98,9 +105,10 @@ def test_watch(attend: bool) -> None:
     assert seen.features.equal(features)
     assert not seen.features.requires_grad
     assert_close(seen.score, layer.discriminator(features))
-    (got, ) = torch.autograd.grad(seen.score.square().sum(), features)
-    assert_close(got, torch.autograd.grad(
-        layer.discriminator(features).square().sum(), features)[0])
+    (got,) = torch.autograd.grad(seen.score.square().sum(), features)
+    assert_close(
+        got, torch.autograd.grad(layer.discriminator(features).square().sum(), features)[0]
+    )
     with layer.watch() as of_source, in_domain(layer, 'source'):
         layer(features)
     assert of_source.features.equal(features)
@@ -108,13 +116,23 @@ def test_watch(attend: bool) -> None:
     assert layer._watch is None
 
 
-@pytest.mark.parametrize(('attend_at', 'index'), [
-    ('backbone', -1), ('backbone', 0), ('backbone.layer', -1), ('backbone.stem', -1),
-    ('decode_head.branches.0', -1)])
+@pytest.mark.parametrize(
+    ('attend_at', 'index'),
+    [
+        ('backbone', -1),
+        ('backbone', 0),
+        ('backbone.layer', -1),
+        ('backbone.stem', -1),
+        ('decode_head.branches.0', -1),
+    ],
+)
 def test_attached_to_a_module(attend_at: str, index: int) -> None:
     """What the module gives is attended, and nothing else."""
-    model = attended(attend_at=attend_at, index=index, discriminator=dict(
-        DISCOVERER, in_channels=4 if 'head' in attend_at else 8)).eval()
+    model = attended(
+        attend_at=attend_at,
+        index=index,
+        discriminator=dict(DISCOVERER, in_channels=4 if 'head' in attend_at else 8),
+    ).eval()
     seen: dict[str, Any] = {}
     module = model.get_submodule(attend_at)
     hooks = list(module._forward_hooks.values())
@@ -135,8 +153,9 @@ def test_stock_weights_keep_their_names() -> None:
     stock, model = MODELS.build(ConfigDict(toys.segmentor_cfg())), attended()
     extra = set(model.state_dict()) - set(stock.state_dict())
     assert set(stock.state_dict()) <= set(model.state_dict())
-    assert extra == {f'attention.discriminator.layers.{i}.{k}' for i in (0, 2)
-                     for k in ('weight', 'bias')}
+    assert extra == {
+        f'attention.discriminator.layers.{i}.{k}' for i in (0, 2) for k in ('weight', 'bias')
+    }
     assert type(model) is type(stock)
 
 
@@ -148,7 +167,7 @@ def test_copies_have_an_attention_of_their_own() -> None:
     before = model(images)
     assert twin(images).equal(before)
     with torch.no_grad():
-        twin.attention.discriminator.layers[2].bias.fill_(5.)
+        twin.attention.discriminator.layers[2].bias.fill_(5.0)
     assert model(images).equal(before)
     assert not twin(images).equal(before)
 
@@ -163,14 +182,20 @@ def test_attention_map() -> None:
 
 
 def test_errors() -> None:
-    with pytest.raises(ValueError, match=r"attend_at got 'backbone.layer9', which EncoderDecoder "
-                       r"has not; .* example one of \['data_preprocessor', 'backbone', "):
+    with pytest.raises(
+        ValueError,
+        match=r"attend_at got 'backbone.layer9', which EncoderDecoder "
+        r"has not; .* example one of \['data_preprocessor', 'backbone', ",
+    ):
         attended(attend_at='backbone.layer9')
     with pytest.raises(ValueError, match='has an attribute `attention` already'):
         attention().attach(attended())
     strided = attended(discriminator=dict(DISCOVERER, stride=2))
-    with pytest.raises(ValueError, match=r'discriminator turns a map of \(8, 12\) into \(2, 3\); '
-                       'write kernel_size=3, stride=1, padding=1'):
+    with pytest.raises(
+        ValueError,
+        match=r'discriminator turns a map of \(8, 12\) into \(2, 3\); '
+        'write kernel_size=3, stride=1, padding=1',
+    ):
         strided(torch.randn(1, 3, *toys.SIZE))
     with pytest.raises(TypeError, match='nonsense'):
         attended(nonsense=1)

@@ -23,28 +23,29 @@ def slow_pool(maps: Tensor, r: float, inv_r: bool, valid: Tensor | None) -> Tens
             for i in range(maps.shape[2]):
                 for j in range(maps.shape[3]):
                     if valid is None or valid[n, i, j]:
-                        total, count = total + math.e**(r * maps[n, c, i, j]), count + 1
+                        total, count = total + math.e ** (r * maps[n, c, i, j]), count + 1
             pooled[n, c] = torch.log(total / count) / (r if inv_r else 1)
     return pooled
 
 
 @pytest.mark.parametrize('inv_r', [False, True])
-@pytest.mark.parametrize('r', [.5, 1., 1.5])
+@pytest.mark.parametrize('r', [0.5, 1.0, 1.5])
 @pytest.mark.parametrize('masked', [False, True])
 def test_values_and_gradients(r: float, inv_r: bool, masked: bool) -> None:
     maps = torch.randn(2, 3, 3, 4, dtype=torch.float64, requires_grad=True)
-    valid = torch.rand(2, 3, 4) > .5 if masked else None
+    valid = torch.rand(2, 3, 4) > 0.5 if masked else None
     found, expected = lse_pool(maps, r, inv_r, valid), slow_pool(maps, r, inv_r, valid)
     assert_close(found, expected)
     weight = torch.randn_like(found)
-    gradients = [torch.autograd.grad((value * weight).sum(), maps)[0]
-                 for value in (found, expected)]
+    gradients = [
+        torch.autograd.grad((value * weight).sum(), maps)[0] for value in (found, expected)
+    ]
     assert_close(*gradients)
-    assert torch.autograd.gradcheck(lambda x: lse_pool(x, r, inv_r, valid), (maps, ))
+    assert torch.autograd.gradcheck(lambda x: lse_pool(x, r, inv_r, valid), (maps,))
 
 
 def test_by_hand() -> None:
-    maps = torch.tensor([0., math.log(3)]).reshape(1, 1, 1, 2)
+    maps = torch.tensor([0.0, math.log(3)]).reshape(1, 1, 1, 2)
     assert_close(lse_pool(maps, 1), torch.tensor([[math.log(2)]]))
     assert_close(lse_pool(maps, 2), torch.tensor([[math.log(5)]]))
     assert_close(lse_pool(maps, 2, inv_r=True), torch.tensor([[math.log(5) / 2]]))
@@ -57,7 +58,7 @@ def test_by_hand() -> None:
 def test_between_mean_and_maximum_and_monotone_in_r() -> None:
     maps = 3 * torch.randn(4, 5, 6, 7, dtype=torch.float64)
     mean, largest = maps.mean((2, 3)), maps.amax((2, 3))
-    pooled = [lse_pool(maps, r, inv_r=True) for r in (1e-4, .1, .5, 1, 1.5, 5, 1e4)]
+    pooled = [lse_pool(maps, r, inv_r=True) for r in (1e-4, 0.1, 0.5, 1, 1.5, 5, 1e4)]
     for smaller, larger in zip([mean, *pooled], [*pooled, largest]):
         assert (smaller <= larger).all()
     assert_close(pooled[0], mean, atol=1e-2, rtol=0)
@@ -88,18 +89,20 @@ def test_chunks_change_nothing(chunk_elements: int) -> None:
     expected = pool(upsample(scores))
     assert_close(found, expected)
     weight = torch.randn_like(found)
-    assert_close(*(torch.autograd.grad((value * weight).sum(), scores)[0]
-                   for value in (found, expected)))
+    assert_close(
+        *(torch.autograd.grad((value * weight).sum(), scores)[0] for value in (found, expected))
+    )
 
 
 def test_gradients_of_half_precision_are_not_rounded_before_they_are_scaled() -> None:
     """Shares of a large map are below what fp16 can tell from 0, until a loss is scaled."""
     scores = torch.zeros(1, 1, 64, 64).half().requires_grad_()
-    pooled = pool_upsampled(scores, lambda x: F.interpolate(x, scale_factor=2), lambda x: 1e-5 *
-                            lse_pool(x, 1), 128**2)
-    (2.**16 * pooled).sum().backward()
+    pooled = pool_upsampled(
+        scores, lambda x: F.interpolate(x, scale_factor=2), lambda x: 1e-5 * lse_pool(x, 1), 128**2
+    )
+    (2.0**16 * pooled).sum().backward()
     assert pooled.dtype is torch.float32
-    assert_close(scores.grad, torch.full_like(scores, 2.**16 * 1e-5 / 64**2), rtol=1e-3, atol=0)
+    assert_close(scores.grad, torch.full_like(scores, 2.0**16 * 1e-5 / 64**2), rtol=1e-3, atol=0)
 
 
 def test_chunks_save_memory() -> None:
@@ -109,9 +112,14 @@ def test_chunks_save_memory() -> None:
     def run(chunk_elements: int) -> int:
         def call() -> tuple[Tensor, ...]:
             pooled = pool_upsampled(
-                scores, lambda x: F.interpolate(x, (128, 128), mode='bilinear'),
-                lambda x: lse_pool(x, 1.5), 128**2, chunk_elements)
+                scores,
+                lambda x: F.interpolate(x, (128, 128), mode='bilinear'),
+                lambda x: lse_pool(x, 1.5),
+                128**2,
+                chunk_elements,
+            )
             return torch.autograd.grad(pooled.sum(), scores)
+
         return peak_memory(call, scores.device)
 
     one_map = 128**2 * 4

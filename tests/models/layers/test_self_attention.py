@@ -13,8 +13,14 @@ from torch.testing import assert_close
 
 from mmseg_uda.models.layers import SelfAttentionModule, class_attention
 
-ARGS = [dict(), dict(out_channels=2), dict(kernel_size=3), dict(with_conv=False),
-        dict(chunk_elements=1), dict(chunk_elements=40)]
+ARGS = [
+    dict(),
+    dict(out_channels=2),
+    dict(kernel_size=3),
+    dict(with_conv=False),
+    dict(chunk_elements=1),
+    dict(chunk_elements=40),
+]
 
 
 def make(**kwargs: Any) -> SelfAttentionModule:
@@ -27,8 +33,10 @@ def slow(feature: Tensor, value: Tensor) -> Tensor:
     pixels = [(y, x) for y in range(value.shape[2]) for x in range(value.shape[3])]
     for n, (f, v) in enumerate(zip(feature, value)):
         for i in pixels:
-            similar = [max(0., float(F.cosine_similarity(f[:, i[0], i[1]], f[:, j[0], j[1]], 0)))
-                       for j in pixels]
+            similar = [
+                max(0.0, float(F.cosine_similarity(f[:, i[0], i[1]], f[:, j[0], j[1]], 0)))
+                for j in pixels
+            ]
             for j, weight in zip(pixels, similar):
                 out[n, :, i[0], i[1]] += weight / sum(similar) * v[:, j[0], j[1]]
     return out
@@ -59,22 +67,25 @@ def test_what_there_is_to_train() -> None:
 
 
 def test_init_cfg() -> None:
-    module = make(init_cfg=dict(type='Constant', layer='Conv2d', val=.5))
+    module = make(init_cfg=dict(type='Constant', layer='Conv2d', val=0.5))
     module.init_weights()
-    assert (module.conv.weight == .5).all()
+    assert (module.conv.weight == 0.5).all()
     module, before = make(), {}
     before = {name: value.clone() for name, value in module.state_dict().items()}
     module.init_weights()  # PyTorch's stays
     assert_close(module.state_dict(), before)
 
 
-@pytest.mark.parametrize(('kwargs', 'message'), [
-    (dict(kernel_size=2), r'SelfAttentionModule\.kernel_size got 2; write an odd'),
-    (dict(kernel_size=0), r'kernel_size got 0'),
-    (dict(chunk_elements=0), r'chunk_elements got 0; write at least 1'),
-    (dict(with_conv=False, out_channels=4), r'with_conv is False, but out_channels is 4'),
-    (dict(with_conv=False, kernel_size=3), r'kernel_size 3; remove them'),
-])
+@pytest.mark.parametrize(
+    ('kwargs', 'message'),
+    [
+        (dict(kernel_size=2), r'SelfAttentionModule\.kernel_size got 2; write an odd'),
+        (dict(kernel_size=0), r'kernel_size got 0'),
+        (dict(chunk_elements=0), r'chunk_elements got 0; write at least 1'),
+        (dict(with_conv=False, out_channels=4), r'with_conv is False, but out_channels is 4'),
+        (dict(with_conv=False, kernel_size=3), r'kernel_size 3; remove them'),
+    ],
+)
 def test_wrong_arguments(kwargs: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         SelfAttentionModule(3, **kwargs)
@@ -94,20 +105,22 @@ def test_attention_maps_are_what_pixels_receive(with_conv: bool) -> None:
 
 def test_class_attention_by_hand() -> None:
     # Of 2 x 2 pixels two are class 0, two are class 2, none is class 1.
-    logits = torch.tensor([[3., 8., 0., 4.], [0., 0., 0., 0.], [0., 6., 5., 4.5]]).view(1, 3, 2, 2)
+    logits = torch.tensor([[3.0, 8.0, 0.0, 4.0], [0.0, 0.0, 0.0, 0.0], [0.0, 6.0, 5.0, 4.5]]).view(
+        1, 3, 2, 2
+    )
     found = class_attention(make(with_conv=False).float(), logits)
     assert found.classes.tolist() == [0, 2]
     # p_0 is 1 / (1 + 2 exp(-3)) = .91 and 1 / (1 + exp(-2) + exp(-8)) = .88 at pixels 0 and 1, so
     # that the larger logit loses; p_2 is .99 at pixel 2 and .62 at pixel 3.
     assert found.positions.tolist() == [0, 2]
     length = 4.5**2 + 4**2
-    cosines = [[1., .8, 0., 4 / length**.5], [0., .6, 1., 4.5 / length**.5]]
+    cosines = [[1.0, 0.8, 0.0, 4 / length**0.5], [0.0, 0.6, 1.0, 4.5 / length**0.5]]
     assert_close(found.maps, torch.tensor(cosines).view(2, 2, 2))
 
 
 def test_class_attention_stays_among_the_pixels_of_the_class() -> None:
     # Pixel 1 has the greater p_0, .49, but is of class 1; pixel 0 is of class 0 with p_0 = .34.
-    prob = torch.tensor([[.34, .49], [.33, .51], [.33, .001]])
+    prob = torch.tensor([[0.34, 0.49], [0.33, 0.51], [0.33, 0.001]])
     found = class_attention(make(with_conv=False).float(), prob.log().view(1, 3, 1, 2))
     assert found.classes.tolist() == [0, 1]
     assert found.positions.tolist() == [0, 1]

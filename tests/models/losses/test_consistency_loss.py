@@ -17,22 +17,30 @@ KINDS = ('ce', 'mse')
 NORMALIZERS = ('valid', 'significance', 'significance_of_valid', 'official')
 
 
-def by_loops(kind: str, normalize: str, logits: Tensor, labels: Tensor, weight: Tensor,
-             significance: Tensor) -> float:
+def by_loops(
+    kind: str, normalize: str, logits: Tensor, labels: Tensor, weight: Tensor, significance: Tensor
+) -> float:
     """The table of the docstring, pixel by pixel."""
-    total = divisor = 0.
+    total = divisor = 0.0
     for n, y, x in product(*map(range, labels.shape)):
         label, scores = int(labels[n, y, x]), logits[n, :, y, x].tolist()
         mass = sum(math.exp(score) for score in scores)
         prob = [math.exp(score) / mass for score in scores]
-        distance = 0.
+        distance = 0.0
         if label != 255:
-            distance = -math.log(prob[label]) if kind == 'ce' else sum(
-                (p - (c == label))**2 for c, p in enumerate(prob)) / len(prob)
+            distance = (
+                -math.log(prob[label])
+                if kind == 'ce'
+                else sum((p - (c == label)) ** 2 for c, p in enumerate(prob)) / len(prob)
+            )
         u, w = float(significance[n, y, x]), float(weight[n, y, x])
         total += w * distance * (1 if normalize == 'official' else u)
-        divisor += {'official': 1, 'valid': label != 255, 'significance': u,
-                    'significance_of_valid': u * (label != 255)}[normalize]
+        divisor += {
+            'official': 1,
+            'valid': label != 255,
+            'significance': u,
+            'significance_of_valid': u * (label != 255),
+        }[normalize]
     return total / divisor
 
 
@@ -50,21 +58,28 @@ def test_values(kind: str, normalize: str) -> None:
     ones = torch.ones_like(weight)
     loss = ConsistencyLoss(kind, normalize)
     for w, u in product((weight, None), (significance, None)):
-        expected = by_loops(kind, normalize, logits, labels, ones if w is None else w,
-                            ones if u is None else u)
+        expected = by_loops(
+            kind, normalize, logits, labels, ones if w is None else w, ones if u is None else u
+        )
         assert_close(loss(logits, labels, w, u).item(), expected)
     fractions = torch.rand_like(weight)  # as at borders of the upsampled mask
-    assert_close(loss(logits, labels, weight, fractions).item(),
-                 by_loops(kind, normalize, logits, labels, weight, fractions))
+    assert_close(
+        loss(logits, labels, weight, fractions).item(),
+        by_loops(kind, normalize, logits, labels, weight, fractions),
+    )
 
 
 def test_by_hand() -> None:
     """Two pixels, both undecided between two classes; the one of weight 1/4 is insignificant."""
     logits, labels = torch.zeros(1, 2, 1, 2), torch.tensor([[[0, 1]]])
-    weight, significance = torch.tensor([[[.5, .25]]]), torch.tensor([[[1., 0.]]])
-    for normalize, expected in (('significance', .5), ('significance_of_valid', .5),
-                                ('valid', .25), ('official', .375)):
-        loss = ConsistencyLoss('ce', normalize, loss_weight=2.)
+    weight, significance = torch.tensor([[[0.5, 0.25]]]), torch.tensor([[[1.0, 0.0]]])
+    for normalize, expected in (
+        ('significance', 0.5),
+        ('significance_of_valid', 0.5),
+        ('valid', 0.25),
+        ('official', 0.375),
+    ):
+        loss = ConsistencyLoss('ce', normalize, loss_weight=2.0)
         assert_close(loss(logits, labels, weight, significance).item(), 2 * expected * math.log(2))
         loss = ConsistencyLoss('mse', normalize)
         assert_close(loss(logits, labels, weight, significance).item(), expected / 4)
@@ -76,7 +91,8 @@ def test_gradients(kind: str, normalize: str) -> None:
     logits, labels, weight, significance = inputs()
     loss = ConsistencyLoss(kind, normalize)
     assert torch.autograd.gradcheck(
-        lambda x: loss(x, labels, weight, significance), (logits.requires_grad_(), ))
+        lambda x: loss(x, labels, weight, significance), (logits.requires_grad_(),)
+    )
 
 
 @pytest.mark.parametrize('kind', KINDS)
@@ -105,11 +121,17 @@ def test_other_ignore_index_and_precision() -> None:
     assert_close(loss, expected)
 
 
-@pytest.mark.parametrize(('changes', 'match'), [
-    (dict(kind='kl'), "ConsistencyLoss.kind got 'kl'; write one of .'ce', 'mse'"),
-    (dict(normalize='mean'), "ConsistencyLoss.normalize got 'mean'; write one of .'valid'"),
-    (dict(loss_name='con'), "ConsistencyLoss.loss_name got 'con'; write a name with `loss` in it"),
-])
+@pytest.mark.parametrize(
+    ('changes', 'match'),
+    [
+        (dict(kind='kl'), "ConsistencyLoss.kind got 'kl'; write one of .'ce', 'mse'"),
+        (dict(normalize='mean'), "ConsistencyLoss.normalize got 'mean'; write one of .'valid'"),
+        (
+            dict(loss_name='con'),
+            "ConsistencyLoss.loss_name got 'con'; write a name with `loss` in it",
+        ),
+    ],
+)
 def test_wrong_arguments(changes: dict[str, Any], match: str) -> None:
     with pytest.raises(ValueError, match=match):
         ConsistencyLoss(**changes)

@@ -15,7 +15,7 @@ from mmseg_uda.structures import SegOutput
 
 
 def entropy(logits: Tensor, **kwargs: float) -> Tensor:
-    loss = EntropyLoss(**{'loss_weight': 1., **kwargs})(SegOutput((), logits, 'target'))
+    loss = EntropyLoss(**{'loss_weight': 1.0, **kwargs})(SegOutput((), logits, 'target'))
     assert list(loss) == ['loss_entropy']
     return loss['loss_entropy']
 
@@ -23,7 +23,7 @@ def entropy(logits: Tensor, **kwargs: float) -> Tensor:
 def slow(logits: Tensor) -> float:
     """-1 / (N h w log C) sum_nci p log p."""
     batch, classes, height, width = logits.shape
-    total = 0.
+    total = 0.0
     for n in range(batch):
         for y in range(height):
             for x in range(width):
@@ -33,20 +33,21 @@ def slow(logits: Tensor) -> float:
 
 
 def test_by_hand() -> None:
-    assert_close(entropy(torch.zeros(2, 5, 3, 3)), torch.tensor(1.))  # uniform
+    assert_close(entropy(torch.zeros(2, 5, 3, 3)), torch.tensor(1.0))  # uniform
     sure = torch.zeros(1, 3, 1, 1)
     sure[:, 0] = 500
     assert entropy(sure) == 0
-    half = torch.tensor([0., 0., -500., -500.]).view(1, 4, 1, 1)  # log 2 of log 4
-    assert_close(entropy(half), torch.tensor(.5))
+    half = torch.tensor([0.0, 0.0, -500.0, -500.0]).view(1, 4, 1, 1)  # log 2 of log 4
+    assert_close(entropy(half), torch.tensor(0.5))
 
 
-@pytest.mark.parametrize('weight', [1e-3, 1., 0.])
+@pytest.mark.parametrize('weight', [1e-3, 1.0, 0.0])
 @pytest.mark.parametrize('classes', [2, 5])
 def test_equals_loops(classes: int, weight: float) -> None:
     logits = 2 * torch.randn(2, classes, 3, 4)
     assert float(entropy(logits, loss_weight=weight)) == pytest.approx(
-        weight * slow(logits), rel=1e-5)
+        weight * slow(logits), rel=1e-5
+    )
 
 
 def test_default_weight() -> None:
@@ -60,7 +61,7 @@ def test_gradcheck() -> None:
 
 
 def test_sure_predictions_have_finite_gradients() -> None:
-    logits = torch.tensor([1e4, -1e4, 0.]).view(1, 3, 1, 1).requires_grad_()
+    logits = torch.tensor([1e4, -1e4, 0.0]).view(1, 3, 1, 1).requires_grad_()
     assert torch.autograd.grad(entropy(logits), logits)[0].isfinite().all()
 
 

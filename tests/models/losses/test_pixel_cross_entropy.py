@@ -29,7 +29,7 @@ def slow(logits: Tensor, labels: Tensor, weight: Tensor | None, ignore_index: in
     return total / max(count, 1)
 
 
-def draw(classes: int = 3, ignored: float = .3, ignore_index: int = 255) -> tuple[Tensor, Tensor]:
+def draw(classes: int = 3, ignored: float = 0.3, ignore_index: int = 255) -> tuple[Tensor, Tensor]:
     labels = torch.randint(classes, (2, 3, 4))
     labels[torch.rand(2, 3, 4) < ignored] = ignore_index
     return torch.randn(2, classes, 3, 4).requires_grad_(), labels
@@ -39,15 +39,17 @@ def test_undecided_by_hand() -> None:
     labels = torch.tensor([[[0, 1], [255, 2]]])
     assert_close(pixel_cross_entropy(torch.zeros(1, 4, 2, 2), labels), torch.tensor(math.log(4)))
     # Weights scale the terms, not the divisor: (1 + 0 + 2) / 3 terms of log 4.
-    weight = torch.tensor([[[1., 0.], [5., 2.]]])
-    assert_close(pixel_cross_entropy(torch.zeros(1, 4, 2, 2), labels, weight),
-                 torch.tensor(math.log(4)))
-    assert_close(pixel_cross_entropy(torch.zeros(1, 4, 2, 2), labels, weight / 2),
-                 torch.tensor(math.log(2)))
+    weight = torch.tensor([[[1.0, 0.0], [5.0, 2.0]]])
+    assert_close(
+        pixel_cross_entropy(torch.zeros(1, 4, 2, 2), labels, weight), torch.tensor(math.log(4))
+    )
+    assert_close(
+        pixel_cross_entropy(torch.zeros(1, 4, 2, 2), labels, weight / 2), torch.tensor(math.log(2))
+    )
 
 
 @pytest.mark.parametrize('classes', [1, 3])
-@pytest.mark.parametrize('ignored', [0., .3, 1.])
+@pytest.mark.parametrize('ignored', [0.0, 0.3, 1.0])
 @pytest.mark.parametrize('ignore_index', [255, 0])
 @pytest.mark.parametrize('weighted', [False, True])
 def test_equals_loops(classes: int, ignored: float, ignore_index: int, weighted: bool) -> None:
@@ -85,9 +87,10 @@ def test_gradcheck() -> None:
     logits = logits.detach().double().requires_grad_()
     weight = torch.rand(labels.shape, dtype=torch.float64)
     # fp32 inside, hence coarse.
-    for args in ((labels, ), (labels, weight)):
-        assert gradcheck(lambda x, args=args: pixel_cross_entropy(x, *args), logits,
-                         eps=1e-2, atol=1e-3)
+    for args in ((labels,), (labels, weight)):
+        assert gradcheck(
+            lambda x, args=args: pixel_cross_entropy(x, *args), logits, eps=1e-2, atol=1e-3
+        )
 
 
 @pytest.mark.parametrize('autocast', [False, True])
@@ -99,14 +102,16 @@ def test_is_in_fp32(autocast: bool) -> None:
     assert_close(loss, pixel_cross_entropy(logits.bfloat16().float(), labels))
 
 
-@pytest.mark.parametrize('changes', [{}, dict(loss_weight=.3), dict(loss_name='loss_other')])
+@pytest.mark.parametrize('changes', [{}, dict(loss_weight=0.3), dict(loss_name='loss_other')])
 def test_module(changes: dict[str, Any]) -> None:
     loss = MODELS.build(dict(type='PixelCrossEntropyLoss', **changes))
     logits, labels = draw(ignore_index=1)
     weight = torch.rand(labels.shape)
     expected = pixel_cross_entropy(logits, labels, weight, 1)
-    assert_close(loss(logits, labels, weight=weight, ignore_index=1),
-                 changes.get('loss_weight', 1.) * expected)
+    assert_close(
+        loss(logits, labels, weight=weight, ignore_index=1),
+        changes.get('loss_weight', 1.0) * expected,
+    )
     assert loss.loss_name == changes.get('loss_name', 'loss_ce')
 
 

@@ -50,7 +50,7 @@ def slow_distance(loss_type: str, o: Tensor, t: Tensor) -> float:
                 elif loss_type == 'l2':
                     terms += [gap**2 for gap in gaps]
                 elif loss_type == 'smooth_l1':
-                    terms += [gap**2 / 2 if gap < 1 else gap - .5 for gap in gaps]
+                    terms += [gap**2 / 2 if gap < 1 else gap - 0.5 for gap in gaps]
                 elif loss_type == 'kl':
                     p, q = ([math.exp(i) / sum(map(math.exp, v)) for i in v] for v in (b, a))
                     terms.append(sum(i * math.log(i / j) for i, j in zip(p, q)))
@@ -63,38 +63,45 @@ def slow_distance(loss_type: str, o: Tensor, t: Tensor) -> float:
 @pytest.mark.parametrize('form', ['residual', 'attended'])
 @pytest.mark.parametrize('loss_type', DISTANCES)
 def test_equals_loops(loss_type: str, form: str) -> None:
-    loss = make(form=form, loss_type=loss_type, loss_weight=.7)
+    loss = make(form=form, loss_type=loss_type, loss_weight=0.7)
     logits = 3 * torch.randn(2, CHANNELS, 3, 4)
     target = loss.self_attention(logits) + (logits if form == 'residual' else 0)
     assert float(value_of(loss, logits)) == pytest.approx(
-        .7 * slow_distance(loss_type, logits, target), rel=1e-4)
+        0.7 * slow_distance(loss_type, logits, target), rel=1e-4
+    )
 
 
 def test_by_hand() -> None:
     # Two pixels of cosine 0.6: 5 / 8 of oneself and 3 / 8 of the other, without a convolution.
-    logits = torch.tensor([[5., 3.], [0., 4.]]).view(1, 2, 1, 2)
+    logits = torch.tensor([[5.0, 3.0], [0.0, 4.0]]).view(1, 2, 1, 2)
     attended = torch.tensor([[4.25, 3.75], [1.5, 2.5]])
     module = dict(NO_CONV, in_channels=2)
-    assert_close(value_of(make(module), logits), .1 * attended.mean())  # the defaults: (8), l1, 0.1
-    gaps = torch.tensor([.75, .75, 1.5, 1.5])
+    assert_close(
+        value_of(make(module), logits), 0.1 * attended.mean()
+    )  # the defaults: (8), l1, 0.1
+    gaps = torch.tensor([0.75, 0.75, 1.5, 1.5])
     for loss_type, expected in (('l1', gaps.mean()), ('l2', gaps.square().mean())):
-        loss = make(module, form='attended', loss_type=loss_type, loss_weight=1.)
+        loss = make(module, form='attended', loss_type=loss_type, loss_weight=1.0)
         assert_close(value_of(loss, logits), expected)
 
 
 @pytest.mark.parametrize('form', ['residual', 'attended'])
 @pytest.mark.parametrize('loss_type', DISTANCES)
 def test_the_target_is_detached(loss_type: str, form: str) -> None:
-    loss = make(form=form, loss_type=loss_type, loss_weight=1.).double()
+    loss = make(form=form, loss_type=loss_type, loss_weight=1.0).double()
     logits = torch.randn(1, CHANNELS, 2, 3).double().requires_grad_()
     target = (loss.self_attention(logits) + (logits if form == 'residual' else 0)).detach()
     # With a constant for a target the gradient is the same, and that of the distance.
-    assert_close(torch.autograd.grad(value_of(loss, logits), logits),
-                 torch.autograd.grad(DISTANCES[loss_type](logits, target), logits))
-    assert gradcheck(lambda o: DISTANCES[loss_type](o, target), (logits, ))
+    assert_close(
+        torch.autograd.grad(value_of(loss, logits), logits),
+        torch.autograd.grad(DISTANCES[loss_type](logits, target), logits),
+    )
+    assert gradcheck(lambda o: DISTANCES[loss_type](o, target), (logits,))
     if loss_type == 'l1' and form == 'residual':  # grows without end, as it is printed
-        assert_close(torch.autograd.grad(value_of(loss, logits), logits)[0],
-                     -loss.self_attention(logits).sign() / logits.numel())
+        assert_close(
+            torch.autograd.grad(value_of(loss, logits), logits)[0],
+            -loss.self_attention(logits).sign() / logits.numel(),
+        )
 
 
 def test_layers() -> None:
@@ -102,8 +109,15 @@ def test_layers() -> None:
     features = (torch.randn(1, CHANNELS, 4, 4), torch.randn(1, CHANNELS, 2, 2))
     of_logits = make(NO_CONV, layer='logits')
     of_features = make(NO_CONV, layer='features')
-    expected = {name: float(value_of(of_logits, x)) for name, x in (
-        ('logits', logits), ('scores', scores), ('first', features[0]), ('last', features[1]))}
+    expected = {
+        name: float(value_of(of_logits, x))
+        for name, x in (
+            ('logits', logits),
+            ('scores', scores),
+            ('first', features[0]),
+            ('last', features[1]),
+        )
+    }
     kwargs = dict(features=features)
     assert float(value_of(of_logits, logits, **kwargs)) == expected['logits']
     assert float(value_of(of_logits, logits, scores=scores, **kwargs)) == expected['scores']
@@ -140,7 +154,7 @@ def test_the_module_is_frozen() -> None:
         assert loss.training == mode
         assert not any(part.training for part in loss.self_attention.modules())
     assert not any(param.requires_grad for param in loss.parameters())
-    optimizer = torch.optim.SGD(model.parameters(), lr=1., weight_decay=.1)
+    optimizer = torch.optim.SGD(model.parameters(), lr=1.0, weight_decay=0.1)
     for _ in range(3):
         value_of(loss, conv(torch.randn(1, CHANNELS, 3, 3))).backward()
         optimizer.step()
@@ -151,8 +165,10 @@ def test_the_module_is_frozen() -> None:
 
 # ------------------------------------------------------------------------------------- checkpoints
 
-WEIGHTS = {'conv.weight': torch.linspace(-1, 2, CHANNELS**2).view(CHANNELS, CHANNELS, 1, 1),
-           'conv.bias': torch.ones(CHANNELS)}
+WEIGHTS = {
+    'conv.weight': torch.linspace(-1, 2, CHANNELS**2).view(CHANNELS, CHANNELS, 1, 1),
+    'conv.bias': torch.ones(CHANNELS),
+}
 
 
 def save(path: Path, *prefixes: str, weights: dict[str, Tensor] = WEIGHTS) -> str:
@@ -161,8 +177,10 @@ def save(path: Path, *prefixes: str, weights: dict[str, Tensor] = WEIGHTS) -> st
     return str(path)
 
 
-@pytest.mark.parametrize('prefix', ['self_attention.', 'decode_head.self_attention.',
-                                    'student.decode_head.self_attention.'])
+@pytest.mark.parametrize(
+    'prefix',
+    ['self_attention.', 'decode_head.self_attention.', 'student.decode_head.self_attention.'],
+)
 def test_weights_come_from_stage_a(tmp_path: Path, prefix: str) -> None:
     loss = make(checkpoint=save(tmp_path / 'a.pth', prefix))
     loss.init_weights()
@@ -172,7 +190,7 @@ def test_weights_come_from_stage_a(tmp_path: Path, prefix: str) -> None:
 
 
 def test_a_checkpoint_wins_over_the_models_initialisation(tmp_path: Path) -> None:
-    module = dict(MODULE, init_cfg=dict(type='Constant', layer='Conv2d', val=.5))
+    module = dict(MODULE, init_cfg=dict(type='Constant', layer='Conv2d', val=0.5))
     loss = make(module, checkpoint=save(tmp_path / 'a.pth', 'self_attention.'))
     loss.init_weights()
     assert_close(loss.self_attention.state_dict(), WEIGHTS)
@@ -183,18 +201,27 @@ def test_resuming_needs_no_file(checkpoint: str | None) -> None:
     loss = make(checkpoint=checkpoint)
     loss.init_weights()
     nn.ModuleDict(dict(sam=loss)).load_state_dict(
-        {f'sam.self_attention.{name}': value for name, value in WEIGHTS.items()})
+        {f'sam.self_attention.{name}': value for name, value in WEIGHTS.items()}
+    )
     assert_close(loss.self_attention.state_dict(), WEIGHTS)
     assert loss(output(torch.randn(1, CHANNELS, 2, 2)))
 
 
-@pytest.mark.parametrize(('checkpoint', 'error', 'message'), [
-    (None, ValueError, r'SelfAttentionLoss\.checkpoint is missing.*write stage A'),
-    ('gone.pth', FileNotFoundError, r'checkpoint got gone\.pth, which does not exist; train stage'),
-])
+@pytest.mark.parametrize(
+    ('checkpoint', 'error', 'message'),
+    [
+        (None, ValueError, r'SelfAttentionLoss\.checkpoint is missing.*write stage A'),
+        (
+            'gone.pth',
+            FileNotFoundError,
+            r'checkpoint got gone\.pth, which does not exist; train stage',
+        ),
+    ],
+)
 @pytest.mark.parametrize('half', [False, True])
-def test_untrained_attention_is_not_followed(checkpoint: str | None, error: type[Exception],
-                                             message: str, half: bool) -> None:
+def test_untrained_attention_is_not_followed(
+    checkpoint: str | None, error: type[Exception], message: str, half: bool
+) -> None:
     loss, logits = make(checkpoint=checkpoint), torch.randn(1, CHANNELS, 2, 2)
     loss.init_weights()
     if half:  # some weights of a checkpoint are not enough
@@ -214,22 +241,31 @@ def test_unfit_checkpoints(tmp_path: Path) -> None:
         several.init_weights()
     path = save(tmp_path / 'shape.pth', 'decode_head.self_attention.')
     other = make(dict(MODULE, out_channels=2), checkpoint=path)
-    with pytest.raises(ValueError, match=r'decode_head\.self_attention\.\* of shapes .*\(3, 3, 1, 1'
-                       r'\).*not .*\(2, 3, 1, 1\)'):
+    with pytest.raises(
+        ValueError,
+        match=r'decode_head\.self_attention\.\* of shapes .*\(3, 3, 1, 1'
+        r'\).*not .*\(2, 3, 1, 1\)',
+    ):
         other.init_weights()
     path = save(tmp_path / 'part.pth', 'self_attention.', weights={'conv.bias': torch.ones(3)})
     with pytest.raises(ValueError, match='of shapes'):
         make(checkpoint=path).init_weights()
 
 
-@pytest.mark.parametrize(('kwargs', 'message'), [
-    (dict(form='both'), r"SelfAttentionLoss\.form got 'both'; write one of \('residual', 'att"),
-    (dict(loss_type='mse'), r"loss_type got 'mse'; write one of \('l1', 'l2'"),
-    (dict(layer='both'), r"layer got 'both'; write one of \('logits', 'features'\)"),
-    (dict(domains='target'), r"domains got 'target'; write a list"),
-    (dict(domains=[]), r'domains got \[\]; write a list'),
-    (dict(module=NO_CONV, checkpoint='a.pth'), r"got 'a\.pth', but self_attention has no weights"),
-])
+@pytest.mark.parametrize(
+    ('kwargs', 'message'),
+    [
+        (dict(form='both'), r"SelfAttentionLoss\.form got 'both'; write one of \('residual', 'att"),
+        (dict(loss_type='mse'), r"loss_type got 'mse'; write one of \('l1', 'l2'"),
+        (dict(layer='both'), r"layer got 'both'; write one of \('logits', 'features'\)"),
+        (dict(domains='target'), r"domains got 'target'; write a list"),
+        (dict(domains=[]), r'domains got \[\]; write a list'),
+        (
+            dict(module=NO_CONV, checkpoint='a.pth'),
+            r"got 'a\.pth', but self_attention has no weights",
+        ),
+    ],
+)
 def test_wrong_arguments(kwargs: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         make(**kwargs)

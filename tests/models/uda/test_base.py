@@ -26,37 +26,64 @@ def losses_of(model: nn.Module, **batch: Any) -> dict[str, Tensor]:
 # ----------------------------------------------------------------------------------- construction
 
 
-@pytest.mark.parametrize(('name', 'changes', 'message'), [
-    ('source_only', dict(backward='both'),
-     "SourceOnly.backward got 'both'; write 'sequential' or 'joint'"),
-    ('source_only', dict(norm_statistics='source'),
-     "SourceOnly.norm_statistics got 'source'; write 'both', 'target' or 'frozen'"),
-    ('source_only', dict(discriminator=toys.DISCRIMINATOR),
-     'SourceOnly.discriminator got .*; remove it: the method has no adversary'),
-    ('source_only', dict(adversarial_loss=dict(type='AdversarialLoss')),
-     'SourceOnly.adversarial_loss got .*; remove it'),
-    ('adversarial', dict(discriminator=None),
-     'Adversarial.discriminator got None; write its config'),
-    ('adversarial', dict(adversarial_loss=None),
-     'Adversarial.adversarial_loss got None; write its config'),
-    ('source_only', dict(segmentor={**toys.segmentor_cfg(), 'data_preprocessor': None}),
-     'SourceOnly.segmentor.data_preprocessor is missing; write dict'),
-    ('source_only', dict(segmentor={**toys.segmentor_cfg(), 'test_cfg': None}),
-     "SourceOnly.segmentor.test_cfg is missing; write dict\\(mode='whole'\\)"),
-])
+@pytest.mark.parametrize(
+    ('name', 'changes', 'message'),
+    [
+        (
+            'source_only',
+            dict(backward='both'),
+            "SourceOnly.backward got 'both'; write 'sequential' or 'joint'",
+        ),
+        (
+            'source_only',
+            dict(norm_statistics='source'),
+            "SourceOnly.norm_statistics got 'source'; write 'both', 'target' or 'frozen'",
+        ),
+        (
+            'source_only',
+            dict(discriminator=toys.DISCRIMINATOR),
+            'SourceOnly.discriminator got .*; remove it: the method has no adversary',
+        ),
+        (
+            'source_only',
+            dict(adversarial_loss=dict(type='AdversarialLoss')),
+            'SourceOnly.adversarial_loss got .*; remove it',
+        ),
+        (
+            'adversarial',
+            dict(discriminator=None),
+            'Adversarial.discriminator got None; write its config',
+        ),
+        (
+            'adversarial',
+            dict(adversarial_loss=None),
+            'Adversarial.adversarial_loss got None; write its config',
+        ),
+        (
+            'source_only',
+            dict(segmentor={**toys.segmentor_cfg(), 'data_preprocessor': None}),
+            'SourceOnly.segmentor.data_preprocessor is missing; write dict',
+        ),
+        (
+            'source_only',
+            dict(segmentor={**toys.segmentor_cfg(), 'test_cfg': None}),
+            "SourceOnly.segmentor.test_cfg is missing; write dict\\(mode='whole'\\)",
+        ),
+    ],
+)
 def test_wrong_value(name: str, changes: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         toys.build(name, **changes)
 
 
 def test_top_level_preprocessor_of_mmsegs_base_models() -> None:
-    stock = dict(type='SegDataPreProcessor', mean=[7.] * 3, std=[1.] * 3)
+    stock = dict(type='SegDataPreProcessor', mean=[7.0] * 3, std=[1.0] * 3)
     segmentor = {**toys.segmentor_cfg(), 'data_preprocessor': None}
     model = toys.build('source_only', segmentor=segmentor, data_preprocessor=stock)
     for domain in ('source', 'target'):
-        assert getattr(model.data_preprocessor, domain).mean.flatten().tolist() == [7.] * 3
+        assert getattr(model.data_preprocessor, domain).mean.flatten().tolist() == [7.0] * 3
     nearer = toys.build('source_only', data_preprocessor=stock).data_preprocessor
-    assert nearer.source.mean.flatten().tolist() != [7.] * 3
+    assert nearer.source.mean.flatten().tolist() != [7.0] * 3
 
 
 @pytest.mark.parametrize('name', toys.METHODS)
@@ -67,15 +94,19 @@ def test_unknown_keyword(name: str) -> None:
 
 def test_cascade_is_refused() -> None:
     head = toys.segmentor_cfg()['decode_head']
-    cascade = dict(toys.segmentor_cfg(), type='CascadeEncoderDecoder', num_stages=2,
-                   decode_head=[head, head])
+    cascade = dict(
+        toys.segmentor_cfg(), type='CascadeEncoderDecoder', num_stages=2, decode_head=[head, head]
+    )
     with pytest.raises(TypeError, match='segmentor got CascadeEncoderDecoder, a cascade of'):
         toys.build('source_only', segmentor=cascade)
 
 
 def test_cdanet_needs_its_head() -> None:
-    with pytest.raises(TypeError, match='CDANet.segmentor.decode_head got DeepLabV2Head; write '
-                       r"dict\(type='CrossDomainAttentionHead'"):
+    with pytest.raises(
+        TypeError,
+        match='CDANet.segmentor.decode_head got DeepLabV2Head; write '
+        r"dict\(type='CrossDomainAttentionHead'",
+    ):
         toys.build('cdanet', segmentor=toys.segmentor_cfg())
 
 
@@ -120,16 +151,28 @@ def _renamed(state: dict[str, Tensor]) -> dict[str, Tensor]:
     return {f'model.{key}': value for key, value in state.items()}
 
 
-@pytest.mark.parametrize(('state', 'wrong'), [
-    (lambda: toys.build('cdanet').state_dict(),
-     '4 of 10 tensors .* the first is student.decode_head.branches.0.weight'),
-    (lambda: toys.build('source_only', segmentor=toys.segmentor_cfg(channels=4)).state_dict(),
-     '.* of 10 tensors .* another shape, the first is student.backbone.stem.weight'),
-    (lambda: _renamed(toys.build('source_only').state_dict()), '10 of 10 tensors'),
-])
+@pytest.mark.parametrize(
+    ('state', 'wrong'),
+    [
+        (
+            lambda: toys.build('cdanet').state_dict(),
+            '4 of 10 tensors .* the first is student.decode_head.branches.0.weight',
+        ),
+        (
+            lambda: toys.build(
+                'source_only', segmentor=toys.segmentor_cfg(channels=4)
+            ).state_dict(),
+            '.* of 10 tensors .* another shape, the first is student.backbone.stem.weight',
+        ),
+        (lambda: _renamed(toys.build('source_only').state_dict()), '10 of 10 tensors'),
+    ],
+)
 def test_checkpoint_of_another_network(state: Any, wrong: str) -> None:
-    with pytest.raises(ValueError, match=f'Adversarial: the checkpoint is of another method or '
-                       f'network: {wrong}.*; give the config that wrote the checkpoint'):
+    with pytest.raises(
+        ValueError,
+        match=f'Adversarial: the checkpoint is of another method or '
+        f'network: {wrong}.*; give the config that wrote the checkpoint',
+    ):
         toys.build('adversarial').load_state_dict(state(), strict=False)
 
 
@@ -144,8 +187,12 @@ def test_each_side_of_the_game_learns_from_its_own_loss() -> None:
     for losses in steps:
         model.zero_grad()
         model.parse_losses(losses)[0].backward()
-        touched.append(tuple(any(param.grad is not None for param in part.parameters())
-                             for part in (model.student, model.discriminators)))
+        touched.append(
+            tuple(
+                any(param.grad is not None for param in part.parameters())
+                for part in (model.student, model.discriminators)
+            )
+        )
     assert touched == [(True, False), (True, False), (False, True)]
 
 
@@ -155,7 +202,7 @@ class Watcher(BaseModule):
 
     def __init__(self) -> None:
         super().__init__()
-        self.scale = nn.Parameter(torch.tensor(2.))
+        self.scale = nn.Parameter(torch.tensor(2.0))
         self.seen: list[tuple[str, tuple[int, ...], int]] = []
 
     def forward(self, output: SegOutput) -> dict[str, Tensor]:
@@ -163,33 +210,49 @@ class Watcher(BaseModule):
         return dict(loss_size=self.scale * output.seg_logits.square().mean())
 
 
-@pytest.mark.parametrize(('name', 'domains'), [
-    ('source_only', ['source']), ('adversarial', ['source', 'target']),
-    ('self_training', ['source', 'target']), ('cdanet', ['source', 'target'])])
+@pytest.mark.parametrize(
+    ('name', 'domains'),
+    [
+        ('source_only', ['source']),
+        ('adversarial', ['source', 'target']),
+        ('self_training', ['source', 'target']),
+        ('cdanet', ['source', 'target']),
+    ],
+)
 @pytest.mark.parametrize('backward', ['sequential', 'joint'])
 def test_regularizers_see_every_pass(name: str, domains: list[str], backward: str) -> None:
     model = toys.build(name, regularizers=dict(size=dict(type='Watcher')), backward=backward)
     wrapper = toys.optim_wrapper_cfg(toys.METHODS[name])
-    wrapper['optimizers']['regularizers'] = dict(optimizer=dict(type='SGD', lr=.1))
+    wrapper['optimizers']['regularizers'] = dict(optimizer=dict(type='SGD', lr=0.1))
     from mmengine.optim import build_optim_wrapper
+
     for _ in range(2):
         logs = model.train_step(toys.batch(), build_optim_wrapper(model, wrapper))
     watcher = model.regularizers['size']
     assert watcher.seen == [(d, (2, toys.NUM_CLASSES, 8, 12), 1) for d in domains] * 2
     assert {f'{domain}.size.loss_size' for domain in domains} < logs.keys()
-    assert watcher.scale != 2.
+    assert watcher.scale != 2.0
     assert model._passes == []
 
 
 def test_auxiliary_heads() -> None:
-    aux = dict(type='FCNHead', in_channels=8, in_index=0, channels=2, num_convs=1,
-               concat_input=False, num_classes=toys.NUM_CLASSES, dropout_ratio=0.,
-               loss_decode=dict(type='PixelCrossEntropyLoss', loss_weight=.4))
+    aux = dict(
+        type='FCNHead',
+        in_channels=8,
+        in_index=0,
+        channels=2,
+        num_convs=1,
+        concat_input=False,
+        num_classes=toys.NUM_CLASSES,
+        dropout_ratio=0.0,
+        loss_decode=dict(type='PixelCrossEntropyLoss', loss_weight=0.4),
+    )
     for heads, names in ((aux, {'aux_0'}), ([aux, aux], {'aux_0', 'aux_1'})):
         segmentor = dict(toys.segmentor_cfg(), auxiliary_head=heads)
         losses = losses_of(toys.build('adversarial', segmentor=segmentor))
-        assert {f'{domain}.{name}.loss_ce' for domain in ('source', 'target')
-                for name in names} < losses.keys()
+        assert {
+            f'{domain}.{name}.loss_ce' for domain in ('source', 'target') for name in names
+        } < losses.keys()
         heads_of_source = {key.split('.')[1] for key in losses if key.startswith('source')}
         assert heads_of_source == {*names, 'decode'}
         assert losses['source.aux_0.loss_ce'].requires_grad
@@ -215,7 +278,9 @@ def test_head_with_its_own_loss() -> None:
     model = toys.build('adversarial', segmentor=toys.segmentor_cfg(dict(type='OwnLossHead')))
     losses = losses_of(model)
     assert {key for key in losses if 'decode' in key} == {
-        'source.decode.loss_own', 'target.decode.loss_own'}
+        'source.decode.loss_own',
+        'target.decode.loss_own',
+    }
 
 
 @MODELS.register_module(force=True)
@@ -228,8 +293,10 @@ class TwoMapsHead(OwnLossHead):
 
 def test_head_without_logits_is_refused() -> None:
     model = toys.build('source_only', segmentor=toys.segmentor_cfg(dict(type='TwoMapsHead')))
-    with pytest.raises(TypeError, match='SourceOnly.segmentor.decode_head: TwoMapsHead.forward '
-                       'gives list, not logits'):
+    with pytest.raises(
+        TypeError,
+        match='SourceOnly.segmentor.decode_head: TwoMapsHead.forward gives list, not logits',
+    ):
         losses_of(model)
 
 
@@ -252,7 +319,7 @@ def test_pixel_weights() -> None:
     output = model.segment(batch, 'source')
     plain = model.supervised(output, batch.labels)['source.decode.loss_ce']
     weight = torch.ones(batch.labels.shape)
-    for factor in (0., 1., 2.):
+    for factor in (0.0, 1.0, 2.0):
         got = model.supervised(output, batch.labels, weight * factor)['source.decode.loss_ce']
         torch.testing.assert_close(got, factor * plain)
 
@@ -280,8 +347,11 @@ def test_a_name_that_comes_twice() -> None:
                 yield self.supervised(self.segment(batch.source, 'source'), batch.source.labels)
 
     model = Twice(toys.segmentor_cfg())
-    with pytest.raises(ValueError, match=r"Twice.losses yields \['source.decode.acc_seg', "
-                       "'source.decode.loss_ce'] twice; give each loss its own name"):
+    with pytest.raises(
+        ValueError,
+        match=r"Twice.losses yields \['source.decode.acc_seg', "
+        "'source.decode.loss_ce'] twice; give each loss its own name",
+    ):
         losses_of(model)
 
 
@@ -298,7 +368,7 @@ def test_norm_statistics(name: str) -> None:
         model = toys.build(name, segmentor=segmentor, norm_statistics=mode)
         losses[mode] = losses_of(model)
         statistics[mode] = model.student.backbone.norm.running_mean.clone()
-        assert model.student.backbone.norm.momentum == .1
+        assert model.student.backbone.norm.momentum == 0.1
     alone = toys.build(name, segmentor=segmentor)
     alone.extract_feat(alone.data_preprocessor(toys.batch(), True)['inputs']['target'])
     torch.testing.assert_close(statistics['target'], alone.student.backbone.norm.running_mean)
@@ -313,22 +383,24 @@ def test_frozen_norm_statistics(name: str) -> None:
     segmentor['backbone']['batch_norm'] = True
     model = toys.build(name, segmentor=segmentor, norm_statistics='frozen').train()
     norm = model.student.backbone.norm
-    norm.running_mean.fill_(.3)
+    norm.running_mean.fill_(0.3)
     losses = losses_of(model)
     assert model.student.training
     assert not norm.training
-    assert norm.running_mean.eq(.3).all()
+    assert norm.running_mean.eq(0.3).all()
     assert norm.weight.requires_grad
     tracked = toys.build(name, segmentor=segmentor)
-    tracked.student.backbone.norm.running_mean.fill_(.3)
+    tracked.student.backbone.norm.running_mean.fill_(0.3)
     assert not losses_of(tracked)['source.decode.loss_ce'].equal(losses['source.decode.loss_ce'])
     stock = model.eval().student
     images = model.data_preprocessor(toys.batch(), True)
-    expected = model.supervised(model.segment(ImageBatch(
-        images['inputs']['source'], images['data_samples']['source']), 'source'),
-        torch.cat([s.gt_sem_seg.data for s in images['data_samples']['source']]))
-    torch.testing.assert_close(losses['source.decode.loss_ce'],
-                               expected['source.decode.loss_ce'])
+    expected = model.supervised(
+        model.segment(
+            ImageBatch(images['inputs']['source'], images['data_samples']['source']), 'source'
+        ),
+        torch.cat([s.gt_sem_seg.data for s in images['data_samples']['source']]),
+    )
+    torch.testing.assert_close(losses['source.decode.loss_ce'], expected['source.decode.loss_ce'])
     assert not stock.training
 
 

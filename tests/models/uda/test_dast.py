@@ -20,7 +20,7 @@ def shaken(**changes: Any) -> nn.Module:
     torch.manual_seed(1)
     with torch.no_grad():
         for param in model.parameters():
-            param += .1 * torch.randn_like(param)
+            param += 0.1 * torch.randn_like(param)
     return model
 
 
@@ -42,15 +42,17 @@ def by_hand(model: nn.Module, batch: DomainBatch) -> dict[str, Tensor]:
         return resize(logits, size=toys.SIZE, mode='bilinear', align_corners=True)
 
     score = discoverer(f_t)
-    p_s, p_t = up(head((f_s, ))), up(head((f_t * (1 + score.abs().tanh()), )))
+    p_s, p_t = up(head((f_s,))), up(head((f_t * (1 + score.abs().tanh()),)))
     return {
         'source.decode.loss_ce': F.cross_entropy(p_s, batch.source.labels, ignore_index=255),
         'target.decode.loss_ce': F.cross_entropy(p_t, batch.target.labels, ignore_index=255),
-        'adv.loss_discoverer': .1 * (score - 0).square().mean(),
-        'adv.loss_corrector': .1 * corrector(p_t.softmax(1)).square().mean(),
+        'adv.loss_discoverer': 0.1 * (score - 0).square().mean(),
+        'adv.loss_corrector': 0.1 * corrector(p_t.softmax(1)).square().mean(),
         'disc.loss_discoverer': discoverer(f_s).square().mean() + (score - 1).square().mean(),
-        'disc.loss_corrector': (corrector(p_s.softmax(1)).square().mean()
-                                + (corrector(p_t.softmax(1)) - 1).square().mean()),
+        'disc.loss_corrector': (
+            corrector(p_s.softmax(1)).square().mean()
+            + (corrector(p_t.softmax(1)) - 1).square().mean()
+        ),
     }
 
 
@@ -69,15 +71,18 @@ def test_who_learns_from_what() -> None:
     losses, batch = losses_of(model)
     expected = by_hand(model, batch)
     for part, keys in {
-            'student.backbone': ('source.decode', 'target.decode', 'adv.loss_d', 'adv.loss_c'),
-            'student.decode_head': ('source.decode', 'target.decode', 'adv.loss_c'),
-            'student.attention': ('disc.loss_discoverer', ),
-            'discriminators': ('disc.loss_corrector', )}.items():
+        'student.backbone': ('source.decode', 'target.decode', 'adv.loss_d', 'adv.loss_c'),
+        'student.decode_head': ('source.decode', 'target.decode', 'adv.loss_c'),
+        'student.attention': ('disc.loss_discoverer',),
+        'discriminators': ('disc.loss_corrector',),
+    }.items():
         params = list(model.get_submodule(part).parameters())
-        got = torch.autograd.grad(sum(v for k, v in losses.items() if 'loss' in k), params,
-                                  retain_graph=True)
-        wanted = torch.autograd.grad(sum(v for k, v in expected.items() if k.startswith(keys)),
-                                     params, retain_graph=True)
+        got = torch.autograd.grad(
+            sum(v for k, v in losses.items() if 'loss' in k), params, retain_graph=True
+        )
+        wanted = torch.autograd.grad(
+            sum(v for k, v in expected.items() if k.startswith(keys)), params, retain_graph=True
+        )
         assert_close(got, wanted, rtol=1e-3, atol=1e-5)
 
 
@@ -89,8 +94,10 @@ def test_attention_off_is_two_discriminators() -> None:
     plain = toys.build('self_training')
     plain.student.load_state_dict(model.student.state_dict(), strict=False)
     output = plain.segment(batch.target, 'target')
-    assert_close(losses['target.decode.loss_ce'],
-                 plain.supervised(output, batch.target.labels)['target.decode.loss_ce'])
+    assert_close(
+        losses['target.decode.loss_ce'],
+        plain.supervised(output, batch.target.labels)['target.decode.loss_ce'],
+    )
 
 
 def test_reweighted_corrector() -> None:
@@ -101,7 +108,7 @@ def test_reweighted_corrector() -> None:
     prob = model.probabilities(target.seg_logits, batch.target.images)
     score = model.discriminators['corrector'](prob)
     weight = 1 + F.interpolate(seen.score.abs().tanh(), score.shape[2:], mode='bilinear')
-    assert_close(losses['adv.loss_corrector'], .1 * (weight * score.square()).mean())
+    assert_close(losses['adv.loss_corrector'], 0.1 * (weight * score.square()).mean())
     assert losses.pop('adv.loss_corrector') != unweighted.pop('adv.loss_corrector')
     assert_close(losses, unweighted)
 
@@ -111,10 +118,10 @@ def test_test_uses_the_discoverer() -> None:
     images = torch.randn(1, 3, *toys.SIZE)
     before = model(images)
     with torch.no_grad():
-        model.student.attention.discriminator.layers[2].bias += 3.
+        model.student.attention.discriminator.layers[2].bias += 3.0
     assert not model(images).equal(before)
     with torch.no_grad():
-        model.discriminators['corrector'].layers[0].weight += 3.
+        model.discriminators['corrector'].layers[0].weight += 3.0
     after = model(images)
     assert model(images).equal(after)
 
@@ -125,11 +132,16 @@ def test_visualize() -> None:
     maps = model.visualize(batch)
     assert maps.keys() == {'attention'}
     assert maps['attention'].shape == (8, 12)
-    assert_close(maps['attention'],
-                 model.student.attention.attention_map(model.student, batch.target.images)[0])
+    assert_close(
+        maps['attention'],
+        model.student.attention.attention_map(model.student, batch.target.images)[0],
+    )
 
 
 def test_needs_an_attended_segmentor() -> None:
-    with pytest.raises(TypeError, match='DAST.segmentor got EncoderDecoder without attention; '
-                       "write dict\\(type='AttendedSegmentor'"):
+    with pytest.raises(
+        TypeError,
+        match='DAST.segmentor got EncoderDecoder without attention; '
+        "write dict\\(type='AttendedSegmentor'",
+    ):
         toys.build('dast', segmentor=toys.segmentor_cfg())

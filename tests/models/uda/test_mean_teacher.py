@@ -26,8 +26,9 @@ HALF = toys.SIZE[1] // 2
 class LeftFromSource(Mixer):
     """The left half comes from the source."""
 
-    def mask(self, batch: DomainBatch, teacher: TeacherLabel, iteration: int,
-             generator: Any = None) -> Tensor:
+    def mask(
+        self, batch: DomainBatch, teacher: TeacherLabel, iteration: int, generator: Any = None
+    ) -> Tensor:
         mask = torch.zeros_like(batch.source.images[:, :1])
         mask[..., :HALF] = 1
         return mask
@@ -39,7 +40,7 @@ class Darker(nn.Module):
 
     def forward(self, images: Tensor, mean: Any, std: Any, bgr: bool) -> Tensor:
         self.scale = dict(mean=mean, std=std, bgr=bgr)
-        return images - .5
+        return images - 0.5
 
 
 @MODELS.register_module(force=True)
@@ -48,7 +49,7 @@ class TopCounts(nn.Module):
 
     def forward(self, teacher: nn.Module, images: Tensor, iteration: int) -> Tensor:
         result = torch.ones_like(images[:, 0])
-        result[:, toys.SIZE[0] // 2:] = iteration / 10
+        result[:, toys.SIZE[0] // 2 :] = iteration / 10
         return result
 
 
@@ -58,7 +59,7 @@ def shaken(**changes: Any) -> nn.Module:
     torch.manual_seed(1)
     with torch.no_grad():
         for param in model.parameters():
-            param += .3 * torch.randn_like(param)
+            param += 0.3 * torch.randn_like(param)
     return model
 
 
@@ -74,8 +75,9 @@ def probabilities(network: nn.Module, images: Tensor) -> Tensor:
 
 def cross_entropy(network: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
     """Of each pixel; 0 for ignored ones."""
-    return F.nll_loss(probabilities(network, images).log(), labels, ignore_index=255,
-                      reduction='none')
+    return F.nll_loss(
+        probabilities(network, images).log(), labels, ignore_index=255, reduction='none'
+    )
 
 
 # ------------------------------------------------------------------------------------- objective
@@ -84,18 +86,22 @@ def cross_entropy(network: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
 @pytest.mark.parametrize('confidence', ['ratio', 'batch_ratio', 'pixel', None])
 def test_plain_mean_teacher(confidence: str | None) -> None:
     """Source CE, and CE on the target from the teacher's labels, weighed by its confidence."""
-    model = shaken(confidence=confidence, pseudo_threshold=.97)
+    model = shaken(confidence=confidence, pseudo_threshold=0.97)
     losses, batch = losses_of(model)
     conf, label = probabilities(model.teacher.module, batch.target.images).max(1)
-    sure = (conf >= .97).float()
-    weight = {'ratio': sure.mean((1, 2), keepdim=True), 'batch_ratio': sure.mean(), 'pixel': sure,
-              None: torch.ones(())}[confidence]
+    sure = (conf >= 0.97).float()
+    weight = {
+        'ratio': sure.mean((1, 2), keepdim=True),
+        'batch_ratio': sure.mean(),
+        'pixel': sure,
+        None: torch.ones(()),
+    }[confidence]
     source = cross_entropy(model.student, batch.source.images, batch.source.labels)
     terms = cross_entropy(model.student, batch.target.images, label)
     right = probabilities(model.student, batch.target.images).argmax(1) == label
     expected = {
         'source.decode.loss_ce': source.sum() / (batch.source.labels != 255).sum(),
-        'target.decode.loss_con': .5 * (weight * terms).mean(),
+        'target.decode.loss_con': 0.5 * (weight * terms).mean(),
         'pseudo.confident_ratio': sure.mean(),
         'pseudo.agreement': right.float().mean(),
     }
@@ -108,27 +114,32 @@ def test_plain_mean_teacher(confidence: str | None) -> None:
 @pytest.mark.parametrize('iteration', [0, 3])
 def test_algorithm_1(iteration: int) -> None:
     """Images, labels, weights and significance are mixed by one mask; only images augmented."""
-    model = shaken(mixer=dict(type='LeftFromSource'), significance=dict(type='TopCounts'),
-                   augment=dict(type='Darker'), confidence='ratio', pseudo_threshold=.97,
-                   consistency=dict(type='ConsistencyLoss'))
+    model = shaken(
+        mixer=dict(type='LeftFromSource'),
+        significance=dict(type='TopCounts'),
+        augment=dict(type='Darker'),
+        confidence='ratio',
+        pseudo_threshold=0.97,
+        consistency=dict(type='ConsistencyLoss'),
+    )
     model.iteration = iteration
     losses, batch = losses_of(model)
     conf, label = probabilities(model.teacher.module, batch.target.images).max(1)
     x_m, y_m = batch.target.images.clone(), label.clone()
     x_m[..., :HALF] = batch.source.images[..., :HALF]
     y_m[..., :HALF] = batch.source.labels[..., :HALF]
-    u_m, weight = torch.ones_like(conf), (conf >= .97).float().mean((1, 2), keepdim=True)
-    u_m[:, toys.SIZE[0] // 2:, HALF:] = iteration / 10
+    u_m, weight = torch.ones_like(conf), (conf >= 0.97).float().mean((1, 2), keepdim=True)
+    u_m[:, toys.SIZE[0] // 2 :, HALF:] = iteration / 10
     weight = weight.expand_as(conf).clone()
     weight[..., :HALF] = 1
-    terms = cross_entropy(model.student, x_m - .5, y_m)
+    terms = cross_entropy(model.student, x_m - 0.5, y_m)
     assert_close(losses['mix.decode.loss_con'], (u_m * weight * terms).sum() / u_m.sum())
-    assert_close(losses['pseudo.significant_ratio'], torch.tensor(.5 + iteration / 20))
-    right = probabilities(model.student, x_m - .5).argmax(1) == label
+    assert_close(losses['pseudo.significant_ratio'], torch.tensor(0.5 + iteration / 20))
+    right = probabilities(model.student, x_m - 0.5).argmax(1) == label
     assert_close(losses['pseudo.agreement'], right[..., HALF:].float().mean())
     assert model.augment.scale['bgr']
-    assert_close(model.augment.scale['mean'].flatten(), torch.full((3, ), 127.))
-    assert_close(model.augment.scale['std'].flatten(), torch.full((3, ), 64.))
+    assert_close(model.augment.scale['mean'].flatten(), torch.full((3,), 127.0))
+    assert_close(model.augment.scale['std'].flatten(), torch.full((3,), 64.0))
 
 
 def test_gradients_reach_the_student_alone() -> None:
@@ -150,7 +161,10 @@ def test_auxiliary_heads_learn_from_the_source() -> None:
     segmentor['auxiliary_head'] = dict(segmentor['decode_head'])
     losses, _ = losses_of(shaken(segmentor=segmentor, mixer=dict(type='CutMix')))
     assert {key for key in losses if 'loss' in key} == {
-        'source.decode.loss_ce', 'source.aux_0.loss_ce', 'mix.decode.loss_con'}
+        'source.decode.loss_ce',
+        'source.aux_0.loss_ce',
+        'mix.decode.loss_con',
+    }
 
 
 def test_regularizers_see_both_passes() -> None:
@@ -215,18 +229,28 @@ def test_panel() -> None:
     before = {key: value.clone() for key, value in model.state_dict().items()}
     with no_trace(model):
         maps = model.visualize(batch)
-    assert list(maps) == ['teacher label', 'teacher confidence', 'significance',
-                          'mask: 1 = source', 'mixed image', 'mixed label', 'mixed significance']
+    assert list(maps) == [
+        'teacher label',
+        'teacher confidence',
+        'significance',
+        'mask: 1 = source',
+        'mixed image',
+        'mixed label',
+        'mixed significance',
+    ]
     assert maps['mask: 1 = source'][:, :HALF].all()
     assert not maps['mask: 1 = source'][:, HALF:].any()
     raw = toys.batch(1)
-    mixed = torch.cat([raw['source']['inputs'][0][..., :HALF],
-                       raw['target']['inputs'][0][..., HALF:]], -1)
+    mixed = torch.cat(
+        [raw['source']['inputs'][0][..., :HALF], raw['target']['inputs'][0][..., HALF:]], -1
+    )
     assert_close(maps['mixed image'], mixed.flip(0) / 255, atol=1e-6, rtol=0)
     assert maps['mixed label'][:, :HALF].equal(batch.source.labels[0, :, :HALF])
     assert maps['mixed label'][:, HALF:].equal(maps['teacher label'][:, HALF:])
-    assert_close(maps['teacher confidence'],
-                 probabilities(model.teacher.module, batch.target.images)[0].amax(0))
+    assert_close(
+        maps['teacher confidence'],
+        probabilities(model.teacher.module, batch.target.images)[0].amax(0),
+    )
     assert maps['significance'].shape == maps['mixed significance'].shape == toys.SIZE
     assert_close(model.state_dict(), before, atol=0, rtol=0)
     with no_trace(model):
@@ -238,10 +262,13 @@ def test_panels_in_training(tmp_path: Path) -> None:
     """One per logged iteration, and training is the same with and without them."""
     weights = []
     for panels in (False, True):
-        hooks = [dict(type='EMATeacherHook'),
-                 *([dict(type='UDAVisualizationHook', interval=2)] if panels else [])]
-        cfg = toys.runner_cfg(tmp_path, tmp_path / f'run{panels}', toys.method_cfg('camix'), 4,
-                              custom_hooks=hooks)
+        hooks = [
+            dict(type='EMATeacherHook'),
+            *([dict(type='UDAVisualizationHook', interval=2)] if panels else []),
+        ]
+        cfg = toys.runner_cfg(
+            tmp_path, tmp_path / f'run{panels}', toys.method_cfg('camix'), 4, custom_hooks=hooks
+        )
         weights.append(toys.train(cfg).model.state_dict())
     assert_close(weights[0], weights[1], atol=0, rtol=0)
     assert len(list(tmp_path.glob('runTrue/**/train_*.png'))) == 2
@@ -250,15 +277,28 @@ def test_panels_in_training(tmp_path: Path) -> None:
 # ------------------------------------------------------------------------------------------ errors
 
 
-@pytest.mark.parametrize(('changes', 'error', 'match'), [
-    (dict(confidence='image'), ValueError, "MeanTeacher.confidence got 'image'; write one of"),
-    (dict(eval_on='ema'), ValueError, "MeanTeacher.eval_on got 'ema'; write one of .'student'"),
-    (dict(pseudo_threshold=96.8), ValueError, 'pseudo_threshold got 96.8; write a number in .0, 1'),
-    (dict(mixer=dict(type='RandomFlip', prob=.5)), TypeError,
-     'MeanTeacher.mixer got RandomFlip, which mixes no domains; write dict.type='),
-    (dict(mixer=dict(type='ContextMix', meta_classes={6: (5, )})), ValueError,
-     'ContextMix.meta_classes uses class 6, but the student predicts 4 classes'),
-])
+@pytest.mark.parametrize(
+    ('changes', 'error', 'match'),
+    [
+        (dict(confidence='image'), ValueError, "MeanTeacher.confidence got 'image'; write one of"),
+        (dict(eval_on='ema'), ValueError, "MeanTeacher.eval_on got 'ema'; write one of .'student'"),
+        (
+            dict(pseudo_threshold=96.8),
+            ValueError,
+            'pseudo_threshold got 96.8; write a number in .0, 1',
+        ),
+        (
+            dict(mixer=dict(type='RandomFlip', prob=0.5)),
+            TypeError,
+            'MeanTeacher.mixer got RandomFlip, which mixes no domains; write dict.type=',
+        ),
+        (
+            dict(mixer=dict(type='ContextMix', meta_classes={6: (5,)})),
+            ValueError,
+            'ContextMix.meta_classes uses class 6, but the student predicts 4 classes',
+        ),
+    ],
+)
 def test_wrong_arguments(changes: dict[str, Any], error: type[Exception], match: str) -> None:
     with pytest.raises(error, match=match):
         toys.build('mean_teacher', **changes)

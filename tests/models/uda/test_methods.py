@@ -23,11 +23,13 @@ from mmseg_uda.compat import load_checkpoint
 
 every_method = pytest.mark.parametrize('name', toys.METHODS)
 every_exact_method = pytest.mark.parametrize(
-    'name', [name for name in toys.METHODS if name not in toys.STOCHASTIC])
+    'name', [name for name in toys.METHODS if name not in toys.STOCHASTIC]
+)
 
 # Losses and diagnostics of one batch; a change of them must be meant.
 GOLDEN: dict[str, dict[str, float]] = json.loads(
-    Path(__file__).with_name('golden_losses.json').read_text())
+    Path(__file__).with_name('golden_losses.json').read_text()
+)
 
 
 def all_losses(model: nn.Module, data: dict[str, Any] | None = None) -> dict[str, torch.Tensor]:
@@ -46,7 +48,7 @@ def shaken(name: str) -> nn.Module:
     torch.manual_seed(1)
     with torch.no_grad():
         for param in model.parameters():
-            param += .3 * torch.randn_like(param)
+            param += 0.3 * torch.randn_like(param)
     return model
 
 
@@ -54,7 +56,7 @@ def assert_golden(losses: dict[str, torch.Tensor], expected: dict[str, float]) -
     got = {key: round(float(value), 5) for key, value in losses.items()}
     assert got.keys() == expected.keys(), f'golden_losses.json needs {json.dumps(got)}'
     for key, value in got.items():
-        assert value == pytest.approx(expected[key], abs=1e-4 if 'loss' in key else .1), got
+        assert value == pytest.approx(expected[key], abs=1e-4 if 'loss' in key else 0.1), got
 
 
 @every_method
@@ -66,11 +68,16 @@ def test_golden_losses(name: str) -> None:
         assert value.requires_grad == ('loss' in key), key
 
 
-@pytest.mark.parametrize('name', [name for name in toys.METHODS if name not in
-                                  (*toys.STOCHASTIC, *toys.NEED_PSEUDO_LABELS)])
+@pytest.mark.parametrize(
+    'name',
+    [name for name in toys.METHODS if name not in (*toys.STOCHASTIC, *toys.NEED_PSEUDO_LABELS)],
+)
 def test_pseudo_labels_only_add_losses(name: str) -> None:
-    expected = {key: value for key, value in GOLDEN[name].items()
-                if not (key.startswith('target.') and ('.loss_ce' in key or '.acc_seg' in key))}
+    expected = {
+        key: value
+        for key, value in GOLDEN[name].items()
+        if not (key.startswith('target.') and ('.loss_ce' in key or '.acc_seg' in key))
+    }
     data = toys.batch()
     for sample in data['target']['data_samples']:
         del sample.pseudo_sem_seg
@@ -96,8 +103,11 @@ def test_sequential_joint_and_stock_backward_agree(name: str) -> None:
             total.backward()
             gradients[how] = {key: param.grad for key, param in model.named_parameters()}
         else:
-            wrapper = (processes.plain_wrapper(model) if how == 'stock' else
-                       processes.joint_wrapper(model, name))
+            wrapper = (
+                processes.plain_wrapper(model)
+                if how == 'stock'
+                else processes.joint_wrapper(model, name)
+            )
             gradients[how] = processes.gradients(model, wrapper)
     for how in ('joint', 'stock', 'mode=loss'):
         assert_close(gradients[how], gradients['sequential'], atol=1e-6, rtol=1e-5)
@@ -111,8 +121,12 @@ def test_log_of_both_backward_modes_agrees(name: str) -> None:
         torch.manual_seed(0)
         logs.append(model.train_step(toys.batch(), processes.joint_wrapper(model, name)))
         assert not any(value.requires_grad for value in logs[0].values())
-    assert_close({k: float(v) for k, v in logs[0].items()},
-                 {k: float(v) for k, v in logs[1].items()}, atol=1e-5, rtol=0)
+    assert_close(
+        {k: float(v) for k, v in logs[0].items()},
+        {k: float(v) for k, v in logs[1].items()},
+        atol=1e-5,
+        rtol=0,
+    )
     trained = sum(v for k, v in logs[0].items() if 'loss' in k and k != 'loss')
     assert_close(logs[0]['loss'], trained, atol=1e-5, rtol=0)
 
@@ -124,7 +138,7 @@ def test_mixed_precision(name: str, dtype: str) -> None:
     model, twin = toys.build(name).train(), toys.build(name).train()
     start = model.student.backbone.stem.weight.clone()
     logs = {}
-    for each, options in ((model, dict(dtype=dtype, loss_scale=8.)), (twin, {})):
+    for each, options in ((model, dict(dtype=dtype, loss_scale=8.0)), (twin, {})):
         torch.manual_seed(0)
         wrapper = processes.joint_wrapper(each, name, **options)
         logs[each] = each.train_step(toys.batch(), wrapper)
@@ -142,8 +156,9 @@ def test_mixed_precision(name: str, dtype: str) -> None:
 
 @every_method
 @pytest.mark.parametrize('backward', ['sequential', 'joint'])
-def test_an_iteration_stays_on_the_device(name: str, backward: str,
-                                          monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_iteration_stays_on_the_device(
+    name: str, backward: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The meta device holds no values: looking at one, or a tensor made on the CPU, would raise."""
     monkeypatch.setattr(torch, 'autocast', lambda *_, **__: nullcontext())  # meta has none
     model = toys.build(name, backward=backward).train().to('meta')
@@ -159,14 +174,23 @@ def test_target_labels_are_refused(name: str) -> None:
     data = toys.batch()
     for sample in data['target']['data_samples']:
         sample.gt_sem_seg = PixelData(data=torch.zeros(1, *toys.SIZE, dtype=torch.int64))
-    with pytest.raises(ValueError, match='1000.png carries ground truth .gt_sem_seg.; remove '
-                       'LoadAnnotations from train_dataloader.target.dataset.pipeline'):
+    with pytest.raises(
+        ValueError,
+        match='1000.png carries ground truth .gt_sem_seg.; remove '
+        'LoadAnnotations from train_dataloader.target.dataset.pipeline',
+    ):
         all_losses(toys.build(name), data)
 
 
-@pytest.mark.parametrize(('name', 'pseudo'), [
-    (name, pseudo) for name in toys.METHODS for pseudo in (True, False)
-    if pseudo or name not in toys.NEED_PSEUDO_LABELS])
+@pytest.mark.parametrize(
+    ('name', 'pseudo'),
+    [
+        (name, pseudo)
+        for name in toys.METHODS
+        for pseudo in (True, False)
+        if pseudo or name not in toys.NEED_PSEUDO_LABELS
+    ],
+)
 def test_target_labels_cannot_change_a_loss(name: str, pseudo: bool) -> None:
     """Not even those that come in behind the preprocessor's back."""
     model = toys.build(name).train()
@@ -197,8 +221,11 @@ def test_losses_leave_the_state_alone(name: str) -> None:
     networks = ['student']
     if hasattr(model, 'teacher') and model.teacher.module.training:
         networks.append('teacher.module')
-    assert changed == {f'{network}.backbone.norm.{key}' for network in networks for key in (
-        'running_mean', 'running_var', 'num_batches_tracked')}
+    assert changed == {
+        f'{network}.backbone.norm.{key}'
+        for network in networks
+        for key in ('running_mean', 'running_var', 'num_batches_tracked')
+    }
     assert not model._passes
 
 
@@ -231,9 +258,13 @@ class DataRecorder(Hook):
         self.seen: list[Any] = []
 
     def before_train_iter(self, runner: Any, batch_idx: int, data_batch: Any = None) -> None:
-        self.seen.append([(domain, sample.img_path, sample.get('flip_direction'))
-                          for domain in ('source', 'target')
-                          for sample in data_batch[domain]['data_samples']])
+        self.seen.append(
+            [
+                (domain, sample.img_path, sample.get('flip_direction'))
+                for domain in ('source', 'target')
+                for sample in data_batch[domain]['data_samples']
+            ]
+        )
 
 
 def record_run(work_dir: Path, name: str, max_iters: int, **changes: Any) -> tuple[dict, list]:
@@ -257,16 +288,22 @@ def plain(value: Any) -> Any:
     return value
 
 
-@pytest.mark.parametrize(('name', 'num_workers'),
-                         [*((name, 0) for name in toys.METHODS), ('adversarial', 2)])
+@pytest.mark.parametrize(
+    ('name', 'num_workers'), [*((name, 0) for name in toys.METHODS), ('adversarial', 2)]
+)
 def test_resume(name: str, num_workers: int, tmp_path: Path) -> None:
     """Ten iterations = five, and five more after resuming: bit by bit, in all state and data."""
     tag = f'{name}{num_workers}'
     whole, data = record_run(tmp_path / f'whole_{tag}', name, 10, num_workers=num_workers)
     _, first = record_run(tmp_path / f'first_{tag}', name, 5, num_workers=num_workers)
-    resumed, second = record_run(tmp_path / f'second_{tag}', name, 10, num_workers=num_workers,
-                                 load_from=str(tmp_path / f'first_{tag}' / 'iter_5.pth'),
-                                 resume=True)
+    resumed, second = record_run(
+        tmp_path / f'second_{tag}',
+        name,
+        10,
+        num_workers=num_workers,
+        load_from=str(tmp_path / f'first_{tag}' / 'iter_5.pth'),
+        resume=True,
+    )
     assert len(data) == 10
     assert first + second == data
     assert len({str(images) for images in data}) > 5

@@ -16,8 +16,8 @@ from torch.testing import assert_close
 
 every_method = pytest.mark.parametrize('name', toys.METHODS)
 every_exact_method = pytest.mark.parametrize(
-    'name', [name for name in toys.METHODS if name not in toys.STOCHASTIC])
-
+    'name', [name for name in toys.METHODS if name not in toys.STOCHASTIC]
+)
 
 
 @pytest.fixture(scope='module')
@@ -30,9 +30,13 @@ def ranks(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[dict[str
     root = str(script.parents[1])
     path = os.pathsep.join(filter(None, (root, os.environ.get('PYTHONPATH'))))
     running = [
-        subprocess.Popen([sys.executable, str(script), str(rank), str(folder)],
-                         stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
-                         env=dict(os.environ, PYTHONPATH=path, OMP_NUM_THREADS='1'))
+        subprocess.Popen(
+            [sys.executable, str(script), str(rank), str(folder)],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=dict(os.environ, PYTHONPATH=path, OMP_NUM_THREADS='1'),
+        )
         for rank in range(2)
     ]
     for process in running:
@@ -48,9 +52,15 @@ def test_replicas_are_bit_equal(name: str, what: str, ranks: Any) -> None:
     assert_close(one[f'{what} {name}'], other[f'{what} {name}'], atol=0, rtol=0)
 
 
-@pytest.mark.parametrize('what', ['accumulated', 'batch norm adversarial',
-                                  'batch norm mean_teacher',
-                                  *map('run {}'.format, processes.RUNS)])
+@pytest.mark.parametrize(
+    'what',
+    [
+        'accumulated',
+        'batch norm adversarial',
+        'batch norm mean_teacher',
+        *map('run {}'.format, processes.RUNS),
+    ],
+)
 def test_replicas_are_bit_equal_in_whole_runs(what: str, ranks: Any) -> None:
     """Batch-norm statistics too, also a teacher's, though each process saw other images."""
     _, (one, other) = ranks

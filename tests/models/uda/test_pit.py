@@ -24,7 +24,7 @@ def make(**expansion: Any) -> nn.Module:
     model = MODELS.build(dict(type='PIT', segmentor=toys.expanded_cfg(**expansion)))
     model.init_weights()
     for param in model.parameters():
-        nn.init.normal_(param, std=.3)
+        nn.init.normal_(param, std=0.3)
     return model.train()
 
 
@@ -33,30 +33,39 @@ def prepared(model: nn.Module, pseudo: bool = False) -> dict[str, Any]:
 
 
 def losses_of(model: nn.Module) -> dict[str, Tensor]:
-    return {key: value for key, value in model(**prepared(model), mode='loss').items()
-            if 'loss' in key}
+    return {
+        key: value for key, value in model(**prepared(model), mode='loss').items() if 'loss' in key
+    }
 
 
 def gradients(model: nn.Module, *names: str) -> dict[str, Tensor]:
     """Of the sum of the losses whose keys contain one of the names."""
     model.zero_grad()
     losses = losses_of(model)
-    sum(value for key, value in losses.items()
-        if not names or any(name in key for name in names)).backward()
-    return {key: param.grad if param.grad is not None else torch.zeros_like(param)
-            for key, param in model.named_parameters()}
+    sum(
+        value for key, value in losses.items() if not names or any(name in key for name in names)
+    ).backward()
+    return {
+        key: param.grad if param.grad is not None else torch.zeros_like(param)
+        for key, param in model.named_parameters()
+    }
 
 
 def test_losses_are_the_equations() -> None:
     """Section 4.2, term by term, on maps at the size of the images."""
-    model = make(r=(.5, 1, 1.5), loss_decode=dict(loss_weight=.3),
-                 loss_reconstruction=dict(loss_weight=.7))
+    model = make(
+        r=(0.5, 1, 1.5),
+        loss_decode=dict(loss_weight=0.3),
+        loss_reconstruction=dict(loss_weight=0.7),
+    )
     batch = DomainBatch.collect(**prepared(model))
     head, found = model.student.auxiliary_head, losses_of(model)
     for domain, images in batch:
         features = model.extract_feat(images.images)
-        s, *units = (resize(each.forward(features), size=toys.SIZE, mode='bilinear',
-                            align_corners=True) for each in [model.decode_head, *head.units])
+        s, *units = (
+            resize(each.forward(features), size=toys.SIZE, mode='bilinear', align_corners=True)
+            for each in [model.decode_head, *head.units]
+        )
         if domain == 'source':
             labels = images.labels
             y = torch.stack([(labels == c).sum((1, 2)) for c in range(toys.NUM_CLASSES)], 1)
@@ -66,26 +75,42 @@ def test_losses_are_the_equations() -> None:
         else:
             y = torch.stack([each.image_label for each in images.samples])
             assert 'target.decode.loss_ce' not in found
-        image = sum(nn.functional.binary_cross_entropy_with_logits(lse_pool(maps, r), y)
-                    for r, maps in zip((.5, 1, 1.5), units))
-        assert_close(found[f'{domain}.expansion.loss_image'], .3 * image)
+        image = sum(
+            nn.functional.binary_cross_entropy_with_logits(lse_pool(maps, r), y)
+            for r, maps in zip((0.5, 1, 1.5), units)
+        )
+        assert_close(found[f'{domain}.expansion.loss_image'], 0.3 * image)
         summed = sum(w[:, None, None] * maps for w, maps in zip(head.reconstruction_weight, units))
-        assert_close(found[f'{domain}.expansion.loss_reconstruction'],
-                     .7 * (summed - s).square().mean())
+        assert_close(
+            found[f'{domain}.expansion.loss_reconstruction'], 0.7 * (summed - s).square().mean()
+        )
     assert len(found) == 5
 
 
 def test_every_term_reaches_all_it_should() -> None:
     """Nothing is detached, and w learns from L_r alone."""
     model = make()
-    parts = dict(backbone='student.backbone.stem.weight', w='reconstruction_weight',
-                 fine='student.decode_head.branches.0.weight', unit='units.0.branches.0.weight')
+    parts = dict(
+        backbone='student.backbone.stem.weight',
+        w='reconstruction_weight',
+        fine='student.decode_head.branches.0.weight',
+        unit='units.0.branches.0.weight',
+    )
     reached = {}
-    for term in ('source.decode', 'source.expansion.loss_image', 'target.expansion.loss_image',
-                 'source.expansion.loss_rec', 'target.expansion.loss_rec'):
+    for term in (
+        'source.decode',
+        'source.expansion.loss_image',
+        'target.expansion.loss_image',
+        'source.expansion.loss_rec',
+        'target.expansion.loss_rec',
+    ):
         found = gradients(model, term)
-        reached[term] = {part for part, name in parts.items() for key, gradient in found.items()
-                         if key.endswith(name) and gradient.abs().sum() > 0}
+        reached[term] = {
+            part
+            for part, name in parts.items()
+            for key, gradient in found.items()
+            if key.endswith(name) and gradient.abs().sum() > 0
+        }
     assert reached == {
         'source.decode': {'backbone', 'fine'},
         'source.expansion.loss_image': {'backbone', 'unit'},
@@ -96,7 +121,7 @@ def test_every_term_reaches_all_it_should() -> None:
 
 
 def test_no_gradient_of_w_without_lambda_r() -> None:
-    off = gradients(make(loss_reconstruction=dict(loss_weight=0.)))
+    off = gradients(make(loss_reconstruction=dict(loss_weight=0.0)))
     name = 'student.auxiliary_head.reconstruction_weight'
     assert off[name].abs().sum() == 0
     assert gradients(make())[name].abs().sum() > 0
@@ -105,12 +130,14 @@ def test_no_gradient_of_w_without_lambda_r() -> None:
 
 # Table 3 and Table 4: what each leaves out, and what it must not leave out with it.
 ABLATIONS: dict[str, tuple[dict[str, Any], set[str]]] = {
-    '-L_c': (dict(loss_decode=dict(loss_weight=0.)), {'loss_image'}),
+    '-L_c': (dict(loss_decode=dict(loss_weight=0.0)), {'loss_image'}),
     '-L_r': (dict(loss_reconstruction=None), {'loss_reconstruction'}),
-    '-L_r(S)': (dict(loss_reconstruction=dict(domains=['target'])),
-                {'source.expansion.loss_reconstruction'}),
-    'one unit': (dict(r=(1., )), set()),
-    'four units': (dict(r=(.5, 1., 1.5, 2.)), set()),
+    '-L_r(S)': (
+        dict(loss_reconstruction=dict(domains=['target'])),
+        {'source.expansion.loss_reconstruction'},
+    ),
+    'one unit': (dict(r=(1.0,)), set()),
+    'four units': (dict(r=(0.5, 1.0, 1.5, 2.0)), set()),
 }
 
 
@@ -121,10 +148,11 @@ def test_ablations(name: str) -> None:
     active = {key for key, value in losses_of(model).items() if value > 0}
     whole = {key for key, value in losses_of(make()).items() if value > 0}
     assert whole - active == {key for key in whole if any(each in key for each in off)}
-    assert len(model.expansion.units) == len(expansion.get('r', (.5, 1.5)))
+    assert len(model.expansion.units) == len(expansion.get('r', (0.5, 1.5)))
     used = gradients(model)
-    assert all(gradient.abs().sum() > 0 for key, gradient in used.items()
-               if '.units.' in key)  # by one of the two losses at least
+    assert all(
+        gradient.abs().sum() > 0 for key, gradient in used.items() if '.units.' in key
+    )  # by one of the two losses at least
 
 
 def test_pooling_sees_images_as_they_are() -> None:
@@ -139,15 +167,16 @@ def test_weak_supervision() -> None:
     model = make(image_label='presence')
     data = prepared(model)
     for sample in data['data_samples']['target']:
-        sample.image_label = torch.tensor([1., 0, 1, 0])
+        sample.image_label = torch.tensor([1.0, 0, 1, 0])
     found = model(**data, mode='loss')
     batch = DomainBatch.collect(**data)
-    for domain, y in (('source', torch.ones(2, 4)), ('target', torch.tensor([[1., 0, 1, 0]] * 2))):
+    for domain, y in (('source', torch.ones(2, 4)), ('target', torch.tensor([[1.0, 0, 1, 0]] * 2))):
         images = getattr(batch, domain)
         features = model.extract_feat(images.images)
         scores = model.expansion.pool(model.expansion(features), toys.SIZE)
-        expected = sum(.5 * nn.functional.binary_cross_entropy_with_logits(each, y)
-                       for each in scores)
+        expected = sum(
+            0.5 * nn.functional.binary_cross_entropy_with_logits(each, y) for each in scores
+        )
         assert_close(found[f'{domain}.expansion.loss_image'], expected)
 
 
@@ -158,19 +187,27 @@ def test_other_auxiliary_heads_learn_as_ever() -> None:
     model.init_weights()
     keys = set(model(**prepared(model, pseudo=True), mode='loss'))
     assert keys == {
-        f'{domain}.{key}' for domain in ('source', 'target')
-        for key in ('decode.loss_ce', 'decode.acc_seg', 'aux_0.loss_ce', 'aux_0.acc_seg',
-                    'expansion.loss_image', 'expansion.loss_reconstruction')}
+        f'{domain}.{key}'
+        for domain in ('source', 'target')
+        for key in (
+            'decode.loss_ce',
+            'decode.acc_seg',
+            'aux_0.loss_ce',
+            'aux_0.acc_seg',
+            'expansion.loss_image',
+            'expansion.loss_reconstruction',
+        )
+    }
 
 
 @pytest.mark.parametrize('method', ['source_only', 'self_training', 'mean_teacher_class_mix'])
 def test_units_beside_another_method(method: str) -> None:
     """As an auxiliary head it takes labels of images from those of pixels."""
-    head = dict(type='LSEExpansionHead', unit=CLASSIFIER, r=(1., ))
+    head = dict(type='LSEExpansionHead', unit=CLASSIFIER, r=(1.0,))
     model = toys.build(method, segmentor=dict(toys.segmentor_cfg(), auxiliary_head=head)).train()
     data = prepared(model, pseudo=True)
     losses = model(**data, mode='loss')
-    domains = ('source', 'target') if method == 'self_training' else ('source', )
+    domains = ('source', 'target') if method == 'self_training' else ('source',)
     batch = DomainBatch.collect(**data)
     for domain in ('source', 'target'):
         key = f'{domain}.aux_0.loss_image'
@@ -184,17 +221,20 @@ def test_units_beside_another_method(method: str) -> None:
 
 # ------------------------------------------------------------------------------------ what is shown
 
+
 def test_class_activation_maps() -> None:
-    model = make(r=(.5, 1.5)).eval()
+    model = make(r=(0.5, 1.5)).eval()
     data = model.data_preprocessor(toys.batch(1), True)
-    data['data_samples']['target'][0].image_label = torch.tensor([.1, .2, .1, .6])
+    data['data_samples']['target'][0].image_label = torch.tensor([0.1, 0.2, 0.1, 0.6])
     batch = DomainBatch.collect(**data)
     shown = model.visualize(batch)
-    assert list(shown) == [f'class {c}: {what}' for c in (3, 1)
-                           for what in ('unit r=0.5', 'unit r=1.5', 'fine')]
+    assert list(shown) == [
+        f'class {c}: {what}' for c in (3, 1) for what in ('unit r=0.5', 'unit r=1.5', 'fine')
+    ]
     features = model.extract_feat(batch.target.images)
-    assert_close(shown['class 1: unit r=1.5'],
-                 model.expansion.units[1].forward(features)[0, 1].detach())
+    assert_close(
+        shown['class 1: unit r=1.5'], model.expansion.units[1].forward(features)[0, 1].detach()
+    )
     assert_close(shown['class 3: fine'], model.decode_head.forward(features)[0, 3].detach())
     del batch.target.samples[0].image_label
     assert model.visualize(batch) == {}
@@ -202,13 +242,17 @@ def test_class_activation_maps() -> None:
 
 # ------------------------------------------------------------------------------------------ errors
 
+
 def test_image_labels_are_missing() -> None:
     model = make()
     data = prepared(model)
     del data['data_samples']['target'][1].image_label
-    with pytest.raises(ValueError, match='PIT got target images without image-level labels; write '
-                       r"dict\(type='LoadImageLabels', label_file=...\) into "
-                       'train_dataloader.target.dataset.pipeline'):
+    with pytest.raises(
+        ValueError,
+        match='PIT got target images without image-level labels; write '
+        r"dict\(type='LoadImageLabels', label_file=...\) into "
+        'train_dataloader.target.dataset.pipeline',
+    ):
         model(**data, mode='loss')
 
 
@@ -217,8 +261,9 @@ def test_image_labels_of_other_classes() -> None:
     data = prepared(model)
     for sample in data['data_samples']['target']:
         sample.image_label = torch.ones(3)
-    with pytest.raises(ValueError, match='PIT got image-level labels of 3 classes, but the student '
-                       'predicts 4'):
+    with pytest.raises(
+        ValueError, match='PIT got image-level labels of 3 classes, but the student predicts 4'
+    ):
         model(**data, mode='loss')
 
 
@@ -226,12 +271,17 @@ def test_image_labels_of_other_classes() -> None:
 def test_one_expansion_head(heads: Any) -> None:
     segmentor = dict(toys.segmentor_cfg(), auxiliary_head=copy.deepcopy(heads))
     number = 2 if isinstance(heads, list) else 0
-    with pytest.raises(TypeError, match=f'PIT.segmentor.auxiliary_head got {number} expansion '
-                       "heads; write one: dict.type='LSEExpansionHead'"):
+    with pytest.raises(
+        TypeError,
+        match=f'PIT.segmentor.auxiliary_head got {number} expansion '
+        "heads; write one: dict.type='LSEExpansionHead'",
+    ):
         MODELS.build(dict(type='PIT', segmentor=segmentor))
 
 
 def test_classes_agree() -> None:
-    with pytest.raises(ValueError, match='PIT.segmentor.auxiliary_head.unit.num_classes got 3; '
-                       'write 4, as decode_head'):
+    with pytest.raises(
+        ValueError,
+        match='PIT.segmentor.auxiliary_head.unit.num_classes got 3; write 4, as decode_head',
+    ):
         make(unit=dict(CLASSIFIER, num_classes=3))
