@@ -1,0 +1,73 @@
+"""The values of a config that decide what it does, and their digest.
+
+``tests/data/config_digests.json`` holds the digest of every config and pipeline as they were before
+ablations became tables; ``python tests/effective_values.py`` prints such a JSON for what is there.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+from mmengine.config import Config
+
+__all__ = ['digest', 'effective_config', 'effective_pipeline']
+
+ROOT = Path(__file__).parents[1]
+# What a runner or a tool reads; other names of a config are its own variables.
+READ = (
+    'model data_preprocessor work_dir train_dataloader val_dataloader test_dataloader train_cfg '
+    'val_cfg test_cfg auto_scale_lr optim_wrapper param_scheduler val_evaluator test_evaluator '
+    'default_hooks custom_hooks load_from resume launcher env_cfg log_processor log_level '
+    'visualizer default_scope randomness experiment_name custom_imports runner_type '
+    'model_wrapper_cfg tta_model tta_pipeline'
+).split()
+
+
+def effective_config(cfg: Config) -> dict[str, Any]:
+    """The values that are read, as JSON has them."""
+    content = cfg.to_dict()
+    return _plain({name: content[name] for name in READ if name in content})
+
+
+def effective_pipeline(path: Path) -> dict[str, Any]:
+    """A pipeline's seed and stages, with each stage's config and options in one."""
+    content = Config.fromfile(path).to_dict()
+    stages = []
+    for stage in content['stages']:
+        stage = dict(stage)
+        if 'config' in stage:
+            cfg = Config.fromfile(path.parent / stage.pop('config'))
+            cfg.merge_from_dict(stage.pop('options', {}))
+            stage['config'] = effective_config(cfg)
+        stages.append(stage)
+    return _plain({'seed': content.get('seed'), 'stages': stages})
+
+
+def digest(values: dict[str, Any]) -> str:
+    """SHA-256, whatever the order of the keys."""
+    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
+
+
+def _plain(node: Any) -> Any:
+    """Tuples as lists, keys as text, without the marks that mmengine leaves in inherited parts."""
+    if isinstance(node, dict):
+        return {str(key): _plain(value) for key, value in node.items() if key != '_scope_'}
+    if isinstance(node, (list, tuple)):
+        return [_plain(value) for value in node]
+    return node if node is None or isinstance(node, (bool, int, float, str)) else str(node)
+
+
+if __name__ == '__main__':
+    os.environ.pop('MMSEG_UDA_DATA', None)
+    found = {}
+    for path in sorted((ROOT / 'configs').glob('[!_]*/*.py')):
+        pipeline = path.name.endswith('_pipeline.py')
+        values = effective_pipeline(path) if pipeline else effective_config(Config.fromfile(path))
+        name = path.relative_to(ROOT / 'configs').as_posix()
+        found[name] = values if '--values' in sys.argv else digest(values)
+    json.dump(found, sys.stdout, indent=1)
