@@ -19,13 +19,39 @@ __all__ = ['digest', 'effective_config', 'effective_pipeline']
 
 ROOT = Path(__file__).parents[1]
 # What a runner or a tool reads; other names of a config are its own variables.
-READ = (
-    'model data_preprocessor work_dir train_dataloader val_dataloader test_dataloader train_cfg '
-    'val_cfg test_cfg auto_scale_lr optim_wrapper param_scheduler val_evaluator test_evaluator '
-    'default_hooks custom_hooks load_from resume launcher env_cfg log_processor log_level '
-    'visualizer default_scope randomness experiment_name custom_imports runner_type '
-    'model_wrapper_cfg tta_model tta_pipeline'
-).split()
+READ = [
+    'model',
+    'data_preprocessor',
+    'work_dir',
+    'train_dataloader',
+    'val_dataloader',
+    'test_dataloader',
+    'train_cfg',
+    'val_cfg',
+    'test_cfg',
+    'auto_scale_lr',
+    'optim_wrapper',
+    'param_scheduler',
+    'val_evaluator',
+    'test_evaluator',
+    'default_hooks',
+    'custom_hooks',
+    'load_from',
+    'resume',
+    'launcher',
+    'env_cfg',
+    'log_processor',
+    'log_level',
+    'visualizer',
+    'default_scope',
+    'randomness',
+    'experiment_name',
+    'custom_imports',
+    'runner_type',
+    'model_wrapper_cfg',
+    'tta_model',
+    'tta_pipeline',
+]
 
 
 def effective_config(cfg: Config) -> dict[str, Any]:
