@@ -3,16 +3,18 @@
 Importing the package checks the toolboxes and registers every class in mmseg's registries.
 """
 
-from .compat import allow_checkpoint_classes, check_versions
-from .version import __version__
+from mmseg_uda.compat import check_versions
+from mmseg_uda.version import __version__
 
 check_versions()
-allow_checkpoint_classes()
 
 from mmengine.config.utils import MODULE2PACKAGE  # noqa: E402
 from mmengine.utils import is_installed  # noqa: E402
 
-from . import datasets, engine, evaluation, models, registry  # noqa: E402
+from mmseg_uda import datasets, engine, evaluation, models, registry  # noqa: E402
+from mmseg_uda.artifacts.checkpoint import allow_checkpoint_classes  # noqa: E402
+
+allow_checkpoint_classes()
 
 # Configs of the package as 'mmseg_uda::cdanet/...', in `_base_` and in `mmengine.hub`.
 MODULE2PACKAGE.setdefault('mmseg_uda', 'mmseg_uda')

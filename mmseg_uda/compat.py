@@ -1,4 +1,4 @@
-"""The two toolbox families: which versions are right, and what a checkpoint of theirs may contain.
+"""The two toolbox families and the versions of them that this package works with.
 
 ``mmcv``, ``mmengine`` and ``mmseg`` are written by two families of distributions, so the versions
 are asked of the distributions and not of the modules.
@@ -9,16 +9,11 @@ from __future__ import annotations
 import sys
 from importlib import import_module, metadata
 from importlib.util import find_spec
-from os import PathLike
-from pathlib import Path
-from pickle import UnpicklingError
-from typing import Any, Callable
 
-import numpy as np
 from packaging.specifiers import SpecifierSet
 from packaging.version import Version
 
-__all__ = ['FAMILIES', 'allow_checkpoint_classes', 'check_versions', 'load_checkpoint']
+__all__ = ['FAMILIES', 'check_versions']
 
 # Family -> import name -> (distribution, versions). The extras in requirements/*.txt say the same.
 FAMILIES: dict[str, dict[str, tuple[str, str]]] = {
@@ -134,80 +129,3 @@ def check_versions() -> None:
             f'mmseg_uda found {", ".join(problems)}. '
             f'Run: {_install_line(family, wrong, foreign + empty)}'
         )
-
-
-def _history_method(owner: type, name: str) -> Callable[..., Any]:
-    """``getattr`` for what a checkpoint takes from ``HistoryBuffer``: its public methods."""
-    from mmengine.logging import HistoryBuffer
-
-    if owner is not HistoryBuffer or name.startswith('_'):
-        raise ValueError(
-            f'checkpoint asks for attribute {name!r} of {owner!r}; only public '
-            'methods of HistoryBuffer are allowed'
-        )
-    return getattr(owner, name)
-
-
-def allow_checkpoint_classes() -> None:
-    """Let ``torch.load(weights_only=True)`` read the message hub of a mmengine checkpoint.
-
-    The default since torch 2.6, with which the original mmengine cannot resume: its checkpoints
-    hold ``HistoryBuffer`` objects (numpy arrays, and references to statistics methods by
-    ``getattr``) and numpy scalars. Plain ``getattr`` would let a checkpoint reach anything, so
-    that name is bound to a function that gives out the statistics methods alone.
-    """
-    import torch
-    from mmengine.logging import HistoryBuffer
-
-    if Version(torch.__version__) < Version('2.6.0.dev0'):
-        return
-    dtypes = {
-        type(np.dtype(name))
-        for name in ('bool', 'int32', 'int64', 'uint8', 'float16', 'float32', 'float64')
-    }
-    core = np._core if hasattr(np, '_core') else np.core
-    arrays = [
-        (getattr(core.multiarray, name), f'numpy.{package}.multiarray.{name}')
-        for name in ('_reconstruct', 'scalar')
-        for package in ('core', '_core')
-    ]
-    torch.serialization.add_safe_globals(
-        [
-            HistoryBuffer,
-            np.ndarray,
-            np.dtype,
-            *dtypes,
-            *arrays,
-            (_history_method, 'builtins.getattr'),
-        ]
-    )
-
-
-def load_checkpoint(path: str | PathLike[str]) -> dict[str, Any]:
-    """Read a checkpoint of either family onto the CPU, with ``weights_only=True``.
-
-    The classes are allowed anew each time: onedl-mmengine's loader takes them off the list again.
-
-    Raises:
-        FileNotFoundError: There is no such file.
-        ValueError: The file is no checkpoint, or holds more than weights and training records.
-    """
-    import torch
-
-    if not Path(path).is_file():
-        raise FileNotFoundError(f'load_checkpoint: no checkpoint file {path}')
-    allow_checkpoint_classes()
-    try:
-        checkpoint = torch.load(path, map_location='cpu', weights_only=True)
-    except (UnpicklingError, EOFError, RuntimeError, OSError) as error:
-        reason = (str(error) or type(error).__name__).splitlines()[0]
-        raise ValueError(
-            f'load_checkpoint: {path} is no checkpoint that torch {torch.__version__} '
-            f'reads with weights_only=True: {reason}'
-        ) from error
-    if not isinstance(checkpoint, dict):
-        raise ValueError(
-            f'load_checkpoint: {path} holds a {type(checkpoint).__name__}, not the '
-            'dictionary of a checkpoint'
-        )
-    return checkpoint

@@ -12,17 +12,24 @@ from torch import Tensor
 __all__ = [
     'DOMAINS',
     'IGNORE_INDEX',
+    'NOWHERE',
+    'OFFSET',
     'DomainBatch',
     'ImageBatch',
     'Losses',
     'MixedBatch',
     'SegOutput',
-    'TeacherLabel',
+    'TeacherPrediction',
 ]
 
 DOMAINS = ('source', 'target')
 IGNORE_INDEX = 255
 """In label files; networks take theirs from the decode head."""
+
+OFFSET = 256
+"""Added to positions in the pipeline, so that 255, with which transforms pad maps, is none."""
+NOWHERE = -1
+"""The position of a pixel that was padded."""
 
 Losses = dict[str, Tensor]
 """Name to scalar; every name with the letters ``loss`` is trained."""
@@ -102,7 +109,7 @@ class SegOutput:
 
 
 @dataclass(frozen=True)
-class TeacherLabel:
+class TeacherPrediction:
     """What a teacher says of target images, at their size and without a graph.
 
     Args:
@@ -126,7 +133,7 @@ class MixedBatch:
         images: Normalised, shape (N, 3, H, W).
         labels: Ground truth where the source was pasted, else the teacher's label, (N, H, W).
         pixel_weight: Confidence in each label, shape (N, H, W); 1 for ground truth.
-        significance: As in :class:`TeacherLabel`; 1 for ground truth; None for 1 everywhere.
+        significance: As in :class:`TeacherPrediction`; 1 for ground truth; None for 1 everywhere.
         mask: Shape (N, 1, H, W): 1 for pixels of the source, 0 for those of the target.
     """
 

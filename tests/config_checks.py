@@ -20,7 +20,7 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from mmseg_uda.pipeline import read_pipeline
-from mmseg_uda.pipeline.stage import ConfigStage
+from mmseg_uda.stages.base import ConfigStage
 
 __all__ = ['build_model', 'build_optimizers', 'check_config', 'check_pipeline']
 

@@ -23,6 +23,7 @@ from torch import Tensor, nn
 
 import mmseg_uda
 from mmseg_uda import compat
+from mmseg_uda.artifacts import checkpoint
 from mmseg_uda.models.discriminators import FCDiscriminator
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -193,7 +194,8 @@ class TestCheckpoints:
         make_runner(tmp_path / 'halves', 3, False).train()
         make_runner(tmp_path / 'halves', 6, True).train()
         whole, halves = (
-            compat.load_checkpoint(tmp_path / name / 'iter_6.pth') for name in ('whole', 'halves')
+            checkpoint.load_checkpoint(tmp_path / name / 'iter_6.pth')
+            for name in ('whole', 'halves')
         )
         assert halves['meta']['iter'] == 6
         torch.testing.assert_close(halves['state_dict'], whole['state_dict'], rtol=0, atol=0)
@@ -205,7 +207,7 @@ class TestCheckpoints:
     def test_every_class_of_a_checkpoint_is_allowed(self, tmp_path):
         make_runner(tmp_path, 3, False).train()
         path = str(tmp_path / 'iter_3.pth')
-        compat.allow_checkpoint_classes()
+        checkpoint.allow_checkpoint_classes()
         assert torch.serialization.get_unsafe_globals_in_checkpoint(path) == []
 
     @pytest.mark.parametrize(
@@ -214,14 +216,14 @@ class TestCheckpoints:
     def test_numpy_values(self, tmp_path, value):
         torch.save({'best': value}, tmp_path / 'a.pth')
         CheckpointLoader.load_checkpoint(str(tmp_path / 'a.pth'))  # may clear the list of classes
-        loaded = compat.load_checkpoint(tmp_path / 'a.pth')['best']
+        loaded = checkpoint.load_checkpoint(tmp_path / 'a.pth')['best']
         np.testing.assert_array_equal(loaded, value)
 
     def test_getattr_gives_nothing_but_statistics(self):
-        assert compat._history_method(HistoryBuffer, 'mean') is HistoryBuffer.mean
+        assert checkpoint._history_method(HistoryBuffer, 'mean') is HistoryBuffer.mean
         for owner, name in [(HistoryBuffer, '__init__'), (np, 'save'), (HistoryBuffer.mean, 'x')]:
             with pytest.raises(ValueError, match='only public methods of HistoryBuffer'):
-                compat._history_method(owner, name)
+                checkpoint._history_method(owner, name)
 
     def test_foreign_code_is_refused(self, tmp_path):
         class Foreign:
@@ -230,17 +232,17 @@ class TestCheckpoints:
 
         torch.save({'a': Foreign()}, tmp_path / 'a.pth')
         with pytest.raises(ValueError, match='weights_only=True'):
-            compat.load_checkpoint(tmp_path / 'a.pth')
+            checkpoint.load_checkpoint(tmp_path / 'a.pth')
 
     def test_not_a_checkpoint(self, tmp_path):
         (tmp_path / 'a.pth').write_text('weights')
         with pytest.raises(ValueError, match=r'a\.pth is no checkpoint'):
-            compat.load_checkpoint(tmp_path / 'a.pth')
+            checkpoint.load_checkpoint(tmp_path / 'a.pth')
         torch.save([1], tmp_path / 'b.pth')
         with pytest.raises(ValueError, match='holds a list'):
-            compat.load_checkpoint(tmp_path / 'b.pth')
+            checkpoint.load_checkpoint(tmp_path / 'b.pth')
         with pytest.raises(FileNotFoundError, match='no checkpoint file'):
-            compat.load_checkpoint(tmp_path / 'c.pth')
+            checkpoint.load_checkpoint(tmp_path / 'c.pth')
 
 
 class TestPackage:

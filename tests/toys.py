@@ -20,8 +20,8 @@ from mmseg.registry import MODELS
 from mmseg.structures import SegDataSample
 from torch import Tensor, nn
 
-from mmseg_uda.image_labels import ImageLabels
-from mmseg_uda.pseudo_labels import Manifest
+from mmseg_uda.artifacts.image_labels import ImageLabels
+from mmseg_uda.artifacts.pseudo_labels import Manifest
 
 ROOT = Path(__file__).parents[1]
 NUM_CLASSES = 4

@@ -18,9 +18,10 @@ from mmengine.utils import ProgressBar
 from mmseg.registry import MODELS
 from torch import nn
 
-from mmseg_uda.compat import load_checkpoint
+from mmseg_uda.artifacts.checkpoint import load_checkpoint
+from mmseg_uda.artifacts.files import atomic_write
+from mmseg_uda.engine.batch_norm import batch_norm_layers, reestimate_batch_norm
 from mmseg_uda.engine.hooks.adabn_hook import build_target_loader
-from mmseg_uda.utils.batch_norm import batch_norm_layers, reestimate_batch_norm
 from mmseg_uda.utils.cli import (
     add_config_options,
     add_launcher,
@@ -28,7 +29,6 @@ from mmseg_uda.utils.cli import (
     join_processes,
     load_config,
 )
-from mmseg_uda.utils.replacing import replacing
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -114,7 +114,7 @@ def main(argv: list[str] | None = None) -> None:
                 key = key if key in state else key[len('student.') :]
                 if key in state:
                     state[key] = getattr(layer, buffer).cpu()
-        with replacing(args.out) as partial:
+        with atomic_write(args.out) as partial:
             torch.save(checkpoint, partial)
         print(f'\n{args.out}: batch-norm statistics of {count} target images')
     barrier()

@@ -10,7 +10,7 @@ from __future__ import annotations
 import argparse
 
 import mmseg_uda  # noqa: F401 (checks the toolboxes, registers the classes)
-from mmseg_uda.models.export import export_segmentor
+from mmseg_uda.stages.export import export_segmentor
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:

@@ -11,7 +11,7 @@ from typing import Any
 
 import mmseg_uda  # noqa: F401 (checks the toolboxes, registers the classes)
 from mmseg_uda.pseudo_labels import RULES, build_rule
-from mmseg_uda.pseudo_labels.labelling import build_labeller, make_label_config
+from mmseg_uda.stages.pseudo_labels import build_labeller, make_label_config
 from mmseg_uda.utils.cli import (
     add_config_options,
     add_launcher,

@@ -25,8 +25,8 @@ from mmengine.runner import Runner, load_checkpoint
 from mmseg.registry import MODELS
 
 import mmseg_uda  # noqa: F401 (registers)
+from mmseg_uda.artifacts.files import atomic_write
 from mmseg_uda.utils.drawing import contact_sheet, heat_map, label_to_color, overlay
-from mmseg_uda.utils.replacing import replacing
 
 ROOT = Path(__file__).resolve().parents[1]
 SOURCE_ONLY = 'source_only/source-only_toy_1xb2-600_toy-street-256x128.py'
@@ -92,7 +92,7 @@ def evaluate(method: str, checkpoint: Path, folder: Path) -> dict[str, float]:
     config.test_evaluator = dict(type='SubsetIoUMetric', per_class=True)
     config.log_level = 'WARNING'
     metrics = {key: float(value) for key, value in Runner.from_cfg(config).test().items()}
-    with replacing(path) as partial:
+    with atomic_write(path) as partial:
         partial.write_text(json.dumps(metrics, indent=2))
     return metrics
 
@@ -141,7 +141,7 @@ def draw(checkpoints: dict[str, Path], path: Path, count: int = 6) -> None:
             row.append(label_to_color(prediction, palette))
         rows.append([*row, attention(models['CDANet'], batch, image)])
     sheet = contact_sheet(rows, ['target image', 'ground truth', *models, 'attention of the dot'])
-    with replacing(path) as partial:
+    with atomic_write(path) as partial:
         partial.write_bytes(cv2.imencode('.png', sheet[..., ::-1])[1].tobytes())
 
 

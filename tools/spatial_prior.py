@@ -14,8 +14,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import mmseg_uda  # noqa: F401 (checks the toolboxes, registers the classes)
-from mmseg_uda.datasets.source_labels import make_spatial_prior, prior_size, source_dataset
-from mmseg_uda.datasets.spatial_prior import BORDERS, NORMS, PriorRecipe
+from mmseg_uda.artifacts.spatial_prior import BORDERS, NORMS, PriorRecipe
+from mmseg_uda.stages.spatial_prior import make_spatial_prior, prior_size, source_dataset
 from mmseg_uda.utils.cli import add_config_options, load_config
 
 

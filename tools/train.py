@@ -9,11 +9,11 @@ from mmengine.config import Config
 from mmengine.logging import print_log
 
 import mmseg_uda  # noqa: F401 (checks the toolboxes, registers the classes)
-from mmseg_uda.engine.running import build_runner
 from mmseg_uda.utils.clear_errors import clear_errors
 from mmseg_uda.utils.cli import (
     add_config_options,
     add_launcher,
+    build_runner,
     export_local_rank,
     join_processes,
     load_config,

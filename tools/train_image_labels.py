@@ -15,8 +15,8 @@ import argparse
 from mmengine.registry import init_default_scope
 
 import mmseg_uda  # noqa: F401 (checks the toolboxes, registers the classes)
-from mmseg_uda.image_labels.files import KINDS
-from mmseg_uda.image_labels.making import (
+from mmseg_uda.artifacts.image_labels import KINDS
+from mmseg_uda.stages.image_labels.prediction import (
     ImageLabelRecipe,
     count_image_labels,
     predict_image_labels,

@@ -7,7 +7,7 @@ from typing import Any
 from mmseg.datasets import BaseSegDataset, CityscapesDataset
 from mmseg.registry import DATASETS
 
-from .checks import check_dataset, check_folders
+from mmseg_uda.datasets.checks import check_dataset, check_folders
 
 __all__ = ['StreetDataset']
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from mmseg.registry import DATASETS
 
-from .street import StreetDataset
+from mmseg_uda.datasets.street import StreetDataset
 
 __all__ = ['SYNTHIADataset']
 

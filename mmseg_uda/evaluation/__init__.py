@@ -1,6 +1,6 @@
 """Metrics."""
 
-from .entropy_metric import EntropyMetric
-from .subset_iou_metric import CLASS_SUBSETS, SubsetIoUMetric
+from mmseg_uda.evaluation.entropy_metric import EntropyMetric
+from mmseg_uda.evaluation.subset_iou_metric import CLASS_SUBSETS, SubsetIoUMetric
 
 __all__ = ['CLASS_SUBSETS', 'EntropyMetric', 'SubsetIoUMetric']

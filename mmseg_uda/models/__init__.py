@@ -1,10 +1,18 @@
 """Networks, losses and adaptation methods."""
 
-from . import backbones, decode_heads, discriminators, layers, losses, uda
-from .data_preprocessor import UDADataPreprocessor
-from .pretrained import explain_missing_weights
-from .significance import EntropySignificance
-from .teacher import EMATeacher
+from mmseg_uda.models import (
+    backbones,
+    decode_heads,
+    discriminators,
+    layers,
+    losses,
+    segmentors,
+    uda,
+)
+from mmseg_uda.models.data_preprocessor import UDADataPreprocessor
+from mmseg_uda.models.pretrained import explain_missing_weights
+from mmseg_uda.models.significance import EntropySignificance
+from mmseg_uda.models.teacher import EMATeacher
 
 __all__ = [
     'EMATeacher',
@@ -16,5 +24,6 @@ __all__ = [
     'explain_missing_weights',
     'layers',
     'losses',
+    'segmentors',
     'uda',
 ]

@@ -8,18 +8,18 @@ from typing import Iterator
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-__all__ = ['DomainAware', 'frozen', 'in_domain', 'untracked']
+__all__ = ['DomainAware', 'frozen', 'frozen_bn_stats', 'set_domain']
 
 
 class DomainAware(nn.Module):
     """A layer that treats the images of one domain otherwise than those of another."""
 
     domain = 'target'
-    """Whose images it sees: of the ``'target'`` in every test, of others within `in_domain`."""
+    """Whose images it sees: of the ``'target'`` in every test, of others within `set_domain`."""
 
 
 @contextmanager
-def in_domain(module: nn.Module, domain: str) -> Iterator[None]:
+def set_domain(module: nn.Module, domain: str) -> Iterator[None]:
     """Passes inside are of one domain's images."""
     layers = [layer for layer in module.modules() if isinstance(layer, DomainAware)]
     before = [layer.domain for layer in layers]
@@ -46,7 +46,7 @@ def frozen(module: nn.Module) -> Iterator[None]:
 
 
 @contextmanager
-def untracked(module: nn.Module) -> Iterator[None]:
+def frozen_bn_stats(module: nn.Module) -> Iterator[None]:
     """Batch norm normalises as ever, but its running statistics stay what they are."""
     layers = [layer for layer in module.modules() if isinstance(layer, _BatchNorm)]
     momenta = [layer.momentum for layer in layers]

@@ -12,8 +12,7 @@ from mmseg.structures import SegDataSample
 from mmseg.utils import ConfigType, OptConfigType, SampleList
 from torch import Tensor
 
-from mmseg_uda.datasets.transforms.positions import NOWHERE
-from mmseg_uda.structures import DOMAINS
+from mmseg_uda.structures import DOMAINS, NOWHERE
 
 __all__ = ['UDADataPreprocessor']
 

@@ -9,7 +9,7 @@ from mmseg.models.utils import resize
 from mmseg.registry import MODELS
 from torch import Tensor, nn
 
-from mmseg_uda.models.contexts import untracked
+from mmseg_uda.models.contexts import frozen_bn_stats
 from mmseg_uda.models.teacher import EMATeacher
 
 __all__ = ['EntropySignificance']
@@ -117,7 +117,7 @@ class EntropySignificance(nn.Module):
         """Eq. (5), (6): that of the mean prediction, shape (N, h, w) as the logits, natural log."""
         total: Tensor | float = 0.0
         room = images.new_empty(min(self.chunk, self.passes), *images.shape)
-        with untracked(teacher):
+        with frozen_bn_stats(teacher):
             for start in range(0, self.passes, self.chunk):
                 noisy = room[: self.passes - start].normal_(0, self.noise_std)
                 noisy.clamp_(-self.noise_clip, self.noise_clip).add_(images)

@@ -18,13 +18,13 @@ from filelock import FileLock, Timeout
 from mmengine.dist import barrier, get_world_size, is_main_process
 from mmengine.logging import MMLogger
 
-from mmseg_uda.pipeline.references import split_reference
+from mmseg_uda.artifacts.digests import config_digest
+from mmseg_uda.artifacts.files import atomic_write
 from mmseg_uda.pipeline.report import format_report
-from mmseg_uda.pipeline.stage import Settings, Stage
 from mmseg_uda.pipeline.state import RECIPE_NAME, Entry, State, differences, read_recipe
-from mmseg_uda.pseudo_labels.digests import config_digest
+from mmseg_uda.stages.base import Settings, Stage
+from mmseg_uda.stages.references import split_reference
 from mmseg_uda.utils.processes import on_main
-from mmseg_uda.utils.replacing import replacing
 
 __all__ = ['Pipeline', 'Step']
 
@@ -261,7 +261,7 @@ class Pipeline:
 
     def _report(self, state: State) -> None:
         stages = [(name, self.stages[name].kind) for name in self.stages]
-        with replacing(self.settings.work_dir / 'report.md') as partial:
+        with atomic_write(self.settings.work_dir / 'report.md') as partial:
             partial.write_text(
                 format_report(self.settings.name, stages, state.entries), encoding='utf-8'
             )

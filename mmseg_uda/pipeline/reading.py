@@ -11,8 +11,8 @@ from typing import Any
 from mmengine.config import Config
 
 from mmseg_uda.pipeline.pipeline import Pipeline
-from mmseg_uda.pipeline.stage import Settings, Stage
-from mmseg_uda.pipeline.stages import STAGES
+from mmseg_uda.stages.base import Settings, Stage
+from mmseg_uda.stages.registry import STAGES
 
 __all__ = ['read_pipeline']
 

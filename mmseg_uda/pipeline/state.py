@@ -8,9 +8,9 @@ import time
 from pathlib import Path
 from typing import Any
 
-from mmseg_uda.pipeline.inputs import output_digest
-from mmseg_uda.pipeline.stage import Result
-from mmseg_uda.utils.replacing import replacing
+from mmseg_uda.artifacts.files import atomic_write
+from mmseg_uda.stages.base import Result
+from mmseg_uda.stages.inputs import output_digest
 
 __all__ = ['RECIPE_NAME', 'Entry', 'State', 'differences', 'read_recipe']
 
@@ -85,7 +85,7 @@ class State:
             'format_version': FORMAT_VERSION,
             'stages': {name: dataclasses.asdict(entry) for name, entry in self.entries.items()},
         }
-        with replacing(self.path) as partial:
+        with atomic_write(self.path) as partial:
             partial.write_text(json.dumps(content, indent=1), encoding='utf-8')
 
     def begin(
@@ -111,7 +111,7 @@ class State:
             started=time.time(),
             processes=processes,
         )
-        with replacing(self.folder / name / RECIPE_NAME) as partial:
+        with atomic_write(self.folder / name / RECIPE_NAME) as partial:
             partial.write_text(json.dumps(recipe, indent=1, sort_keys=True), encoding='utf-8')
         self.save()
 

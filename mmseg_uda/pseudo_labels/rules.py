@@ -16,9 +16,8 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
+from mmseg_uda.pseudo_labels.statistics import ConfidencePools
 from mmseg_uda.structures import IGNORE_INDEX
-
-from .statistics import ConfidencePools
 
 __all__ = [
     'RULES',

@@ -16,7 +16,7 @@ from mmengine.registry import Registry
 from mmengine.runner import Runner, find_latest_checkpoint
 from mmseg import registry as registries
 
-from mmseg_uda.compat import load_checkpoint
+from mmseg_uda.artifacts.checkpoint import load_checkpoint
 
 __all__ = ['accepted_keys', 'clear_errors', 'find_class']
 

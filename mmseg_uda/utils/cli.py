@@ -9,12 +9,15 @@ from pathlib import Path
 import torch
 from mmengine.config import Config, DictAction
 from mmengine.dist import init_dist, is_distributed
+from mmengine.runner import Runner
+from mmseg.registry import RUNNERS
 
 from mmseg_uda.utils.configs import misspelt_names
 
 __all__ = [
     'add_config_options',
     'add_launcher',
+    'build_runner',
     'export_local_rank',
     'join_processes',
     'load_config',
@@ -95,3 +98,8 @@ def join_processes(cfg: Config) -> None:
         torch.distributed.init_process_group('gloo')
     else:
         init_dist(cfg.launcher, **cfg.get('env_cfg', {}).get('dist_cfg', {'backend': 'nccl'}))
+
+
+def build_runner(cfg: Config) -> Runner:
+    """The runner of a config: ``Runner``, or the class that ``runner_type`` names."""
+    return RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)

@@ -11,7 +11,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from mmseg_uda.utils.replacing import replacing
+from mmseg_uda.artifacts.files import atomic_write
 
 __all__ = [
     'contact_sheet',
@@ -175,7 +175,7 @@ def contact_sheet(
 def save_picture(image: np.ndarray, path: Path) -> None:
     """Write a picture in the format of its suffix, as a whole or not at all."""
     content = cv2.imencode(path.suffix or '.png', image[..., ::-1])[1]
-    with replacing(path) as partial:
+    with atomic_write(path) as partial:
         partial.write_bytes(content.tobytes())
 
 

@@ -6,7 +6,8 @@ import pytest
 from mmengine.dataset import ConcatDataset, RepeatDataset
 from mmseg.datasets import BaseSegDataset, CityscapesDataset
 
-from mmseg_uda.datasets import (
+from mmseg_uda.artifacts.pseudo_labels import Manifest
+from mmseg_uda.datasets.checks import (
     check_dataset,
     check_folders,
     check_pseudo_labels,
@@ -14,7 +15,6 @@ from mmseg_uda.datasets import (
     check_unlabelled,
     pseudo_label_loaders,
 )
-from mmseg_uda.pseudo_labels import Manifest
 
 
 @pytest.fixture

@@ -10,9 +10,9 @@ from mmengine.config import Config
 from mmseg.datasets import CityscapesDataset
 from mmseg.registry import DATASETS
 
-from mmseg_uda.datasets.toy_street import ToyStreetDataset
-from mmseg_uda.datasets.toy_street_canvas import Canvas, cells
-from mmseg_uda.datasets.toy_street_render import DOMAINS, SPLITS, draw
+from mmseg_uda.datasets.toy_street.canvas import Canvas, cells
+from mmseg_uda.datasets.toy_street.dataset import ToyStreetDataset
+from mmseg_uda.datasets.toy_street.render import DOMAINS, SPLITS, draw
 
 ROOT = Path(__file__).parents[2]
 TOOL = ROOT / 'tools/dataset_converters/toy_street.py'

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 from torch.testing import assert_close
 
-from mmseg_uda.models.contexts import frozen, untracked
+from mmseg_uda.models.contexts import frozen, frozen_bn_stats
 
 
 def test_frozen_passes_gradients_through_and_keeps_none() -> None:
@@ -35,7 +35,7 @@ def test_untracked_normalises_by_the_batch_and_keeps_statistics(momentum: float)
     module = nn.Sequential(nn.BatchNorm2d(2, momentum=momentum), nn.Conv2d(2, 1, 1))
     x = torch.randn(3, 2, 4, 4) + 5
     before = {key: value.clone() for key, value in module.state_dict().items()}
-    with untracked(module):
+    with frozen_bn_stats(module):
         hidden = module[0](x)
     assert_close(hidden.mean((0, 2, 3)), torch.zeros(2), atol=1e-5, rtol=0)
     for key in ('0.running_mean', '0.running_var'):
@@ -46,6 +46,6 @@ def test_untracked_normalises_by_the_batch_and_keeps_statistics(momentum: float)
 
 def test_untracked_ends_with_an_error() -> None:
     module = nn.BatchNorm2d(1, momentum=0.2)
-    with pytest.raises(RuntimeError), untracked(module):
+    with pytest.raises(RuntimeError), frozen_bn_stats(module):
         raise RuntimeError
     assert module.momentum == 0.2

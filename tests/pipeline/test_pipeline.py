@@ -23,12 +23,12 @@ from mmengine.runner.checkpoint import CheckpointLoader
 from mmseg.evaluation import IoUMetric
 from torch.testing import assert_close
 
-from mmseg_uda.compat import load_checkpoint
+from mmseg_uda.artifacts.checkpoint import load_checkpoint
 from mmseg_uda.engine.loops import UDATrainLoop, pseudo_label_loop
-from mmseg_uda.models import export
 from mmseg_uda.pipeline import Pipeline, read_pipeline
 from mmseg_uda.pipeline import pipeline as pipeline_module
 from mmseg_uda.pipeline.state import State
+from mmseg_uda.stages import export
 
 run_toy = toys.load_script('tests/pipeline/run_toy.py')
 NAMES = [stage['name'] for stage in run_toy.STAGES]

@@ -9,13 +9,14 @@ from typing import Any
 import pytest
 import toys
 
-from mmseg_uda.pipeline import STAGES, Pipeline, read_pipeline
-from mmseg_uda.pipeline.inputs import find_inputs, tree_digest
-from mmseg_uda.pipeline.references import find_references, split_reference, substitute
+from mmseg_uda.pipeline import Pipeline, read_pipeline
 from mmseg_uda.pipeline.report import format_report, format_time
-from mmseg_uda.pipeline.stage import Result
 from mmseg_uda.pipeline.state import Entry, State, differences
-from mmseg_uda.pipeline.train_stage import find_checkpoints
+from mmseg_uda.stages.base import Result
+from mmseg_uda.stages.inputs import find_inputs, tree_digest
+from mmseg_uda.stages.references import find_references, split_reference, substitute
+from mmseg_uda.stages.registry import STAGES
+from mmseg_uda.stages.train import find_checkpoints
 
 run_toy = toys.load_script('tests/pipeline/run_toy.py')
 

@@ -15,8 +15,8 @@ from mmseg.registry import MODELS
 from torch.testing import assert_close
 from toys import load_script, runner_cfg, segmentor_cfg
 
+from mmseg_uda.engine.batch_norm import reestimate_batch_norm
 from mmseg_uda.engine.hooks import build_target_loader
-from mmseg_uda.utils import reestimate_batch_norm
 
 ROOT = Path(__file__).parents[2]
 STOCK = segmentor_cfg(batch_norm=True)

@@ -17,8 +17,8 @@ from mmengine.config import Config
 from mmseg.apis import MMSegInferencer
 from mmseg.registry import MODELS
 
-from mmseg_uda.compat import load_checkpoint
-from mmseg_uda.models.export import plain_config
+from mmseg_uda.artifacts.checkpoint import load_checkpoint
+from mmseg_uda.stages.export import plain_config
 
 ROOT = Path(__file__).resolve().parents[2]
 STOCK_TOOLS = Path(mmseg.__file__).parent / '.mim' / 'tools'

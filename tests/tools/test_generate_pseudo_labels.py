@@ -5,8 +5,8 @@ import torch
 from mmengine.config import Config
 from toys import NUM_CLASSES, build, load_script, method_cfg, runner_cfg
 
-from mmseg_uda.pseudo_labels import Manifest
-from mmseg_uda.pseudo_labels.labelling import target_dataset
+from mmseg_uda.artifacts.pseudo_labels import Manifest
+from mmseg_uda.stages.pseudo_labels import target_dataset
 
 
 @pytest.fixture(scope='module')

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import toys
 
-from mmseg_uda.image_labels import ImageLabels
+from mmseg_uda.artifacts.image_labels import ImageLabels
 
 tool = toys.load_script('tools/analysis_tools/image_label_quality.py')
 RECIPE = dict(classes=['road', 'car', 'never'], source_mean=[0.5, 0.5, 0.0])

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from toys import NUM_CLASSES, SIZE, load_script, method_cfg, runner_cfg
 
-from mmseg_uda.pseudo_labels import Manifest
-from mmseg_uda.pseudo_labels.files import write_label
+from mmseg_uda.artifacts.label_files import write_label
+from mmseg_uda.artifacts.pseudo_labels import Manifest
 
 HEIGHT, WIDTH = SIZE
 PIXELS = 7 * HEIGHT * WIDTH

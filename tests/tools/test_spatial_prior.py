@@ -10,7 +10,7 @@ import pytest
 import toys
 from mmengine.config import Config
 
-from mmseg_uda.datasets.spatial_prior import SpatialPrior
+from mmseg_uda.artifacts.spatial_prior import SpatialPrior
 
 tool = toys.load_script('tools/spatial_prior.py')
 

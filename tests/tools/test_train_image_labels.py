@@ -9,7 +9,7 @@ import torch
 import toys
 from mmseg.registry import MODELS
 
-from mmseg_uda.image_labels import ImageLabels
+from mmseg_uda.artifacts.image_labels import ImageLabels
 
 tool = toys.load_script('tools/train_image_labels.py')
 OPTIONS = ['--num-workers', '0', '--input-size', '24', '16', '--epochs', '2', '--lr', '.1']

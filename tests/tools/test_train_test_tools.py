@@ -14,7 +14,7 @@ import pytest
 import toys
 from mmengine.config import Config
 
-from mmseg_uda.compat import load_checkpoint
+from mmseg_uda.artifacts.checkpoint import load_checkpoint
 
 TOOLS = Path(__file__).resolve().parents[2] / 'tools'
 CONFIG = """

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import toys
 
-from mmseg_uda.datasets.translation import TranslationManifest
+from mmseg_uda.stages.translation import TranslationManifest
 
 tool = toys.load_script('tools/dataset_converters/translate_fda.py')
 

@@ -13,8 +13,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mmseg_uda.image_labels import ImageLabels
-from mmseg_uda.image_labels.regression import has_labels, soft_cross_entropy
+from mmseg_uda.artifacts.image_labels import ImageLabels
+from mmseg_uda.stages.image_labels.regression import has_labels, soft_cross_entropy
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:

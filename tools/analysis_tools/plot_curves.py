@@ -16,7 +16,7 @@ matplotlib.use('Agg')
 
 import matplotlib.pyplot as plt
 
-from mmseg_uda.utils.replacing import replacing
+from mmseg_uda.artifacts.files import atomic_write
 
 Curve = dict[int, float]
 LINES = ('-', '--', ':', '-.')
@@ -132,7 +132,7 @@ def main(argv: list[str] | None = None) -> None:
         runs[label] = choose(read_curves(Path(path)), args.keys, path)
     figure = plot(runs, args.title)
     out = Path(args.out)
-    with replacing(out) as partial:
+    with atomic_write(out) as partial:
         figure.savefig(partial, format=out.suffix[1:] or 'png', dpi=150)
     plt.close(figure)
     for label, curves in runs.items():

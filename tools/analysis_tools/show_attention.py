@@ -26,12 +26,12 @@ from mmseg.registry import DATASETS, MODELS
 from torch import Tensor
 
 import mmseg_uda  # noqa: F401 (checks the toolboxes, registers the classes)
-from mmseg_uda.compat import load_checkpoint
+from mmseg_uda.artifacts.checkpoint import load_checkpoint
 from mmseg_uda.engine.hooks.reference_context_hook import load_images, plain_dataset
+from mmseg_uda.engine.observe import segment
 from mmseg_uda.models.class_view import class_view, self_attention_of
 from mmseg_uda.structures import ImageBatch
 from mmseg_uda.utils.drawing import heat_map, label_to_color, overlay, save_picture, tile_panel
-from mmseg_uda.utils.observe import segment
 
 COLUMNS = 3
 KINDS = ('points', 'classes', 'plain_classes', 'discriminator')

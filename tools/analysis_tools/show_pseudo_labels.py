@@ -23,11 +23,11 @@ from mmengine.config import Config, DictAction
 from mmengine.registry import init_default_scope
 
 import mmseg_uda  # noqa: F401 (checks the toolboxes, registers the classes)
+from mmseg_uda.artifacts.files import atomic_write
+from mmseg_uda.artifacts.pseudo_labels import Manifest
 from mmseg_uda.engine.hooks.reference_context_hook import plain_dataset
-from mmseg_uda.pseudo_labels import Manifest
 from mmseg_uda.structures import IGNORE_INDEX
 from mmseg_uda.utils.drawing import label_to_color, save_picture, tile_panel
-from mmseg_uda.utils.replacing import replacing
 
 Row = list[tuple[str, np.ndarray]]
 
@@ -196,10 +196,10 @@ def main(argv: list[str] | None = None) -> None:
     out = Path(args.out)
     save_picture(tile_panel(rows, args.cell_width), out / 'labels.png')
     text = table(classes, manifests)
-    with replacing(out / 'coverage.md') as partial:
+    with atomic_write(out / 'coverage.md') as partial:
         partial.write_text(text, encoding='utf-8')
     figure = plot(classes, dataset.metainfo['palette'], manifests)
-    with replacing(out / 'coverage.png') as partial:
+    with atomic_write(out / 'coverage.png') as partial:
         figure.savefig(partial, format='png', dpi=150)
     plt.close(figure)
     print(f'{text}\n{out / "labels.png"}, {out / "coverage.png"}, {out / "coverage.md"}')

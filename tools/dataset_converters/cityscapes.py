@@ -6,8 +6,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from mmseg_uda.datasets.converter_cli import converter_parser, run_converter
-from mmseg_uda.datasets.label_conversion import LabelFormat, read_index_png
+from mmseg_uda.stages.converter_cli import converter_parser, run_converter
+from mmseg_uda.stages.label_conversion import LabelFormat, read_index_png
 
 TRAIN_IDS = {
     7: 0, 8: 1, 11: 2, 12: 3, 13: 4, 17: 5, 19: 6, 20: 7, 21: 8, 22: 9, 23: 10, 24: 11, 25: 12,

@@ -5,8 +5,8 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-from mmseg_uda.datasets.converter_cli import converter_parser, run_converter
-from mmseg_uda.datasets.label_conversion import LabelFormat, read_index_png
+from mmseg_uda.stages.converter_cli import converter_parser, run_converter
+from mmseg_uda.stages.label_conversion import LabelFormat, read_index_png
 
 GTA = LabelFormat(
     train_ids={

@@ -18,7 +18,7 @@ import cv2
 import numpy as np
 from mmengine.utils import track_parallel_progress, track_progress
 
-from mmseg_uda.datasets.toy_street_render import DOMAINS, SPLITS, VERSION, draw
+from mmseg_uda.datasets.toy_street.render import DOMAINS, SPLITS, VERSION, draw
 
 _PNG_END = b'IEND\xaeB`\x82'
 _NAME = re.compile(r'(source|target)_(train|val)_(\d{5})\.png(\.part)?')

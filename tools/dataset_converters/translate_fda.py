@@ -13,7 +13,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from mmseg_uda.datasets.translation import translate_folder
+from mmseg_uda.stages.translation import translate_folder
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:

@@ -12,7 +12,7 @@ from mmseg.datasets.transforms import PackSegInputs
 from mmseg.registry import TRANSFORMS
 from numpy.typing import NDArray
 
-from .positions import NOWHERE, OFFSET
+from mmseg_uda.structures import NOWHERE, OFFSET
 
 __all__ = ['PackUDAInputs']
 

@@ -9,7 +9,7 @@ from mmcv.transforms import BaseTransform
 from mmseg.registry import TRANSFORMS
 from numpy.typing import NDArray
 
-from mmseg_uda.image_labels.files import ImageLabels
+from mmseg_uda.artifacts.image_labels import ImageLabels
 
 __all__ = ['LoadImageLabels']
 

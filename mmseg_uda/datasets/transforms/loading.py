@@ -12,7 +12,7 @@ from mmcv.transforms import BaseTransform
 from mmseg.registry import TRANSFORMS
 from numpy.typing import NDArray
 
-from mmseg_uda.pseudo_labels.manifest import Manifest
+from mmseg_uda.artifacts.pseudo_labels import Manifest
 from mmseg_uda.structures import IGNORE_INDEX
 
 __all__ = ['LoadPseudoLabels', 'resize_label']

@@ -8,13 +8,10 @@ import numpy as np
 from mmcv.transforms import BaseTransform
 from mmseg.registry import TRANSFORMS
 
-from .loading import resize_label
+from mmseg_uda.datasets.transforms.loading import resize_label
+from mmseg_uda.structures import OFFSET
 
-__all__ = ['NOWHERE', 'OFFSET', 'TrackPositions']
-
-OFFSET = 256
-"""Added to positions in the pipeline, so that 255, with which transforms pad maps, is none."""
-NOWHERE = -1
+__all__ = ['TrackPositions']
 
 
 @TRANSFORMS.register_module()

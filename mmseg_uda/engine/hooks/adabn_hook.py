@@ -21,8 +21,8 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from mmseg_uda.datasets.checks import check_folders
-from mmseg_uda.utils.batch_norm import batch_norm_layers, reestimate_batch_norm
-from mmseg_uda.utils.observe import unwrap_model
+from mmseg_uda.engine.batch_norm import batch_norm_layers, reestimate_batch_norm
+from mmseg_uda.engine.observe import unwrap_model
 
 __all__ = ['AdaBNHook', 'build_target_loader']
 

@@ -8,7 +8,7 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from mmseg.registry import HOOKS
 
-from mmseg_uda.utils.observe import unwrap_model
+from mmseg_uda.engine.observe import unwrap_model
 
 __all__ = ['EMATeacherHook']
 

@@ -10,7 +10,7 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from mmseg.registry import HOOKS
 
-from mmseg_uda.utils.observe import first_image, no_trace, segment, unwrap_model
+from mmseg_uda.engine.observe import first_image, preserve_state, segment, unwrap_model
 
 __all__ = ['HealthHook']
 
@@ -82,7 +82,7 @@ class HealthHook(Hook):
         self._look_at_discriminators(runner, logs)
         if isinstance(data_batch, dict) and 'target' in data_batch:
             model = unwrap_model(runner.model)
-            with no_trace(model):
+            with preserve_state(model):
                 label, _ = segment(model, first_image(model, data_batch, 'target'))
             share = float(label.flatten().bincount().max()) / label.numel()
             self._judge(

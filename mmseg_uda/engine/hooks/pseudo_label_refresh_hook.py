@@ -11,13 +11,13 @@ from mmengine.logging import print_log
 from mmengine.runner import Runner
 from mmseg.registry import HOOKS
 
+from mmseg_uda.artifacts.digests import checkpoint_digest
+from mmseg_uda.artifacts.pseudo_labels import MANIFEST_NAME, Manifest
 from mmseg_uda.datasets.checks import check_pseudo_labels, check_unlabelled, pseudo_label_loaders
 from mmseg_uda.engine.loops.pseudo_label_loop import PseudoLabelLoop
 from mmseg_uda.engine.loops.uda_train_loop import UDATrainLoop
-from mmseg_uda.pseudo_labels.digests import checkpoint_digest
-from mmseg_uda.pseudo_labels.manifest import MANIFEST_NAME, Manifest
+from mmseg_uda.engine.observe import unwrap_model
 from mmseg_uda.pseudo_labels.rules import build_rule
-from mmseg_uda.utils.observe import unwrap_model
 
 __all__ = ['PseudoLabelRefreshHook']
 

@@ -18,7 +18,7 @@ from mmseg.registry import HOOKS
 from torch import Tensor
 
 from mmseg_uda.engine.hooks.adabn_hook import build_target_loader
-from mmseg_uda.utils.observe import no_trace, unwrap_model
+from mmseg_uda.engine.observe import preserve_state, unwrap_model
 
 __all__ = ['ReferenceContextHook', 'load_images', 'plain_dataset']
 
@@ -169,7 +169,7 @@ class ReferenceContextHook(Hook):
         preprocessor = getattr(preprocessor, 'source', preprocessor)
         features: list[Tensor] = []
         with (
-            no_trace(student),
+            preserve_state(student),
             torch.autocast(next(student.parameters()).device.type, enabled=False),
         ):
             if not self._samples:

@@ -14,9 +14,9 @@ from mmseg.registry import HOOKS
 from mmseg.utils import get_palette
 from torch import Tensor
 
+from mmseg_uda.engine.observe import first_image, preserve_state, segment, unwrap_model
 from mmseg_uda.structures import DomainBatch, ImageBatch
 from mmseg_uda.utils.drawing import heat_map, label_to_color, tile_panel
-from mmseg_uda.utils.observe import first_image, no_trace, segment, unwrap_model
 
 __all__ = ['UDAVisualizationHook']
 
@@ -86,7 +86,7 @@ class UDAVisualizationHook(Hook):
             )
         meta = runner.visualizer.dataset_meta or {}
         model = unwrap_model(runner.model)
-        with no_trace(model):
+        with preserve_state(model):
             rows = self._rows(model, data_batch, meta)
         panel = tile_panel(rows, self.cell_width)
         runner.visualizer.add_image(self.name, panel, runner.iter + 1)

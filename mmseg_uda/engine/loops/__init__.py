@@ -1,7 +1,7 @@
 """Loops."""
 
-from .pseudo_label_loop import PseudoLabelLoop
-from .selection_val_loop import SelectionValLoop
-from .uda_train_loop import UDATrainLoop
+from mmseg_uda.engine.loops.pseudo_label_loop import PseudoLabelLoop
+from mmseg_uda.engine.loops.selection_val_loop import SelectionValLoop
+from mmseg_uda.engine.loops.uda_train_loop import UDATrainLoop
 
 __all__ = ['PseudoLabelLoop', 'SelectionValLoop', 'UDATrainLoop']

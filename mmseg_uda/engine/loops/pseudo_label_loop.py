@@ -19,14 +19,14 @@ from mmseg.registry import LOOPS
 from torch import Tensor
 from torch.utils.data import DataLoader
 
+from mmseg_uda.artifacts.digests import checkpoint_digest, config_digest
+from mmseg_uda.artifacts.label_files import read_counts, write_label
+from mmseg_uda.artifacts.pseudo_labels import MANIFEST_NAME, Manifest, label_names
 from mmseg_uda.datasets.checks import check_folders
-from mmseg_uda.pseudo_labels.digests import checkpoint_digest, config_digest
-from mmseg_uda.pseudo_labels.files import read_counts, write_label
+from mmseg_uda.engine.observe import preserve_state
 from mmseg_uda.pseudo_labels.inference import segment_probabilities
-from mmseg_uda.pseudo_labels.manifest import MANIFEST_NAME, Manifest, label_names
 from mmseg_uda.pseudo_labels.rules import build_rule
 from mmseg_uda.pseudo_labels.statistics import ConfidencePools
-from mmseg_uda.utils.observe import no_trace
 from mmseg_uda.version import __version__
 
 __all__ = ['PseudoLabelLoop']
@@ -124,7 +124,7 @@ class PseudoLabelLoop(BaseLoop):
                 logger='current',
             )
         else:
-            with no_trace(self.runner.model):
+            with preserve_state(self.runner.model):
                 if manifest.thresholds is None:
                     manifest.thresholds = self._find_thresholds()
                     self._save(manifest)

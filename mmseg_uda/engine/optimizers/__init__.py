@@ -1,5 +1,8 @@
 """Optimizer wrappers."""
 
-from .joint_optim_wrapper import JointOptimWrapperConstructor, JointOptimWrapperDict
+from mmseg_uda.engine.optimizers.joint_optim_wrapper import (
+    JointOptimWrapperConstructor,
+    JointOptimWrapperDict,
+)
 
 __all__ = ['JointOptimWrapperConstructor', 'JointOptimWrapperDict']

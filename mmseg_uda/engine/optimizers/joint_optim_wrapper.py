@@ -44,6 +44,9 @@ class JointOptimWrapperDict(OptimWrapperDict):
         optim_wrappers: One plain :class:`OptimWrapper` per name.
     """
 
+    takes_several_backwards = True
+    """A method may call :meth:`backward` for each of its losses before one :meth:`step`."""
+
     def __init__(
         self,
         dtype: str | None = None,

@@ -1,6 +1,6 @@
 """Backbones that MMSegmentation does not have."""
 
-from .resnet import CeilPoolResNet
-from .vgg import VGG16FCN, VGG16DeepLab
+from mmseg_uda.models.backbones.resnet import CeilPoolResNet
+from mmseg_uda.models.backbones.vgg import VGG16FCN, VGG16DeepLab
 
 __all__ = ['VGG16FCN', 'CeilPoolResNet', 'VGG16DeepLab']

@@ -1,12 +1,16 @@
 """Decode heads that MMSegmentation does not have."""
 
-from .cross_domain_attention_head import CrossDomainAttentionHead
-from .deeplabv2_head import DeepLabV2Head
-from .fcn8s_head import FCN8sHead
-from .lse_expansion_head import ActivationMaps, LSEExpansionHead, class_shares
-from .regularized_head import RegularizedHead
-from .self_attention_head import SelfAttentionHead
-from .wrapping_head import class_scores
+from mmseg_uda.models.decode_heads.cross_domain_attention_head import CrossDomainAttentionHead
+from mmseg_uda.models.decode_heads.deeplabv2_head import DeepLabV2Head
+from mmseg_uda.models.decode_heads.fcn8s_head import FCN8sHead
+from mmseg_uda.models.decode_heads.lse_expansion_head import (
+    ActivationMaps,
+    LSEExpansionHead,
+    class_shares,
+)
+from mmseg_uda.models.decode_heads.regularized_head import RegularizedHead
+from mmseg_uda.models.decode_heads.self_attention_head import SelfAttentionHead
+from mmseg_uda.models.decode_heads.wrapping_head import class_scores
 
 __all__ = [
     'ActivationMaps',

@@ -1,5 +1,5 @@
 """Domain discriminators."""
 
-from .fc_discriminator import FCDiscriminator
+from mmseg_uda.models.discriminators.fc_discriminator import FCDiscriminator
 
 __all__ = ['FCDiscriminator']

@@ -1,10 +1,23 @@
 """Arithmetic shared by heads and methods."""
 
-from .attention import attend, attention_map, channel_attend, cosine_attend, cosine_attention_map
-from .cross_domain_attention import CrossDomainChannelAttention, CrossDomainSpatialAttention
-from .discriminator_attention import DiscriminatorAttention
-from .lse_pooling import lse_pool, pool_upsampled
-from .self_attention import ClassAttention, SelfAttentionModule, class_attention
+from mmseg_uda.models.layers.attention import (
+    attend,
+    attention_map,
+    channel_attend,
+    cosine_attend,
+    cosine_attention_map,
+)
+from mmseg_uda.models.layers.cross_domain_attention import (
+    CrossDomainChannelAttention,
+    CrossDomainSpatialAttention,
+)
+from mmseg_uda.models.layers.discriminator_attention import DiscriminatorAttention
+from mmseg_uda.models.layers.lse_pooling import lse_pool, pool_upsampled
+from mmseg_uda.models.layers.self_attention import (
+    ClassAttention,
+    SelfAttentionModule,
+    class_attention,
+)
 
 __all__ = [
     'ClassAttention',

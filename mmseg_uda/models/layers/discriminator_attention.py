@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from mmseg_uda.models.contexts import DomainAware, frozen
 
-__all__ = ['DiscriminatorAttention', 'Watch', 'attended_segmentor']
+__all__ = ['DiscriminatorAttention', 'Watch']
 
 
 class Watch:
@@ -152,21 +152,3 @@ class DiscriminatorAttention(DomainAware):
         with self.watch() as seen:
             segmentor.extract_feat(images)
         return self.weight(seen.score)[:, 0]
-
-
-@MODELS.register_module(name='AttendedSegmentor')
-def attended_segmentor(
-    attention: ConfigType, segmentor_type: str = 'EncoderDecoder', **segmentor: Any
-) -> BaseSegmentor:
-    """A stock segmentor with a :class:`DiscriminatorAttention`, for methods and for test tools.
-
-    Its weights keep their names; the discriminator's are ``attention.discriminator.*``.
-
-    Args:
-        attention: Config of the attention.
-        segmentor_type: Any segmentor of mmseg.
-        segmentor: The arguments of that segmentor.
-    """
-    model = MODELS.build({**segmentor, 'type': segmentor_type})
-    MODELS.build(attention).attach(model)
-    return model

@@ -1,11 +1,11 @@
 """Losses and regularisers."""
 
-from .adversarial_loss import AdversarialLoss
-from .consistency_loss import ConsistencyLoss
-from .entropy_loss import EntropyLoss
-from .image_label_loss import ImageLabelLoss, ReconstructionLoss
-from .pixel_cross_entropy import PixelCrossEntropyLoss, pixel_cross_entropy
-from .self_attention_loss import SelfAttentionLoss
+from mmseg_uda.models.losses.adversarial_loss import AdversarialLoss
+from mmseg_uda.models.losses.consistency_loss import ConsistencyLoss
+from mmseg_uda.models.losses.entropy_loss import EntropyLoss
+from mmseg_uda.models.losses.image_label_loss import ImageLabelLoss, ReconstructionLoss
+from mmseg_uda.models.losses.pixel_cross_entropy import PixelCrossEntropyLoss, pixel_cross_entropy
+from mmseg_uda.models.losses.self_attention_loss import SelfAttentionLoss
 
 __all__ = [
     'AdversarialLoss',

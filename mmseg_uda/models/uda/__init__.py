@@ -1,13 +1,13 @@
 """One file per adaptation method."""
 
-from .adversarial import Adversarial
-from .base import BaseUDASegmentor
-from .cdanet import CDANet
-from .dast import DAST
-from .mean_teacher import MeanTeacher
-from .pit import PIT
-from .self_training import SelfTraining
-from .source_only import SourceOnly
+from mmseg_uda.models.uda.adversarial import Adversarial
+from mmseg_uda.models.uda.base import BaseUDASegmentor
+from mmseg_uda.models.uda.cdanet import CDANet
+from mmseg_uda.models.uda.dast import DAST
+from mmseg_uda.models.uda.mean_teacher import MeanTeacher
+from mmseg_uda.models.uda.pit import PIT
+from mmseg_uda.models.uda.self_training import SelfTraining
+from mmseg_uda.models.uda.source_only import SourceOnly
 
 __all__ = [
     'DAST',

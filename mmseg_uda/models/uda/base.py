@@ -16,9 +16,8 @@ from mmseg.utils import ConfigType, OptConfigType, OptMultiConfig, OptSampleList
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from mmseg_uda.engine.optimizers import JointOptimWrapperDict
 from mmseg_uda.models.adversary import build_adversary, discriminate, fool
-from mmseg_uda.models.contexts import in_domain, untracked
+from mmseg_uda.models.contexts import frozen_bn_stats, set_domain
 from mmseg_uda.models.decode_heads.wrapping_head import class_scores
 from mmseg_uda.models.decode_loss import decode_loss
 from mmseg_uda.models.pretrained import explain_missing_weights
@@ -103,22 +102,22 @@ class BaseUDASegmentor(BaseSegmentor):
 
     def segment(self, batch: ImageBatch, domain: str) -> SegOutput:
         """Run the student on images of one domain; logs and regularisers have its name."""
-        with self.passes_of(domain):
+        with self.domain_pass(domain):
             features = self.student.extract_feat(batch.images)
             scores, upsample = class_scores(self.student.decode_head, features)
             seg_logits = upsample(scores)
         return self.record(SegOutput(features, seg_logits, domain, scores))
 
     @contextmanager
-    def passes_of(self, domain: str) -> Iterator[None]:
+    def domain_pass(self, domain: str) -> Iterator[None]:
         """Student passes inside are of one domain.
 
         Layers that treat domains differently know it, and batch norm updates its running statistics
         only if ``norm_statistics`` has them.
         """
-        with in_domain(self.student, domain), ExitStack() as also:
+        with set_domain(self.student, domain), ExitStack() as also:
             if self.norm_statistics == 'target' and domain == 'source':
-                also.enter_context(untracked(self.student))
+                also.enter_context(frozen_bn_stats(self.student))
             yield
 
     def record(self, output: SegOutput) -> SegOutput:
@@ -203,7 +202,9 @@ class BaseUDASegmentor(BaseSegmentor):
         """
         forward = forward or self
         data = self.data_preprocessor(data, True)
-        if self.backward_mode == 'joint' or not isinstance(optim_wrapper, JointOptimWrapperDict):
+        if self.backward_mode == 'joint' or not getattr(
+            optim_wrapper, 'takes_several_backwards', False
+        ):
             with optim_wrapper.optim_context(forward):
                 losses = forward(**data, mode='loss')
             total, log_vars = self.parse_losses(losses)

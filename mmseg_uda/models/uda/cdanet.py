@@ -64,7 +64,7 @@ class CDANet(BaseUDASegmentor):
         """Logits of both domains by view, after they exchanged context; eq. (1)-(8)."""
         features = {}
         for domain, images in batch:
-            with self.passes_of(domain):
+            with self.domain_pass(domain):
                 features[domain] = self.student.extract_feat(images.images)
         source, target = self.decode_head.forward_pair(features['source'], features['target'])
         self.record(SegOutput(features['source'], source['main'], 'source'))

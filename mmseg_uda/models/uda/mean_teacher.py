@@ -11,7 +11,7 @@ from mmseg.registry import MODELS, TRANSFORMS
 from mmseg.utils import ConfigType, OptConfigType
 from torch import Tensor
 
-from mmseg_uda.datasets.transforms.mixing import Mixer
+from mmseg_uda.datasets.batch_transforms.mixer import Mixer
 from mmseg_uda.models.teacher import agreement, confidence_weight
 from mmseg_uda.models.uda.base import BaseUDASegmentor
 from mmseg_uda.structures import (
@@ -20,7 +20,7 @@ from mmseg_uda.structures import (
     Losses,
     MixedBatch,
     SegOutput,
-    TeacherLabel,
+    TeacherPrediction,
 )
 
 __all__ = ['MeanTeacher']
@@ -111,7 +111,7 @@ class MeanTeacher(BaseUDASegmentor):
         )
         yield self.follow(student, mixed, label)  # L_con, eq. (9)
 
-    def label(self, images: Tensor) -> TeacherLabel:
+    def label(self, images: Tensor) -> TeacherPrediction:
         """What the teacher says of target images, shape (N, 3, H, W), and where it counts.
 
         Raises:
@@ -129,10 +129,10 @@ class MeanTeacher(BaseUDASegmentor):
             if self.significance is None
             else self.significance(self.teacher, images, self.iteration)
         )
-        return TeacherLabel(probabilities, label, confidence, significance)
+        return TeacherPrediction(probabilities, label, confidence, significance)
 
     @torch.no_grad()
-    def mix(self, batch: DomainBatch, label: TeacherLabel) -> MixedBatch:
+    def mix(self, batch: DomainBatch, label: TeacherPrediction) -> MixedBatch:
         """What the student is to learn the teacher's labels on."""
         images, weight = batch.target.images, confidence_weight(self.sure(label), self.confidence)
         if self.mixer is None:
@@ -145,7 +145,7 @@ class MeanTeacher(BaseUDASegmentor):
             return mixed
         return replace(mixed, images=self.augment(mixed.images, **self.data_preprocessor.scale()))
 
-    def follow(self, student: SegOutput, mixed: MixedBatch, label: TeacherLabel) -> Losses:
+    def follow(self, student: SegOutput, mixed: MixedBatch, label: TeacherPrediction) -> Losses:
         """The consistency loss, and what tells of the quality of the teacher's labels."""
         head = self.student.decode_head
         logits = resize(
@@ -170,7 +170,7 @@ class MeanTeacher(BaseUDASegmentor):
             losses['pseudo.significant_ratio'] = label.significance.mean()
         return losses
 
-    def sure(self, label: TeacherLabel) -> Tensor:
+    def sure(self, label: TeacherPrediction) -> Tensor:
         """1 where the teacher is sure of its label, else 0; shape (N, H, W)."""
         return (label.confidence >= self.pseudo_threshold).float()
 

@@ -10,7 +10,7 @@ from mmseg.registry import MODELS
 from mmseg.utils import ConfigType, OptConfigType
 from torch import Tensor, nn
 
-from mmseg_uda.utils.state_dicts import misfit
+from mmseg_uda.artifacts.checkpoint import describe_mismatch
 
 __all__ = ['auxiliary_heads', 'build_student', 'fit_checkpoint']
 
@@ -119,7 +119,7 @@ def _refuse_other(
     state_dict: dict[str, Tensor],
     prefix: str,
 ) -> None:
-    wrong = misfit(network, state_dict, prefix)
+    wrong = describe_mismatch(network, state_dict, prefix)
     if wrong:
         raise ValueError(
             f'{type(method).__name__}: the checkpoint is of another method or '

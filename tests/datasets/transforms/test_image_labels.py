@@ -10,8 +10,9 @@ import pytest
 import torch
 from mmseg.datasets import BaseSegDataset
 
-from mmseg_uda.datasets import LoadImageLabels, PackUDAInputs, check_image_labels
-from mmseg_uda.image_labels import ImageLabels
+from mmseg_uda.artifacts.image_labels import ImageLabels
+from mmseg_uda.datasets.checks import check_image_labels
+from mmseg_uda.datasets.transforms import LoadImageLabels, PackUDAInputs
 
 LABELS = np.array([[0.25, 0.75, 0], [0, 0, 1]], np.float32)
 

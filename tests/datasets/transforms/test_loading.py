@@ -10,9 +10,9 @@ from mmcv.transforms import Compose
 from mmseg.registry import TRANSFORMS
 from PIL import Image
 
+from mmseg_uda.artifacts.pseudo_labels import Manifest
 from mmseg_uda.datasets.transforms import LoadPseudoLabels
 from mmseg_uda.datasets.transforms.loading import resize_label
-from mmseg_uda.pseudo_labels import Manifest
 
 
 def write_folder(folder, labels, **changes):

@@ -14,10 +14,10 @@ from mmseg.registry import HOOKS
 from torch.testing import assert_close
 from toys import dataset_cfg, runner_cfg, segmentor_cfg, train
 
-from mmseg_uda.compat import load_checkpoint
+from mmseg_uda.artifacts.checkpoint import load_checkpoint
+from mmseg_uda.engine.batch_norm import batch_norm_layers
 from mmseg_uda.engine.hooks import adabn_hook
 from mmseg_uda.engine.hooks.adabn_hook import AdaBNHook, build_target_loader
-from mmseg_uda.utils.batch_norm import batch_norm_layers
 
 MODEL = dict(type='SourceOnly', segmentor=segmentor_cfg(batch_norm=True, dropout=0.5))
 ADABN = dict(type='AdaBNHook', batch_size=2, num_workers=0)

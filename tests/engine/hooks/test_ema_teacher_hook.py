@@ -14,7 +14,7 @@ from mmseg.registry import HOOKS, MODELS
 from torch import Tensor, nn
 from torch.testing import assert_close
 
-from mmseg_uda.compat import load_checkpoint
+from mmseg_uda.artifacts.checkpoint import load_checkpoint
 
 TEACHER = dict(type='EMATeacherHook')
 

@@ -19,7 +19,7 @@ from mmengine.runner import Runner
 from mmseg.registry import TRANSFORMS
 from torch.testing import assert_close
 
-from mmseg_uda.compat import load_checkpoint
+from mmseg_uda.artifacts.checkpoint import load_checkpoint
 from mmseg_uda.engine.hooks import PseudoLabelRefreshHook, pseudo_label_refresh_hook
 from mmseg_uda.engine.loops import pseudo_label_loop
 

@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.testing import assert_close
 from toys import DISCRIMINATOR, attention_head_cfg, dataset_cfg, runner_cfg, segmentor_cfg, train
 
-from mmseg_uda.compat import load_checkpoint
+from mmseg_uda.artifacts.checkpoint import load_checkpoint
 from mmseg_uda.engine.hooks import ReferenceContextHook
 
 KEY = 'student.decode_head.reference'

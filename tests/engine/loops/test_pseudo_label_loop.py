@@ -11,9 +11,10 @@ from mmengine.runner import Runner
 from PIL import Image
 from toys import NUM_CLASSES, SIZE, method_cfg, runner_cfg
 
+from mmseg_uda.artifacts.pseudo_labels import Manifest
 from mmseg_uda.datasets.transforms import LoadPseudoLabels
 from mmseg_uda.engine.loops import PseudoLabelLoop, pseudo_label_loop
-from mmseg_uda.pseudo_labels import Manifest, build_rule, segment_probabilities
+from mmseg_uda.pseudo_labels import build_rule, segment_probabilities
 
 NUM_IMAGES = 7
 

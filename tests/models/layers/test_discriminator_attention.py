@@ -13,7 +13,7 @@ from mmseg.registry import MODELS
 from torch import Tensor, nn
 from torch.testing import assert_close
 
-from mmseg_uda.models.contexts import in_domain
+from mmseg_uda.models.contexts import set_domain
 from mmseg_uda.models.layers import DiscriminatorAttention
 
 DISCOVERER = dict(type='FCDiscriminator', in_channels=8, channels=(4,), kernel_size=3, stride=1)
@@ -74,7 +74,7 @@ def test_gradcheck() -> None:
 
 def test_source_is_left_alone() -> None:
     layer, features = attention(), torch.randn(SHAPE)
-    with in_domain(layer, 'source'):
+    with set_domain(layer, 'source'):
         assert layer(features) is features
     assert layer.domain == 'target'
     assert not layer(features).equal(features)
@@ -109,7 +109,7 @@ def test_watch(attend: bool) -> None:
     assert_close(
         got, torch.autograd.grad(layer.discriminator(features).square().sum(), features)[0]
     )
-    with layer.watch() as of_source, in_domain(layer, 'source'):
+    with layer.watch() as of_source, set_domain(layer, 'source'):
         layer(features)
     assert of_source.features.equal(features)
     assert not hasattr(of_source, 'score')

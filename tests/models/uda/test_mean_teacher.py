@@ -15,9 +15,9 @@ from mmseg.registry import MODELS, TRANSFORMS
 from torch import Tensor, nn
 from torch.testing import assert_close
 
-from mmseg_uda.datasets.transforms import Mixer
-from mmseg_uda.structures import DomainBatch, TeacherLabel
-from mmseg_uda.utils.observe import no_trace
+from mmseg_uda.datasets.batch_transforms import Mixer
+from mmseg_uda.engine.observe import preserve_state
+from mmseg_uda.structures import DomainBatch, TeacherPrediction
 
 HALF = toys.SIZE[1] // 2
 
@@ -27,7 +27,7 @@ class LeftFromSource(Mixer):
     """The left half comes from the source."""
 
     def mask(
-        self, batch: DomainBatch, teacher: TeacherLabel, iteration: int, generator: Any = None
+        self, batch: DomainBatch, teacher: TeacherPrediction, iteration: int, generator: Any = None
     ) -> Tensor:
         mask = torch.zeros_like(batch.source.images[:, :1])
         mask[..., :HALF] = 1
@@ -227,7 +227,7 @@ def test_panel() -> None:
     data = model.data_preprocessor(toys.batch(1), True)
     batch = DomainBatch.collect(**data)
     before = {key: value.clone() for key, value in model.state_dict().items()}
-    with no_trace(model):
+    with preserve_state(model):
         maps = model.visualize(batch)
     assert list(maps) == [
         'teacher label',
@@ -253,7 +253,7 @@ def test_panel() -> None:
     )
     assert maps['significance'].shape == maps['mixed significance'].shape == toys.SIZE
     assert_close(model.state_dict(), before, atol=0, rtol=0)
-    with no_trace(model):
+    with preserve_state(model):
         plain = shaken().visualize(batch)
     assert set(maps) - set(plain) == {'significance', 'mixed significance'}
 

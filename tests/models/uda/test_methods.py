@@ -19,7 +19,7 @@ from mmseg.registry import MODELS
 from torch import nn
 from torch.testing import assert_close
 
-from mmseg_uda.compat import load_checkpoint
+from mmseg_uda.artifacts.checkpoint import load_checkpoint
 
 every_method = pytest.mark.parametrize('name', toys.METHODS)
 every_exact_method = pytest.mark.parametrize(

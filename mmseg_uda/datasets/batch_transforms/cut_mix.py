@@ -1,0 +1,64 @@
+"""Mixing by rectangles."""
+
+from __future__ import annotations
+
+import torch
+from mmseg.registry import TRANSFORMS
+from torch import Generator, Tensor
+
+from mmseg_uda.datasets.batch_transforms.mixer import Mixer, check_share
+from mmseg_uda.structures import DomainBatch, TeacherPrediction
+
+__all__ = ['CutMix', 'rectangles']
+
+
+def rectangles(images: Tensor, ratio: float, generator: Generator | None = None) -> Tensor:
+    r"""One random rectangle per image, of the same share of the area in all.
+
+    As in French et al.'s code the height is :math:`r^u H` with u uniform in [0, 1], the width
+    :math:`r^{1-u} W`, both rounded, and the place is uniform among those inside the image.
+
+    Args:
+        images: Shape (N, C, H, W).
+        ratio: r, the rectangle's share of the area, in (0, 1).
+        generator: One of the images' device; None takes the global one.
+
+    Returns:
+        1 inside and 0 outside, shape (N, 1, H, W).
+    """
+    number, _, height, width = images.shape
+    shape, down, across = torch.rand((3, number, 1), generator=generator, device=images.device)
+    inside = []
+    for side, size, place in ((ratio**shape, height, down), (ratio ** (1 - shape), width, across)):
+        length = (side * size).round().clamp(min=1)
+        first = (place * (size - length + 1)).floor()
+        index = torch.arange(size, device=images.device)
+        inside.append((index >= first) & (index < first + length))
+    rows, columns = inside
+    return (rows[:, None, :, None] & columns[:, None, None, :]).float()
+
+
+@TRANSFORMS.register_module()
+class CutMix(Mixer):
+    """CutMix (`arXiv:1905.04899 <https://arxiv.org/abs/1905.04899>`_) for segmentation: a rectangle
+    of the source on the target.
+
+    The rectangle is drawn as by French et al., "Semi-supervised semantic segmentation needs strong,
+    varied perturbations", `arXiv:1906.01916 <https://arxiv.org/abs/1906.01916>`_.
+
+    Args:
+        ratio: Share of the image that comes from the source, in (0, 1); 0.5 in the latter paper.
+    """
+
+    def __init__(self, ratio: float = 0.5) -> None:
+        super().__init__()
+        self.ratio = check_share('CutMix.ratio', ratio)
+
+    def mask(
+        self,
+        batch: DomainBatch,
+        teacher: TeacherPrediction,
+        iteration: int,
+        generator: Generator | None = None,
+    ) -> Tensor:
+        return rectangles(batch.target.images, self.ratio, generator)

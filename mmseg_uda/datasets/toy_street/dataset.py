@@ -1,0 +1,78 @@
+"""The embedded data set: procedural street scenes in two domains."""
+
+from __future__ import annotations
+
+import os.path as osp
+from typing import Any
+
+from mmseg.datasets import BaseSegDataset, CityscapesDataset
+from mmseg.registry import DATASETS
+
+from mmseg_uda.datasets.toy_street.render import DOMAINS, SPLITS
+
+__all__ = ['ToyStreetDataset']
+
+
+@DATASETS.register_module()
+class ToyStreetDataset(BaseSegDataset):
+    """Toy streets with Cityscapes' 19 train ids and 255 = ignore.
+
+    Reads ``<data_root>/<domain>/images/<split>/NAME.png`` and
+    ``<data_root>/<domain>/labels/<split>/NAME.png``, as
+    ``tools/dataset_converters/toy_street.py`` writes them. The layout of the streets has the same
+    statistics in both domains, the appearance has not.
+
+    Args:
+        data_root: Folder of the generated set.
+        domain: ``'source'`` (flat clean render) or ``'target'`` (dashcam at dusk).
+        split: ``'train'`` or ``'val'``.
+        **kwargs: Those of mmseg's ``BaseSegDataset``, e.g. ``pipeline``.
+
+    Raises:
+        ValueError: If ``domain`` or ``split`` has another value.
+        FileNotFoundError: If the set, or a label, is not there.
+    """
+
+    METAINFO = CityscapesDataset.METAINFO
+
+    def __init__(self, data_root: str, domain: str, split: str = 'train', **kwargs: Any) -> None:
+        for key, value, known in (('domain', domain, DOMAINS), ('split', split, SPLITS)):
+            if value not in known:
+                raise ValueError(
+                    f'ToyStreetDataset.{key} got {value!r}; write one of {known} instead'
+                )
+        prefix = {
+            'img_path': f'{domain}/images/{split}',
+            'seg_map_path': f'{domain}/labels/{split}',
+        }
+        super().__init__(
+            data_root=data_root,
+            data_prefix=prefix,
+            img_suffix='.png',
+            seg_map_suffix='.png',
+            **kwargs,
+        )
+
+    def load_data_list(self) -> list[dict[str, Any]]:
+        """List the images with their labels, in the order of their names."""
+        command = f'python tools/dataset_converters/toy_street.py {self.data_root}'
+        folders = [self.data_prefix[key] for key in ('img_path', 'seg_map_path')]
+        for folder in folders:
+            if not osp.isdir(folder):
+                raise FileNotFoundError(
+                    f'ToyStreetDataset.data_root: there is no folder {folder}; '
+                    f'generate it with `{command}`'
+                )
+        data_list: list[dict[str, Any]] = super().load_data_list()
+        if not data_list:
+            raise FileNotFoundError(
+                f'ToyStreetDataset.data_root: the folder {folders[0]} holds no '
+                f'image; generate them with `{command}`'
+            )
+        for item in data_list:
+            if not osp.isfile(item['seg_map_path']):
+                raise FileNotFoundError(
+                    f'ToyStreetDataset: {item["img_path"]} has no label '
+                    f'{item["seg_map_path"]}; generate it with `{command}`'
+                )
+        return data_list

@@ -1,0 +1,1 @@
+"""Labels of whole images, predicted from the source's (PIT)."""

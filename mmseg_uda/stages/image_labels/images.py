@@ -1,0 +1,186 @@
+"""Images, small, with the shares of their classes; and their features, kept on disk."""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import os.path as osp
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import mmcv
+import numpy as np
+import torch
+from mmcv.transforms import LoadAnnotations, LoadImageFromFile
+from mmengine.config import Config
+from mmengine.registry import init_default_scope
+from mmengine.utils import ProgressBar
+from mmseg.registry import DATASETS, TRANSFORMS
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from mmseg_uda.artifacts.files import atomic_write
+from mmseg_uda.datasets.checks import check_dataset, check_folders, unwrap
+from mmseg_uda.models.decode_heads import class_shares
+from mmseg_uda.stages.image_labels.features import FeatureNet
+from mmseg_uda.structures import IGNORE_INDEX
+
+__all__ = ['DomainImages', 'extract_features']
+
+SHARD = 256
+
+
+class DomainImages(Dataset[Any]):
+    """The training images of a domain, without augmentation.
+
+    Args:
+        cfg: Config of a method.
+        domain: ``'source'`` or ``'target'``.
+        labels: Whether to read label files, as large as they are, and give the classes' shares.
+        size: Width and height of the images given; None for no image at all.
+
+    Raises:
+        ValueError: The data set is wrong or has no labels.
+    """
+
+    def __init__(
+        self, cfg: Config, domain: str, labels: bool, size: tuple[int, int] | None = None
+    ) -> None:
+        init_default_scope('mmseg')
+        self.key = f'train_dataloader.{domain}.dataset'
+        loader = (cfg.get('train_dataloader') or {}).get(domain)
+        if not loader:
+            raise ValueError(
+                f'train_image_labels: the config has no train_dataloader.{domain}; write one'
+            )
+        check_folders(loader['dataset'], self.key)
+        dataset = DATASETS.build(copy.deepcopy(loader['dataset']))
+        if hasattr(dataset, 'full_init'):
+            dataset.full_init()
+        self.classes = check_dataset(dataset, self.key)
+        self.num_classes = len(self.classes)
+        self.size = size
+        self.labels = labels
+        self.samples: list[tuple[dict[str, Any], Any, Any]] = []
+        for inner in unwrap(dataset):
+            load, annotate = _loaders(inner)
+            self.samples += [(inner.get_data_info(i), load, annotate) for i in range(len(inner))]
+        roots = {inner.data_prefix.get('img_path') for inner in unwrap(dataset)}
+        self.root = roots.pop() if len(roots) == 1 else None
+        if labels and any(not info.get('seg_map_path') for info, _, _ in self.samples):
+            raise ValueError(
+                f'train_image_labels: {self.key} lists no labels; write data_prefix.seg_map_path'
+            )
+
+    @property
+    def paths(self) -> list[str]:
+        """The image files."""
+        return [info['img_path'] for info, _, _ in self.samples]
+
+    def digest(self) -> str:
+        """SHA-256 of the files' names and sizes."""
+        digest = hashlib.sha256()
+        for info, _, _ in self.samples:
+            for path in (info['img_path'], info['seg_map_path'] if self.labels else ''):
+                digest.update(f'{osp.basename(path)} {osp.getsize(path) if path else 0}\n'.encode())
+        return digest.hexdigest()
+
+    def __len__(self) -> int:
+        return len(self.samples)
+
+    def __getitem__(self, index: int) -> dict[str, Tensor]:
+        """``image``, BGR (3, h, w) uint8, and ``shares``, (C, ), as far as they are asked for."""
+        info, load, annotate = self.samples[index]
+        results, found = copy.deepcopy(info), {}
+        if self.size is not None:
+            image = load(results)['img']
+            image = mmcv.imresize(image, self.size, interpolation='bicubic', backend='pillow')
+            found['image'] = torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1)))
+        if self.labels:
+            label = torch.from_numpy(annotate(results)['gt_seg_map'].astype(np.int64))[None]
+            outside = label[(label >= self.num_classes) & (label != IGNORE_INDEX)]
+            if outside.numel():
+                raise ValueError(
+                    f'train_image_labels: {info["seg_map_path"]} has the value '
+                    f'{int(outside[0])}; convert labels to train ids with '
+                    'tools/dataset_converters'
+                )
+            found['shares'] = class_shares(label, self.num_classes, IGNORE_INDEX)[0]
+        return found
+
+
+def _loaders(dataset: Any) -> tuple[Any, Any]:
+    """The pipeline's own loading of images and labels, or the stock one."""
+    found = {
+        kind: next((each for each in dataset.pipeline.transforms if isinstance(each, kind)), None)
+        for kind in (LoadImageFromFile, LoadAnnotations)
+    }
+    return (
+        found[LoadImageFromFile] or TRANSFORMS.build(dict(type='LoadImageFromFile')),
+        found[LoadAnnotations] or TRANSFORMS.build(dict(type='LoadAnnotations')),
+    )
+
+
+def read_all(
+    images: DomainImages,
+    rows: Sequence[int],
+    batch_size: int,
+    num_workers: int,
+) -> DataLoader[Any]:
+    """A loader of some of the images, in order."""
+    return DataLoader(
+        torch.utils.data.Subset(images, list(rows)), batch_size=batch_size, num_workers=num_workers
+    )
+
+
+def extract_features(
+    net: FeatureNet,
+    images: DomainImages,
+    folder: Path,
+    key: str,
+    batch_size: int = 8,
+    num_workers: int = 0,
+) -> tuple[Tensor, Tensor]:
+    """Features of all images, and their shares.
+
+    They are kept in files of 256 images each, so that a stopped run goes on with the next file.
+
+    Args:
+        net: On the device on which to compute.
+        images: With ``size``.
+        folder: Where the files are kept.
+        key: What the files' names begin with; another for whatever gives other features.
+        batch_size: Images in one pass.
+        num_workers: Processes that read images.
+
+    Returns:
+        Features (M, D) and shares (M, C), float32; shares are (M, 0) without labels.
+    """
+    progress = ProgressBar(len(images))
+    parts = []
+    for start in range(0, len(images), SHARD):
+        rows = range(start, min(start + SHARD, len(images)))
+        path = folder / f'{key}_{start:06d}.npz'
+        if not path.is_file():
+            _extract_shard(net, read_all(images, rows, batch_size, num_workers), path, progress)
+        else:
+            progress.update(len(rows))
+        with np.load(path, allow_pickle=False) as arrays:
+            parts.append((torch.from_numpy(arrays['features']), torch.from_numpy(arrays['shares'])))
+    progress.file.write('\n')
+    return torch.cat([part[0] for part in parts]), torch.cat([part[1] for part in parts])
+
+
+def _extract_shard(
+    net: FeatureNet, loader: DataLoader[Any], path: Path, progress: ProgressBar
+) -> None:
+    features, shares = [], []
+    for batch in loader:
+        features.append(net(batch['image'].to(net.mean.device)).cpu())
+        shares.append(batch.get('shares', torch.zeros(len(batch['image']), 0)))
+        progress.update(len(batch['image']))
+    if not torch.cat(features).isfinite().all():
+        raise ValueError('train_image_labels: the network gives NaN or infinity; check its weights')
+    with atomic_write(path) as partial, open(partial, 'wb') as file:
+        np.savez(file, features=torch.cat(features).numpy(), shares=torch.cat(shares).numpy())
