@@ -1,0 +1,71 @@
+"""Options that users combine with a method, as public bug reports describe them."""
+
+from __future__ import annotations
+
+import pytest
+from field_cases.own_dataset import OwnDataset
+from mmseg.registry import MODELS
+
+
+@pytest.mark.xfail(
+    strict=True, reason="AttributeError: 'SourceOnly' object has no attribute 'out_channels'"
+)
+def test_test_time_augmentation_of_a_method(own: OwnDataset) -> None:
+    own.write()
+    cfg = own.config()
+    checkpoint = own.train(cfg)
+    cfg.tta_model = dict(type='SegTTAModel')
+    flips = [dict(type='RandomFlip', prob=0.0), dict(type='RandomFlip', prob=1.0)]
+    rest = [[dict(type='LoadAnnotations')], [dict(type='PackSegInputs')]]
+    cfg.tta_pipeline = [
+        dict(type='LoadImageFromFile'),
+        dict(type='TestTimeAug', transforms=[flips, *rest]),
+    ]
+    assert 0 <= own.test(cfg, checkpoint, '--tta')['mIoU'] <= 100
+
+
+@pytest.mark.xfail(
+    strict=True, reason='builds, although the softmax over one output is 1 and has no gradient'
+)
+def test_one_output_for_two_classes_is_refused(own: OwnDataset) -> None:
+    model = own.config(classes=('rest', 'car')).model
+    model.type = 'Adversarial'
+    model.segmentor.decode_head.update(
+        out_channels=1,
+        threshold=0.5,
+        loss_decode=dict(type='CrossEntropyLoss', use_sigmoid=True),
+    )
+    model.discriminator = dict(type='FCDiscriminator', in_channels=1, channels=(8, 8))
+    model.adversarial_loss = dict(type='AdversarialLoss', loss_weight=0.001)
+    with pytest.raises(ValueError, match='out_channels'):
+        MODELS.build(model)
+
+
+@pytest.mark.xfail(strict=True, reason="KeyError: 'batch_size', as each domain has its own")
+def test_automatic_learning_rate_is_refused(own: OwnDataset) -> None:
+    own.write()
+    options = ('auto_scale_lr.enable=True', 'auto_scale_lr.base_batch_size=4')
+    with pytest.raises(ValueError, match='auto_scale_lr'):
+        own.train(own.config(), '--cfg-options', *options)
+
+
+@pytest.mark.xfail(strict=True, reason='refuses without the name of a key that helps')
+def test_checkpoint_of_other_classes_is_refused_with_a_way_out(own: OwnDataset) -> None:
+    own.write()
+    checkpoint = own.train(own.config())
+    cfg = own.config(classes=tuple(f'c{i}' for i in range(18)))
+    cfg.load_from = str(checkpoint)
+    with pytest.raises(ValueError, match=r'SourceOnly: .*checkpoint(?s:.*)init_cfg'):
+        own.train(cfg)
+
+
+@pytest.mark.xfail(
+    strict=True, reason="torch's weight tensor should be defined either for all or no classes"
+)
+def test_class_weights_of_too_few_classes_are_named(own: OwnDataset) -> None:
+    own.write()
+    cfg = own.config()
+    loss = dict(type='CrossEntropyLoss', class_weight=[1.0] * 18)
+    cfg.model.segmentor.decode_head.loss_decode = loss
+    with pytest.raises(ValueError, match=r'(?s)(?=.*class_weight)(?=.*\b18\b)(?=.*\b19\b)'):
+        own.train(cfg)
