@@ -12,10 +12,10 @@ import os.path as osp
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from mmcv.transforms import LoadAnnotations
-from mmengine.dataset import BaseDataset, Compose
+from mmengine.dataset import BaseDataset
 from mmseg.registry import DATASETS
 
+from mmseg_uda.config.datasets import LABEL_LOADERS, iter_datasets
 from mmseg_uda.datasets.transforms.image_labels import LoadImageLabels
 from mmseg_uda.datasets.transforms.loading import LoadPseudoLabels
 
@@ -51,10 +51,11 @@ def check_folders(cfg: Mapping[str, Any], key: str = 'dataset') -> None:
     Raises:
         ValueError: If a folder or the list file is missing, or has no image.
     """
-    for index, inner in enumerate(cfg.get('datasets', ())):
-        check_folders(inner, f'{key}.datasets[{index}]')
-    if isinstance(cfg.get('dataset'), Mapping):
-        check_folders(cfg['dataset'], f'{key}.dataset')
+    for place, dataset in iter_datasets(cfg, key):
+        _check_folders(dataset, place)
+
+
+def _check_folders(cfg: Mapping[str, Any], key: str) -> None:
     if not _is_local(cfg.get('backend_args')):
         return
     root, name = cfg.get('data_root') or '', cfg.get('type', 'dataset')
@@ -108,7 +109,7 @@ def check_unlabelled(dataset: Any, key: str = 'train_dataloader.target.dataset')
     Raises:
         ValueError: If it does.
     """
-    for transform, inner in _transforms(dataset, LoadAnnotations):
+    for transform, inner in _transforms(dataset, LABEL_LOADERS):
         raise ValueError(
             f'{_name(inner)}: {key}.pipeline got {type(transform).__name__}, but '
             'adaptation never sees target labels; delete it (LoadPseudoLabels is for '
@@ -182,23 +183,35 @@ def check_same_classes(source: Any, target: Any) -> None:
     )
 
 
-def _transforms(dataset: Any, kind: type) -> Iterator[tuple[Any, Any]]:
+def _transforms(dataset: Any, kind: type | tuple[type, ...]) -> Iterator[tuple[Any, Any]]:
     """The transforms of a kind, each with the data set whose pipeline it is in."""
-    for inner in unwrap(dataset):
-        pipeline = getattr(inner, 'pipeline', None)
-        for transform in pipeline.transforms if isinstance(pipeline, Compose) else ():
-            if isinstance(transform, kind):
-                yield transform, inner
+    for transform in _flatten(getattr(dataset, 'pipeline', ())):
+        if isinstance(transform, kind):
+            yield transform, dataset
+    for inner in _wrapped(dataset):
+        yield from _transforms(inner, kind)
+
+
+def _flatten(transform: Any) -> Iterator[Any]:
+    """A transform and those that it wraps."""
+    yield transform
+    inner = transform if isinstance(transform, (list, tuple)) else ()
+    for each in getattr(transform, 'transforms', inner):
+        yield from _flatten(each)
 
 
 def unwrap(dataset: Any) -> Iterator[Any]:
     """The data sets that lie inside ConcatDataset, RepeatDataset and the like."""
-    inner = getattr(dataset, 'datasets', None) or [getattr(dataset, 'dataset', None)]
-    if inner[0] is None:
+    inner = _wrapped(dataset)
+    if not inner:
         yield dataset
-        return
     for each in inner:
         yield from unwrap(each)
+
+
+def _wrapped(dataset: Any) -> list[Any]:
+    inner = getattr(dataset, 'dataset', None)
+    return [*getattr(dataset, 'datasets', ()), *([] if inner is None else [inner])]
 
 
 def _check_list(path: str, name: str, key: str) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from mmseg_uda.config.datasets import iter_datasets
 from mmseg_uda.datasets.checks import check_folders
 from mmseg_uda.stages.references import find_references
 
@@ -156,13 +157,11 @@ def output_digest(path: Path) -> str | None:
 def _dataset_digest(cfg: Mapping[str, Any]) -> str:
     """Digest of the files in a data set's folders and of its list; wrapped ones included."""
     digest = hashlib.sha256()
-    inner = cfg.get('dataset')
-    for each in [*cfg.get('datasets', ()), *([inner] if isinstance(inner, Mapping) else [])]:
-        digest.update(_dataset_digest(each).encode())
-    root = cfg.get('data_root') or ''
-    for key, prefix in sorted((cfg.get('data_prefix') or {}).items()):
-        folder = osp.join(root, prefix or '')
-        digest.update(f'{key} {tree_digest(folder) if osp.isdir(folder) else None}'.encode())
-    if cfg.get('ann_file') and osp.isfile(osp.join(root, cfg['ann_file'])):
-        digest.update(file_digest(osp.join(root, cfg['ann_file'])).encode())
+    for _, each in iter_datasets(cfg):
+        root = each.get('data_root') or ''
+        for key, prefix in sorted((each.get('data_prefix') or {}).items()):
+            folder = osp.join(root, prefix or '')
+            digest.update(f'{key} {tree_digest(folder) if osp.isdir(folder) else None}'.encode())
+        if each.get('ann_file') and osp.isfile(osp.join(root, each['ann_file'])):
+            digest.update(file_digest(osp.join(root, each['ann_file'])).encode())
     return digest.hexdigest()

@@ -9,11 +9,9 @@ from mmengine.config import Config
 from mmengine.runner import Runner
 
 from mmseg_uda.artifacts.checkpoint import describe_mismatch, load_checkpoint
-from mmseg_uda.utils.configs import innermost_dataset
+from mmseg_uda.config.datasets import iter_datasets, unlabelled_images
 
 __all__ = ['build_labeller', 'make_label_config', 'target_dataset']
-
-LABEL_LOADERS = ('LoadAnnotations', 'LoadPseudoLabels')
 
 
 def target_dataset(cfg: Config) -> dict[str, Any]:
@@ -28,14 +26,13 @@ def target_dataset(cfg: Config) -> dict[str, Any]:
             'target_dataset: the config has no train_dataloader.target; '
             'write one with the images to label'
         )
-    test = innermost_dataset((cfg.get('test_dataloader') or {}).get('dataset') or {})
+    _, test = next(iter_datasets((cfg.get('test_dataloader') or {}).get('dataset') or {}))
     if 'pipeline' not in test:
         raise ValueError(
             'target_dataset: the config has no '
             'test_dataloader.dataset.pipeline; write one for the images to label'
         )
-    pipeline = [step for step in test['pipeline'] if step['type'] not in LABEL_LOADERS]
-    return {**innermost_dataset(target['dataset']), 'pipeline': pipeline, 'test_mode': True}
+    return unlabelled_images(target['dataset'], test['pipeline'])
 
 
 def make_label_config(

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import copy
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from mmcv.transforms import LoadAnnotations
 from mmengine.config import Config
 from mmengine.registry import DefaultScope
 from mmengine.utils import ProgressBar
-from mmseg.registry import DATASETS, TRANSFORMS
+from mmseg.registry import DATASETS
 from numpy.typing import NDArray
 from torch.utils.data import DataLoader, Dataset
 
@@ -21,6 +21,7 @@ from mmseg_uda.artifacts.spatial_prior import (
     SpatialPrior,
     resize_nearest,
 )
+from mmseg_uda.config.datasets import map_datasets, only_steps, steps_of_class
 from mmseg_uda.datasets.checks import check_dataset, check_folders
 from mmseg_uda.datasets.transforms.positions import TrackPositions
 
@@ -50,9 +51,8 @@ def prior_size(cfg: Config) -> tuple[int, int]:
         ValueError: If there is none.
     """
     target = cfg.get('train_dataloader', {}).get('target', {})
-    for transform in _pipelines(target):
-        if _is_a(transform, TrackPositions):
-            return transform['height'], transform['width']
+    for track in steps_of_class(target, TrackPositions):
+        return track['height'], track['width']
     raise ValueError(
         'the config has no TrackPositions in train_dataloader.target.dataset.pipeline '
         'to take the size from; write it there, or give the size'
@@ -68,20 +68,14 @@ def only_labels(dataset: Mapping[str, Any]) -> dict[str, Any]:
     Raises:
         ValueError: If a data set does not load labels.
     """
-    changed = dict(dataset)
-    if 'datasets' in changed:
-        changed['datasets'] = [only_labels(each) for each in changed['datasets']]
-    elif isinstance(changed.get('dataset'), Mapping):
-        changed['dataset'] = only_labels(changed['dataset'])
-    else:
-        changed['pipeline'] = [
-            transform
-            for transform in changed.get('pipeline', ())
-            if _is_a(transform, LoadAnnotations)
-        ]
-        if not changed['pipeline']:
+
+    def change(labels: dict[str, Any]) -> dict[str, Any]:
+        steps = only_steps(labels.get('pipeline') or (), LoadAnnotations)
+        if not steps:
             raise ValueError(f'{KEY}.pipeline loads no labels; add LoadAnnotations')
-    return changed
+        return {**labels, 'pipeline': steps}
+
+    return map_datasets(dataset, change, unwrap=True)
 
 
 def make_spatial_prior(
@@ -132,17 +126,3 @@ class _Labels(Dataset[NDArray[Any]]):
 
 def _as_it_is(label: Any) -> Any:
     return label
-
-
-def _pipelines(node: Mapping[str, Any]) -> Iterator[Any]:
-    """Transforms of all pipelines in a config."""
-    yield from node.get('pipeline', ())
-    for each in [*node.get('datasets', ()), node.get('dataset')]:
-        if isinstance(each, Mapping):
-            yield from _pipelines(each)
-
-
-def _is_a(transform: Any, cls: type) -> bool:
-    kind = transform.get('type') if isinstance(transform, Mapping) else type(transform)
-    found = TRANSFORMS.get(kind) if isinstance(kind, str) else kind
-    return isinstance(found, type) and issubclass(found, cls)

@@ -5,11 +5,10 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable, Iterator
 from inspect import signature
-from typing import Any
 
 from mmengine.runner import Runner
 
-__all__ = ['RUNNER_NAMES', 'innermost_dataset', 'misspelt_names']
+__all__ = ['RUNNER_NAMES', 'misspelt_names']
 
 RUNNER_NAMES = frozenset(
     {
@@ -35,10 +34,3 @@ def misspelt_names(names: Iterable[str]) -> Iterator[tuple[str, str]]:
         if name not in RUNNER_NAMES:
             for similar in difflib.get_close_matches(name, RUNNER_NAMES, n=1, cutoff=0.88):
                 yield name, similar
-
-
-def innermost_dataset(dataset: dict[str, Any]) -> dict[str, Any]:
-    """The dataset inside of wrappers such as ``RepeatDataset``."""
-    while isinstance(dataset.get('dataset'), dict):
-        dataset = dataset['dataset']
-    return dataset

@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 from mmengine.dataset import ConcatDataset, RepeatDataset
-from mmseg.datasets import BaseSegDataset, CityscapesDataset
+from mmseg.datasets import BaseSegDataset, CityscapesDataset, MultiImageMixDataset
 
 from mmseg_uda.artifacts.pseudo_labels import Manifest
 from mmseg_uda.datasets.checks import (
@@ -107,6 +107,9 @@ def test_target_pipeline_must_not_load_labels(folder):
     labelled = build(folder, pipeline=[{'type': 'LoadImageFromFile'}, {'type': 'LoadAnnotations'}])
     with pytest.raises(ValueError, match=r'target.dataset.pipeline got LoadAnnotations'):
         check_unlabelled(RepeatDataset(labelled, times=2))
+    hidden = {'type': 'RandomApply', 'transforms': [{'type': 'mmcv.LoadAnnotations'}]}
+    with pytest.raises(ValueError, match=r'MultiImageMixDataset: .*pipeline got LoadAnnotations'):
+        check_unlabelled(MultiImageMixDataset(ConcatDataset([build(folder)]), [hidden]))
 
 
 def test_every_target_image_needs_its_pseudo_label(folder, tmp_path):

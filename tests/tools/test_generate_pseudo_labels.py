@@ -3,10 +3,11 @@
 import pytest
 import torch
 from mmengine.config import Config
-from toys import NUM_CLASSES, build, load_script, method_cfg, runner_cfg
+from mmseg.datasets.transforms import LoadAnnotations
+from toys import NUM_CLASSES, build, load_script, method_cfg, runner_cfg, write_domain
 
 from mmseg_uda.artifacts.pseudo_labels import Manifest
-from mmseg_uda.stages.pseudo_labels import target_dataset
+from mmseg_uda.stages.pseudo_labels import build_labeller, make_label_config, target_dataset
 
 
 @pytest.fixture(scope='module')
@@ -44,6 +45,39 @@ def test_labels_the_target_training_images(tool, files, tmp_path):
         tool.main([*files, '--rule', 'fixed', '--threshold', '0.3'])
     tool.main([*files, '--rule', 'fixed', '--threshold', '0.3', '--overwrite'])
     assert Manifest.read(files[3]).thresholds == [0.3] * NUM_CLASSES
+
+
+def test_a_target_of_several_datasets(tool, files, tmp_path):
+    cfg = Config.fromfile(files[0])
+    target = cfg.train_dataloader.target
+    write_domain(tmp_path / 'data', 'more', 2, 9)
+    for path in (tmp_path / 'data/more/images').iterdir():
+        path.rename(path.with_name(f'more_{path.name}'))
+    more = dict(target.dataset, data_root=str(tmp_path / 'data/more'))
+    repeated = dict(type='RepeatDataset', times=2, dataset=more)
+    target.dataset = dict(type='ConcatDataset', datasets=[target.dataset, repeated])
+    cfg.dump(files[0])
+    tool.main(files)
+    images = [
+        *(tmp_path / 'data/target/images').iterdir(),
+        *(tmp_path / 'data/more/images').iterdir(),
+    ]
+    names = [path.relative_to(tmp_path / 'data').as_posix() for path in images]
+    assert 'more/images/more_1.png' in names
+    manifest = Manifest.read(files[3])
+    assert sorted(manifest.files) == sorted(names)  # each image once
+    assert manifest.complete
+
+
+@pytest.mark.parametrize('kind', ['mmseg.LoadAnnotations', LoadAnnotations])
+def test_no_ground_truth_is_loaded_by_any_name(tool, files, kind, monkeypatch):
+    monkeypatch.setattr(LoadAnnotations, 'transform', None)  # calling it would be an error
+    cfg = Config.fromfile(files[0])
+    pipeline = [step for step in cfg.test_dataloader.dataset.pipeline if 'Anno' not in step['type']]
+    pipeline.insert(1, dict(type=kind))
+    cfg.test_dataloader.dataset.pipeline = pipeline
+    build_labeller(make_label_config(cfg, files[1], files[3], 'bdl')).test()
+    assert Manifest.read(files[3]).complete
 
 
 def test_rule_arguments(tool):

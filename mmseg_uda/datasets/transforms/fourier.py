@@ -155,6 +155,9 @@ class FourierAmplitudeMix(BaseTransform):
         prob: Share of images that are changed, in [0, 1].
     """
 
+    loads_labels = False
+    is_random = True
+
     def __init__(self, style_dir: str, beta: float | Sequence[float], prob: float = 1.0) -> None:
         super().__init__()
         if not isinstance(style_dir, str) or not style_dir:

@@ -31,6 +31,9 @@ class LoadImageLabels(BaseTransform):
             supervised adaptation) instead of shares.
     """
 
+    loads_labels = True
+    is_random = False
+
     def __init__(self, label_file: str, num_classes: int = 19, presence: bool = False) -> None:
         super().__init__()
         if not isinstance(label_file, str) or not label_file:

@@ -71,6 +71,9 @@ class LoadPseudoLabels(BaseTransform):
         num_classes: Number of classes; the manifest must agree, and labels must be below it or 255.
     """
 
+    loads_labels = True
+    is_random = False
+
     def __init__(self, pseudo_dir: str | None, suffix: str = '.png', num_classes: int = 19) -> None:
         super().__init__()
         if pseudo_dir is not None and (not isinstance(pseudo_dir, str) or not pseudo_dir):

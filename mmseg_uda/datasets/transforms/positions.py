@@ -32,6 +32,9 @@ class TrackPositions(BaseTransform):
         width: W of the prior.
     """
 
+    loads_labels = False
+    is_random = False
+
     def __init__(self, height: int, width: int) -> None:
         super().__init__()
         for key, value in (('height', height), ('width', width)):

@@ -10,16 +10,16 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-from mmcv.transforms import LoadAnnotations
 from mmengine.config import Config
 from mmengine.dataset import pseudo_collate
 from mmengine.dist import get_dist_info
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
-from mmseg.registry import DATASETS, HOOKS, TRANSFORMS
+from mmseg.registry import DATASETS, HOOKS
 from torch import Tensor
 from torch.utils.data import DataLoader
 
+from mmseg_uda.config.datasets import iter_datasets, unlabelled_images
 from mmseg_uda.datasets.checks import check_folders
 from mmseg_uda.engine.batch_norm import batch_norm_layers, reestimate_batch_norm
 from mmseg_uda.engine.observe import unwrap_model
@@ -27,36 +27,6 @@ from mmseg_uda.engine.observe import unwrap_model
 __all__ = ['AdaBNHook', 'build_target_loader']
 
 STAGES = ('val', 'test')
-
-
-def _is_label_loader(transform: dict[str, Any]) -> bool:
-    kind = transform['type']
-    kind = TRANSFORMS.get(kind) if isinstance(kind, str) else kind
-    name = getattr(kind, '__name__', '')
-    return isinstance(kind, type) and (
-        issubclass(kind, LoadAnnotations) or name == 'LoadPseudoLabels'
-    )
-
-
-def _with_pipeline(dataset: dict[str, Any], pipeline: Sequence[dict[str, Any]] | None) -> Any:
-    """A copy of a dataset's config (wrappers too) that knows of no label.
-
-    Args:
-        dataset: Config of a dataset, or of a wrapper with ``dataset`` or ``datasets`` inside.
-        pipeline: Replaces the dataset's own pipeline. Default: keep it, less its label loaders.
-    """
-    dataset = dict(dataset)
-    if 'datasets' in dataset:
-        dataset['datasets'] = [_with_pipeline(part, pipeline) for part in dataset['datasets']]
-    elif isinstance(dataset.get('dataset'), dict):
-        dataset['dataset'] = _with_pipeline(dataset['dataset'], pipeline)
-    else:
-        steps = dataset.get('pipeline', []) if pipeline is None else pipeline
-        dataset['pipeline'] = [step for step in steps if not _is_label_loader(step)]
-        if 'data_prefix' in dataset:
-            prefixes = dataset['data_prefix'].items()
-            dataset['data_prefix'] = {k: v for k, v in prefixes if k != 'seg_map_path'}
-    return dataset
 
 
 def _target_config(cfg: Config) -> dict[str, Any]:
@@ -68,11 +38,8 @@ def _target_config(cfg: Config) -> dict[str, Any]:
         )
     target = (cfg.get('train_dataloader') or {}).get('target') or test
     # Not the test's: with test-time augmentation that gives several views of an image.
-    owner = (cfg.get('val_dataloader') or test)['dataset']
-    while 'pipeline' not in owner:
-        owner = owner.get('dataset') or owner['datasets'][0]
-    config: dict[str, Any] = _with_pipeline(target['dataset'], owner['pipeline'])
-    return config
+    _, owner = next(iter_datasets((cfg.get('val_dataloader') or test)['dataset']))
+    return unlabelled_images(target['dataset'], owner['pipeline'])
 
 
 def build_target_loader(
@@ -99,7 +66,7 @@ def build_target_loader(
     Raises:
         ValueError: If the config names no dataset, or it is empty.
     """
-    config = _target_config(cfg) if dataset is None else _with_pipeline(dataset, None)
+    config = _target_config(cfg) if dataset is None else unlabelled_images(dataset)
     check_folders(config)
     images = DATASETS.build(config)
     order = torch.randperm(len(images), generator=torch.Generator().manual_seed(seed)).tolist()

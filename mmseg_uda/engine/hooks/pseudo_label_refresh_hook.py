@@ -6,13 +6,22 @@ import os.path as osp
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from mmcv.transforms import LoadImageFromFile, RandomChoiceResize, RandomResize, Resize
 from mmengine.hooks import Hook
 from mmengine.logging import print_log
 from mmengine.runner import Runner
+from mmseg.datasets import PackSegInputs
 from mmseg.registry import HOOKS
 
 from mmseg_uda.artifacts.digests import checkpoint_digest
 from mmseg_uda.artifacts.pseudo_labels import MANIFEST_NAME, Manifest
+from mmseg_uda.config.datasets import (
+    is_random,
+    loads_labels,
+    map_datasets,
+    transform_class,
+    unlabelled_images,
+)
 from mmseg_uda.datasets.checks import check_pseudo_labels, check_unlabelled, pseudo_label_loaders
 from mmseg_uda.engine.loops.pseudo_label_loop import PseudoLabelLoop
 from mmseg_uda.engine.loops.uda_train_loop import UDATrainLoop
@@ -27,24 +36,19 @@ PIPELINE_HINT = 'write PseudoLabelRefreshHook.pipeline, a test pipeline for the 
 Config = Mapping[str, Any]
 
 
-def _type_of(step: Config) -> str:
-    kind = step['type']
-    name = kind if isinstance(kind, str) else kind.__name__
-    return name.rpartition('.')[2]
-
-
 def _test_pipeline(steps: Sequence[Config]) -> list[Config]:
     """How to look at the images of a training pipeline: loaded, resized, and nothing at random."""
     kept: list[Config] = []
     for step in steps:
-        name = _type_of(step)
-        if name in ('LoadImageFromFile', 'Resize'):
+        cls = transform_class(step)
+        if issubclass(cls, (LoadImageFromFile, Resize)):
             kept.append(step)
-        elif name.endswith('Resize') or not name.startswith(
-            ('Albu', 'LoadPseudoLabels', 'Pack', 'PhotoMetric', 'Random')
+        # The sizes of a random resize do not tell the one to label at.
+        elif issubclass(cls, (RandomResize, RandomChoiceResize)) or not (
+            issubclass(cls, PackSegInputs) or loads_labels(step) or is_random(step)
         ):
             raise ValueError(
-                f'PseudoLabelRefreshHook.pipeline got None, but {name} in the '
+                f'PseudoLabelRefreshHook.pipeline got None, but {cls.__name__} in the '
                 f"target's training pipeline may have a part in it; {PIPELINE_HINT}"
             )
     return [*kept, {'type': 'PackSegInputs'}]
@@ -52,21 +56,12 @@ def _test_pipeline(steps: Sequence[Config]) -> list[Config]:
 
 def _images_of(dataset: Config, pipeline: Sequence[Config] | None) -> dict[str, Any]:
     """Config of a training set's images, each once, in order, and without labels."""
-    if isinstance(dataset.get('dataset'), Mapping):
-        return _images_of(dataset['dataset'], pipeline)
-    images = dict(dataset)
-    if 'datasets' in images:
-        images['datasets'] = [_images_of(part, pipeline) for part in images['datasets']]
-        return images
-    if 'data_prefix' in images:
-        prefixes = images['data_prefix'].items()
-        images['data_prefix'] = {key: value for key, value in prefixes if key != 'seg_map_path'}
-    if pipeline is None:
-        steps = _test_pipeline(images['pipeline'])
-    else:
-        loaders = ('LoadAnnotations', 'LoadPseudoLabels')
-        steps = [step for step in pipeline if _type_of(step) not in loaders]
-    return {**images, 'pipeline': steps, 'test_mode': True}
+
+    def change(images: dict[str, Any]) -> dict[str, Any]:
+        steps = _test_pipeline(images['pipeline']) if pipeline is None else pipeline
+        return {**images, 'pipeline': steps}
+
+    return unlabelled_images(map_datasets(dataset, change))
 
 
 class _Labeller(PseudoLabelLoop):

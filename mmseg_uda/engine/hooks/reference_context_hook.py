@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
-from mmcv.transforms import Compose
 from mmengine.config import Config
 from mmengine.dataset import pseudo_collate
 from mmengine.hooks import Hook
@@ -17,37 +16,12 @@ from mmseg.models.utils import resize
 from mmseg.registry import HOOKS
 from torch import Tensor
 
+from mmseg_uda.config.datasets import map_datasets, without_randomness
+from mmseg_uda.datasets.checks import unwrap
 from mmseg_uda.engine.hooks.adabn_hook import build_target_loader
 from mmseg_uda.engine.observe import preserve_state, unwrap_model
 
 __all__ = ['ReferenceContextHook', 'load_images', 'plain_dataset']
-
-
-def _is_random(transform: dict[str, Any]) -> bool:
-    kind = transform['type']
-    name = kind if isinstance(kind, str) else kind.__name__
-    return name.rpartition('.')[2].startswith(('Albu', 'PhotoMetric', 'Random'))
-
-
-def _without_augmentation(dataset: dict[str, Any]) -> dict[str, Any]:
-    """A copy of a dataset's config (wrappers too) whose pipeline draws nothing."""
-    dataset = dict(dataset)
-    if 'datasets' in dataset:
-        dataset['datasets'] = [_without_augmentation(part) for part in dataset['datasets']]
-    elif isinstance(dataset.get('dataset'), dict):
-        dataset['dataset'] = _without_augmentation(dataset['dataset'])
-    else:
-        dataset['pipeline'] = [step for step in dataset['pipeline'] if not _is_random(step)]
-    return dataset
-
-
-def _pipelines(dataset: Any) -> Iterator[Compose]:
-    """Of a built dataset, or of those inside a wrapper."""
-    if hasattr(dataset, 'pipeline'):
-        yield dataset.pipeline
-    for inner in getattr(dataset, 'datasets', [getattr(dataset, 'dataset', None)]):
-        if inner is not None:
-            yield from _pipelines(inner)
 
 
 def plain_dataset(cfg: Config, dataset: dict[str, Any]) -> Any:
@@ -57,7 +31,11 @@ def plain_dataset(cfg: Config, dataset: dict[str, Any]) -> Any:
         cfg: The run's config.
         dataset: Config of a dataset, or of a wrapper of datasets.
     """
-    return build_target_loader(cfg, dataset=_without_augmentation(dataset)).dataset
+
+    def change(images: dict[str, Any]) -> dict[str, Any]:
+        return {**images, 'pipeline': without_randomness(images['pipeline'])}
+
+    return build_target_loader(cfg, dataset=map_datasets(dataset, change)).dataset
 
 
 def load_images(dataset: Any, paths: Sequence[str]) -> list[dict[str, Any]]:
@@ -71,7 +49,7 @@ def load_images(dataset: Any, paths: Sequence[str]) -> list[dict[str, Any]]:
             raise FileNotFoundError(
                 f'load_images.paths got {path}, which is no file; write paths of images'
             )
-    pipeline = next(_pipelines(dataset))
+    pipeline = next(unwrap(dataset)).pipeline
     return [pipeline(dict(img_path=str(path), seg_fields=[])) for path in paths]
 
 

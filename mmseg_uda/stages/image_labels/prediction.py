@@ -13,14 +13,13 @@ from mmengine.config import Config
 from mmengine.device import get_device
 from mmengine.logging import print_log
 from mmengine.utils import ProgressBar
-from mmseg.registry import TRANSFORMS
 
 from mmseg_uda.artifacts.digests import config_digest
 from mmseg_uda.artifacts.image_labels import KINDS, ImageLabels, relative_names
+from mmseg_uda.config.datasets import steps_of_class
 from mmseg_uda.stages.image_labels.features import build_feature_net
 from mmseg_uda.stages.image_labels.images import DomainImages, extract_features, read_all
 from mmseg_uda.stages.image_labels.regression import fit_softmax, has_labels, soft_cross_entropy
-from mmseg_uda.utils.configs import innermost_dataset
 from mmseg_uda.version import __version__
 
 __all__ = ['ImageLabelRecipe', 'count_image_labels', 'predict_image_labels']
@@ -213,10 +212,8 @@ def _existing(
 
 def _resize_scale(cfg: Config) -> tuple[int, int]:
     """Width and height that the source pipeline makes."""
-    dataset = innermost_dataset(cfg.train_dataloader.source.dataset)
-    for step in dataset.get('pipeline') or ():
-        kind = TRANSFORMS.get(step['type']) if isinstance(step['type'], str) else step['type']
-        if isinstance(kind, type) and issubclass(kind, Resize) and step.get('scale'):
+    for step in steps_of_class(cfg.train_dataloader.source.dataset, Resize):
+        if step.get('scale'):
             scale = step['scale']
             return (scale, scale) if isinstance(scale, int) else (scale[0], scale[1])
     raise ValueError(

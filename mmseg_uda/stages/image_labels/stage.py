@@ -8,10 +8,12 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from mmcv.transforms import LoadAnnotations, LoadImageFromFile, Resize
 from mmengine.config import Config
 from mmengine.dist import barrier, is_main_process
 
 from mmseg_uda.artifacts.image_labels import KINDS
+from mmseg_uda.config.datasets import map_datasets, only_steps
 from mmseg_uda.stages.base import ConfigStage, Lookup, Result, Stage
 from mmseg_uda.stages.image_labels.features import CONFIG, TIMM
 from mmseg_uda.stages.image_labels.prediction import (
@@ -25,7 +27,7 @@ from mmseg_uda.stages.references import find_references, substitute
 __all__ = ['ImageLabelsStage']
 
 RECIPE_KEYS = ('features', 'weights', 'input_size', 'epochs', 'lr', 'batch_size', 'seed')
-LOADING = ('LoadImageFromFile', 'LoadAnnotations', 'Resize')
+LOADING = (LoadImageFromFile, LoadAnnotations, Resize)
 
 
 class ImageLabelsStage(ConfigStage):
@@ -143,13 +145,6 @@ class ImageLabelsStage(ConfigStage):
 
 def _only_loading(dataset: Mapping[str, Any]) -> dict[str, Any]:
     """A data set's config, wrapped or not, without what training does with its images."""
-    kept = dict(dataset)
-    if 'pipeline' in kept:
-        kept['pipeline'] = [
-            step for step in kept['pipeline'] if str(step['type']).rpartition('.')[2] in LOADING
-        ]
-    if 'datasets' in kept:
-        kept['datasets'] = [_only_loading(each) for each in kept['datasets']]
-    if isinstance(kept.get('dataset'), Mapping):
-        kept['dataset'] = _only_loading(kept['dataset'])
-    return kept
+    return map_datasets(
+        dataset, lambda each: {**each, 'pipeline': only_steps(each.get('pipeline') or (), *LOADING)}
+    )

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import pytest
 import torch
 import toys
-from mmcv.transforms import LoadAnnotations
+from mmcv.transforms import BaseTransform, LoadAnnotations
 from mmengine.config import Config
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
@@ -217,7 +217,15 @@ def test_other_pipelines_and_wrapped_datasets(tmp_path: Path, monkeypatch: Any) 
         tmp_path,
         'given',
         1,
-        hook=dict(pipeline=[small[0], small[1], dict(type='LoadAnnotations'), small[2]]),
+        hook=dict(
+            pipeline=[
+                *small[:2],
+                dict(type='LoadAnnotations'),
+                dict(type='mmseg.LoadAnnotations'),
+                dict(type=OtherAnnotations),
+                small[2],
+            ]
+        ),
     )
     source = cfg.train_dataloader.source.dataset.pipeline
     source[1:2] = [dict(type='Dummy')]
@@ -421,6 +429,14 @@ class OtherAnnotations(LoadAnnotations):
     """Ground truth under another name."""
 
 
+@TRANSFORMS.register_module(force=True)
+class Stranger(BaseTransform):
+    """It may load anything."""
+
+    def transform(self, results: dict[str, Any]) -> dict[str, Any]:
+        return results
+
+
 @pytest.mark.parametrize(
     ('hook', 'load', 'match'),
     [
@@ -443,9 +459,9 @@ class OtherAnnotations(LoadAnnotations):
             'num_classes got 19, but the target has 4 classes; write that',
         ),
         (
-            dict(pipeline=[dict(type='OtherAnnotations')]),
+            dict(pipeline=[dict(type='Stranger')]),
             dict(),
-            r'PseudoLabelRefreshHook\.pipeline got OtherAnnotations, but adaptation never sees',
+            'expected transforms that state `loads_labels`, but got Stranger; write',
         ),
         (
             dict(),

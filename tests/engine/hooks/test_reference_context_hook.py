@@ -12,6 +12,7 @@ from mmengine.config import Config
 from mmengine.dataset import pseudo_collate
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
+from mmseg.datasets.transforms import RandomRotFlip
 from mmseg.registry import DATASETS, HOOKS, MODELS
 from torch import Tensor
 from torch.testing import assert_close
@@ -189,6 +190,18 @@ def test_given_images_of_any_size(tmp_path: Path, wrapper: str | None) -> None:
     data = model.data_preprocessor.source(dict(inputs=[raw]), False)
     with torch.no_grad():
         assert_close(features[:1], model.extract_feat(data['inputs'])[-1])
+
+
+def test_images_without_any_random_step(tmp_path: Path) -> None:
+    cfg = make_cfg(tmp_path, 'run', HOOK)
+    pipeline = cfg.train_dataloader.source.dataset.pipeline
+    style = dict(type='FourierAmplitudeMix', style_dir=str(tmp_path / 'target/images'), beta=0.5)
+    pipeline[1:1] = [style, dict(type='mmseg.PhotoMetricDistortion'), dict(type=RandomRotFlip)]
+    pipeline.insert(1, dict(type='Compose', transforms=[dict(type='RandomGrayscale', prob=1.0)]))
+    runner = Runner.from_cfg(cfg)
+    runner.val()
+    (features,) = seen(runner)
+    assert_close(features, expected(cfg, runner.model.state_dict()))
 
 
 def test_plain_segmentor(tmp_path: Path) -> None:

@@ -1,0 +1,1 @@
+"""Configs of datasets and their pipelines, read and changed in one room."""
