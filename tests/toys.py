@@ -16,7 +16,7 @@ from mmengine.config import Config
 from mmengine.model import BaseModule
 from mmengine.runner import Runner
 from mmengine.structures import PixelData
-from mmseg.registry import MODELS
+from mmseg.registry import MODELS, RUNNERS
 from mmseg.structures import SegDataSample
 from torch import Tensor, nn
 
@@ -283,6 +283,17 @@ def batch(count: int = 2, seed: int = 0, pseudo: bool = True) -> dict[str, Any]:
             each['data_samples'].image_label = image_labels(seed + i, 1)[0]
         result[domain] = {key: [s[key] for s in samples] for key in ('inputs', 'data_samples')}
     return result
+
+
+@RUNNERS.register_module(force=True)
+class CountedRunner(Runner):
+    """A runner of a user's own: it counts how many of it were built."""
+
+    count = 0
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        type(self).count += 1
+        super().__init__(*args, **kwargs)
 
 
 OPTIM_WRAPPER = dict(

@@ -13,7 +13,6 @@ from mmengine.config import Config
 from mmengine.device import get_device
 from mmengine.dist import barrier, is_main_process
 from mmengine.registry import init_default_scope
-from mmengine.runner import Runner
 from mmengine.utils import ProgressBar
 from mmseg.registry import MODELS
 from torch import nn
@@ -25,6 +24,7 @@ from mmseg_uda.engine.hooks.adabn_hook import build_target_loader
 from mmseg_uda.utils.cli import (
     add_config_options,
     add_launcher,
+    build_runner,
     export_local_rank,
     join_processes,
     load_config,
@@ -121,7 +121,7 @@ def main(argv: list[str] | None = None) -> None:
     if args.test:
         cfg.load_from = args.out
         cfg.resume = False
-        Runner.from_cfg(cfg).test()
+        build_runner(cfg).test()
 
 
 if __name__ == '__main__':

@@ -26,6 +26,7 @@ from mmseg.registry import MODELS
 
 import mmseg_uda  # noqa: F401 (registers)
 from mmseg_uda.artifacts.files import atomic_write
+from mmseg_uda.utils.cli import build_runner
 from mmseg_uda.utils.drawing import contact_sheet, heat_map, label_to_color, overlay
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -91,7 +92,7 @@ def evaluate(method: str, checkpoint: Path, folder: Path) -> dict[str, float]:
     config.work_dir, config.load_from = str(folder), str(checkpoint)
     config.test_evaluator = dict(type='SubsetIoUMetric', per_class=True)
     config.log_level = 'WARNING'
-    metrics = {key: float(value) for key, value in Runner.from_cfg(config).test().items()}
+    metrics = {key: float(value) for key, value in build_runner(config).test().items()}
     with atomic_write(path) as partial:
         partial.write_text(json.dumps(metrics, indent=2))
     return metrics

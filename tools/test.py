@@ -5,13 +5,13 @@ from __future__ import annotations
 import argparse
 
 from mmengine.config import Config
-from mmengine.runner import Runner
 
 import mmseg_uda  # noqa: F401 (checks the toolboxes, registers the classes)
 from mmseg_uda.utils.clear_errors import clear_errors
 from mmseg_uda.utils.cli import (
     add_config_options,
     add_launcher,
+    build_runner,
     export_local_rank,
     join_processes,
     load_config,
@@ -91,7 +91,7 @@ def main(argv: list[str] | None = None) -> None:
     if args.out is not None:
         save_predictions(cfg, args.out)
     with clear_errors(cfg):
-        Runner.from_cfg(cfg).test()
+        build_runner(cfg).test()
 
 
 if __name__ == '__main__':

@@ -10,6 +10,7 @@ from mmengine.runner import Runner
 
 from mmseg_uda.artifacts.checkpoint import describe_mismatch, load_checkpoint
 from mmseg_uda.config.datasets import iter_datasets, unlabelled_images
+from mmseg_uda.utils.cli import build_runner
 
 __all__ = ['build_labeller', 'make_label_config', 'target_dataset']
 
@@ -84,7 +85,7 @@ def build_labeller(cfg: Config) -> Runner:
     """
     # Each process labels images of its own with the bare model: no gradient, nothing to wrap for.
     cfg.launcher = 'none'
-    runner = Runner.from_cfg(cfg)
+    runner = build_runner(cfg)
     _check_checkpoint(runner, cfg.load_from)
     return runner
 

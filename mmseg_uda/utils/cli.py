@@ -101,5 +101,5 @@ def join_processes(cfg: Config) -> None:
 
 
 def build_runner(cfg: Config) -> Runner:
-    """The runner of a config: ``Runner``, or the class that ``runner_type`` names."""
+    """Build the runner of a config: ``Runner``, or the class that ``runner_type`` names."""
     return RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)

@@ -13,7 +13,7 @@ import torch
 from mmengine.config import Config
 from mmseg.registry import MODELS
 from torch.testing import assert_close
-from toys import load_script, runner_cfg, segmentor_cfg
+from toys import CountedRunner, load_script, runner_cfg, segmentor_cfg
 
 from mmseg_uda.engine.batch_norm import reestimate_batch_norm
 from mmseg_uda.engine.hooks import build_target_loader
@@ -76,7 +76,9 @@ def test_test_evaluates_the_adapted_checkpoint(
     tool: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     prepare(tmp_path, STOCK)
-    run(tool, tmp_path, '--test', '--cfg-options', 'log_level=INFO')
+    before = CountedRunner.count
+    run(tool, tmp_path, '--test', '--cfg-options', 'log_level=INFO', 'runner_type=CountedRunner')
+    assert CountedRunner.count == before + 1
     printed = capsys.readouterr().out
     assert '4 target images' in printed  # 7 images, one whole batch of 4
     assert re.search(r'mIoU: +\d', printed)

@@ -4,7 +4,15 @@ import pytest
 import torch
 from mmengine.config import Config
 from mmseg.datasets.transforms import LoadAnnotations
-from toys import NUM_CLASSES, build, load_script, method_cfg, runner_cfg, write_domain
+from toys import (
+    NUM_CLASSES,
+    CountedRunner,
+    build,
+    load_script,
+    method_cfg,
+    runner_cfg,
+    write_domain,
+)
 
 from mmseg_uda.artifacts.pseudo_labels import Manifest
 from mmseg_uda.stages.pseudo_labels import build_labeller, make_label_config, target_dataset
@@ -34,7 +42,10 @@ def files(tmp_path):
 def test_labels_the_target_training_images(tool, files, tmp_path):
     for path in (tmp_path / 'data/target').rglob('labels/*'):
         path.unlink()  # nor is ground truth looked at
-    tool.main([*files, '--share', '0.3', '--cfg-options', 'test_dataloader.num_workers=1'])
+    before = CountedRunner.count
+    options = ('test_dataloader.num_workers=1', 'runner_type=CountedRunner')
+    tool.main([*files, '--share', '0.3', '--cfg-options', *options])
+    assert CountedRunner.count == before + 1
     manifest = Manifest.read(files[3])
     manifest.check(files[3], NUM_CLASSES)
     images = [path.name for path in (tmp_path / 'data/target/images').iterdir()]

@@ -90,6 +90,15 @@ def train(config: str, *options: str) -> Path:
     return work_dir
 
 
+def test_both_build_the_runner_that_the_config_names(config):
+    options = ('--cfg-options', 'runner_type=CountedRunner')
+    before = toys.CountedRunner.count
+    work_dir = train(config, *options)
+    assert toys.CountedRunner.count == before + 1
+    load_tool('test').main([config, str(work_dir / 'iter_4.pth'), *options])
+    assert toys.CountedRunner.count == before + 2
+
+
 class TestTrain:
     def test_resume(self, config):
         work_dir = train(config, '--cfg-options', 'train_cfg.max_iters=2')
