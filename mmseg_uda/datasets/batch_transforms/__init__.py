@@ -1,5 +1,6 @@
 """Transforms of a whole batch on the device: mixing of domains, strong augmentation."""
 
+from mmseg_uda.datasets.batch_transforms.base import BatchTransform
 from mmseg_uda.datasets.batch_transforms.class_mix import ClassMix
 from mmseg_uda.datasets.batch_transforms.context_mix import ContextMix
 from mmseg_uda.datasets.batch_transforms.cow_mix import CowMix
@@ -7,4 +8,13 @@ from mmseg_uda.datasets.batch_transforms.cut_mix import CutMix
 from mmseg_uda.datasets.batch_transforms.mixer import Mixer, paste
 from mmseg_uda.datasets.batch_transforms.strong_augment import StrongAugment
 
-__all__ = ['ClassMix', 'ContextMix', 'CowMix', 'CutMix', 'Mixer', 'StrongAugment', 'paste']
+__all__ = [
+    'BatchTransform',
+    'ClassMix',
+    'ContextMix',
+    'CowMix',
+    'CutMix',
+    'Mixer',
+    'StrongAugment',
+    'paste',
+]

@@ -6,13 +6,13 @@ import torch
 from mmseg.registry import TRANSFORMS
 from torch import Generator, Tensor
 
+from mmseg_uda.datasets.batch_transforms.base import check_share
 from mmseg_uda.datasets.batch_transforms.mixer import Mixer
 from mmseg_uda.structures import DomainBatch, TeacherPrediction
 
 __all__ = [
     'DIRECTIONS',
     'ClassMix',
-    'check_class_share',
     'choose_classes',
     'pixels_of',
     'present_classes',
@@ -22,7 +22,7 @@ DIRECTIONS = ('source2target', 'target2source')
 
 
 def present_classes(labels: Tensor, num_classes: int) -> Tensor:
-    """Which classes an image has.
+    """Find the classes in each image.
 
     Args:
         labels: Shape (N, H, W), int64. Values outside of 0..C-1, such as the ignore index, are no
@@ -31,7 +31,12 @@ def present_classes(labels: Tensor, num_classes: int) -> Tensor:
 
     Returns:
         Shape (N, C), bool.
+
+    Example:
+        >>> present_classes(torch.tensor([[[0, 2, 255]]]), num_classes=3)
+        tensor([[ True, False,  True]])
     """
+    # One column more collects what is no class.
     present = torch.zeros((len(labels), num_classes + 1), dtype=torch.bool, device=labels.device)
     return present.scatter_(1, _slots(labels, num_classes), True)[:, :-1]
 
@@ -46,19 +51,31 @@ def choose_classes(present: Tensor, share: float, generator: Generator | None = 
 
     Returns:
         Shape (N, C), bool.
+
+    Example:
+        >>> choose_classes(torch.tensor([[True, True, True, False]]), share=0.5).sum()
+        tensor(2)
     """
     scores = torch.rand(present.shape, generator=generator, device=present.device)
+    # Absent classes come last: 2 is above every score.
     ranks = scores.masked_fill(~present, 2.0).argsort(1).argsort(1)
-    # Less a little, as 0.3 · 10 may come out above 3.
+    # A little less, because 0.3 · 10 may be above 3 in floating point.
     return ranks < (present.sum(1, keepdim=True) * share - 1e-4).ceil()
 
 
 def pixels_of(chosen: Tensor, labels: Tensor) -> Tensor:
-    """Pixels whose class is chosen, 1 or 0; shape (N, 1, H, W).
+    """Mark the pixels whose class is chosen.
 
     Args:
         chosen: Shape (N, C), bool.
-        labels: Shape (N, H, W), int64; what is no class is not chosen.
+        labels: Shape (N, H, W), int64; values that are no class are not chosen.
+
+    Returns:
+        1 or 0, shape (N, 1, H, W).
+
+    Example:
+        >>> pixels_of(torch.tensor([[True, False]]), torch.tensor([[[0, 1, 255]]]))
+        tensor([[[[1., 0., 0.]]]])
     """
     chosen = torch.nn.functional.pad(chosen.float(), (0, 1))
     pixels = chosen.gather(1, _slots(labels, chosen.shape[1] - 1))
@@ -66,26 +83,15 @@ def pixels_of(chosen: Tensor, labels: Tensor) -> Tensor:
 
 
 def _slots(labels: Tensor, num_classes: int) -> Tensor:
-    """Labels of each image in a row, C for what is no class; shape (N, H · W)."""
+    """Labels of each image in a row, C for values that are no class; shape (N, H · W)."""
     known = (labels >= 0) & (labels < num_classes)
     return labels.masked_fill(~known, num_classes).flatten(1)
 
 
-def check_class_share(key: str, share: float) -> float:
-    """Check that a share of classes lies in (0, 1].
-
-    Raises:
-        ValueError: If it does not.
-    """
-    if isinstance(share, bool) or not isinstance(share, (int, float)) or not 0 < share <= 1:
-        raise ValueError(f'{key} got {share!r}; write a number in (0, 1] instead')
-    return float(share)
-
-
 @TRANSFORMS.register_module()
 class ClassMix(Mixer):
-    """ClassMix (`arXiv:2007.07936 <https://arxiv.org/abs/2007.07936>`_) between domains: all pixels
-    of half of an image's classes.
+    """ClassMix (`arXiv:2007.07936 <https://arxiv.org/abs/2007.07936>`_) between domains: pastes
+    all pixels of half of an image's classes.
 
     Args:
         direction: ``'source2target'``: classes of the source's ground truth onto the target, DACS
@@ -93,16 +99,28 @@ class ClassMix(Mixer):
             of the teacher's label onto the source, CAMix's "inverse DACS".
         share: Share of the present classes, rounded up, in (0, 1]. The ignore index is no class
             (in DACS's code it is one).
+
+    Example:
+        >>> from mmengine.structures import PixelData
+        >>> from mmseg.structures import SegDataSample
+        >>> from mmseg_uda.structures import ImageBatch
+        >>> label = PixelData(data=torch.tensor([[[0, 0, 1, 1]]]))  # (1, H, W)
+        >>> source = ImageBatch(torch.rand(1, 3, 1, 4), [SegDataSample(gt_sem_seg=label)])
+        >>> batch = DomainBatch(source, ImageBatch(torch.rand(1, 3, 1, 4), [SegDataSample()]))
+        >>> probabilities = torch.rand(1, 2, 1, 4)
+        >>> teacher = TeacherPrediction(probabilities, *probabilities.max(1)[::-1])
+        >>> ClassMix().mask(batch, teacher, iteration=0).sum()  # the pixels of one of two classes
+        tensor(2.)
     """
 
     def __init__(self, direction: str = 'source2target', share: float = 0.5) -> None:
         super().__init__()
         if direction not in DIRECTIONS:
             raise ValueError(
-                f'ClassMix.direction got {direction!r}; write one of {DIRECTIONS} instead'
+                f'ClassMix.direction: expected one of {DIRECTIONS}, but got {direction!r}'
             )
         self.direction = direction
-        self.share = check_class_share('ClassMix.share', share)
+        self.share = check_share('ClassMix.share', share, whole=True)
 
     def mask(
         self,

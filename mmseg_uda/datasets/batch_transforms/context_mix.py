@@ -1,4 +1,4 @@
-"""CAMix's contextual mask: mixing by classes that keeps to where and beside what things are."""
+"""Mixing by classes in their spatial and semantic context: CAMix's contextual mask."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from mmseg.registry import TRANSFORMS
 from torch import Generator, Tensor
 
 from mmseg_uda.artifacts.spatial_prior import SpatialPrior
+from mmseg_uda.datasets.batch_transforms.base import check_share
 from mmseg_uda.datasets.batch_transforms.class_mix import (
-    check_class_share,
     choose_classes,
     pixels_of,
     present_classes,
@@ -23,19 +23,26 @@ __all__ = ['ContextMix', 'related_classes']
 
 
 def related_classes(chosen: Tensor, present: Tensor, related: Tensor, hops: int) -> Tensor:
-    """Chosen classes with all that they pull along, over and over.
+    """Add to the chosen classes all classes that they pull along, directly or in a chain.
 
     Args:
         chosen: Shape (N, C), bool.
         present: Shape (N, C), bool; an absent class is neither pulled nor pulls.
         related: 1 in row i, column j where class i pulls class j; shape (C, C).
-        hops: How often; as many as there are classes that pull is always enough, since a chain
-            leaves each of them at most once.
+        hops: Longest chain that is followed. The number of classes that pull is always enough,
+            because a chain leaves each of them at most once.
 
     Returns:
         Shape (N, C), bool.
+
+    Example:
+        >>> chosen, present = torch.tensor([[True, False, False]]), torch.ones(1, 3).bool()
+        >>> related = torch.tensor([[0.0, 1, 0], [0, 0, 1], [0, 0, 0]])  # 0 pulls 1, 1 pulls 2
+        >>> related_classes(chosen, present, related, hops=2)
+        tensor([[True, True, True]])
     """
     for _ in range(hops):
+        # (N, C) @ (C, C): the number of chosen classes that pull each class.
         chosen = chosen | (chosen.float() @ related > 0.5) & present
     return chosen
 
@@ -47,25 +54,35 @@ class ContextMix(Mixer):
     half of the target's classes are pasted onto the source, with the classes that belong to them.
 
     The classes are those of the modulated label :math:`\arg\max_c Q_c P_c`: the teacher's
-    probabilities P times the spatial prior Q of the source. It decides where the target is pasted;
-    the label that is pasted is the teacher's own (Eq. 4, and the official code).
+    probabilities P times the spatial prior Q of the source. The modulated label decides where the
+    target is pasted; the pasted label is the teacher's own (Eq. 4, and the official code).
 
-    **Meta-classes.** ``{6: (5, ), 5: (6, 7)}`` says that a light pulls its pole, and a pole its
-    lights and signs; the relation is directed. The official code makes one sequential pass over the
-    list of chosen classes while it grows, so that a light brings the signs as well, through the
-    pole; another order of the same rules would not. Here the chosen classes get everything that
-    can be reached from them through classes present in the image: for the paper's rules that is
-    what the code's order gives, and it does not depend on any order.
+    **Meta-classes.** ``{6: (5, ), 5: (6, 7)}`` says that a light pulls its pole along, and a pole
+    its lights and signs; the relation is directed. The official code makes one pass over the list
+    of chosen classes while the list grows, so that a light brings the signs too, through the pole;
+    another order of the same rules would not. Here the chosen classes get every class that can be
+    reached through classes present in the image. For the paper's rules this equals the result of
+    the code's order, and it does not depend on any order.
 
     Args:
         prior: File that ``tools/spatial_prior.py`` wrote; the target pipeline then needs
-            ``TrackPositions`` of its size. Read when training starts. None is Q = 1.
+            ``TrackPositions`` of its size. :meth:`init_weights` reads it. None is Q = 1.
         meta_classes: For a class, the classes that it pulls along where they are present.
         share: Share of the present classes that is chosen, rounded up, in (0, 1].
-        mix_modulated: Whether the modulated label is pasted too.
+        mix_modulated: Paste the modulated label instead of the teacher's.
         warmup_iters: Iterations at the start that mix as DACS does, classes of the source's ground
             truth onto the target: 110k (GTA5) and 40k (SYNTHIA) in the official code, 0 in the
             paper.
+
+    Example:
+        >>> from mmseg_uda.structures import ImageBatch
+        >>> images = ImageBatch(torch.rand(1, 3, 1, 3), [])
+        >>> label = torch.tensor([[[0, 1, 1]]])  # (N, H, W)
+        >>> probabilities = F.one_hot(label, 3).permute(0, 3, 1, 2).float()
+        >>> teacher = TeacherPrediction(probabilities, label, torch.ones(1, 1, 3))
+        >>> mixer = ContextMix(meta_classes={0: (1,), 1: (0,)})  # neither comes alone
+        >>> mixer.mask(DomainBatch(images, images), teacher, iteration=0)
+        tensor([[[[0., 0., 0.]]]])
     """
 
     related: Tensor
@@ -82,33 +99,32 @@ class ContextMix(Mixer):
         super().__init__()
         if prior is not None and (not isinstance(prior, str) or not prior):
             raise TypeError(
-                f'ContextMix.prior got {prior!r}; write the file that '
-                'tools/spatial_prior.py wrote, or None instead'
+                'ContextMix.prior: expected the path of a file that tools/spatial_prior.py wrote, '
+                f'or None, but got {prior!r}'
             )
         if isinstance(warmup_iters, bool) or not isinstance(warmup_iters, int) or warmup_iters < 0:
             raise ValueError(
-                f'ContextMix.warmup_iters got {warmup_iters!r}; write a number of '
-                'iterations, 0 for none, instead'
+                'ContextMix.warmup_iters: expected a number of iterations, 0 for none, but got '
+                f'{warmup_iters!r}'
             )
         self.prior = prior
         self.meta_classes = _check_meta_classes(meta_classes or {})
-        self.share = check_class_share('ContextMix.share', share)
+        self.share = check_share('ContextMix.share', share, whole=True)
         self.mix_modulated = mix_modulated
         self.warmup_iters = warmup_iters
         named = [each for key, pulled in self.meta_classes.items() for each in (key, *pulled)]
         related = torch.zeros([max(named, default=-1) + 1] * 2)
         for key, pulled in self.meta_classes.items():
             related[key, list(pulled)] = 1
-        # Buffers, to be moved with the model; in no checkpoint, as the config has them.
+        # Buffers move with the model. No checkpoint needs them, because the config has them.
         self.register_buffer('related', related, persistent=False)
         self.register_buffer('prior_values', None, persistent=False)
 
     def check(self, num_classes: int) -> None:
         if len(self.related) > num_classes:
             raise ValueError(
-                f'ContextMix.meta_classes uses class {len(self.related) - 1}, but the '
-                f'student predicts {num_classes} classes (0..{num_classes - 1}); '
-                'correct meta_classes or num_classes'
+                f'ContextMix.meta_classes: expected classes 0..{num_classes - 1} of the student, '
+                f'but got class {len(self.related) - 1}; correct meta_classes or num_classes'
             )
 
     def init_weights(self) -> None:
@@ -120,7 +136,8 @@ class ContextMix(Mixer):
         """
         if self.prior is not None and self.prior_values is None:
             values = torch.from_numpy(SpatialPrior.read(self.prior).values)
-            # Where no class was ever seen the prior says nothing.
+            # A pixel at which no class was ever seen says nothing about classes: 1 for each class
+            # that was seen elsewhere.
             unknown = (values.sum(0) == 0) & (values.sum((1, 2)) > 0)[:, None, None]
             self.prior_values = values.masked_fill(unknown, 1.0).to(self.related.device)
 
@@ -131,73 +148,80 @@ class ContextMix(Mixer):
         iteration: int,
         generator: Generator | None = None,
     ) -> Tensor:
+        return self.mask_and_labels(batch, teacher, iteration, generator)[0]
+
+    def mask_and_labels(
+        self,
+        batch: DomainBatch,
+        teacher: TeacherPrediction,
+        iteration: int,
+        generator: Generator | None = None,
+    ) -> tuple[Tensor, Tensor]:
         num_classes = teacher.probabilities.shape[1]
         self.check(num_classes)
         warm_up = iteration < self.warmup_iters
         labels = batch.source.labels if warm_up else self.modulate(batch.target, teacher)
         present = present_classes(labels, num_classes)
-        chosen = choose_classes(present, self.share, generator)
+        chosen = choose_classes(present, self.share, generator)  # (N, C)
         if warm_up:
-            return pixels_of(chosen, labels)
+            return pixels_of(chosen, labels), teacher.label
         unnamed = num_classes - len(self.related)
-        related = F.pad(self.related, (0, unnamed, 0, unnamed))
+        related = F.pad(self.related, (0, unnamed, 0, unnamed))  # (C, C)
         chosen = related_classes(chosen, present, related, len(self.meta_classes))
-        return 1 - pixels_of(chosen, labels)
-
-    def target_labels(
-        self, batch: DomainBatch, teacher: TeacherPrediction, iteration: int
-    ) -> Tensor:
-        if self.mix_modulated and iteration >= self.warmup_iters:
-            return self.modulate(batch.target, teacher)
-        return teacher.label
+        return 1 - pixels_of(chosen, labels), labels if self.mix_modulated else teacher.label
 
     def modulate(self, target: ImageBatch, teacher: TeacherPrediction) -> Tensor:
-        r"""The modulated label :math:`\arg\max_c Q_c P_c`.
+        r"""Compute the modulated label :math:`\arg\max_c Q_c P_c`.
 
         Args:
             target: Its samples carry ``prior_positions``, see ``TrackPositions``.
-            teacher: What the teacher says of it.
+            teacher: Prediction for it.
 
         Returns:
             Shape (N, H, W); C where a pixel has no place in the prior (padding).
 
         Raises:
+            RuntimeError: If the prior's file was not read.
             ValueError: If positions are missing or of another size, or the prior has other classes.
         """
-        self.init_weights()
-        if self.prior_values is None:
+        if self.prior is None:
             return teacher.label
-        positions = self._positions(target, teacher)
+        if self.prior_values is None:
+            raise RuntimeError(
+                f'ContextMix.prior: expected {self.prior!r} to be read, but got no values; call '
+                'init_weights() of the model, as the runner does, before it is used'
+            )
+        positions = self._positions(target, teacher, self.prior_values)
         num_classes = teacher.probabilities.shape[1]
+        # (C, H·W of the prior) to (C, N·H·W), one column per pixel
         prior = self.prior_values.flatten(1).index_select(1, positions.clamp(min=0).flatten())
-        prior = prior.view(num_classes, *positions.shape).transpose(0, 1)
-        label = (prior * teacher.probabilities.float()).argmax(1)
+        prior = prior.view(num_classes, *positions.shape).transpose(0, 1)  # (N, C, H, W)
+        # On a CPU twice as fast as `argmax`; both give the first of equal classes.
+        label = (prior * teacher.probabilities.float()).max(1).indices  # (N, H, W)
         return label.masked_fill(positions < 0, num_classes)
 
-    def _positions(self, target: ImageBatch, teacher: TeacherPrediction) -> Tensor:
-        """Cell of the prior of each pixel, -1 for none, shape (N, H, W)."""
-        assert self.prior_values is not None
-        num_classes, *size = self.prior_values.shape
+    def _positions(self, target: ImageBatch, teacher: TeacherPrediction, prior: Tensor) -> Tensor:
+        """Cell of the prior for each pixel, -1 for none, shape (N, H, W)."""
+        num_classes, *size = prior.shape
         if num_classes != teacher.probabilities.shape[1]:
             raise ValueError(
-                f'ContextMix.prior got {self.prior!r} of {num_classes} classes, but '
-                f'the student predicts {teacher.probabilities.shape[1]}; run '
+                f'ContextMix.prior: expected {teacher.probabilities.shape[1]} classes, as the '
+                f'student predicts, but got {self.prior!r} of {num_classes} classes; run '
                 'tools/spatial_prior.py with this config'
             )
+        track = f"dict(type='TrackPositions', height={size[0]}, width={size[1]})"
         for sample in target.samples:
             if 'prior_positions' not in sample:
                 raise ValueError(
-                    'ContextMix.prior needs to know where target pixels were before '
-                    f"the crop; write dict(type='TrackPositions', height={size[0]}, "
-                    f'width={size[1]}) in train_dataloader.target.dataset.pipeline, '
-                    'before RandomCrop and RandomFlip'
+                    'ContextMix.prior: expected target samples with the positions of their pixels '
+                    f'before the crop, but got none; write {track} in '
+                    'train_dataloader.target.dataset.pipeline, before RandomCrop and RandomFlip'
                 )
-            if list(sample.prior_positions.prior_shape) != size:
+            tracked = tuple(sample.prior_positions.prior_shape)
+            if tracked != tuple(size):
                 raise ValueError(
-                    f'ContextMix.prior got {self.prior!r} of size {tuple(size)}, but '
-                    'the target pipeline tracks positions in '
-                    f'{tuple(sample.prior_positions.prior_shape)}; write '
-                    f"dict(type='TrackPositions', height={size[0]}, width={size[1]})"
+                    f'ContextMix.prior: expected positions in {tuple(size)}, the size of '
+                    f'{self.prior!r}, but got positions in {tracked}; write {track}'
                 )
         return torch.cat([sample.prior_positions.data for sample in target.samples])
 
@@ -209,8 +233,8 @@ def _check_meta_classes(meta_classes: Mapping[int, Sequence[int]]) -> dict[int, 
         values = [key, *pulled] if listed else []
         if not values or any(type(value) is not int or value < 0 for value in values):
             raise ValueError(
-                f'ContextMix.meta_classes got {{{key!r}: {pulled!r}}}; write a class '
-                'id and the ids that it pulls along, such as {6: (5, )}, instead'
+                'ContextMix.meta_classes: expected a class id and the ids that it pulls along, '
+                f'such as {{6: (5,)}}, but got {{{key!r}: {pulled!r}}}'
             )
         checked[key] = tuple(pulled)
     return checked

@@ -10,7 +10,8 @@ import torch
 from mmseg.registry import TRANSFORMS
 from torch import Generator, Tensor
 
-from mmseg_uda.datasets.batch_transforms.mixer import Mixer, check_share
+from mmseg_uda.datasets.batch_transforms.base import check_share
+from mmseg_uda.datasets.batch_transforms.mixer import Mixer
 from mmseg_uda.structures import DomainBatch, TeacherPrediction
 
 __all__ = ['CowMix', 'cow_masks']
@@ -19,11 +20,11 @@ __all__ = ['CowMix', 'cow_masks']
 def cow_masks(
     images: Tensor, sigma: Sequence[float], ratio: float, generator: Generator | None = None
 ) -> Tensor:
-    r"""Gaussian noise, smoothed and thresholded: the patches of a cow.
+    r"""Draw blobs like the patches of a cow: smoothed and thresholded Gaussian noise.
 
-    :math:`m = [s < \mu(s) + \sqrt2 \operatorname{erf}^{-1}(2r - 1)\, \sigma(s)]` with the smoothed
-    noise s of an image, its mean and its deviation. Beyond the image the noise is 0. The Gaussian
-    is not cut off; its two directions are two products of matrices.
+    :math:`m = [s < \mu(s) + \sqrt2 \operatorname{erf}^{-1}(2r - 1)\, \sigma(s)]` with an image's
+    smoothed noise s, its mean and its deviation. The noise outside the image is 0. The Gaussian is
+    not cut off: it is one product of matrices per direction.
 
     Args:
         images: Shape (N, C, H, W).
@@ -34,12 +35,17 @@ def cow_masks(
 
     Returns:
         0 and 1, shape (N, 1, H, W).
+
+    Example:
+        >>> cow_masks(torch.empty(1, 3, 8, 8), sigma=(1, 2), ratio=0.5).unique()
+        tensor([0., 1.])
     """
     number, _, height, width = images.shape
     low, high = (math.log(value) for value in sigma)
     chosen = torch.rand((number, 1, 1), generator=generator, device=images.device)
     sigmas = (low + (high - low) * chosen).exp()
     noise = torch.randn((number, height, width), generator=generator, device=images.device)
+    # (N, H, H) @ (N, H, W) @ (N, W, W)
     smooth = _gaussian(height, sigmas) @ noise @ _gaussian(width, sigmas)
     deviation, mean = torch.std_mean(smooth, (1, 2), correction=0, keepdim=True)
     # NormalDist's quantile is sqrt(2) erfinv(2r - 1).
@@ -47,7 +53,7 @@ def cow_masks(
 
 
 def _gaussian(size: int, sigmas: Tensor) -> Tensor:
-    """Gaussian of the distance of each two positions, shape (N, size, size); any common factor."""
+    """Gaussian of the distance between positions, up to a factor; shape (N, size, size)."""
     index = torch.arange(size, device=sigmas.device)
     distance = index - index[:, None]
     return torch.exp(-0.5 * (distance / sigmas) ** 2)
@@ -62,14 +68,20 @@ class CowMix(Mixer):
     Args:
         sigma: Range of the smoothing, in pixels: small values make many small blobs.
         ratio: Expected share of the image that comes from the source, in (0, 1).
+
+    Example:
+        >>> from mmseg_uda.structures import ImageBatch
+        >>> batch = DomainBatch(*[ImageBatch(torch.rand(2, 3, 8, 8), [])] * 2)
+        >>> CowMix(sigma=(1, 2)).mask(batch, teacher=None, iteration=0).shape
+        torch.Size([2, 1, 8, 8])
     """
 
     def __init__(self, sigma: Sequence[float] = (8.0, 32.0), ratio: float = 0.5) -> None:
         super().__init__()
         if not isinstance(sigma, Sequence) or len(sigma) != 2 or not 0 < sigma[0] <= sigma[1]:
             raise ValueError(
-                f'CowMix.sigma got {sigma!r}; write two positive numbers (smallest, '
-                'largest) instead'
+                'CowMix.sigma: expected two positive numbers (smallest, largest), but got '
+                f'{sigma!r}'
             )
         self.sigma = tuple(sigma)
         self.ratio = check_share('CowMix.ratio', ratio)

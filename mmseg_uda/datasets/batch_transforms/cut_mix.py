@@ -6,14 +6,15 @@ import torch
 from mmseg.registry import TRANSFORMS
 from torch import Generator, Tensor
 
-from mmseg_uda.datasets.batch_transforms.mixer import Mixer, check_share
+from mmseg_uda.datasets.batch_transforms.base import check_share
+from mmseg_uda.datasets.batch_transforms.mixer import Mixer
 from mmseg_uda.structures import DomainBatch, TeacherPrediction
 
 __all__ = ['CutMix', 'rectangles']
 
 
 def rectangles(images: Tensor, ratio: float, generator: Generator | None = None) -> Tensor:
-    r"""One random rectangle per image, of the same share of the area in all.
+    r"""Draw one rectangle per image, of the same share of the area in all.
 
     As in French et al.'s code the height is :math:`r^u H` with u uniform in [0, 1], the width
     :math:`r^{1-u} W`, both rounded, and the place is uniform among those inside the image.
@@ -25,8 +26,13 @@ def rectangles(images: Tensor, ratio: float, generator: Generator | None = None)
 
     Returns:
         1 inside and 0 outside, shape (N, 1, H, W).
+
+    Example:
+        >>> rectangles(torch.empty(2, 3, 8, 8), ratio=0.5).amax((1, 2, 3))
+        tensor([1., 1.])
     """
     number, _, height, width = images.shape
+    # Each (N, 1): one number per image.
     shape, down, across = torch.rand((3, number, 1), generator=generator, device=images.device)
     inside = []
     for side, size, place in ((ratio**shape, height, down), (ratio ** (1 - shape), width, across)):
@@ -34,7 +40,7 @@ def rectangles(images: Tensor, ratio: float, generator: Generator | None = None)
         first = (place * (size - length + 1)).floor()
         index = torch.arange(size, device=images.device)
         inside.append((index >= first) & (index < first + length))
-    rows, columns = inside
+    rows, columns = inside  # (N, H) and (N, W)
     return (rows[:, None, :, None] & columns[:, None, None, :]).float()
 
 
@@ -48,6 +54,12 @@ class CutMix(Mixer):
 
     Args:
         ratio: Share of the image that comes from the source, in (0, 1); 0.5 in the latter paper.
+
+    Example:
+        >>> from mmseg_uda.structures import ImageBatch
+        >>> batch = DomainBatch(*[ImageBatch(torch.rand(2, 3, 8, 8), [])] * 2)
+        >>> CutMix(ratio=0.25).mask(batch, teacher=None, iteration=0).shape
+        torch.Size([2, 1, 8, 8])
     """
 
     def __init__(self, ratio: float = 0.5) -> None:

@@ -1,4 +1,4 @@
-"""Mixing a source and a target image of a batch: what all mixers share.
+"""Mixing of a source image with a target image: the part that all mixers share.
 
 Everything is batched and stays on the batch's device; the host never waits for it.
 """
@@ -6,45 +6,47 @@ Everything is batched and stays on the batch's device; the host never waits for 
 from __future__ import annotations
 
 import torch
-from torch import Generator, Tensor, nn
+from torch import Generator, Tensor
 
+from mmseg_uda.datasets.batch_transforms.base import BatchTransform
 from mmseg_uda.structures import DomainBatch, MixedBatch, TeacherPrediction
 
-__all__ = ['Mixer', 'check_share', 'paste']
+__all__ = ['Mixer', 'paste']
 
 
 def paste(mask: Tensor, source: Tensor, target: Tensor) -> Tensor:
-    """Pixels of the source where the mask is 1, of the target where it is 0; nothing between.
+    """Take pixels of the source where the mask is 1, and of the target where it is 0.
 
     Args:
         mask: Shape (N, 1, H, W).
         source: Shape (N, C, H, W) or (N, H, W).
         target: Of the source's shape and dtype.
+
+    Example:
+        >>> mask = torch.tensor([[[[1.0, 0.0]]]])
+        >>> paste(mask, torch.tensor([[[5, 5]]]), torch.tensor([[[7, 7]]]))
+        tensor([[[5, 7]]])
     """
     return torch.where((mask if source.dim() == 4 else mask[:, 0]) > 0.5, source, target)
 
 
-def check_share(key: str, value: float) -> float:
-    """Check that a share lies in (0, 1).
-
-    Raises:
-        ValueError: If it does not.
-    """
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < 1:
-        raise ValueError(f'{key} got {value!r}; write a number in (0, 1) instead')
-    return float(value)
-
-
-class Mixer(nn.Module):
-    """Base of the mixers: a subclass says which pixels come from the source.
+class Mixer(BatchTransform):
+    """Base of the mixers; a subclass chooses the pixels that come from the source.
 
     Image i of the source is mixed with image i of the target. One mask mixes images, labels,
-    weights and significance, so that they cannot come apart. Random numbers are PyTorch's global
-    ones, which the training loop seeds by iteration and rank.
+    weights and significance, so that they always agree. Random numbers are PyTorch's global ones,
+    which the training loop seeds by iteration and rank.
+
+    Example:
+        >>> class LeftFromSource(Mixer):
+        ...     def mask(self, batch, teacher, iteration, generator=None):
+        ...         mask = torch.zeros_like(batch.source.images[:, :1])  # (N, 1, H, W)
+        ...         mask[..., : mask.shape[-1] // 2] = 1
+        ...         return mask
     """
 
     def check(self, num_classes: int) -> None:
-        """Check that the settings suit a network, before it is trained.
+        """Check before training that the settings suit a network.
 
         Raises:
             ValueError: If they do not.
@@ -57,11 +59,11 @@ class Mixer(nn.Module):
         iteration: int,
         generator: Generator | None = None,
     ) -> Tensor:
-        """Where the source goes.
+        """Choose the pixels that come from the source.
 
         Args:
             batch: Source with its ground truth, and target; images of one size.
-            teacher: What the teacher says of the target images.
+            teacher: Prediction for the target images.
             iteration: Number of the training iteration, from 0.
             generator: One of the batch's device; None takes the global one.
 
@@ -70,11 +72,22 @@ class Mixer(nn.Module):
         """
         raise NotImplementedError
 
-    def target_labels(
-        self, batch: DomainBatch, teacher: TeacherPrediction, iteration: int
-    ) -> Tensor:
-        """Labels of the target's pixels, shape (N, H, W): what the teacher says."""
-        return teacher.label
+    def mask_and_labels(
+        self,
+        batch: DomainBatch,
+        teacher: TeacherPrediction,
+        iteration: int,
+        generator: Generator | None = None,
+    ) -> tuple[Tensor, Tensor]:
+        """Choose the mask and the labels of the target's pixels, by default the teacher's.
+
+        Args:
+            batch: As in :meth:`mask`; so are the others.
+
+        Returns:
+            The mask, shape (N, 1, H, W), and labels, shape (N, H, W), int64.
+        """
+        return self.mask(batch, teacher, iteration, generator), teacher.label
 
     @torch.no_grad()
     def forward(
@@ -99,32 +112,31 @@ class Mixer(nn.Module):
             ValueError: If sizes differ.
         """
         self._check_sizes(batch, teacher)
-        mask = self.mask(batch, teacher, iteration, generator)
-        ones = torch.ones_like(teacher.confidence)
+        mask, labels = self.mask_and_labels(batch, teacher, iteration, generator)
+        ones = torch.ones_like(teacher.confidence)  # (N, H, W)
         weight = ones if pixel_weight is None else pixel_weight.to(ones).expand_as(ones)
         significance = teacher.significance
+        if significance is not None:
+            significance = paste(mask, torch.ones_like(significance), significance)
         return MixedBatch(
             images=paste(mask, batch.source.images, batch.target.images),
-            labels=paste(mask, batch.source.labels, self.target_labels(batch, teacher, iteration)),
+            labels=paste(mask, batch.source.labels, labels),
             pixel_weight=paste(mask, ones, weight),
-            significance=None
-            if significance is None
-            else paste(mask, torch.ones_like(significance), significance),
+            significance=significance,
             mask=mask,
         )
 
     def _check_sizes(self, batch: DomainBatch, teacher: TeacherPrediction) -> None:
-        source, target = (tuple(part.images.shape) for _, part in batch)
+        source, target = (tuple(part.images.shape) for _, part in batch)  # (N, 3, H, W)
         if source != target:
             raise ValueError(
-                f'{type(self).__name__} got source images of shape {source} and '
-                f'target images of shape {target}; write the same batch_size and the '
-                'same RandomCrop.crop_size for both instead'
+                f'{type(self).__name__}: expected source and target images of one shape, but got '
+                f'{source} and {target}; write the same batch_size and the same '
+                'RandomCrop.crop_size for both'
             )
         expected = (target[0], *target[2:])
         if tuple(teacher.label.shape) != expected:
             raise ValueError(
-                f"{type(self).__name__} got the teacher's labels of shape "
-                f'{tuple(teacher.label.shape)} for images of shape {target}; resize '
-                'what the teacher says to the images'
+                f"{type(self).__name__}: expected the teacher's labels of shape {expected}, but "
+                f'got {tuple(teacher.label.shape)}; resize the prediction to the images'
             )

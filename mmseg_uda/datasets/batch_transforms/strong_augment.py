@@ -8,21 +8,28 @@ from collections.abc import Callable, Sequence
 import torch
 import torch.nn.functional as F
 from mmseg.registry import TRANSFORMS
-from torch import Generator, Tensor, nn
+from torch import Generator, Tensor
+
+from mmseg_uda.datasets.batch_transforms.base import BatchTransform
 
 __all__ = ['StrongAugment', 'gaussian_blur', 'hsv_to_rgb', 'rgb_to_hsv']
 
 
 def rgb_to_hsv(images: Tensor) -> Tensor:
-    """Hue in turns, saturation, value.
+    """Convert RGB to hue in turns, saturation and value.
 
     Args:
         images: Shape (N, 3, H, W), RGB, in [0, 1].
 
     Returns:
-        Of the same shape; hue in [0, 1), 0 for grey.
+        Shape (N, 3, H, W); hue in [0, 1), 0 for grey.
+
+    Example:
+        >>> rgb_to_hsv(torch.tensor([0.0, 0.5, 0.0]).view(1, 3, 1, 1)).flatten()
+        tensor([0.3333, 1.0000, 0.5000])
     """
     value, largest = images.max(1, keepdim=True)
+    # All (N, 1, H, W); a grey pixel has no spread.
     spread = value - images.amin(1, keepdim=True)
     divisor = spread.masked_fill(spread == 0, 1.0)
     red, green, blue = images.chunk(3, 1)
@@ -33,7 +40,13 @@ def rgb_to_hsv(images: Tensor) -> Tensor:
 
 
 def hsv_to_rgb(images: Tensor) -> Tensor:
-    """The inverse of :func:`rgb_to_hsv`."""
+    """Invert :func:`rgb_to_hsv`.
+
+    Example:
+        >>> images = torch.rand(1, 3, 2, 2)
+        >>> torch.allclose(hsv_to_rgb(rgb_to_hsv(images)), images, atol=1e-6)
+        True
+    """
     hue, saturation, value = images.chunk(3, 1)
     channels = []
     for offset in (5, 3, 1):
@@ -48,12 +61,18 @@ def gaussian_blur(images: Tensor, sigma: Tensor, radius: int) -> Tensor:
     Args:
         images: Shape (N, C, H, W).
         sigma: Deviations in pixels, shape (N,), > 0.
-        radius: Where the Gaussian is cut off.
+        radius: Distance in pixels at which the Gaussian is cut off.
+
+    Example:
+        >>> blurred = gaussian_blur(torch.ones(2, 3, 4, 4), torch.tensor([0.5, 1.0]), radius=2)
+        >>> torch.allclose(blurred, torch.ones(2, 3, 4, 4))
+        True
     """
-    for axis in (2, 3):
+    for axis in (2, 3):  # a Gaussian is a column times a row
         size = images.shape[axis]
         reach = min(radius, size - 1)
         offsets = torch.arange(-reach, reach + 1, device=images.device)
+        # (N, 2 * reach + 1)
         weights = torch.exp(-0.5 * (offsets / sigma[:, None]) ** 2)
         weights = (weights / weights.sum(1, keepdim=True)).to(images.dtype)
         ends = (0, 0, reach, reach) if axis == 2 else (reach, reach, 0, 0)
@@ -68,46 +87,34 @@ def gaussian_blur(images: Tensor, sigma: Tensor, radius: int) -> Tensor:
     return images
 
 
-def _brighten(images: Tensor, change: Tensor) -> Tensor:
-    return (images + change).clamp(0, 1)
+def _change_hsv(images: Tensor, turn: Tensor | float, factor: Tensor | float) -> Tensor:
+    hue, saturation, value = rgb_to_hsv(images).chunk(3, 1)  # (N, 1, H, W) each
+    return hsv_to_rgb(torch.cat([hue + turn, (saturation * factor).clamp(0, 1), value], 1))
 
 
-def _contrast(images: Tensor, change: Tensor) -> Tensor:
-    return (images * (1 + change)).clamp(0, 1)
-
-
-def _saturate(images: Tensor, change: Tensor) -> Tensor:
-    hue, saturation, value = rgb_to_hsv(images).chunk(3, 1)
-    return hsv_to_rgb(torch.cat([hue, (saturation * (1 + change)).clamp(0, 1), value], 1))
-
-
-def _turn_hue(images: Tensor, change: Tensor) -> Tensor:
-    hue, saturation, value = rgb_to_hsv(images).chunk(3, 1)
-    return hsv_to_rgb(torch.cat([hue + change, saturation, value], 1))
-
-
+# Brightness, contrast, saturation and hue of images (N, 3, H, W), by a change (N, 1, 1, 1).
 _CHANGES: tuple[Callable[[Tensor, Tensor], Tensor], ...] = (
-    _brighten,
-    _contrast,
-    _saturate,
-    _turn_hue,
+    lambda images, change: (images + change).clamp(0, 1),
+    lambda images, change: (images * (1 + change)).clamp(0, 1),
+    lambda images, change: _change_hsv(images, 0, 1 + change),
+    lambda images, change: _change_hsv(images, change, 1),
 )
 
 
 @TRANSFORMS.register_module()
-class StrongAugment(nn.Module):
+class StrongAugment(BatchTransform):
     r"""Strong augmentation of DACS (`arXiv:2007.08702 <https://arxiv.org/abs/2007.08702>`_) and
     CAMix: colour jitter, then Gaussian blur; labels stay as they are.
 
-    The jitter is that of kornia's ``ColorJitter`` at their time (``ColorJiggle`` today): on RGB in
-    [0, 1], clipped after each, brightness adds :math:`\delta_b`, contrast multiplies by
+    The jitter is that of kornia's ``ColorJitter`` at their time (``ColorJiggle`` today). On RGB in
+    [0, 1], clipped after each step, brightness adds :math:`\delta_b`, contrast multiplies by
     :math:`1 + \delta_c` (about black), saturation in HSV by :math:`1 + \delta_s`, and hue turns by
     :math:`\delta_h` of a full circle, each δ uniform in [-limit, limit] and drawn for each image.
     The order of the four is random, one per batch. DACS decides once per batch whether to jitter
-    or blur, with one σ; here each image is decided by itself.
+    or blur, with one σ; here each image has its own decision and σ.
 
-    The Gaussian is cut off at 4σ of the largest σ (DACS: at a twentieth of the image, where nothing
-    is left of it). Numbers are drawn on the device and the host never waits for them.
+    The Gaussian is cut off at 4σ of the largest σ (DACS: at a twentieth of the image, where it has
+    vanished). Numbers are drawn on the device and the host never waits for them.
 
     Args:
         brightness: Limit of :math:`\delta_b`, in [0, 1].
@@ -117,6 +124,11 @@ class StrongAugment(nn.Module):
         jitter_prob: Probability that an image is jittered.
         blur_sigma: Range of σ in pixels.
         blur_prob: Probability that an image is blurred.
+
+    Example:
+        >>> images = torch.rand(2, 3, 8, 8)  # in [0, 1]
+        >>> StrongAugment()(images, mean=0, std=255).shape
+        torch.Size([2, 3, 8, 8])
     """
 
     def __init__(
@@ -140,12 +152,12 @@ class StrongAugment(nn.Module):
         ):
             if not 0 <= value <= most:
                 raise ValueError(
-                    f'StrongAugment.{key} got {value!r}; write a number in [0, {most}] instead'
+                    f'StrongAugment.{key}: expected a number in [0, {most}], but got {value!r}'
                 )
         if len(blur_sigma) != 2 or not 0 < blur_sigma[0] <= blur_sigma[1]:
             raise ValueError(
-                f'StrongAugment.blur_sigma got {blur_sigma!r}; write two positive '
-                'numbers (smallest, largest) instead'
+                'StrongAugment.blur_sigma: expected two positive numbers (smallest, largest), but '
+                f'got {blur_sigma!r}'
             )
         self.limits = (brightness, contrast, saturation, hue)
         self.jitter_prob = jitter_prob
@@ -165,10 +177,10 @@ class StrongAugment(nn.Module):
 
         Args:
             images: Shape (N, 3, H, W).
-            mean: What was subtracted, in [0, 255], shape (3, 1, 1) as in a ``SegDataPreProcessor``;
+            mean: Subtracted mean, in [0, 255], shape (3, 1, 1) as in a ``SegDataPreProcessor``;
                 0 for images in [0, 1].
-            std: What was divided by, of the same shape; 255 for images in [0, 1].
-            bgr: Whether channels are in BGR order (no ``bgr_to_rgb`` in the preprocessor).
+            std: Divisor, of the same shape; 255 for images in [0, 1].
+            bgr: The channels are in BGR order (no ``bgr_to_rgb`` in the preprocessor).
             generator: One of the images' device; None takes the global one.
 
         Returns:
@@ -180,21 +192,22 @@ class StrongAugment(nn.Module):
         changed = self._blur(self._jitter(pixels, generator), generator)
         if bgr:
             changed, pixels = changed.flip(1), pixels.flip(1)
-        # An image that nothing happened to stays as it is, to the last bit.
+        # An unchanged image keeps every bit, which normalising it again would not grant.
         same = (changed == pixels).all(3, True).all(2, True).all(1, True)
         return torch.where(same, images, ((changed * 255 - mean) / std).to(images.dtype))
 
     def _jitter(self, pixels: Tensor, generator: Generator | None) -> Tensor:
         draws = torch.rand((5, len(pixels), 1, 1, 1), generator=generator, device=pixels.device)
-        # Python must know the order, so that it comes from the host.
+        # Python needs the order of the changes, so it is drawn on the host.
         on_host = generator if generator is not None and generator.device.type == 'cpu' else None
-        jittered = pixels
+        jittered = pixels  # (N, 3, H, W)
         for index in torch.randperm(4, generator=on_host).tolist():
             change = (2 * draws[index] - 1) * self.limits[index]
             jittered = _CHANGES[index](jittered, change)
         return torch.where(draws[4] < self.jitter_prob, jittered, pixels)
 
     def _blur(self, pixels: Tensor, generator: Generator | None) -> Tensor:
+        # (N,) each: decides on the blur; place of σ within its range
         chosen, place = torch.rand((2, len(pixels)), generator=generator, device=pixels.device)
         low, high = self.blur_sigma
         blurred = gaussian_blur(pixels, low + (high - low) * place, math.ceil(4 * high))

@@ -25,6 +25,13 @@ from mmseg_uda.structures import DomainBatch, ImageBatch, TeacherPrediction
 RULES = {6: (5,), 7: (5,), 5: (6, 7), 12: (18, 17)}
 
 
+def with_prior(path: str, *args: Any, **kwargs: Any) -> ContextMix:
+    """A mixer whose prior was read, as the runner has it read."""
+    mixer = ContextMix(path, *args, **kwargs)
+    mixer.init_weights()
+    return mixer
+
+
 def write_prior(path: Path, values: Any) -> str:
     values = np.asarray(values, np.float32)
     SpatialPrior(values, dict(format_version=FORMAT_VERSION)).write(path)
@@ -139,7 +146,7 @@ def test_related_pixels_are_pasted_together() -> None:
 def test_modulated_label(tmp_path: Path) -> None:
     """The prior moves pixels to the classes of their places."""
     prior = [[[0.9, 0.1], [0.5, 0.5]], [[0.1, 0.9], [0.5, 0.5]], [[0, 0], [0, 0]]]
-    mixer = ContextMix(write_prior(tmp_path / 'prior.npz', prior))
+    mixer = with_prior(write_prior(tmp_path / 'prior.npz', prior))
     probabilities = torch.tensor([0.4, 0.35, 0.25]).view(1, 3, 1, 1).expand(1, 3, 2, 3)
     positions = torch.tensor([[[0, 1, 2], [3, -1, 1]]])
     batch, teacher = make_batch(probabilities, positions)
@@ -154,7 +161,7 @@ def test_modulated_label(tmp_path: Path) -> None:
 
 def test_modulated_label_against_loops(tmp_path: Path) -> None:
     prior = torch.rand(5, 4, 6)
-    mixer = ContextMix(write_prior(tmp_path / 'prior.npz', prior))
+    mixer = with_prior(write_prior(tmp_path / 'prior.npz', prior))
     probabilities, positions = torch.rand(2, 5, 3, 7), torch.randint(24, (2, 3, 7))
     batch, teacher = make_batch(probabilities, positions, (4, 6))
     label = mixer.modulate(batch.target, teacher)
@@ -165,7 +172,7 @@ def test_modulated_label_against_loops(tmp_path: Path) -> None:
 
 
 def test_where_nothing_was_seen_the_prior_is_silent(tmp_path: Path) -> None:
-    mixer = ContextMix(write_prior(tmp_path / 'prior.npz', [[[0, 1.0]], [[0, 1.0]], [[0, 0]]]))
+    mixer = with_prior(write_prior(tmp_path / 'prior.npz', [[[0, 1.0]], [[0, 1.0]], [[0, 0]]]))
     probabilities = torch.tensor([0.1, 0.2, 0.7]).view(1, 3, 1, 1).expand(1, 3, 1, 2)
     batch, teacher = make_batch(probabilities, torch.tensor([[[0, 1]]]), (1, 2))
     assert mixer.modulate(batch.target, teacher).tolist() == [[[1, 1]]]  # 2 was never seen
@@ -176,7 +183,7 @@ def test_mask_of_the_modulated_label_pastes_the_teachers(tmp_path: Path) -> None
     probabilities = torch.tensor([0.9, 0.1]).view(1, 2, 1, 1).expand(1, 2, 1, 2)
     batch, teacher = make_batch(probabilities, torch.tensor([[[0, 1]]]), (1, 2))
     for mix_modulated, expected in ((False, 0), (True, 1)):
-        mixer = ContextMix(path, mix_modulated=mix_modulated)
+        mixer = with_prior(path, mix_modulated=mix_modulated)
         found = set()
         for seed in range(10):
             mixed = mixer(batch, teacher, 0, generator=torch.Generator().manual_seed(seed))
@@ -204,14 +211,14 @@ def test_warm_up_pastes_the_teachers_labels(tmp_path: Path) -> None:
     batch, teacher = make_batch(
         torch.tensor([0.9, 0.1]).view(1, 2, 1, 1), torch.zeros(1, 1, 1), (1, 1)
     )
-    mixer = ContextMix(path, mix_modulated=True, warmup_iters=1)
+    mixer = with_prior(path, mix_modulated=True, warmup_iters=1)
     assert mixer(batch, teacher, 0).labels.item() == 0
     assert mixer(batch, teacher, 1).labels.item() == 1
 
 
 def test_never_waits_for_the_device(tmp_path: Path) -> None:
     path = write_prior(tmp_path / 'prior.npz', np.ones((4, 2, 2)))
-    mixer = ContextMix(path, {0: (1,)}).to('meta')
+    mixer = with_prior(path, {0: (1,)}).to('meta')
     batch, teacher = make_batch(
         torch.empty(2, 4, 6, 8, device='meta'), torch.zeros(2, 6, 8, dtype=torch.long)
     )
@@ -222,6 +229,23 @@ def test_never_waits_for_the_device(tmp_path: Path) -> None:
         assert mixed.mask.is_meta
     assert mixer.prior_values is not None
     assert mixer.prior_values.is_meta
+
+
+def test_prior_is_read_by_init_weights_alone(tmp_path: Path, monkeypatch: Any) -> None:
+    path = write_prior(tmp_path / 'prior.npz', np.ones((2, 1, 1)))
+    mixer = ContextMix(path, mix_modulated=True)
+    batch, teacher = make_batch(torch.rand(1, 2, 1, 1), torch.zeros(1, 1, 1), (1, 1))
+    with pytest.raises(
+        RuntimeError, match=r"expected '.*prior.npz' to be read, .* call init_weights\(\)"
+    ):
+        mixer(batch, teacher, 0)
+    mixer.init_weights()
+    monkeypatch.setattr(mixer, 'init_weights', None)  # calling it would be an error
+    calls = []
+    modulate = mixer.modulate
+    monkeypatch.setattr(mixer, 'modulate', lambda *args: calls.append(1) or modulate(*args))
+    mixer(batch, teacher, 0)
+    assert len(calls) == 1  # the mask and the pasted label are of one computation
 
 
 def test_prior_is_read_once_and_in_no_checkpoint(tmp_path: Path) -> None:
@@ -256,20 +280,35 @@ def test_config_with_class_ids(tmp_path: Path) -> None:
         (
             dict(prior=3),
             TypeError,
-            'ContextMix.prior got 3; write the file that tools/spatial_prior',
+            'ContextMix.prior: expected the path of a file that tools/spatial_prior.py '
+            'wrote, or None, but got 3',
         ),
-        (dict(prior=''), TypeError, "ContextMix.prior got ''"),
-        (dict(share=0), ValueError, r'ContextMix.share got 0; write a number in \(0, 1\]'),
+        (
+            dict(prior=''),
+            TypeError,
+            'ContextMix.prior: expected the path of a file that '
+            "tools/spatial_prior.py wrote, or None, but got ''",
+        ),
+        (
+            dict(share=0),
+            ValueError,
+            r'ContextMix.share: expected a number in \(0, 1\], but got 0',
+        ),
         (
             dict(warmup_iters=-1),
             ValueError,
-            'ContextMix.warmup_iters got -1; write a number of iter',
+            'ContextMix.warmup_iters: expected a number of iterations, 0 for none, but got -1',
         ),
-        (dict(warmup_iters=0.5), ValueError, 'ContextMix.warmup_iters got 0.5'),
+        (
+            dict(warmup_iters=0.5),
+            ValueError,
+            'ContextMix.warmup_iters: expected a number of iterations, 0 for none, but got 0.5',
+        ),
         (
             dict(meta_classes={6: 5}),
             ValueError,
-            'ContextMix.meta_classes got {6: 5}; write a class id',
+            'ContextMix.meta_classes: expected a class id and the ids that it pulls along, '
+            r'such as \{6: \(5,\)\}, but got \{6: 5\}',
         ),
         (dict(meta_classes={6: 'pole'}), ValueError, "got {6: 'pole'}"),
         (dict(meta_classes={'light': (5,)}), ValueError, r"got {'light': \(5,\)}"),
@@ -284,21 +323,28 @@ def test_errors(kwargs: dict[str, Any], error: type[Exception], match: str) -> N
 def test_class_that_the_network_does_not_know() -> None:
     mixer = ContextMix(meta_classes={1: (23,)})
     message = (
-        r'ContextMix.meta_classes uses class 23, but the student predicts 19 classes '
-        r'\(0..18\); correct meta_classes or num_classes'
+        'ContextMix.meta_classes: expected classes 0..18 of the student, but got class 23; '
+        'correct meta_classes or num_classes'
     )
     with pytest.raises(ValueError, match=message):
         mixer.check(19)
     mixer.check(24)
-    with pytest.raises(ValueError, match='but the student predicts 2 classes'):
+    with pytest.raises(
+        ValueError, match=r'expected classes 0\.\.1 of the student, but got class 23'
+    ):
         mixer.mask(*make_batch(torch.ones(1, 2, 1, 1)), 0)
 
 
 def test_prior_that_does_not_fit(tmp_path: Path) -> None:
     path = write_prior(tmp_path / 'prior.npz', np.ones((2, 2, 3)))
-    mixer = ContextMix(path)
+    mixer = with_prior(path)
     three, two = torch.ones(1, 3, 1, 1), torch.ones(1, 2, 1, 1)
-    with pytest.raises(ValueError, match='of 2 classes, but the student predicts 3'):
+    with pytest.raises(
+        ValueError,
+        match='ContextMix.prior: expected 3 classes, as the '
+        "student predicts, but got '.*' of 2 classes; run "
+        'tools/spatial_prior.py with this config',
+    ):
         mixer.mask(*make_batch(three, torch.zeros(1, 1, 1), (2, 3)), 0)
     with pytest.raises(
         ValueError,
@@ -308,8 +354,8 @@ def test_prior_that_does_not_fit(tmp_path: Path) -> None:
         mixer.mask(*make_batch(two), 0)
     with pytest.raises(
         ValueError,
-        match=r'of size \(2, 3\), but the target pipeline tracks '
-        r'positions in \(3, 2\)',
+        match=r"expected positions in \(2, 3\), the size of '.*', but got positions in \(3, 2\); "
+        r"write dict\(type='TrackPositions', height=2, width=3\)",
     ):
         mixer.mask(*make_batch(two, torch.zeros(1, 1, 1), (3, 2)), 0)
 

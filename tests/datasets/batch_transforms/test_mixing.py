@@ -123,6 +123,17 @@ def test_paste_of_images_and_maps() -> None:
     assert paste(mask, torch.ones(1, 1, 2), torch.zeros(1, 1, 2)).tolist() == [[[1, 0]]]
 
 
+def test_batch_transforms_are_told_from_transforms_of_samples() -> None:
+    ours = {
+        name: getattr(cls, 'is_batch_transform', False)
+        for name, cls in TRANSFORMS.module_dict.items()
+        if cls.__module__.startswith('mmseg_uda')
+    }
+    batch = {name for name, flag in ours.items() if flag}
+    assert batch == {cfg['type'] for cfg in CONFIGS} | {'StrongAugment'}
+    assert {'FourierAmplitudeMix', 'PackUDAInputs', 'TrackPositions'} <= set(ours) - batch
+
+
 def test_no_graph() -> None:
     batch, teacher = make_batch(labels(), labels())
     batch.source.images.requires_grad_()
@@ -175,15 +186,17 @@ def test_sizes_that_differ() -> None:
     mixer = TRANSFORMS.build(dict(type='CutMix'))
     with pytest.raises(
         ValueError,
-        match=r'CutMix got source images of shape \(2, 3, 6, 7\) and '
-        r'target images of shape \(2, 3, 6, 8\); write the same batch_size and the '
-        'same RandomCrop.crop_size',
+        match=r'CutMix: expected source and target images of one shape, but got \(2, 3, 6, '
+        r'7\) and \(2, 3, 6, 8\); write the same batch_size and the same '
+        'RandomCrop.crop_size for both',
     ):
         mixer(DomainBatch(other[0].source, batch.target), teacher, 0)
     fewer = make_batch(labels(1), labels(1))[0]
     with pytest.raises(ValueError, match='the same batch_size'):
         mixer(DomainBatch(fewer.source, batch.target), teacher, 0)
-    with pytest.raises(ValueError, match=r"teacher's labels of shape \(2, 6, 7\) for images of "):
+    with pytest.raises(
+        ValueError, match=r"teacher's labels of shape \(2, 6, 8\), but got \(2, 6, 7\)"
+    ):
         mixer(batch, other[1], 0)
 
 
@@ -364,19 +377,48 @@ def test_class_mix_share() -> None:
 @pytest.mark.parametrize(
     ('cfg', 'match'),
     [
-        (dict(type='CutMix', ratio=1.0), r'CutMix.ratio got 1.0; write a number in \(0, 1\)'),
-        (dict(type='CutMix', ratio=True), 'CutMix.ratio got True'),
-        (dict(type='CutMix', ratio='half'), "CutMix.ratio got 'half'"),
-        (dict(type='CowMix', ratio=0), 'CowMix.ratio got 0'),
+        (
+            dict(type='CutMix', ratio=1.0),
+            r'CutMix.ratio: expected a number in \(0, 1\), but got 1.0',
+        ),
+        (
+            dict(type='CutMix', ratio=True),
+            r'CutMix.ratio: expected a number in \(0, 1\), but got True',
+        ),
+        (
+            dict(type='CutMix', ratio='half'),
+            r"CutMix.ratio: expected a number in \(0, 1\), but got 'half'",
+        ),
+        (
+            dict(type='CowMix', ratio=0),
+            r'CowMix.ratio: expected a number in \(0, 1\), but got 0',
+        ),
         (
             dict(type='CowMix', sigma=(3, 2)),
-            r'CowMix.sigma got \(3, 2\); write two positive numbers',
+            r'CowMix.sigma: expected two positive numbers \(smallest, largest\), but got \(3, 2\)',
         ),
-        (dict(type='CowMix', sigma=(0, 2)), 'CowMix.sigma got'),
-        (dict(type='CowMix', sigma=4), 'CowMix.sigma got 4'),
-        (dict(type='ClassMix', direction='both'), "ClassMix.direction got 'both'; write one of "),
-        (dict(type='ClassMix', share=0), r'ClassMix.share got 0; write a number in \(0, 1\]'),
-        (dict(type='ClassMix', share=1.5), 'ClassMix.share got 1.5'),
+        (
+            dict(type='CowMix', sigma=(0, 2)),
+            r'CowMix.sigma: expected two positive numbers \(smallest, largest\), but got \(0, 2\)',
+        ),
+        (
+            dict(type='CowMix', sigma=4),
+            r'CowMix.sigma: expected two positive numbers \(smallest, largest\), but got 4',
+        ),
+        (
+            dict(type='ClassMix', direction='both'),
+            'ClassMix.direction: expected one of '
+            r"\('source2target', 'target2source'\), but "
+            "got 'both'",
+        ),
+        (
+            dict(type='ClassMix', share=0),
+            r'ClassMix.share: expected a number in \(0, 1\], but got 0',
+        ),
+        (
+            dict(type='ClassMix', share=1.5),
+            r'ClassMix.share: expected a number in \(0, 1\], but got 1.5',
+        ),
     ],
 )
 def test_errors(cfg: dict[str, Any], match: str) -> None:

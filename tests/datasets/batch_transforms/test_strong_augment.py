@@ -227,15 +227,42 @@ def test_never_waits_for_the_device() -> None:
 @pytest.mark.parametrize(
     ('kwargs', 'match'),
     [
-        (dict(brightness=1.5), r'StrongAugment.brightness got 1.5; write a number in \[0, 1\]'),
-        (dict(contrast=-0.1), 'StrongAugment.contrast got -0.1'),
-        (dict(saturation=2), 'StrongAugment.saturation got 2'),
-        (dict(hue=0.6), r'StrongAugment.hue got 0.6; write a number in \[0, 0.5\]'),
-        (dict(jitter_prob=2), 'StrongAugment.jitter_prob got 2'),
-        (dict(blur_prob=-1), 'StrongAugment.blur_prob got -1'),
-        (dict(blur_sigma=(1, 0.5)), r'StrongAugment.blur_sigma got \(1, 0.5\); write two positive'),
-        (dict(blur_sigma=(0, 1)), 'StrongAugment.blur_sigma got'),
-        (dict(blur_sigma=(1,)), 'StrongAugment.blur_sigma got'),
+        (
+            dict(brightness=1.5),
+            r'StrongAugment.brightness: expected a number in \[0, 1\], but got 1.5',
+        ),
+        (
+            dict(contrast=-0.1),
+            r'StrongAugment.contrast: expected a number in \[0, 1\], but got -0.1',
+        ),
+        (
+            dict(saturation=2),
+            r'StrongAugment.saturation: expected a number in \[0, 1\], but got 2',
+        ),
+        (dict(hue=0.6), r'StrongAugment.hue: expected a number in \[0, 0.5\], but got 0.6'),
+        (
+            dict(jitter_prob=2),
+            r'StrongAugment.jitter_prob: expected a number in \[0, 1\], but got 2',
+        ),
+        (
+            dict(blur_prob=-1),
+            r'StrongAugment.blur_prob: expected a number in \[0, 1\], but got -1',
+        ),
+        (
+            dict(blur_sigma=(1, 0.5)),
+            'StrongAugment.blur_sigma: expected two positive numbers '
+            r'\(smallest, largest\), but got \(1, 0.5\)',
+        ),
+        (
+            dict(blur_sigma=(0, 1)),
+            'StrongAugment.blur_sigma: expected two positive numbers '
+            r'\(smallest, largest\), but got \(0, 1\)',
+        ),
+        (
+            dict(blur_sigma=(1,)),
+            'StrongAugment.blur_sigma: expected two positive numbers '
+            r'\(smallest, largest\), but got \(1,\)',
+        ),
     ],
 )
 def test_errors(kwargs: dict[str, Any], match: str) -> None:

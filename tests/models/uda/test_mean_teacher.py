@@ -295,7 +295,8 @@ def test_panels_in_training(tmp_path: Path) -> None:
         (
             dict(mixer=dict(type='ContextMix', meta_classes={6: (5,)})),
             ValueError,
-            'ContextMix.meta_classes uses class 6, but the student predicts 4 classes',
+            'ContextMix.meta_classes: expected classes 0..3 of the student, but got class 6; '
+            'correct meta_classes or num_classes',
         ),
     ],
 )
