@@ -72,10 +72,10 @@ class ImageBatch:
 
 @dataclass(frozen=True)
 class DomainBatch:
-    """What one training iteration sees: a batch of each domain."""
+    """A training batch of each domain; None for the target where a method does not read it."""
 
     source: ImageBatch
-    target: ImageBatch
+    target: ImageBatch = None  # type: ignore[assignment]
 
     @classmethod
     def collect(
@@ -83,7 +83,7 @@ class DomainBatch:
     ) -> DomainBatch:
         """The batch that a :class:`UDADataPreprocessor` gives, one entry per domain in each."""
         return cls(
-            **{domain: ImageBatch(inputs[domain], data_samples[domain]) for domain in DOMAINS}
+            **{domain: ImageBatch(inputs[domain], data_samples[domain]) for domain in inputs}
         )
 
     def __iter__(self) -> Iterator[tuple[str, ImageBatch]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch.nn.functional as F
@@ -32,6 +33,7 @@ class UDADataPreprocessor(BaseDataPreprocessor):
         target: The same for target images; ``None`` means as source.
         num_classes: If given, labels outside 0..num_classes-1 (and ``ignore_index``) are refused.
         ignore_index: The label that no loss looks at.
+        domains: Domains to train on; the batch of another one is neither looked at nor returned.
     """
 
     def __init__(
@@ -40,12 +42,14 @@ class UDADataPreprocessor(BaseDataPreprocessor):
         target: OptConfigType = None,
         num_classes: int | None = None,
         ignore_index: int = 255,
+        domains: Sequence[str] = DOMAINS,
     ) -> None:
         super().__init__()
         self.source = self._build(source)
         self.target = self._build(source if target is None else target)
         self.num_classes = num_classes
         self.ignore_index = ignore_index
+        self.domains = tuple(domains)
 
     @staticmethod
     def _build(cfg: ConfigType) -> BaseDataPreprocessor:
@@ -71,15 +75,13 @@ class UDADataPreprocessor(BaseDataPreprocessor):
                 "needs 'source' and 'target': set train_cfg.type='UDATrainLoop'"
             )
         inputs, data_samples = {}, {}
-        for domain in DOMAINS:
+        for domain in self.domains:
             self._check(domain, data[domain]['data_samples'])
             batch = getattr(self, domain)(data[domain], True)
             inputs[domain], data_samples[domain] = batch['inputs'], batch['data_samples']
-        _pad_fields(
-            inputs['target'],
-            data_samples['target'],
-            dict(pseudo_sem_seg=self.ignore_index, prior_positions=NOWHERE),
-        )
+            if domain == 'target':
+                fields = dict(pseudo_sem_seg=self.ignore_index, prior_positions=NOWHERE)
+                _pad_fields(inputs[domain], data_samples[domain], fields)
         return dict(inputs=inputs, data_samples=data_samples)
 
     def scale(self, domain: str = 'target') -> dict[str, Any]:

@@ -57,6 +57,14 @@ def test_pads_images_and_labels_to_the_largest() -> None:
         assert (padded[:, :, width:] == 255).all()
 
 
+def test_other_domains_are_not_looked_at() -> None:
+    data = toys.batch()
+    data['target'] = None  # type: ignore[assignment]
+    out = build(domains=('source',))(data, True)
+    assert out['inputs'].keys() == out['data_samples'].keys() == {'source'}
+    assert_close(out['inputs']['source'], (torch.stack(data['source']['inputs']) - 100.0) / 50.0)
+
+
 def test_validation_is_a_stock_batch_of_the_target() -> None:
     model = build(target=dict(STOCK, mean=[0.0] * 3))
     image = toys.sample(0, 'gt_sem_seg')

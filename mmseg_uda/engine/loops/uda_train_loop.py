@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import copy
 import random
-from typing import Any, Iterator
+from collections.abc import Collection, Iterator, Mapping
+from functools import cached_property
+from itertools import islice
+from typing import Any
 
 import numpy as np
 import torch
@@ -23,53 +26,97 @@ from mmseg_uda.datasets.checks import (
     check_unlabelled,
 )
 from mmseg_uda.datasets.endless import EndlessDataset, PositionSampler, derive_seed
+from mmseg_uda.engine.observe import unwrap_model
 from mmseg_uda.structures import DOMAINS
 
 __all__ = ['UDATrainLoop']
 
 
+class _UnreadBatch(Mapping[str, Any]):
+    """The collated batch of a domain that the method does not train on.
+
+    The images are read in this process when somebody, usually a hook, first looks at them. They
+    and their augmentation are those that a loader would give, and no random state changes.
+
+    Args:
+        loader: The domain's dataloader, its sampler at the batch's first position.
+    """
+
+    def __init__(self, loader: Any) -> None:
+        self._loader = loader
+        self._positions = list(islice(loader.sampler, loader.batch_size))
+
+    @cached_property
+    def _batch(self) -> Any:
+        samples = [self._loader.dataset[position] for position in self._positions]
+        return self._loader.collate_fn(samples)
+
+    def __getitem__(self, key: str) -> Any:
+        return self._batch[key]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._batch)
+
+    def __len__(self) -> int:
+        return len(self._batch)
+
+
 class _DomainIterator:
     """Zips the endless loaders of both domains, starting at a given iteration.
 
-    The first ``start`` calls of ``next`` give nothing: that is how the stock loop skips the
-    iterations that a resumed run has behind it, and here they cost nothing.
+    The stock loop skips the iterations that a resumed run has behind it by as many calls of
+    ``next``: the first ``start`` calls return None and read nothing.
+
+    Args:
+        loaders: One dataloader per domain.
+        used: Domains to train on; batches of the others stay unread until somebody looks at them.
+        start: The first iteration.
     """
 
-    def __init__(self, loaders: dict[str, Any], start: int) -> None:
+    def __init__(self, loaders: dict[str, Any], used: Collection[str], start: int) -> None:
         self._loaders = loaders
+        self._used = used
         self._iterators: dict[str, Iterator[Any]] = {}
         self._iteration = start
         self._to_skip = start
 
     def skip_iter(self, num_iters: int) -> None:
-        """Newer mmengine's way of skipping."""
+        """Skip iterations at once, as newer versions of mmengine ask for."""
         self._to_skip = max(0, self._to_skip - num_iters)
 
     def close(self, domain: str) -> None:
-        """Forget what a domain's workers have fetched; the next call opens its loader anew."""
+        """Drop what a domain's workers have fetched; the next call opens its loader anew."""
         self._iterators.pop(domain, None)
 
     def __next__(self) -> dict[str, Any] | None:
         if self._to_skip:
             self._to_skip -= 1
             return None
-        for domain, loader in self._loaders.items():
-            if domain not in self._iterators:
-                batch_size = loader.batch_size * loader.sampler.world_size
-                loader.sampler.start = self._iteration * batch_size
-                self._iterators[domain] = iter(loader)
+        batches = {domain: self._next(domain) for domain in self._loaders}
         self._iteration += 1
-        return {domain: next(iterator) for domain, iterator in self._iterators.items()}
+        return batches
+
+    def _next(self, domain: str) -> Any:
+        loader = self._loaders[domain]
+        if domain not in self._iterators:
+            loader.sampler.start = self._iteration * loader.batch_size * loader.sampler.world_size
+            if domain not in self._used:
+                return _UnreadBatch(loader)
+            self._iterators[domain] = iter(loader)
+        return next(self._iterators[domain])
 
 
 @LOOPS.register_module()
 class UDATrainLoop(IterBasedTrainLoop):
-    """Iterates over a labelled source and an unlabelled target domain.
+    """Trains on a labelled source domain and an unlabelled target domain.
 
     Every random choice follows from ``(seed, iteration)``: the images of a batch, their
-    augmentation, and whatever the model draws (both random generators are seeded at the start of
-    each iteration). A resumed run therefore continues as if it had not stopped, without reading
-    the data that came before, and N processes see the images of one with an N times larger batch.
+    augmentation, and the model's own random numbers. A resumed run therefore continues bit by bit
+    as if it had not stopped, without reading the data that came before, and N processes see the
+    images that one process with an N times larger batch sees.
+
+    The batch of a domain that is not among the method's ``domains`` (the target of ``SourceOnly``)
+    is read only where a hook looks at it, and by no worker.
 
     Args:
         runner: The runner.
@@ -77,6 +124,11 @@ class UDATrainLoop(IterBasedTrainLoop):
             target=dict(...))``. No sampler: the loop has its own.
         max_iters: Iterations to train.
         kwargs: As for :class:`mmengine.runner.IterBasedTrainLoop`.
+
+    Raises:
+        FileNotFoundError: If an image has no pseudo label or image-level label.
+        ValueError: If a dataset cannot be trained on, or the datasets or the network differ in
+            their classes.
     """
 
     def __init__(
@@ -85,8 +137,8 @@ class UDATrainLoop(IterBasedTrainLoop):
         if not isinstance(dataloader, dict) or set(dataloader) != set(DOMAINS):
             got = sorted(dataloader) if isinstance(dataloader, dict) else type(dataloader).__name__
             raise ValueError(
-                f'UDATrainLoop.train_dataloader got {got}; write dict(source=dict(...)'
-                ', target=dict(...))'
+                'expected UDATrainLoop.train_dataloader to have the keys source and target, but '
+                f'got {got}; write dict(source=dict(...), target=dict(...))'
             )
         self._options: dict[str, dict[str, Any]] = {}
         self.dataloaders = {
@@ -96,22 +148,22 @@ class UDATrainLoop(IterBasedTrainLoop):
         check_same_classes(datasets['source'], datasets['target'])
         self._check_num_classes(runner, datasets['source'])
         validation = (runner.cfg.get('val_dataloader') or {}).get('dataset')
-        looks = (runner.cfg.get('val_cfg') or {}).get('validate_target', True)
-        if isinstance(validation, dict) and looks:  # built later, and stock errors are vague
+        validated = (runner.cfg.get('val_cfg') or {}).get('validate_target', True)
+        if isinstance(validation, dict) and validated:  # built later, and stock errors are vague
             check_folders(validation, 'val_dataloader.dataset')
-        # Older mmengine starts to iterate at once: workers would not know the seed of `run`.
+        # Older mmengine iterates at once; its workers would not know the seed that `run` sets.
         idle = DataLoader(self.dataloaders['source'].dataset, generator=torch.Generator())
         super().__init__(runner, idle, max_iters, **kwargs)
-        # Hooks look at the length and the classes of `loop.dataloader`: a real one, the source's.
+        # Hooks read the length and the classes of `loop.dataloader`, so it must be a real one.
         self.dataloader = self.dataloaders['source']
 
     def _build(self, runner: Runner, domain: str, cfg: dict[str, Any]) -> Any:
         cfg = copy.deepcopy(dict(cfg))
         if cfg.get('sampler') is not None:
             raise ValueError(
-                f'UDATrainLoop.train_dataloader.{domain}.sampler got '
-                f'{cfg["sampler"]}; remove it: the loop samples by (seed, iteration), '
-                'so that it can resume'
+                f'expected no UDATrainLoop.train_dataloader.{domain}.sampler, but got '
+                f'{cfg["sampler"]}; delete it: the loop samples by (seed, iteration), so that it '
+                'can resume'
             )
         dataset, key = cfg.pop('dataset'), f'train_dataloader.{domain}.dataset'
         if isinstance(dataset, dict):
@@ -131,13 +183,13 @@ class UDATrainLoop(IterBasedTrainLoop):
         return runner.build_dataloader(dict(cfg, dataset=stream, sampler=sampler))
 
     def reopen(self, domain: str) -> None:
-        """Let the domain's next batch see changes that were made to its data set.
+        """Let the domain's next batch reflect changes that were made to its dataset.
 
-        Workers hold a copy of the data set and have fetched samples in advance; they are replaced.
-        The stream goes on at the same position, and nothing else changes.
+        Workers hold a copy of the dataset and have fetched samples in advance, so they are
+        replaced. The stream continues at the same position.
         """
         old = self.dataloaders[domain]
-        # A new loader, as an old one may keep its workers (`persistent_workers`).
+        # A new loader, because the old one may keep its workers (`persistent_workers`).
         self.dataloaders[domain] = self.runner.build_dataloader(
             dict(self._options[domain], dataset=old.dataset, sampler=old.sampler)
         )
@@ -146,34 +198,35 @@ class UDATrainLoop(IterBasedTrainLoop):
 
     @staticmethod
     def _check_num_classes(runner: Runner, dataset: Any) -> None:
-        model = getattr(runner.model, 'module', runner.model)
         classes = dataset.metainfo.get('classes')
-        predicted = getattr(model, 'num_classes', None)
+        predicted = getattr(unwrap_model(runner.model), 'num_classes', None)
         if classes is not None and predicted is not None and len(classes) != predicted:
             raise ValueError(
-                f'UDATrainLoop: {type(dataset).__name__} has {len(classes)} classes, but '
-                f'model.segmentor.decode_head.num_classes is {predicted}; set it to {len(classes)}'
+                f'expected model.segmentor.decode_head.num_classes={len(classes)}, as '
+                f'{type(dataset).__name__} has {len(classes)} classes, but got {predicted}; '
+                f'write {len(classes)}'
             )
 
     def run(self) -> torch.nn.Module:
         """Train from the current iteration on."""
-        # Only now is the seed final (resuming may have changed it), and the iteration known. All
-        # processes share one, also where `randomness.diff_rank_seed` gave each its own.
+        # Only now is the seed final (resuming may have changed it) and the iteration known. All
+        # processes share one seed, even where `randomness.diff_rank_seed` gave each its own.
         seeds = [self.runner.seed]
         broadcast_object_list(seeds)
         (self._seed,) = seeds
         for stream, loader in enumerate(self.dataloaders.values()):
-            # Different streams: else image i of one domain always meets image i of the other.
+            # With one seed for both, image i of one domain would always meet image i of the other.
             loader.dataset.seed = derive_seed(self._seed, stream)
-        self.dataloader_iterator = _DomainIterator(self.dataloaders, self._iter)
-        self.fast_forward_on_resume = False  # newer mmengine's way to save what costs nothing here
+        used = getattr(unwrap_model(self.runner.model), 'domains', DOMAINS)
+        self.dataloader_iterator = _DomainIterator(self.dataloaders, used, self._iter)
+        self.fast_forward_on_resume = False  # skipped iterations read nothing here, see above
         try:
             return super().run()
         finally:
-            del self.dataloader_iterator  # ends the workers now, not when the runner is collected
+            del self.dataloader_iterator  # end the workers now, not when the runner is collected
 
     def run_iter(self, data_batch: dict[str, Any]) -> None:
-        """Run one iteration with its own random numbers."""
+        """Run one iteration, both random generators and the device's seeded for it alone."""
         seed = derive_seed(self._seed, self._iter, get_rank())
         random.seed(seed)
         np.random.seed(seed)

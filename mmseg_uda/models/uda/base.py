@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from contextlib import ExitStack, contextmanager
-from typing import Any, Iterator
+from typing import Any, ClassVar, Iterator
 
 import torch
 from mmengine.model import ModuleDict
@@ -22,7 +22,7 @@ from mmseg_uda.models.decode_heads.wrapping_head import class_scores
 from mmseg_uda.models.decode_loss import decode_loss
 from mmseg_uda.models.pretrained import explain_missing_weights
 from mmseg_uda.models.uda.student import auxiliary_heads, build_student, fit_checkpoint
-from mmseg_uda.structures import DomainBatch, ImageBatch, Losses, SegOutput
+from mmseg_uda.structures import DOMAINS, DomainBatch, ImageBatch, Losses, SegOutput
 
 __all__ = ['BaseUDASegmentor']
 
@@ -54,6 +54,9 @@ class BaseUDASegmentor(BaseSegmentor):
         init_cfg: As for every mmengine module.
     """
 
+    domains: ClassVar[tuple[str, ...]] = DOMAINS
+    """Domains that :meth:`losses` reads; the loop loads no other, and ``batch`` has None for it."""
+
     def __init__(
         self,
         segmentor: ConfigType,
@@ -76,6 +79,7 @@ class BaseUDASegmentor(BaseSegmentor):
                 "'target' or 'frozen'"
             )
         student, data_preprocessor = build_student(name, segmentor, data_preprocessor)
+        data_preprocessor = dict(data_preprocessor, domains=self.domains)
         super().__init__(data_preprocessor=data_preprocessor, init_cfg=init_cfg)
         self.student = student
         self.backward_mode = backward

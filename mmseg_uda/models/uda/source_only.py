@@ -14,7 +14,9 @@ __all__ = ['SourceOnly']
 
 @MODELS.register_module()
 class SourceOnly(BaseUDASegmentor):
-    """Supervised training on source; target images are loaded and not looked at."""
+    """Supervised training on the source; no target image is read for it."""
+
+    domains = ('source',)
 
     def losses(self, batch: DomainBatch) -> Iterator[Losses]:
         """One step."""

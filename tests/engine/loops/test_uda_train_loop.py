@@ -12,6 +12,7 @@ from mmengine.config import Config
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from mmseg.datasets import BaseSegDataset
+from torch.testing import assert_close
 
 from mmseg_uda.engine.loops import uda_train_loop
 
@@ -145,6 +146,40 @@ def test_resume_reads_no_earlier_data(
     assert rest.draws == whole.draws[5:]
 
 
+@pytest.mark.parametrize('num_workers', [0, 1])
+def test_no_target_image_is_read_for_a_method_without_target(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, num_workers: int
+) -> None:
+    """Unless a hook looks; then it sees the images that a method with a target would see."""
+    monkeypatch.setattr(toys.MODELS.get('SourceOnly'), 'domains', ('source', 'target'))
+    everything, both = record(config(tmp_path, 'both', 6))
+    monkeypatch.undo()
+    assert everything.model.data_preprocessor.domains == ('source', 'target')
+    cfg = config(tmp_path, 'source', 6, num_workers=num_workers)
+    alone, source = record(cfg)
+    assert alone.model.data_preprocessor.domains == ('source',)
+    assert (source.images, source.draws) == (both.images, both.draws)
+    reads: list[str] = []
+    plain = BaseSegDataset.prepare_data
+    monkeypatch.setattr(
+        BaseSegDataset,
+        'prepare_data',
+        lambda self, index: reads.append(self.data_prefix['img_path']) or plain(self, index),
+    )
+    cfg = config(tmp_path, 'unread', 6)
+    unread = Runner.from_cfg(cfg)
+    unread.train()
+    assert {Path(path).parts[-2] for path in reads} == {'source'}
+    assert len(reads) == 6 * 2
+    for other in (alone, unread):
+        assert_close(other.model.state_dict(), everything.model.state_dict(), atol=0, rtol=0)
+    for name in ('both', 'source'):  # a resumed run continues at the same target images
+        cfg = config(tmp_path, f'{name}_resumed', 6, resume=True)
+        cfg.load_from = f'{tmp_path}/{name}_{tmp_path.name}/iter_5.pth'
+        _, rest = record(cfg)
+        assert rest.images == {domain: names[5:] for domain, names in both.images.items()}
+
+
 def test_validates_on_the_target(tmp_path: Path) -> None:
     cfg = config(tmp_path, 'val', 2)
     cfg.train_cfg.update(val_begin=1, val_interval=2)
@@ -164,7 +199,7 @@ def test_wrong_domains(tmp_path: Path, keys: list[str]) -> None:
     runner = Runner.from_cfg(cfg)
     with pytest.raises(
         ValueError,
-        match=r'UDATrainLoop.train_dataloader got \[.*\]; write '
+        match=r'UDATrainLoop.train_dataloader to have the keys .*, but got \[.*\]; write '
         r'dict\(source=dict\(...\), target=dict\(...\)\)',
     ):
         runner.train()
@@ -173,7 +208,7 @@ def test_wrong_domains(tmp_path: Path, keys: list[str]) -> None:
 def test_stock_dataloader(tmp_path: Path) -> None:
     cfg = config(tmp_path, 'stock')
     cfg.train_dataloader = cfg.train_dataloader.source
-    refused(cfg, r"train_dataloader got \['batch_size', 'dataset', 'num_workers'\]; write dict")
+    refused(cfg, r"but got \['batch_size', 'dataset', 'num_workers'\]; write dict")
 
 
 def test_sampler_is_refused(tmp_path: Path) -> None:
@@ -181,8 +216,8 @@ def test_sampler_is_refused(tmp_path: Path) -> None:
     cfg.train_dataloader.target.sampler = dict(type='InfiniteSampler', shuffle=True)
     refused(
         cfg,
-        r"UDATrainLoop.train_dataloader.target.sampler got {'type': 'InfiniteSampler'.*; "
-        'remove it',
+        r"UDATrainLoop.train_dataloader.target.sampler, but got {'type': 'InfiniteSampler'.*; "
+        'delete it',
     )
 
 
@@ -197,8 +232,8 @@ def test_classes_of_the_network(tmp_path: Path) -> None:
     cfg.model.segmentor.decode_head.num_classes = 3
     refused(
         cfg,
-        'UDATrainLoop: BaseSegDataset has 4 classes, but model.segmentor.decode_head.'
-        'num_classes is 3; set it to 4',
+        'model.segmentor.decode_head.num_classes=4, as BaseSegDataset has 4 classes, but got 3; '
+        'write 4',
     )
 
 

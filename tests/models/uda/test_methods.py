@@ -174,12 +174,16 @@ def test_target_labels_are_refused(name: str) -> None:
     data = toys.batch()
     for sample in data['target']['data_samples']:
         sample.gt_sem_seg = PixelData(data=torch.zeros(1, *toys.SIZE, dtype=torch.int64))
+    model = toys.build(name)
+    if 'target' not in model.domains:  # labels that nobody looks at do no harm
+        assert model.data_preprocessor(data, True)['inputs'].keys() == {'source'}
+        return
     with pytest.raises(
         ValueError,
         match='1000.png carries ground truth .gt_sem_seg.; remove '
         'LoadAnnotations from train_dataloader.target.dataset.pipeline',
     ):
-        all_losses(toys.build(name), data)
+        all_losses(model, data)
 
 
 @pytest.mark.parametrize(
@@ -197,7 +201,7 @@ def test_target_labels_cannot_change_a_loss(name: str, pseudo: bool) -> None:
     losses = []
     for label in (None, 0, 3):
         data = model.data_preprocessor(toys.batch(pseudo=pseudo), True)
-        for sample in data['data_samples']['target'] if label is not None else ():
+        for sample in data['data_samples'].get('target', ()) if label is not None else ():
             sample.gt_sem_seg = PixelData(data=torch.full((1, *toys.SIZE), label))
         torch.manual_seed(0)
         losses.append(model(**data, mode='loss'))
