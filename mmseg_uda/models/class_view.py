@@ -74,6 +74,6 @@ def class_view(model: BaseSegmentor, image: Tensor, plain: bool = False) -> Clas
             scores, size=x.shape[2:], mode='bilinear', align_corners=model.align_corners
         )
     view = class_attention(module, scores, x)
-    sizes = scores[0].argmax(0).flatten().bincount(minlength=scores.shape[1])[view.classes]
+    sizes = scores[0].max(0).indices.flatten().bincount(minlength=scores.shape[1])[view.classes]
     order = sizes.argsort(descending=True, stable=True)
     return ClassAttention(*(part[order] for part in view))

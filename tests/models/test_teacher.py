@@ -66,6 +66,21 @@ def test_parameters_are_those_of_mmengines_average() -> None:
     assert_close(list(teacher.parameters()), list(reference.parameters()), atol=1e-6, rtol=0)
 
 
+@pytest.mark.parametrize('dtype', [torch.float32, torch.float64])
+def test_one_call_for_all_tensors_equals_one_call_for_each(dtype: torch.dtype) -> None:
+    """Bit by bit, in any memory format."""
+    network = student().to(dtype, memory_format=torch.channels_last)
+    teacher = EMATeacher(network, 0.7)
+    expected = [param.clone() for param in teacher.module.parameters()]
+    for t in range(6):
+        step(network)
+        teacher.update(network)
+        momentum = torch.tensor(1 / (t + 1), dtype=torch.float64).clamp(min=1 - 0.7)
+        for mine, theirs in zip(expected, network.parameters()):
+            mine.lerp_(theirs.detach(), momentum.to(dtype))
+    assert_close(list(teacher.module.parameters()), expected, atol=0, rtol=0)
+
+
 def test_frozen_parameters_and_double_precision() -> None:
     network = student().double()
     network.backbone.stem.requires_grad_(False)

@@ -159,10 +159,14 @@ def test_modulated_label(tmp_path: Path) -> None:
         assert mask.tolist() in ([[0, 1, 0], [0, 1, 1]], [[1, 0, 1], [1, 1, 0]])
 
 
-def test_modulated_label_against_loops(tmp_path: Path) -> None:
+@pytest.mark.parametrize('ties', [False, True])
+def test_modulated_label_against_loops(tmp_path: Path, ties: bool) -> None:
+    """Of equal classes it is the first one."""
     prior = torch.rand(5, 4, 6)
-    mixer = with_prior(write_prior(tmp_path / 'prior.npz', prior))
     probabilities, positions = torch.rand(2, 5, 3, 7), torch.randint(24, (2, 3, 7))
+    if ties:
+        prior, probabilities = torch.ones_like(prior), probabilities.round()
+    mixer = with_prior(write_prior(tmp_path / 'prior.npz', prior))
     batch, teacher = make_batch(probabilities, positions, (4, 6))
     label = mixer.modulate(batch.target, teacher)
     for n, y, x in product(range(2), range(3), range(7)):
