@@ -1,8 +1,6 @@
-"""Optimizer wrappers."""
+"""Optimizer wrappers and their constructors."""
 
-from mmseg_uda.engine.optimizers.joint_optim_wrapper import (
-    JointOptimWrapperConstructor,
-    JointOptimWrapperDict,
-)
+from mmseg_uda.engine.optimizers.joint_optim_constructor import JointOptimWrapperConstructor
+from mmseg_uda.engine.optimizers.joint_optim_wrapper import JointOptimWrapperDict
 
 __all__ = ['JointOptimWrapperConstructor', 'JointOptimWrapperDict']

@@ -107,7 +107,7 @@ def test_frozen_parameters_need_no_optimizer() -> None:
     assert sum(len(group['params']) for group in wrapper['student'].param_groups) == 2
     with pytest.raises(
         ValueError,
-        match='got the key `discriminators`, which has no trainable parameter; remove it',
+        match='expected trainable parameters for the key `discriminators` of .*; delete the key',
     ):
         build(model)
 
@@ -118,9 +118,8 @@ def test_shared_parameter() -> None:
     model.student['tied'] = model.discriminators['main']
     with pytest.raises(
         ValueError,
-        match='optimizers gives discriminators.main.weight to '
-        '`discriminators` and, as student.tied.weight, to `student`; a parameter '
-        'can have only one optimizer',
+        match='but got `discriminators` for discriminators.main.weight and `student` for the same '
+        'tensor as student.tied.weight; write one key for both',
     ):
         build(model)
 
@@ -128,8 +127,8 @@ def test_shared_parameter() -> None:
 def test_parameter_without_optimizer() -> None:
     with pytest.raises(
         ValueError,
-        match='leaves 2 trainable parameters without optimizer '
-        r'\(discriminators.main.weight, ...\); add the key `discriminators` or',
+        match=r'but got none for 2 \(discriminators.main.weight, ...\); write the key '
+        '`discriminators`, or freeze',
     ):
         build(Pair(), dict(student=SGD))
 
@@ -137,7 +136,7 @@ def test_parameter_without_optimizer() -> None:
 def test_unknown_submodule() -> None:
     with pytest.raises(
         ValueError,
-        match='got the key `teacher`, but Pair has no such submodule; '
+        match='to be submodules of Pair, but got `teacher`; '
         r"write one of \['student', 'discriminators'\]",
     ):
         build(Pair(), dict(student=SGD, discriminators=ADAM, teacher=SGD))
@@ -146,9 +145,9 @@ def test_unknown_submodule() -> None:
 @pytest.mark.parametrize(
     ('cfg', 'message'),
     [
-        (dict(optimizers={}), 'optimizers got {}; write a dict from submodule names'),
-        (dict(optimizer=SGD), 'optimizers got None; write a dict from submodule names'),
-        (dict(paramwise_cfg={}, optimizers=dict(student=SGD)), 'paramwise_cfg is set beside'),
+        (dict(optimizers={}), 'optimizers to be a dict, but got {}; write a dict from'),
+        (dict(optimizer=SGD), 'optimizers to be a dict, but got None; write a'),
+        (dict(paramwise_cfg={}, optimizers=dict(student=SGD)), 'paramwise_cfg beside'),
     ],
 )
 def test_wrong_optimizers(cfg: dict[str, Any], message: str) -> None:
@@ -162,24 +161,24 @@ def test_wrong_optimizers(cfg: dict[str, Any], message: str) -> None:
         (
             dict(dtype='float32'),
             ValueError,
-            r"dtype got 'float32'; write one of \[None, 'float16', ",
+            r"dtype to be one of \[None, 'float16', 'bfloat16'\], but got 'float32'; write one",
         ),
-        (dict(accumulative_counts=0), ValueError, 'accumulative_counts got 0; write an integer'),
+        (dict(accumulative_counts=0), ValueError, 'accumulative_counts >= 1, but got 0; write a'),
         (
             dict(accumulative_counts=1.5),
             ValueError,
-            'accumulative_counts got 1.5; write an integer',
+            'accumulative_counts >= 1, but got 1.5; write a positive integer',
         ),
         (
             dict(dtype='float16', loss_scale='static'),
             ValueError,
-            "loss_scale got 'static'; write 'dynamic' or a number above 0",
+            "loss_scale to be .*, but got 'static'; write 'dynamic' or a positive number",
         ),
-        (dict(loss_scale=-1), ValueError, "loss_scale got -1; write 'dynamic' or a number above 0"),
+        (dict(loss_scale=-1), ValueError, "loss_scale to be .*, but got -1; write 'dynamic'"),
         (
             dict(clip_grad=dict(max_norm=1)),
             TypeError,
-            'JointOptimWrapperDict.clip_grad got dict, .* into its dict inside `optimizers`',
+            'JointOptimWrapperDict.clip_grad .* but got dict; .* into its dict inside `optimizers`',
         ),
     ],
 )
@@ -194,9 +193,13 @@ def test_wrong_options(options: dict[str, Any], error: type, message: str) -> No
         (
             dict(accumulative_counts=2),
             ValueError,
-            'student.accumulative_counts got 2; write it beside',
+            'student.accumulative_counts=1, .* but got 2; write it beside',
         ),
-        (dict(type='JointOptimWrapperDict'), TypeError, 'optimizer got SGD, neither one of its'),
+        (
+            dict(type='JointOptimWrapperDict'),
+            TypeError,
+            'an option or a plain OptimWrapper, but got SGD',
+        ),
     ],
 )
 def test_wrong_inner_options(inner: dict[str, Any], error: type, message: str) -> None:
@@ -400,14 +403,13 @@ def test_resume_with_other_optimizers() -> None:
     saved = build(model, dict(student=SGD)).state_dict()
     with pytest.raises(
         ValueError,
-        match=r"checkpoint has the optimizers \['student'\], the config "
-        r"\['discriminators', 'student'\]; resume with the config that wrote",
+        match=r"optimizers \['discriminators', 'student'\], but got one with \['student'\]; resume",
     ):
         build(Pair()).load_state_dict(saved)
 
 
 def test_wraps_plain_wrappers_only() -> None:
-    with pytest.raises(TypeError, match='JointOptimWrapperDict.student got Linear'):
+    with pytest.raises(TypeError, match='JointOptimWrapperDict.student .*, but got Linear'):
         JointOptimWrapperDict(student=nn.Linear(1, 1))
     optimizer = torch.optim.SGD(nn.Linear(1, 1).parameters(), lr=1.0)
     assert len(JointOptimWrapperDict(student=OptimWrapper(optimizer))) == 1

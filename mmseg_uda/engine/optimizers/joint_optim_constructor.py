@@ -1,0 +1,163 @@
+"""The constructor of the optimizer wrapper of adversarial training."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from mmengine.logging import print_log
+from mmengine.optim import DefaultOptimWrapperConstructor, OptimWrapper
+from mmengine.registry import OPTIMIZERS
+from mmseg.registry import OPTIM_WRAPPER_CONSTRUCTORS, OPTIM_WRAPPERS
+from torch import nn
+
+from mmseg_uda.engine.optimizers.joint_optim_wrapper import JointOptimWrapperDict
+
+__all__ = ['JointOptimWrapperConstructor']
+
+PARAMWISE_RULES = {
+    'custom_keys',
+    'bias_lr_mult',
+    'bias_decay_mult',
+    'norm_decay_mult',
+    'dwconv_decay_mult',
+    'flat_decay_mult',
+    'dcn_offset_lr_mult',
+    'bypass_duplicate',
+}
+
+
+@OPTIM_WRAPPER_CONSTRUCTORS.register_module()
+class JointOptimWrapperConstructor:
+    """Builds a :class:`JointOptimWrapperDict` from module names.
+
+    Each key of ``optimizers`` names a submodule. Its optimizer takes the trainable parameters below
+    that name, except those of a longer key. Parameters with equal settings share one group, so that
+    multi-tensor optimizers stay fast.
+
+    Args:
+        optim_wrapper_cfg: ``dict(optimizers=dict(<submodule>=dict(optimizer=..., paramwise_cfg=...,
+            clip_grad=...)), dtype=..., loss_scale=..., accumulative_counts=...)``.
+        paramwise_cfg: Must be None: each optimizer's own dict has one.
+
+    Raises:
+        ValueError: If ``optimizers`` is missing or ``paramwise_cfg`` is given; when called, if a
+            key names no submodule with trainable parameters, a trainable parameter has no optimizer
+            or two, or a rule of ``paramwise_cfg`` is unknown.
+
+    Examples:
+        >>> optim_wrapper = dict(
+        ...     constructor='JointOptimWrapperConstructor',
+        ...     optimizers={
+        ...         'student': dict(optimizer=dict(type='SGD', lr=2.5e-4),
+        ...                         paramwise_cfg=dict(bias_lr_mult=2.)),
+        ...         'discriminators': dict(optimizer=dict(type='Adam', lr=1e-4))})
+    """
+
+    def __init__(
+        self, optim_wrapper_cfg: dict[str, Any], paramwise_cfg: dict[str, Any] | None = None
+    ) -> None:
+        cfg = dict(optim_wrapper_cfg)
+        cfg.pop('type', None)
+        if paramwise_cfg is not None:
+            raise ValueError(
+                'expected no JointOptimWrapperConstructor.paramwise_cfg beside `optimizers`, but '
+                f'got {paramwise_cfg!r}; write it into the dict of the optimizer it is for'
+            )
+        if not isinstance(cfg.get('optimizers'), dict) or not cfg['optimizers']:
+            raise ValueError(
+                'expected JointOptimWrapperConstructor.optimizers to be a dict, but got '
+                f'{cfg.get("optimizers")!r}; write a dict from submodule names to '
+                'dict(optimizer=...)'
+            )
+        self.optimizers: dict[str, dict[str, Any]] = dict(cfg.pop('optimizers'))
+        self.options = cfg
+
+    def __call__(self, model: nn.Module) -> JointOptimWrapperDict:
+        model = getattr(model, 'module', model)
+        owners = self._assign(model)
+        wrappers = {
+            name: self._build_one(model, name, cfg, owners) for name, cfg in self.optimizers.items()
+        }
+        return JointOptimWrapperDict(**self.options, **wrappers)
+
+    def _assign(self, model: nn.Module) -> dict[int, str]:
+        """Map the id of each trainable parameter to the key of its optimizer."""
+        owners: dict[int, str] = {}
+        names: dict[int, str] = {}
+        unassigned = []
+        for name, param in model.named_parameters(remove_duplicate=False):
+            if not param.requires_grad:
+                continue
+            claims = [key for key in self.optimizers if name.startswith(key + '.') or name == key]
+            if not claims:
+                unassigned.append(name)
+                continue
+            owner = max(claims, key=len)
+            # A tied parameter comes once under each of its names.
+            if owners.setdefault(id(param), owner) != owner:
+                raise ValueError(
+                    'expected one optimizer per parameter in '
+                    f'JointOptimWrapperConstructor.optimizers, but got `{owner}` for {name} and '
+                    f'`{owners[id(param)]}` for the same tensor as {names[id(param)]}; write one '
+                    'key for both, or untie the weights'
+                )
+            names[id(param)] = name
+        if unassigned:
+            raise ValueError(
+                'expected an optimizer for every trainable parameter in '
+                f'JointOptimWrapperConstructor.optimizers, but got none for {len(unassigned)} '
+                f'({unassigned[0]}, ...); write the key `{unassigned[0].split(".")[0]}`, or freeze '
+                'them'
+            )
+        return owners
+
+    def _build_one(
+        self, model: nn.Module, name: str, cfg: dict[str, Any], owners: dict[int, str]
+    ) -> OptimWrapper:
+        try:
+            module = model.get_submodule(name)
+        except AttributeError as error:
+            raise ValueError(
+                f'expected the keys of JointOptimWrapperConstructor.optimizers to be submodules of '
+                f'{type(model).__name__}, but got `{name}`; write one of '
+                f'{[key for key, _ in model.named_children()]}'
+            ) from error
+        cfg = dict(cfg)
+        paramwise = dict(cfg.pop('paramwise_cfg', None) or {})
+        unknown = sorted(paramwise.keys() - PARAMWISE_RULES)
+        if unknown:
+            raise ValueError(
+                f'expected rules in JointOptimWrapperConstructor.optimizers.{name}.paramwise_cfg, '
+                f'but got {unknown[0]!r}; write one of {sorted(PARAMWISE_RULES)}'
+            )
+        # The stock constructor applies the rules, one group per parameter; those of this
+        # optimizer's own parameters are then merged by their settings.
+        rules = DefaultOptimWrapperConstructor(dict(cfg), paramwise)
+        per_parameter: list[dict[str, Any]] = []
+        rules.add_params(per_parameter, module, prefix=name)
+        names = [f'{name}.{key}' for key, _ in module.named_parameters()]
+        for key in paramwise.get('custom_keys', {}):
+            if not any(key in parameter for parameter in names):
+                print_log(
+                    f'optimizers.{name}.paramwise_cfg.custom_keys: no parameter has `{key}` in its '
+                    'name',
+                    'current',
+                    logging.WARNING,
+                )
+        groups: dict[tuple[Any, ...], dict[str, Any]] = {}
+        for entry in per_parameter:
+            (param,) = entry['params']
+            if owners.get(id(param)) != name:
+                continue
+            settings = {key: value for key, value in entry.items() if key != 'params'}
+            key = tuple(sorted((k, repr(v)) for k, v in settings.items()))
+            groups.setdefault(key, dict(params=[], **settings))['params'].append(param)
+        if not groups:
+            raise ValueError(
+                f'expected trainable parameters for the key `{name}` of '
+                'JointOptimWrapperConstructor.optimizers, but got none; delete the key'
+            )
+        optimizer = OPTIMIZERS.build(dict(cfg.pop('optimizer'), params=list(groups.values())))
+        cfg.setdefault('type', 'OptimWrapper')
+        return OPTIM_WRAPPERS.build(cfg, default_args=dict(optimizer=optimizer))
