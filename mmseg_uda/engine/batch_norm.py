@@ -1,4 +1,4 @@
-"""Batch-norm statistics of given images: the core of AdaBN.
+"""Re-estimates batch-norm statistics from given images, which is the core of AdaBN.
 
 Li et al., "Revisiting Batch Normalization for Practical Domain Adaptation",
 `arXiv:1603.04779 <https://arxiv.org/abs/1603.04779>`_, Algorithm 1.
@@ -23,7 +23,7 @@ __all__ = ['batch_norm_layers', 'reestimate_batch_norm']
 
 
 def batch_norm_layers(model: nn.Module) -> list[tuple[str, Any]]:
-    """Name and layer of every batch norm that keeps running statistics.
+    """List name and layer of every batch norm that keeps running statistics.
 
     Raises:
         ValueError: If there is none.
@@ -35,16 +35,16 @@ def batch_norm_layers(model: nn.Module) -> list[tuple[str, Any]]:
     ]
     if not layers:
         raise ValueError(
-            f'AdaBN.model got {type(model).__name__} without batch-norm statistics; '
-            'write a network with BatchNorm2d or SyncBatchNorm layers instead.'
+            f'expected batch-norm statistics in AdaBN.model, but got {type(model).__name__} '
+            'without; write a network with BatchNorm2d or SyncBatchNorm layers'
         )
     return layers
 
 
 class _Recorder:
-    """Pools the statistics of one batch-norm layer over batches (and later over processes).
+    """Pools the statistics of one batch-norm layer over batches, and finally over processes.
 
-    A layer with momentum 1 leaves the batch's own mean and variance in its buffers, so that no
+    A layer with momentum 1 stores the batch's own mean and variance in its buffers, so that no
     second pass over the activations is needed.
     """
 
@@ -52,7 +52,7 @@ class _Recorder:
         self.name, self.layer = name, layer
         self.before = [buffer.clone() for buffer in layer.buffers()]
         self.momentum = layer.momentum
-        # Rows: number of values per channel, sum of values, sum of squares.
+        # Rows: number of values per channel, sum of values, sum of squares; (3, C).
         self.sums = layer.running_mean.new_zeros(3, layer.num_features, dtype=torch.float64)
         self.handles = [
             layer.register_forward_pre_hook(self._check),
@@ -60,26 +60,27 @@ class _Recorder:
         ]
         layer.momentum, layer.training = 1.0, True
         if isinstance(layer, nn.SyncBatchNorm):
-            # It would wait for the other processes; here they are pooled at the end.
+            # Its own forward would wait for the other processes, which are pooled at the end.
             layer.__dict__['forward'] = MethodType(_BatchNorm.forward, layer)
 
     def _check(self, _: nn.Module, inputs: tuple[Tensor, ...]) -> None:
         if inputs[0].numel() // inputs[0].shape[1] < 2:
             raise ValueError(
-                f'AdaBN.batches got one value per channel at layer "{self.name}"; '
-                'write a batch size of at least 2 instead.'
+                f'expected at least 2 values per channel at layer {self.name}, but AdaBN.batches '
+                'got 1; write a batch size of at least 2'
             )
 
     def _record(self, layer: Any, inputs: tuple[Tensor, ...], _: Tensor) -> None:
         count = inputs[0].numel() // inputs[0].shape[1]
         mean = layer.running_mean.double()
+        # The buffer holds the unbiased variance.
         variance = layer.running_var.double() * (count - 1) / count
         self.sums += torch.stack(
             [torch.full_like(mean, count), count * mean, count * (variance + mean**2)]
         )
 
     def release(self) -> None:
-        """Make the layer an ordinary one again; its buffers are as before."""
+        """Restore the layer and its buffers."""
         for handle in self.handles:
             handle.remove()
         self.layer.__dict__.pop('forward', None)
@@ -88,7 +89,11 @@ class _Recorder:
             buffer.copy_(value)
 
     def write(self) -> bool:
-        """Put the pooled statistics into the layer; False if no image ever reached it."""
+        """Store the pooled statistics in the layer, unless no image reached it.
+
+        Returns:
+            True if the layer has new statistics.
+        """
         all_reduce(self.sums)
         count, total, squares = self.sums
         if count[0] == 0:
@@ -96,7 +101,7 @@ class _Recorder:
         mean = total / count
         variance = (squares / count - mean**2).clamp(min=0)
         self.layer.running_mean.copy_(mean)
-        # Unbiased, as torch keeps it.
+        # Unbiased, as torch stores it.
         self.layer.running_var.copy_(variance * count / (count - 1))
         return True
 
@@ -108,25 +113,28 @@ def reestimate_batch_norm(
 ) -> int:
     """Replace the running statistics of every batch-norm layer by those of the given images.
 
-    Mean and variance are those of all values of all batches together (the variance between
-    batches is part of it), as in the paper's Algorithm 1, not an average of batch variances. For
-    the first layer they do not depend on how the images are batched; a deeper layer sees what the
-    layers before it normalise by their own batch. Layers without running statistics are skipped;
-    layers that no image reaches (auxiliary heads, discriminators) keep theirs. Dropout is off,
-    parameters, modes and random states stay. With several processes all images are pooled, so
-    every process ends with the same statistics. If a batch fails, the model is as before.
+    Mean and variance are those of all values of all batches together, as in the paper's Algorithm
+    1, and not an average over batches: the variance between batches is part of the variance. In
+    the first layer they do not depend on how the images are batched. The input of a deeper layer
+    does, as the layers before it normalise each batch by its own statistics.
+
+    Layers without running statistics are skipped. Layers that no image reaches (auxiliary heads,
+    discriminators) keep their statistics. Dropout is off; parameters, modes and random states are
+    preserved. The images of all processes are pooled, so that all end with the same statistics. If
+    a batch fails, the model is unchanged.
 
     Args:
         model: Any mmseg segmentor, with or without a data-parallel wrapper.
         batches: Collated ``dict(inputs, data_samples)``. Only the images are used.
-        num_images: Stop after so many images in this process (after the batch that reaches the
-            number). Default: all of them.
+        num_images: Stop after the batch that reaches this number of images in this process. None
+            for all images.
 
     Returns:
         Number of images used, over all processes.
 
     Raises:
-        ValueError: If the model has no such layer, no image came, or a layer got one value only.
+        ValueError: If the model has no such layer, ``batches`` is empty, or a layer gets a single
+            value per channel.
     """
     model = unwrap_model(model)
     layers = batch_norm_layers(model)
@@ -140,10 +148,12 @@ def reestimate_batch_norm(
         seen = torch.tensor(count, device=layers[0][1].running_mean.device)
         all_reduce(seen)
         if seen == 0:
-            raise ValueError('AdaBN.batches got no image; write at least one batch.')
+            raise ValueError(
+                'expected images in AdaBN.batches, but got none; write a dataset with images'
+            )
         kept = [recorder.name for recorder in recorders if not recorder.write()]
     if kept:
-        print_log(f'AdaBN: no image reaches {", ".join(kept)}; statistics kept.', 'current')
+        print_log(f'AdaBN: no image reaches {", ".join(kept)}; statistics kept', 'current')
     return int(seen)
 
 

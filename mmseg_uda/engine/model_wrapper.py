@@ -1,4 +1,4 @@
-"""Training a method on several processes."""
+"""The data-parallel wrapper of methods."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 import torch
 import torch.distributed as dist
 from mmengine.model import MMDistributedDataParallel
-from mmengine.registry import MODEL_WRAPPERS  # mmengine looks wrappers up in its own registry
+from mmengine.registry import MODEL_WRAPPERS  # the runner looks wrappers up in this one only
 from torch import Tensor, nn
 from torch._utils import _flatten_dense_tensors, _unflatten_dense_tensors
 from torch.nn.modules.batchnorm import _NormBase
@@ -17,7 +17,8 @@ __all__ = ['UDADistributedDataParallel', 'average_buffers']
 
 @torch.no_grad()
 def average_buffers(module: nn.Module) -> None:
-    """Replace running means and variances of norm layers by their means over the processes."""
+    """Average the running means and variances of all norm layers over the processes, in place."""
+    # One tensor per dtype needs one message instead of one per buffer.
     by_dtype: dict[torch.dtype, list[Tensor]] = {}
     for layer in module.modules():
         for buffer in layer.buffers(recurse=False) if isinstance(layer, _NormBase) else ():
@@ -34,17 +35,18 @@ def average_buffers(module: nn.Module) -> None:
 
 @MODEL_WRAPPERS.register_module()
 class UDADistributedDataParallel(MMDistributedDataParallel):
-    """Runs each step of a method's losses through the wrapper's ``forward``.
+    """Trains a method on several processes.
 
-    The stock wrapper never calls a module's ``train_step``; here it does, and hands itself in, so
-    that every backward of the iteration is synchronised. After the step, batch-norm statistics are
-    averaged, so that replicas (and hence validation on every process, and the checkpoint) agree.
-    Works on CPU (gloo) as well.
+    The stock wrapper never calls a module's ``train_step``. This one does, and passes itself as
+    ``forward``, so that every backward of the iteration is synchronised. After the step,
+    batch-norm statistics are averaged, so that all processes validate and save the same model.
+    Works on CPUs (gloo) as well.
 
     Args:
         module: A :class:`~mmseg_uda.models.uda.BaseUDASegmentor`.
-        find_unused_parameters: True, because a step of the losses rarely touches all parameters.
-        broadcast_buffers: False; see above.
+        find_unused_parameters: True by default, as one step of the losses rarely reaches all
+            parameters.
+        broadcast_buffers: False by default, as statistics are averaged instead.
         kwargs: As for :class:`~torch.nn.parallel.DistributedDataParallel`.
     """
 
@@ -56,7 +58,7 @@ class UDADistributedDataParallel(MMDistributedDataParallel):
         **kwargs: Any,
     ) -> None:
         if next(module.parameters()).device.type == 'cpu':
-            kwargs['device_ids'] = None  # the runner always gives one, torch then refuses
+            kwargs['device_ids'] = None  # the runner passes one, which torch refuses on a CPU
         super().__init__(
             module=module,
             find_unused_parameters=find_unused_parameters,
@@ -65,7 +67,7 @@ class UDADistributedDataParallel(MMDistributedDataParallel):
         )
 
     def train_step(self, data: Any, optim_wrapper: Any) -> dict[str, Tensor]:
-        """One iteration; see :meth:`BaseUDASegmentor.train_step`."""
+        """Run one iteration; see :meth:`BaseUDASegmentor.train_step`."""
         log_vars = self.module.train_step(data, optim_wrapper, forward=self)
         average_buffers(self.module)
         return log_vars

@@ -1,4 +1,4 @@
-"""Looking at a model in the middle of training without leaving a trace."""
+"""Observe a model in the middle of training without changing the training."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = ['first_image', 'preserve_state', 'segment', 'unwrap_model']
 
 
 def unwrap_model(model: nn.Module) -> BaseSegmentor:
-    """The segmentor inside data-parallel and test-time augmentation wrappers."""
+    """Return the segmentor inside data-parallel and test-time augmentation wrappers."""
     inner: Any = model
     while is_model_wrapper(inner) or isinstance(inner, BaseTTAModel):
         inner = inner.module
@@ -28,10 +28,13 @@ def unwrap_model(model: nn.Module) -> BaseSegmentor:
 
 @contextmanager
 def preserve_state(model: nn.Module) -> Iterator[None]:
-    """Evaluation mode, no gradients; every module's mode and all random states come back.
+    """Run a block in evaluation mode without gradients, and undo its side effects.
 
-    Training goes on bit by bit as if the block had not been there, provided that the block itself
-    writes to no parameter or buffer.
+    Every module's mode and all random states are restored at the end, so that training continues
+    bit by bit as if the block had not run. The block must not write to a parameter or buffer.
+
+    Args:
+        model: The model to observe.
     """
     modes = [(module, module.training) for module in model.modules()]
     python_state, numpy_state = random.getstate(), np.random.get_state()
@@ -49,7 +52,7 @@ def preserve_state(model: nn.Module) -> Iterator[None]:
 
 
 def first_image(model: BaseSegmentor, data_batch: dict[str, Any], domain: str) -> ImageBatch:
-    """The first image of one domain's training batch, as the model sees it in a test.
+    """Preprocess the first image of one domain's training batch as at test time.
 
     Args:
         model: A segmentor (unwrapped).
@@ -66,11 +69,16 @@ def first_image(model: BaseSegmentor, data_batch: dict[str, Any], domain: str) -
 
 
 def segment(model: BaseSegmentor, batch: ImageBatch) -> tuple[Tensor, Tensor]:
-    """Class and confidence of every pixel.
+    """Predict the class of every pixel, and the confidence in it.
+
+    Args:
+        model: A segmentor in evaluation mode.
+        batch: Normalised images, shape (N, 3, H, W).
 
     Returns:
-        Labels, shape (N, H, W), int64; the winning class's softmax score, (N, H, W), in [0, 1].
+        Labels, shape (N, H, W), int64, and their softmax probabilities, shape (N, H, W), in [0, 1].
     """
     metas = [sample.metainfo for sample in batch.samples]
+    # (N, C, H, W) to (N, H, W) each
     confidence, label = model.encode_decode(batch.images, metas).softmax(1).max(1)
     return label, confidence

@@ -1,8 +1,9 @@
 r"""Rules that keep a share of a network's predictions as pseudo labels.
 
-p: probabilities (C, H, W) of one image; its confidence is :math:`\max_c p_c`, its prediction
-:math:`\arg\max_c p_c`. Each rule pools confidences over the whole set in a first pass, takes one
-threshold per class from the pools, and labels every image in a second pass.
+The probabilities p of one image have the shape (C, H, W); at each pixel the confidence is
+:math:`\max_c p_c` and the prediction is :math:`\arg\max_c p_c`. Each rule pools the confidences of
+all images in a first pass, takes one threshold per class from the pools, and labels every image in
+a second pass.
 """
 
 from __future__ import annotations
@@ -32,71 +33,81 @@ __all__ = [
 
 def _check_fraction(rule: object, key: str) -> None:
     value = getattr(rule, key)
-    name = f'{type(rule).__name__}.{key}'
+    problem = (
+        f'expected {type(rule).__name__}.{key} in (0, 1], but got {value!r}; write a number above '
+        '0 and up to 1'
+    )
     if isinstance(value, bool) or not isinstance(value, (int, float)):
-        raise TypeError(f'{name} got {value!r}; write a number in (0, 1] instead')
+        raise TypeError(problem)
     if not 0 < value <= 1:
-        raise ValueError(f'{name} got {value!r}; write a number in (0, 1] instead')
+        raise ValueError(problem)
 
 
 def _discarded(share: float, count: int) -> int:
-    """Rank of the threshold among ``count`` ascending values, ``round((1 - q) n)`` half to even.
+    """Return the rank of the threshold among ``count`` ascending values.
 
-    The decimal number that was written is meant, not its binary neighbour: with q = 0.9 and
-    n = 15, (1 - q) n is 1.5 and not 1.4999999999999998.
+    It is ``round((1 - q) n)``, half to even, with the share q = ``share`` and n = ``count``.
     """
+    # In exact decimal arithmetic: for q = 0.9 and n = 15, (1 - q) n is 1.5 and must round to 2; as
+    # binary numbers it would be 1.4999999999999998.
     return min(round((1 - Fraction(repr(float(share)))) * count), count - 1)
 
 
 @dataclasses.dataclass(frozen=True)
 class PseudoLabelRule(ABC):
-    """Base: one threshold for every class, prediction kept where its confidence reaches it."""
+    """Base of all rules: a prediction is kept where it reaches the threshold of its class."""
 
     name: ClassVar[str]
+    """Name in configs."""
     softmax_first: ClassVar[bool] = False
-    """Whether the paper takes the softmax before (True) or after upsampling the logits."""
+    """True if the paper takes the softmax before upsampling the logits, False if after."""
 
     def num_pools(self, num_classes: int) -> int:
-        """Number of pools that :meth:`collect` fills; 0 if no first pass is needed."""
+        """Return the number of pools that :meth:`collect` fills; 0 if no first pass is needed."""
         return num_classes
 
     def collect(self, pools: ConfidencePools, probabilities: Tensor) -> None:
-        """First pass: add one image, shape (C, H, W), to the pools."""
-        confidence, prediction = probabilities.max(0)
+        """Add one image to the pools in the first pass.
+
+        Args:
+            pools: Pools to add to.
+            probabilities: Shape (C, H, W), in [0, 1].
+        """
+        confidence, prediction = probabilities.max(0)  # (H, W) each
         pools.update(prediction.flatten(), confidence.flatten())
 
     @abstractmethod
     def thresholds(self, pools: ConfidencePools, num_classes: int) -> list[float]:
-        """One threshold per class from the whole set's pools."""
+        """Compute one threshold per class, in [0, 1], from the pools of all images."""
 
     def select(self, probabilities: Tensor, thresholds: Tensor) -> Tensor:
-        """Second pass: label one image.
+        """Label one image in the second pass.
 
         Args:
-            probabilities: Shape (C, H, W).
-            thresholds: Shape (C,).
+            probabilities: Shape (C, H, W), in [0, 1].
+            thresholds: Shape (C,), in [0, 1].
 
         Returns:
             Train ids, 255 where nothing is kept, shape (H, W), int64.
         """
-        confidence, prediction = probabilities.max(0)
+        confidence, prediction = probabilities.max(0)  # (H, W) each
         return prediction.masked_fill(confidence < thresholds[prediction], IGNORE_INDEX)
 
     def describe(self) -> dict[str, Any]:
-        """Name and arguments, as the manifest keeps them."""
+        """Return name and arguments as the manifest keeps them."""
         return dict(type=self.name, **dataclasses.asdict(self))
 
 
 @dataclasses.dataclass(frozen=True)
 class BDLRule(PseudoLabelRule):
-    r"""Per class, the most confident share of its predictions, as BDL (CVPR 2019) does.
+    r"""Keep the most confident share of each class's predictions, as BDL does (CVPR 2019).
 
-    :math:`\tau_c` is the element ``round((1 - q) n)`` (half to even) of the class's n confidences
-    in ascending order, at most ``cap``; 0 for a class that is never predicted.
+    The threshold :math:`\tau_c` is the element ``round((1 - q) n)`` (half to even) of the class's n
+    confidences in ascending order, at most ``cap``; 0 for a class that is never predicted.
 
     Args:
-        share: Share q of each class's pixels to keep, 0.5 in the paper.
-        cap: Confidence that always suffices, 0.9 in the paper.
+        share: Share q of each class's pixels to keep, in (0, 1]; 0.5 in the paper.
+        cap: Confidence that always suffices, in (0, 1]; 0.9 in the paper.
     """
 
     name: ClassVar[str] = 'bdl'
@@ -117,18 +128,18 @@ class BDLRule(PseudoLabelRule):
 
 @dataclasses.dataclass(frozen=True)
 class CBSTRule(PseudoLabelRule):
-    r"""Class-balanced self-training (ECCV 2018), as DAST's official code does it.
+    r"""Class-balanced self-training (CBST, ECCV 2018), as DAST's official code does it.
 
-    Of every image and predicted class, every ``stride``-th confidence in raster order joins the
-    class's pool of n; :math:`\tau_c` is the element ``floor(q n) - 1`` in descending order (the
-    highest where that is -1), at most ``cap``; 1 for a class without an element. The label is
-    :math:`\arg\max_c p_c / \tau_c`, which may differ from the prediction, and 255 where the
-    maximum is below 1.
+    In each image, every ``stride``-th confidence of a predicted class, in raster order, joins that
+    class's pool of n. The threshold :math:`\tau_c` is the element ``floor(q n) - 1`` of the pool in
+    descending order (the highest where that is -1), at most ``cap``; 1 for a class without an
+    element. The label is :math:`\arg\max_c p_c / \tau_c`, which may differ from the prediction; it
+    is 255 where the maximum is below 1.
 
     Args:
-        share: Share q of each class's pixels to keep, 0.5 in the paper.
-        cap: Upper bound of the thresholds, 0.9 in the code.
-        stride: Step of the subsampling, 4 in the code.
+        share: Share q of each class's pixels to keep, in (0, 1]; 0.5 in the paper.
+        cap: Upper bound of the thresholds, in (0, 1]; 0.9 in the code.
+        stride: Step of the subsampling, at least 1; 4 in the code.
     """
 
     name: ClassVar[str] = 'cbst'
@@ -140,10 +151,13 @@ class CBSTRule(PseudoLabelRule):
         _check_fraction(self, 'share')
         _check_fraction(self, 'cap')
         if not isinstance(self.stride, int) or self.stride < 1:
-            raise ValueError(f'CBSTRule.stride got {self.stride!r}; write an integer >= 1 instead')
+            raise ValueError(
+                f'expected CBSTRule.stride >= 1, but got {self.stride!r}; write a positive integer'
+            )
 
     def collect(self, pools: ConfidencePools, probabilities: Tensor) -> None:
-        confidence, prediction = (part.flatten() for part in probabilities.max(0))
+        confidence, prediction = (part.flatten() for part in probabilities.max(0))  # (H * W,)
+        # The rank of each pixel within its class: a stable sort keeps raster order inside a class.
         order = prediction.argsort(stable=True)
         grouped = prediction[order]
         first = torch.searchsorted(grouped, grouped, right=False)
@@ -159,17 +173,17 @@ class CBSTRule(PseudoLabelRule):
         ]
 
     def select(self, probabilities: Tensor, thresholds: Tensor) -> Tensor:
-        score, label = (probabilities / thresholds[:, None, None]).max(0)
+        score, label = (probabilities / thresholds[:, None, None]).max(0)  # (H, W) each
         return label.masked_fill(score < 1, IGNORE_INDEX)
 
 
 @dataclasses.dataclass(frozen=True)
 class GlobalRule(PseudoLabelRule):
-    """One threshold for all classes: the most confident share of the whole set's pixels.
+    """Keep the most confident share of all pixels, by one threshold for all classes.
 
     Args:
-        share: Share q of all pixels to keep.
-        cap: Confidence that always suffices.
+        share: Share q of all pixels to keep, in (0, 1].
+        cap: Confidence that always suffices, in (0, 1].
     """
 
     name: ClassVar[str] = 'global'
@@ -195,10 +209,10 @@ class GlobalRule(PseudoLabelRule):
 
 @dataclasses.dataclass(frozen=True)
 class FixedRule(PseudoLabelRule):
-    """A constant threshold; needs no first pass.
+    """Keep the pixels above a constant threshold; needs no first pass.
 
     Args:
-        threshold: Confidence that a pixel needs.
+        threshold: Confidence that a pixel needs, in (0, 1].
     """
 
     name: ClassVar[str] = 'fixed'
@@ -220,27 +234,33 @@ RULES: dict[str, type[PseudoLabelRule]] = {
 
 
 def build_rule(cfg: str | Mapping[str, Any]) -> PseudoLabelRule:
-    """Build a rule from its name or from ``dict(type=name, **arguments)``.
+    """Build a rule.
+
+    Args:
+        cfg: Name of a rule, or ``dict(type=name, **arguments)``.
 
     Raises:
-        TypeError: If ``cfg`` is neither.
-        ValueError: If the name or an argument is unknown.
+        TypeError: If ``cfg`` is neither, or an argument has a wrong type.
+        ValueError: If the name or an argument is unknown, or an argument is out of range.
     """
     if isinstance(cfg, str):
         cfg = {'type': cfg}
     if not isinstance(cfg, Mapping):
-        raise TypeError(f"PseudoLabelLoop.rule got {cfg!r}; write e.g. dict(type='bdl') instead")
+        raise TypeError(
+            f'expected PseudoLabelLoop.rule to be a name or a dict, but got {cfg!r}; write '
+            "dict(type='bdl'), for example"
+        )
     arguments = dict(cfg)
     name = arguments.pop('type', None)
     if name not in RULES:
         raise ValueError(
-            f'PseudoLabelLoop.rule.type got {name!r}; write one of {sorted(RULES)} instead'
+            f'expected PseudoLabelLoop.rule.type to be a rule, but got {name!r}; write one of '
+            f'{sorted(RULES)}'
         )
     known = [field.name for field in dataclasses.fields(RULES[name])]
     unknown = sorted(set(arguments) - set(known))
     if unknown:
         raise ValueError(
-            f'{RULES[name].__name__} got the unknown key {unknown[0]!r}; write one of '
-            f'{known} instead'
+            f'expected keys of {RULES[name].__name__}, but got {unknown[0]!r}; write one of {known}'
         )
     return RULES[name](**arguments)

@@ -1,4 +1,4 @@
-"""Order statistics of confidences over a whole data set, in bounded memory."""
+"""Order statistics of confidences over a whole dataset, in bounded memory."""
 
 from __future__ import annotations
 
@@ -14,27 +14,32 @@ MIN_BINS = 2**12
 
 
 class ConfidencePools:
-    """Pools of confidences in [0, 1] whose k-th smallest value can be asked for.
+    """Pools of confidences in [0, 1] that give their k-th smallest value.
 
-    A pool keeps its values as they are while there are at most ``budget`` of them, so small sets
-    are exact. Beyond, it keeps a histogram of ``bins`` equal bins, and :meth:`kth_smallest` gives
-    the lower edge of the bin that holds the value: too low by less than ``1 / bins``. Memory is
-    bounded by ``num_pools * (4 * budget + 8 * bins)`` bytes for any number of images.
+    A pool of at most ``budget`` values keeps them as they are, so small sets are exact. A larger
+    pool keeps a histogram of ``bins`` equal bins, and :meth:`kth_smallest` returns the lower edge
+    of the bin that holds the value, which is too low by less than ``1 / bins``. Memory is bounded
+    by ``num_pools * (4 * budget + 8 * bins)`` bytes for any number of images.
 
     Args:
         num_pools: Number of pools.
         budget: Values that one pool keeps exactly, over all processes.
         bins: Number of bins, a power of two, at least 4096.
+
+    Raises:
+        ValueError: If ``budget`` or ``bins`` is out of range.
     """
 
     def __init__(self, num_pools: int, budget: int = 2**20, bins: int = 2**14) -> None:
         if bins < MIN_BINS or bins & (bins - 1):
             raise ValueError(
-                f'ConfidencePools.bins got {bins}; write a power of two of at least '
-                f'{MIN_BINS} instead'
+                f'expected ConfidencePools.bins to be a power of two of at least {MIN_BINS}, but '
+                f'got {bins}; write {MIN_BINS}, for example'
             )
         if budget < 0:
-            raise ValueError(f'ConfidencePools.budget got {budget}; write a count >= 0 instead')
+            raise ValueError(
+                f'expected ConfidencePools.budget >= 0, but got {budget}; write a count of values'
+            )
         self.num_pools = num_pools
         self.budget = budget
         self.bins = bins
@@ -44,12 +49,12 @@ class ConfidencePools:
 
     @property
     def counts(self) -> list[int]:
-        """Number of values in each pool."""
+        """Number of values added to each pool."""
         return [int(count) for count in self._counts]
 
     @property
     def is_exact(self) -> list[bool]:
-        """Whether each pool still holds its values."""
+        """True for each pool that still holds its values, False for a histogram."""
         return [pool not in self._histograms for pool in range(self.num_pools)]
 
     def update(self, pools: Tensor, values: Tensor) -> None:
@@ -60,13 +65,14 @@ class ConfidencePools:
             values: Confidences in [0, 1], shape (P,).
         """
         values = values.float()
-        new = torch.bincount(pools, minlength=self.num_pools).cpu().numpy()
+        new = torch.bincount(pools, minlength=self.num_pools).cpu().numpy()  # (num_pools,)
         for pool in np.flatnonzero(self._counts + new > self.budget).tolist():
             self._spill(pool)
         spilled = torch.zeros(self.num_pools, dtype=torch.bool, device=pools.device)
         if self._histograms:
             spilled[list(self._histograms)] = True
             binned = (values * self.bins).long().clamp_(0, self.bins - 1)
+            # One bincount over (pool, bin) pairs counts for all histograms at once.
             cells = (pools * self.bins + binned)[spilled[pools]]
             sums = torch.bincount(cells, minlength=self.num_pools * self.bins)
             table = sums.view(self.num_pools, self.bins).cpu().numpy()
@@ -80,7 +86,7 @@ class ConfidencePools:
         self._counts += new
 
     def synchronize(self) -> None:
-        """Merge the pools of all processes: afterwards each one holds the whole set's."""
+        """Merge the pools of all processes; afterwards each process holds all values."""
         if get_world_size() == 1:
             return
         totals = torch.from_numpy(self._counts.copy())
@@ -98,15 +104,15 @@ class ConfidencePools:
         self._counts = totals.numpy()
 
     def kth_smallest(self, pool: int, k: int) -> float:
-        """The k-th smallest value of a pool, k = 0 for the smallest.
+        """Return the k-th smallest value of a pool, counted from 0.
 
         Raises:
             IndexError: If the pool has no such value.
         """
         if not 0 <= k < self._counts[pool]:
             raise IndexError(
-                f'ConfidencePools.kth_smallest got k={k} for a pool of '
-                f'{self._counts[pool]} values; write 0 <= k < count instead'
+                f'expected 0 <= k < {self._counts[pool]}, the number of values in pool {pool}, '
+                f'but got {k}; write a k for ConfidencePools.kth_smallest in this range'
             )
         if pool in self._histograms:
             cumulated = np.cumsum(self._histograms[pool])
@@ -117,7 +123,7 @@ class ConfidencePools:
         return self._values[pool][: self._counts[pool]]
 
     def _append(self, pool: int, values: NDArray[np.float32]) -> None:
-        """Add to the pool's buffer, which doubles when full."""
+        """Add to the pool's buffer, which doubles in size when it is full."""
         start = int(self._counts[pool])
         stop = start + len(values)
         if stop > len(self._values[pool]):
@@ -127,7 +133,7 @@ class ConfidencePools:
         self._values[pool][start:stop] = values
 
     def _spill(self, pool: int) -> None:
-        """Go over from values to a histogram."""
+        """Replace a pool's values by their histogram."""
         if pool in self._histograms:
             return
         binned = (self._exact(pool) * self.bins).astype(np.int64).clip(0, self.bins - 1)

@@ -1,4 +1,4 @@
-"""Pictures of images, labels and maps as plain arrays: numpy and OpenCV only.
+"""Pictures of images, labels and maps as plain arrays, by numpy and OpenCV alone.
 
 Every picture is RGB, uint8, shape (H, W, 3).
 """
@@ -39,7 +39,7 @@ def label_to_color(
     """Paint a label map.
 
     Args:
-        label: Class ids, shape (H, W). An id without a colour (255 for one) counts as ignored.
+        label: Class ids, shape (H, W). An id without a colour, such as 255, counts as ignored.
         palette: One RGB colour per class, in [0, 255].
         ignore_color: The RGB colour of ignored pixels.
 
@@ -48,7 +48,7 @@ def label_to_color(
     """
     if label.ndim != 2:
         raise ValueError(
-            f'label_to_color.label got shape {label.shape}; write an array of shape (H, W) instead.'
+            f'expected label_to_color.label of shape (H, W), but got {label.shape}; write one map'
         )
     table = np.array([*palette, ignore_color], dtype=np.uint8)
     known = (label >= 0) & (label < len(palette))
@@ -65,13 +65,16 @@ def denormalize(
 
     Args:
         image: Normalised image, shape (3, H, W).
-        mean: Per-channel mean that was subtracted, in [0, 255].
-        std: Per-channel deviation that was divided by.
-        bgr: Whether the channels are in BGR order (caffe weights).
+        mean: Mean of each channel that was subtracted, in [0, 255].
+        std: Standard deviation of each channel that was divided by.
+        bgr: The channels are in BGR order (caffe weights).
+
+    Raises:
+        ValueError: If ``image`` is not (3, H, W).
     """
     if image.ndim != 3 or image.shape[0] != 3:
         raise ValueError(
-            f'denormalize.image got shape {image.shape}; write an array of shape (3, H, W) instead.'
+            f'expected denormalize.image of shape (3, H, W), but got {image.shape}; write one image'
         )
     pixels = image.transpose(1, 2, 0) * np.asarray(std) + np.asarray(mean)
     pixels = pixels.round().clip(0, 255).astype(np.uint8)
@@ -89,10 +92,13 @@ def heat_map(
         values: Shape (H, W), any float or integer type. NaN and infinities are painted as ``low``.
         low: The value of the darkest colour. Default: the smallest finite value.
         high: The value of the brightest colour. Default: the largest finite value.
+
+    Raises:
+        ValueError: If ``values`` is not (H, W).
     """
     if values.ndim != 2:
         raise ValueError(
-            f'heat_map.values got shape {values.shape}; write an array of shape (H, W) instead.'
+            f'expected heat_map.values of shape (H, W), but got {values.shape}; write one map'
         )
     values = values.astype(np.float64)
     finite = np.isfinite(values)
@@ -108,8 +114,8 @@ def overlay(image: np.ndarray, color: np.ndarray, alpha: float = 0.5) -> np.ndar
     """Lay a picture over another one.
 
     Args:
-        image: What lies below.
-        color: What lies above; resized to ``image`` when it is smaller or larger.
+        image: The lower picture.
+        color: The upper picture; resized to ``image`` if its size differs.
         alpha: Opacity of ``color``, in [0, 1].
     """
     height, width = image.shape[:2]
@@ -119,7 +125,7 @@ def overlay(image: np.ndarray, color: np.ndarray, alpha: float = 0.5) -> np.ndar
 
 
 def tile_panel(rows: Sequence[Sequence[Tile]], cell_width: int = 512) -> np.ndarray:
-    """Put captioned pictures on one sheet.
+    """Arrange captioned pictures on one sheet.
 
     Args:
         rows: Rows of (ASCII caption, picture). Rows may differ in length; gaps stay white.
@@ -131,7 +137,9 @@ def tile_panel(rows: Sequence[Sequence[Tile]], cell_width: int = 512) -> np.ndar
     """
     first = next((image for row in rows for _, image in row), None)
     if first is None:
-        raise ValueError('tile_panel.rows got no picture; write at least one (caption, picture).')
+        raise ValueError(
+            'expected pictures in tile_panel.rows, but got none; write a (caption, picture) or more'
+        )
     cell_height = max(1, round(cell_width * first.shape[0] / first.shape[1]))
     columns = max(len(row) for row in rows)
     blank = _blank(cell_height, cell_width)
@@ -152,18 +160,21 @@ def contact_sheet(
     titles: Sequence[str],
     cell_width: int = 384,
 ) -> np.ndarray:
-    """One image per row, one kind of picture per column, titles above the columns.
+    """Arrange one image per row and one kind of picture per column, with titles above the columns.
 
     Args:
         rows: Pictures, ``len(titles)`` in each row.
         titles: One ASCII title per column.
         cell_width: Width of one picture on the sheet, in pixels.
+
+    Raises:
+        ValueError: If a row has another number of pictures.
     """
     for index, row in enumerate(rows):
         if len(row) != len(titles):
             raise ValueError(
-                f'contact_sheet.rows[{index}] got {len(row)} pictures; '
-                f'write {len(titles)} instead, one per title.'
+                f'expected {len(titles)} pictures in contact_sheet.rows[{index}], but got '
+                f'{len(row)}; write one per title'
             )
     tiles = [
         [(title if index == 0 else '', image) for title, image in zip(titles, row)]
@@ -173,7 +184,7 @@ def contact_sheet(
 
 
 def save_picture(image: np.ndarray, path: Path) -> None:
-    """Write a picture in the format of its suffix, as a whole or not at all."""
+    """Write a picture atomically, in the format of the path's suffix."""
     content = cv2.imencode(path.suffix or '.png', image[..., ::-1])[1]
     with atomic_write(path) as partial:
         partial.write_bytes(content.tobytes())
@@ -189,16 +200,16 @@ def _join(cells: Sequence[np.ndarray]) -> np.ndarray:
 
 
 def _fit(image: np.ndarray, height: int, width: int) -> np.ndarray:
-    """Scale a picture into a cell without distortion; centre it on white."""
+    """Scale a picture into a cell without distortion, and centre it on white."""
     if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
         raise ValueError(
-            f'tile_panel.rows got a picture of {image.dtype} {image.shape}; '
-            'write uint8 (H, W, 3) instead.'
+            f'expected pictures of uint8 (H, W, 3) in tile_panel.rows, but got {image.dtype} '
+            f'{image.shape}; write RGB pictures'
         )
     scale = min(height / image.shape[0], width / image.shape[1])
     new_height = min(height, max(1, round(image.shape[0] * scale)))
     new_width = min(width, max(1, round(image.shape[1] * scale)))
-    # Enlarged pixels stay square: a blurred label shows colours of classes that are not there.
+    # Enlarged pixels stay square: a blurred label would show colours of absent classes.
     method = cv2.INTER_AREA if scale < 1 else cv2.INTER_NEAREST
     resized = cv2.resize(np.ascontiguousarray(image), (new_width, new_height), interpolation=method)
     cell = _blank(height, width)
@@ -208,7 +219,7 @@ def _fit(image: np.ndarray, height: int, width: int) -> np.ndarray:
 
 
 def _caption(text: str, width: int) -> np.ndarray:
-    """A strip with a text, the letters shrunk until they fit into the width."""
+    """Draw a strip with a text, its letters shrunk until they fit into the width."""
     size = min(0.6, max(0.35, width / 640))
     (text_width, _), _ = cv2.getTextSize(text, _FONT, size, 1)
     size *= min(1.0, width / max(text_width, 1))

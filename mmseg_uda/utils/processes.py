@@ -1,4 +1,4 @@
-"""What one process decides and all must know."""
+"""Decisions that one process takes for all."""
 
 from __future__ import annotations
 
@@ -13,16 +13,17 @@ T = TypeVar('T')
 
 
 def on_main(function: Callable[[], T]) -> T:
-    """Call a function in the first process only, and give its result to all.
+    """Call a function in the first process only, and return its result in all processes.
 
     Args:
-        function: What it returns must be picklable if there are several processes.
+        function: Its result must be picklable if there are several processes.
 
     Raises:
-        Exception: In the first process, what the function raised.
-        RuntimeError: In the others then, so that nobody waits for ever.
+        Exception: In the first process, the error of the function.
+        RuntimeError: In the other processes, if the function failed; without it they would wait
+            for the first process for ever.
     """
-    outcome: list[Any] = [None, None]
+    outcome: list[Any] = [None, None]  # result; text of an error
     failure: Exception | None = None
     if get_rank() == 0:
         try:
@@ -34,5 +35,5 @@ def on_main(function: Callable[[], T]) -> T:
     if failure is not None:
         raise failure
     if outcome[1] is not None:
-        raise RuntimeError(f'the first process stopped with {outcome[1]}')
+        raise RuntimeError(f'the first process failed with {outcome[1]}')
     return outcome[0]

@@ -1,4 +1,4 @@
-"""The loop that writes pseudo labels."""
+"""The loop that writes the pseudo labels of a set of images."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from mmengine.dist import all_reduce, barrier, broadcast_object_list, get_dist_info
+from mmengine.dist import all_reduce, barrier, get_dist_info
 from mmengine.logging import print_log
 from mmengine.runner import Runner
 from mmengine.runner.base_loop import BaseLoop
@@ -27,39 +27,44 @@ from mmseg_uda.engine.observe import preserve_state
 from mmseg_uda.pseudo_labels.inference import segment_probabilities
 from mmseg_uda.pseudo_labels.rules import build_rule
 from mmseg_uda.pseudo_labels.statistics import ConfidencePools
+from mmseg_uda.utils.processes import on_main
 from mmseg_uda.version import __version__
 
 __all__ = ['PseudoLabelLoop']
-
-# What one segmented image is: its label's name, and its probabilities (C, H, W).
-Segmented = tuple[str, Tensor]
 
 
 @LOOPS.register_module()
 class PseudoLabelLoop(BaseLoop):
     """Labels a set of images with a network's confident predictions.
 
-    A first pass over the images finds one threshold per class, a second one writes a PNG of train
-    ids (255: not kept) per image, at the size at which the network saw the image; ``manifest.json``
-    comes last. Images are dealt out to all processes, each exactly once and in order, whatever
-    sampler the dataloader has. The result does not depend on the number of processes. Run again,
-    it goes on where it was stopped, and does nothing if all is there.
+    A first pass over the images finds one threshold per class. A second pass writes, for each
+    image, a PNG of train ids (255: not kept) of the size that the network saw. ``manifest.json`` is
+    completed last. A second run resumes where the first one stopped, and does nothing if all labels
+    are there.
 
-    Takes the place of ``test_cfg``; mmengine's test hooks are not called.
+    The images are divided among the processes, each exactly once and in order, whatever sampler the
+    dataloader has; the result does not depend on the number of processes.
+
+    Replaces the test loop (``test_cfg``); mmengine's test hooks are not called.
 
     Args:
         runner: The runner.
         dataloader: Dataloader, or its config (no sampler needed), of the target's training images
             through a test pipeline: no labels, no flip, no crop, and ``test_mode=True``.
-        out_dir: Folder to write to.
+        out_dir: Directory to write to.
         rule: Name of a rule (``bdl``, ``cbst``, ``global``, ``fixed``), or ``dict(type=name)`` with
             its arguments, see :mod:`mmseg_uda.pseudo_labels.rules`.
-        overwrite: Replace labels that another network, rule or data set made.
-        softmax_first: Whether to take the softmax before (True) or after upsampling the logits;
-            None does as the rule's paper does.
-        budget: Confidences that each class keeps exactly before it goes over to a histogram.
+        overwrite: Replace labels that another network, rule or dataset made.
+        softmax_first: Take the softmax before (True) or after upsampling the logits; None does as
+            the rule's paper does.
+        budget: Confidences that each class keeps exactly before it changes to a histogram.
         bins: Bins of that histogram; thresholds are then too low by less than 1 / bins.
         evaluator: Not used; mmengine passes it to every test loop.
+
+    Raises:
+        TypeError: If ``out_dir`` or ``rule`` has a wrong type.
+        ValueError: If ``out_dir`` is a file, an argument is out of range, or the dataset is not a
+            test dataset with class names.
     """
 
     def __init__(
@@ -79,10 +84,14 @@ class PseudoLabelLoop(BaseLoop):
         self.budget = budget
         self.bins = bins
         if not isinstance(out_dir, str) or not out_dir:
-            raise TypeError(f'PseudoLabelLoop.out_dir got {out_dir!r}; write a folder instead')
+            raise TypeError(
+                f'expected PseudoLabelLoop.out_dir to be a path, but got {out_dir!r}; write a '
+                'directory'
+            )
         if osp.exists(out_dir) and not osp.isdir(out_dir):
             raise ValueError(
-                f'PseudoLabelLoop.out_dir got the file {out_dir!r}; write a folder instead'
+                'expected PseudoLabelLoop.out_dir to be a directory, but got the file '
+                f'{out_dir!r}; write a directory'
             )
         self.out_dir = out_dir
         self.overwrite = overwrite
@@ -95,14 +104,14 @@ class PseudoLabelLoop(BaseLoop):
         dataset = self.dataloader.dataset
         if getattr(dataset, 'test_mode', True) is not True:
             raise ValueError(
-                'PseudoLabelLoop.dataloader.dataset.test_mode got False, which '
-                'replaces unreadable images; write test_mode=True instead'
+                'expected PseudoLabelLoop.dataloader.dataset.test_mode=True, but got False, which '
+                'replaces unreadable images by others; write test_mode=True'
             )
         classes = getattr(dataset, 'metainfo', {}).get('classes')
         if not classes:
             raise ValueError(
-                f'PseudoLabelLoop.dataloader.dataset got {type(dataset).__name__} '
-                'without classes; write metainfo=dict(classes=...) instead'
+                'expected PseudoLabelLoop.dataloader.dataset to have classes, but got '
+                f'{type(dataset).__name__} without; write metainfo=dict(classes=...)'
             )
         self.num_classes = len(classes)
         self._paths = [
@@ -117,12 +126,10 @@ class PseudoLabelLoop(BaseLoop):
         Returns:
             The manifest's thresholds and coverage.
         """
-        manifest, resumed = self._open()
+        manifest, resumed = on_main(self._look_up)
         if manifest.complete:
-            print_log(
-                f'All {len(manifest.files)} pseudo labels are in {self.out_dir} already',
-                logger='current',
-            )
+            count = len(manifest.files)
+            print_log(f'All {count} pseudo labels are in {self.out_dir} already', 'current')
         else:
             with preserve_state(self.runner.model):
                 if manifest.thresholds is None:
@@ -135,24 +142,8 @@ class PseudoLabelLoop(BaseLoop):
             self._report(manifest)
         return {'thresholds': manifest.thresholds, 'coverage': manifest.coverage}
 
-    def _open(self) -> tuple[Manifest, bool]:
-        """The manifest to go on with, and whether files of an earlier run count.
-
-        Only the first process looks at the folder; the others are told.
-        """
-        outcome: list[Any] = [None]
-        if get_dist_info()[0] == 0:
-            try:
-                outcome[0] = self._look_up()
-            except (OSError, ValueError) as error:
-                outcome[0] = error
-        broadcast_object_list(outcome)
-        if isinstance(outcome[0], Exception):
-            raise outcome[0]
-        return outcome[0]
-
     def new_manifest(self) -> Manifest:
-        """What the manifest says before anything is labelled."""
+        """Describe this run's labels before any image is labelled."""
         return Manifest(
             rule={**self.rule.describe(), 'softmax_first': self.softmax_first},
             num_classes=self.num_classes,
@@ -166,40 +157,33 @@ class PseudoLabelLoop(BaseLoop):
         return checkpoint_digest(self.runner._load_from, self.runner.model)
 
     def _look_up(self) -> tuple[Manifest, bool]:
+        """Return the manifest to continue with, and True if an earlier run's files count."""
         new = self.new_manifest()
-        path = osp.join(self.out_dir, MANIFEST_NAME)
+        manifest_path = osp.join(self.out_dir, MANIFEST_NAME)
+        paths = [osp.join(self.out_dir, name) for name in self._names]
         if self.overwrite:
-            self._clear(path)
-        elif osp.isfile(path):
+            # The manifest goes first: without it, no training reads a mixture of old and new.
+            for path in filter(osp.isfile, [manifest_path, *paths]):
+                os.remove(path)
+            return new, False
+        if osp.isfile(manifest_path):
             old = Manifest.read(self.out_dir)
             differences = new.differences(old)
             if differences:
                 raise ValueError(
-                    f'PseudoLabelLoop.out_dir got {self.out_dir!r}, whose labels were made with '
-                    f'another {", ".join(differences)}; write another folder or overwrite=True '
-                    '(--overwrite) instead'
+                    'expected labels of this run in PseudoLabelLoop.out_dir, but got '
+                    f'{self.out_dir!r}, made with another {", ".join(differences)}; write another '
+                    'directory or overwrite=True (--overwrite)'
                 )
-            files = (osp.join(self.out_dir, name) for name in self._names)
-            old.complete = old.complete and all(map(osp.isfile, files))
+            old.complete = old.complete and all(map(osp.isfile, paths))
             return old, True
-        else:
-            self._refuse_strangers()
+        for path in filter(osp.exists, paths):
+            raise ValueError(
+                'expected PseudoLabelLoop.out_dir without labels, but got a directory that has '
+                f'{path!r} and no {MANIFEST_NAME}; write another directory or overwrite=True '
+                '(--overwrite)'
+            )
         return new, False
-
-    def _refuse_strangers(self) -> None:
-        for name in self._names:
-            if osp.exists(osp.join(self.out_dir, name)):
-                raise ValueError(
-                    f'PseudoLabelLoop.out_dir got {self.out_dir!r}, which has the file {name!r} '
-                    f'but no {MANIFEST_NAME}; write another folder or overwrite=True '
-                    '(--overwrite) instead'
-                )
-
-    def _clear(self, manifest_path: str) -> None:
-        """Remove the manifest first: without it nobody trains on a mixture."""
-        for path in [manifest_path, *(osp.join(self.out_dir, name) for name in self._names)]:
-            if osp.isfile(path):
-                os.remove(path)
 
     def _find_thresholds(self) -> list[float]:
         pools = ConfidencePools(self.rule.num_pools(self.num_classes), self.budget, self.bins)
@@ -210,12 +194,12 @@ class PseudoLabelLoop(BaseLoop):
         return self.rule.thresholds(pools, self.num_classes)
 
     def _write_labels(self, manifest: Manifest, resumed: bool) -> Tensor:
-        """Second pass.
+        """Run the second pass.
 
         Returns:
             Predicted and kept pixels of each class over the whole set, shape (2, C).
         """
-        total = np.zeros((2, self.num_classes), dtype=np.int64)
+        total = np.zeros((2, self.num_classes), dtype=np.int64)  # predicted; kept
         todo = []
         for index in self._share():
             path = osp.join(self.out_dir, self._names[index])
@@ -228,12 +212,10 @@ class PseudoLabelLoop(BaseLoop):
         for name, probabilities in self._segment(todo, 'labels'):
             if thresholds is None:
                 thresholds = probabilities.new_tensor(manifest.thresholds)
-            predicted = (
-                torch.bincount(probabilities.argmax(0).flatten(), minlength=self.num_classes)
-                .cpu()
-                .numpy()
-            )
-            label = self.rule.select(probabilities, thresholds).byte().cpu().numpy()
+            # On a CPU twice as fast as `argmax`; both give the first of equal classes.
+            prediction = probabilities.max(0).indices.flatten()  # (H * W,)
+            predicted = torch.bincount(prediction, minlength=self.num_classes).cpu().numpy()
+            label = self.rule.select(probabilities, thresholds).byte().cpu().numpy()  # (H, W)
             write_label(osp.join(self.out_dir, name), label, predicted.tolist())
             kept = np.bincount(label.ravel(), minlength=256)[: self.num_classes]
             total += np.stack([predicted, kept])
@@ -242,12 +224,16 @@ class PseudoLabelLoop(BaseLoop):
         return summed
 
     def _share(self) -> list[int]:
-        """Indices of this process's images."""
+        """Return the indices of this process's images."""
         rank, world_size = get_dist_info()
         return list(range(len(self._paths)))[rank::world_size]
 
-    def _segment(self, indices: list[int], task: str) -> Iterator[Segmented]:
-        """Run the network over images, with a progress bar in the first process."""
+    def _segment(self, indices: list[int], task: str) -> Iterator[tuple[str, Tensor]]:
+        """Run the network over images, with a progress bar in the first process.
+
+        Yields:
+            The name of an image's label file, and the image's probabilities (C, H, W).
+        """
         if not indices:
             return
         name_of = dict(zip(self._paths, self._names))
@@ -277,23 +263,24 @@ class PseudoLabelLoop(BaseLoop):
     def _progress(self, total: int, task: str) -> ProgressBar | None:
         if get_dist_info()[0] != 0:
             return None
-        print_log(f'Pseudo labels: {task} of {len(self._paths)} images', logger='current')
+        print_log(f'Pseudo labels: {task} of {len(self._paths)} images', 'current')
         return ProgressBar(total)
 
     def _check(self, meta: dict[str, Any], probabilities: Tensor) -> None:
         if meta.get('flip'):
             raise ValueError(
-                'PseudoLabelLoop.dataloader got a flipped image; write a test '
-                'pipeline without RandomFlip instead'
+                'expected unflipped images from PseudoLabelLoop.dataloader, but got a flipped '
+                'one; write a test pipeline without RandomFlip'
             )
         if len(probabilities) != self.num_classes:
             raise ValueError(
-                f'PseudoLabelLoop.dataloader.dataset has {self.num_classes} classes, but the '
-                f'network predicts {len(probabilities)}; write the same classes for both'
+                f'expected a network with the {self.num_classes} classes of '
+                f'PseudoLabelLoop.dataloader.dataset, but got one that predicts '
+                f'{len(probabilities)}; write the same classes for both'
             )
 
     def _save(self, manifest: Manifest) -> None:
-        """Write the manifest when every process has done its part."""
+        """Write the manifest once every process has reached this point."""
         barrier()
         if get_dist_info()[0] == 0:
             os.makedirs(self.out_dir, exist_ok=True)
@@ -302,14 +289,8 @@ class PseudoLabelLoop(BaseLoop):
 
     def _report(self, manifest: Manifest) -> None:
         kept, predicted = sum(manifest.kept_pixels), sum(manifest.predicted_pixels)
-        print_log(
-            f'{len(manifest.files)} pseudo labels in {self.out_dir}: '
-            f'{100 * kept / predicted:.1f} % of the pixels kept',
-            logger='current',
-        )
+        labels = f'{len(manifest.files)} pseudo labels in {self.out_dir}'
+        print_log(f'{labels}: {100 * kept / predicted:.1f} % of the pixels kept', 'current')
         if not kept:
-            print_log(
-                'No pixel was kept: lower the threshold or raise the share',
-                logger='current',
-                level=logging.WARNING,
-            )
+            advice = 'No pixel was kept: lower the threshold or raise the share'
+            print_log(advice, 'current', level=logging.WARNING)

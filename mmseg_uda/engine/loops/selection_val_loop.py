@@ -1,4 +1,4 @@
-"""Validation on further sets, to choose a checkpoint without the target's ground truth."""
+"""Validation on further sets, to select a checkpoint without the target's ground truth."""
 
 from __future__ import annotations
 
@@ -17,15 +17,19 @@ from mmseg_uda.datasets.checks import check_dataset, check_folders
 
 __all__ = ['SelectionValLoop']
 
-TARGET = ''  # the target validation's place among the named sets
+TARGET = ''  # the name of the target's own validation set
 Sets = dict[str, tuple[Any, Any]]  # name -> dataloader and evaluator
 
 
 class _Sets:
-    """Several validation sets as the one dataloader and one evaluator that a loop runs.
+    """Presents several validation sets as the one dataloader and evaluator of a loop.
 
-    Batches are counted through: progress bars, remaining times and the steps under which hooks
-    store pictures go over all sets together.
+    Batches are numbered over all sets together; so are progress bars, remaining times, and the
+    steps under which hooks store pictures.
+
+    Args:
+        sets: Dataloader and evaluator by name.
+        mean: As for :class:`SelectionValLoop`.
     """
 
     def __init__(self, sets: Sets, mean: str | None) -> None:
@@ -42,14 +46,17 @@ class _Sets:
             yield from loader
 
     def process(self, data_samples: Sequence[Any], data_batch: Any = None) -> None:
-        """Show the metrics of the set from which the batch came what was predicted for it."""
+        """Pass predictions on to the metrics of the set from which the batch came."""
         self._current.process(data_samples=data_samples, data_batch=data_batch)
 
     def evaluate(self, size: int) -> dict[str, Any]:
-        """All metrics: the target's by their names, then ``<set>/<metric>`` and the means.
+        """Compute the metrics of all sets.
 
         Args:
             size: Not used; each set has its own.
+
+        Returns:
+            The target's metrics by their names, the others and the means by ``<set>/<metric>``.
         """
         metrics: dict[str, Any] = {}
         selection: list[dict[str, Any]] = []
@@ -66,10 +73,10 @@ class _Sets:
 
 @LOOPS.register_module()
 class SelectionValLoop(ValLoop):
-    """Validates on the target as ever, then on named sets by which a checkpoint is chosen.
+    """Validates on the target, then on named sets that select a checkpoint.
 
-    A label-free choice as DAST's (Yu et al., AAAI 2021, "When to Start the Self-Training"): source
-    images translated to the target's style, in two styles, and the mean of both::
+    DAST (Yu et al., AAAI 2021, "When to Start the Self-Training") selects without target labels: on
+    source images translated to the target's style, in two styles, by the mean of both::
 
         val_cfg = dict(
             type='SelectionValLoop',
@@ -80,7 +87,7 @@ class SelectionValLoop(ValLoop):
         default_hooks = dict(checkpoint=dict(save_best='translated/mIoU', rule='greater'))
 
     The target's metrics keep their names; the others are ``beta05/mIoU``, ``beta09/mIoU`` and
-    ``translated/mIoU``. Hooks see one validation, whose batches are those of all sets.
+    ``translated/mIoU``. For hooks it is one validation over the batches of all sets.
 
     Args:
         runner: The runner.
@@ -88,16 +95,16 @@ class SelectionValLoop(ValLoop):
         evaluator: Its evaluator or the config, from ``val_evaluator``.
         selection: Per name ``dict(dataloader=..., evaluator=...)``. Without a sampler the images
             come in order; without an evaluator the metrics are those of ``val_evaluator``.
-        mean: Name of the mean over the selection sets, of every number that all of them give; None
-            for no mean.
-        validate_target: Whether to validate on the target at all. If not, its data set is not even
-            built, and neither its images nor its ground truth can influence the training.
+        mean: Name of the mean over the selection sets, taken for every number that all of them
+            give; None for no mean.
+        validate_target: Validate on the target, too. If False, its dataset is not even built, so
+            that neither its images nor its ground truth can influence the training.
         kwargs: As for :class:`mmengine.runner.ValLoop`.
 
     Raises:
         TypeError: If ``selection`` is not a dict of dicts.
-        ValueError: If a name or a key is wrong, a folder is missing or empty, or the classes of the
-            sets differ.
+        ValueError: If a name or a key is wrong, a directory is missing or empty, or the classes of
+            the sets differ.
     """
 
     def __init__(
@@ -121,7 +128,7 @@ class SelectionValLoop(ValLoop):
             target: Any = self
             parts = {TARGET: (target.dataloader, target.evaluator), **parts}
         _check_classes(parts)
-        # The stock `run` iterates over the one and hands what comes of it to the other.
+        # The stock `run` iterates over the dataloader and passes predictions to the evaluator.
         sets: Any = _Sets(parts, mean)
         self.dataloader, self.evaluator = sets, sets
 
@@ -144,8 +151,8 @@ class SelectionValLoop(ValLoop):
         evaluator = part.get('evaluator', default)
         if 'evaluator' not in part and isinstance(default, Evaluator):
             raise ValueError(
-                f'SelectionValLoop.selection.{name} got no evaluator; write one: '
-                'val_evaluator is built already'
+                f'expected SelectionValLoop.selection.{name}.evaluator, as val_evaluator is built '
+                'already, but got none; write evaluator=dict(...)'
             )
         evaluator = runner.build_evaluator(copy.deepcopy(evaluator))
         evaluator.dataset_meta = loader.dataset.metainfo
@@ -157,25 +164,30 @@ def _check_selection(selection: Any, mean: str | None) -> None:
         isinstance(part, Mapping) for part in selection.values()
     ):
         raise TypeError(
-            f'SelectionValLoop.selection got {selection!r}; write dict(name=dict('
-            'dataloader=..., evaluator=...)) instead'
+            f'expected SelectionValLoop.selection to be a dict of dicts, but got {selection!r}; '
+            'write dict(name=dict(dataloader=..., evaluator=...))'
         )
     if not selection:
         raise ValueError(
-            'SelectionValLoop.selection got no set; write at least one, or the stock ValLoop'
+            'expected at least one set in SelectionValLoop.selection, but got none; write one, or '
+            "val_cfg=dict(type='ValLoop')"
         )
     for name, part in selection.items():
         if 'dataloader' not in part or set(part) - {'dataloader', 'evaluator'}:
             raise ValueError(
-                f'SelectionValLoop.selection.{name} got the keys {sorted(part)}; '
-                'write dataloader and, if need be, evaluator'
+                f'expected SelectionValLoop.selection.{name} to have the keys dataloader and, '
+                f'optionally, evaluator, but got {sorted(part)}; write these'
             )
     for key, name in [*(('selection', name) for name in selection), ('mean', mean)]:
         if name is not None and (not name or '/' in name):
-            raise ValueError(f'SelectionValLoop.{key} got the name {name!r}; write one without "/"')
+            raise ValueError(
+                f'expected a name without "/" in SelectionValLoop.{key}, but got {name!r}; write '
+                'another name'
+            )
     if mean in selection:
         raise ValueError(
-            f'SelectionValLoop.mean got {mean!r}, which is one of the sets; write another name'
+            f'expected a new name for SelectionValLoop.mean, but got {mean!r}, one of the sets; '
+            'write another name'
         )
 
 
@@ -188,9 +200,9 @@ def _check_classes(sets: Sets) -> None:
     for name, names in classes.items():
         if names != classes[first]:
             raise ValueError(
-                f'SelectionValLoop.selection.{name} has the {len(names)} classes {names}, but '
-                f'{first or "the target"} has the {len(classes[first])} classes {classes[first]}; '
-                'write the same metainfo=dict(classes=...) for both'
+                f'expected SelectionValLoop.selection.{name} to have the {len(classes[first])} '
+                f'classes of {first or "the target"}, {classes[first]}, but got the {len(names)} '
+                f'classes {names}; write the same metainfo=dict(classes=...) for both'
             )
 
 
@@ -199,6 +211,6 @@ def _prefixed(name: str, metrics: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _means(results: Sequence[Mapping[str, Any]]) -> dict[str, float]:
-    """Mean of every number that all results have."""
+    """Average every number that all results have."""
     shared = [key for key in results[0] if all(isinstance(r.get(key), Real) for r in results)]
     return {key: float(sum(r[key] for r in results) / len(results)) for key in shared}

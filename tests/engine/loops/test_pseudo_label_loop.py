@@ -175,7 +175,7 @@ def test_killed_while_writing_leaves_no_part(tmp_path, monkeypatch):
 def test_other_settings_need_another_folder(tmp_path):
     make_runner(tmp_path).test()
     before = read(tmp_path / 'out')
-    with pytest.raises(ValueError, match=r'made with another rule; write another folder or over'):
+    with pytest.raises(ValueError, match=r'made with another rule; write another directory or ov'):
         make_runner(tmp_path, rule='cbst').test()
     other = make_runner(tmp_path)
     next(other.model.parameters()).data.add_(1)
@@ -187,7 +187,9 @@ def test_other_settings_need_another_folder(tmp_path):
     assert after.keys() == before.keys()
     assert after != before
     (tmp_path / 'out/manifest.json').unlink()
-    with pytest.raises(ValueError, match=r'has the file .* but no manifest\.json'):
+    with pytest.raises(
+        ValueError, match=r'got a directory that has .*0\.png. and no manifest\.json'
+    ):
         make_runner(tmp_path).test()
 
 
@@ -205,10 +207,10 @@ def test_checkpoint_digest_is_the_files(tmp_path):
 def test_bad_arguments(tmp_path):
     runner = make_runner(tmp_path)
     loader = runner.cfg.test_dataloader
-    with pytest.raises(TypeError, match=r'PseudoLabelLoop\.out_dir got None'):
+    with pytest.raises(TypeError, match=r'PseudoLabelLoop\.out_dir to be a path, but got None'):
         PseudoLabelLoop(runner, loader, None)
     (tmp_path / 'file').touch()
-    with pytest.raises(ValueError, match=r'PseudoLabelLoop\.out_dir got the file'):
+    with pytest.raises(ValueError, match=r'out_dir to be a directory, but got the file'):
         PseudoLabelLoop(runner, loader, str(tmp_path / 'file'))
     for changes, match in (
         (dict(test_mode=False), 'write test_mode=True'),
@@ -225,7 +227,7 @@ def test_bad_arguments(tmp_path):
     classes = dict(classes=('a', 'b'), palette=[[0, 0, 0]] * 2)
     for changes, match in (
         (dict(pipeline=flipped), 'without RandomFlip'),
-        (dict(metainfo=classes), '2 classes, but the network predicts 4'),
+        (dict(metainfo=classes), r'the 2 classes of .*, but got one that predicts 4'),
     ):
         dataset = {**loader.dataset, **changes}
         loop = PseudoLabelLoop(runner, {**loader, 'dataset': dataset}, str(tmp_path / 'out'))
@@ -247,6 +249,9 @@ def _process(rank, root, port):
     for rule in ('bdl', 'cbst'):
         make_runner(root, f'two_{rule}', rule).test()
     make_runner(root, 'two_binned', budget=50, bins=4096).test()
+    # The first process looks at the directory, and its error ends the others, too.
+    with pytest.raises((ValueError, RuntimeError)[rank], match='made with another rule'):
+        make_runner(root, 'two_bdl', 'cbst').test()
     torch.distributed.destroy_process_group()
 
 

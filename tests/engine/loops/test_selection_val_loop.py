@@ -273,7 +273,7 @@ def test_sets_that_are_built_already(tmp_path: Path) -> None:
     evaluator = runner.build_evaluator(METRIC)
     cfg = dict(runner._val_loop, selection=dict(first=parts))
     runner._val_evaluator = evaluator
-    with pytest.raises(ValueError, match=r'selection\.first got no evaluator; write one'):
+    with pytest.raises(ValueError, match=r'selection\.first\.evaluator, as .* but got none; write'):
         runner.build_val_loop(cfg)
     cfg['selection']['first']['evaluator'] = runner.build_evaluator(METRIC)
     runner._val_loop = runner.build_val_loop(cfg)
@@ -283,19 +283,31 @@ def test_sets_that_are_built_already(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ('changes', 'error', 'match'),
     [
-        (dict(selection={}), ValueError, r'selection got no set; write at least one'),
-        (dict(selection=[1]), TypeError, r'selection got \[1\]; write dict\(name=dict'),
-        (dict(selection=dict(a=1)), TypeError, r"selection got {'a': 1}; write dict\(name=dict"),
-        (dict(selection=dict(a=dict())), ValueError, r'selection\.a got the keys \[\]; write data'),
+        (dict(selection={}), ValueError, r'selection, but got none; write one'),
+        (dict(selection=[1]), TypeError, r'selection to be .*got \[1\]; write dict\(name=dict'),
+        (dict(selection=dict(a=1)), TypeError, r"selection to be .*got {'a': 1}; write dict"),
+        (
+            dict(selection=dict(a=dict())),
+            ValueError,
+            r'selection\.a to have the keys data.*got \[\]',
+        ),
         (
             dict(selection=dict(a=dict(dataloader={}, evaluators=1))),
             ValueError,
-            r"selection\.a got the keys \['dataloader', 'evaluators'\]",
+            r"selection\.a to have the keys .*, but got \['dataloader', 'evaluators'\]",
         ),
-        (dict(selection={'a/b': dict(dataloader={})}), ValueError, r"selection got the name 'a/b'"),
-        (dict(selection={'': dict(dataloader={})}), ValueError, r"selection got the name ''"),
-        (dict(mean='a/b'), ValueError, r"mean got the name 'a/b'; write one without"),
-        (dict(mean='first'), ValueError, r"mean got 'first', which is one of the sets"),
+        (
+            dict(selection={'a/b': dict(dataloader={})}),
+            ValueError,
+            r"selection, but got 'a/b'; write another",
+        ),
+        (
+            dict(selection={'': dict(dataloader={})}),
+            ValueError,
+            r"selection, but got ''; write another",
+        ),
+        (dict(mean='a/b'), ValueError, r"mean, but got 'a/b'; write another"),
+        (dict(mean='first'), ValueError, r"mean, but got 'first', one of the sets"),
     ],
 )
 def test_wrong_arguments(
@@ -315,7 +327,7 @@ def test_wrong_sets(tmp_path: Path) -> None:
         ),
         (
             dict(metainfo=dict(classes=('a', 'b'), palette=[[0] * 3] * 2)),
-            r'SelectionValLoop\.selection\.first has the 2 classes .* the target has the 4',
+            r'selection\.first to have the 4 classes of the target, .*, but got the 2 classes',
         ),
     ):
         cfg = selection(tmp_path)
