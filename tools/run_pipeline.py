@@ -23,7 +23,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument('config', help='pipeline config, a *_pipeline.py')
+    parser.add_argument('config', help='a *_pipeline.py, or a table: ablations.py')
     parser.add_argument(
         '--work-dir', help='the directory to write to (default: work_dirs/<name of the config>)'
     )
@@ -33,7 +33,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         '--from', dest='start', metavar='STAGE', help='run this stage and all after it again'
     )
-    add_config_options(parser)
+    add_config_options(parser, rows='+')
     add_launcher(parser)
     return parser.parse_args(argv)
 
@@ -41,7 +41,9 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
     export_local_rank(args)
-    pipeline = read_pipeline(args.config, args.cfg_options, args.work_dir, args.launcher)
+    pipeline = read_pipeline(
+        args.config, args.cfg_options, args.work_dir, args.launcher, args.row, args.cell
+    )
     if args.dry_run:
         print(f'{len(pipeline.stages)} stages, in {pipeline.settings.work_dir}')
         for step in pipeline.plan(args.start):

@@ -1,1 +1,1 @@
-"""Configs of datasets and their pipelines, read and changed in one room."""
+"""Configs: datasets and their pipelines, and tables of ablations, read in one room."""

@@ -20,8 +20,10 @@ from mmengine.logging import MMLogger
 
 from mmseg_uda.artifacts.digests import config_digest
 from mmseg_uda.artifacts.files import atomic_write
+from mmseg_uda.config.tables import Table
 from mmseg_uda.pipeline.report import format_report
 from mmseg_uda.pipeline.state import RECIPE_NAME, Entry, State, differences, read_recipe
+from mmseg_uda.pipeline.tables import format_table
 from mmseg_uda.stages.base import Settings, Stage
 from mmseg_uda.stages.references import split_reference
 from mmseg_uda.utils.processes import on_main
@@ -58,14 +60,20 @@ class Pipeline:
         settings: What the stages share.
         stages: Stages that were checked.
         env_cfg: As for mmengine's runner; how the processes are connected.
+        table: The table of ablations that the stages are of, for the report.
     """
 
     def __init__(
-        self, settings: Settings, stages: Sequence[Stage], env_cfg: dict[str, Any]
+        self,
+        settings: Settings,
+        stages: Sequence[Stage],
+        env_cfg: dict[str, Any],
+        table: Table | None = None,
     ) -> None:
         self.settings = settings
         self.stages = {stage.name: stage for stage in stages}
         self.env_cfg = env_cfg
+        self.table = table
 
     def plan(self, start: str | None = None) -> list[Step]:
         """What :meth:`run` would do now, as far as it can be told; nothing is written.
@@ -261,10 +269,11 @@ class Pipeline:
 
     def _report(self, state: State) -> None:
         stages = [(name, self.stages[name].kind) for name in self.stages]
+        text = format_report(self.settings.name, stages, state.entries)
+        if self.table is not None:
+            text += '\n'.join([*format_table(self.table, state.entries), ''])
         with atomic_write(self.settings.work_dir / 'report.md') as partial:
-            partial.write_text(
-                format_report(self.settings.name, stages, state.entries), encoding='utf-8'
-            )
+            partial.write_text(text, encoding='utf-8')
 
     @contextmanager
     def _alone(self) -> Iterator[None]:

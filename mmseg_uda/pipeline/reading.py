@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from mmengine.config import Config
 
 from mmseg_uda.pipeline.pipeline import Pipeline
+from mmseg_uda.pipeline.tables import select_stages, successors
 from mmseg_uda.stages.base import Settings, Stage
 from mmseg_uda.stages.registry import STAGES
 
 __all__ = ['read_pipeline']
 
-NAMES = ('seed', 'work_dir', 'env_cfg')
+NAMES = ('seed', 'work_dir', 'env_cfg', 'cells', 'rows', 'metrics', 'links', 'pipeline')
 STAGE_NAME = re.compile(r'[A-Za-z0-9][\w-]*')
 RESERVED = ('replaced',)  # where the pipeline moves what is in the way
 
@@ -26,6 +27,8 @@ def read_pipeline(
     options: Mapping[str, Any] | None = None,
     work_dir: str | Path | None = None,
     launcher: str = 'none',
+    rows: Sequence[str] | None = None,
+    cell: str | None = None,
 ) -> Pipeline:
     """Read and check a pipeline's config, without a look at data or weights.
 
@@ -35,6 +38,8 @@ def read_pipeline(
         work_dir: Where to write; None takes the config's ``work_dir``, or else
             ``work_dirs/<name of the config>``.
         launcher: As for mmengine's runner.
+        rows: Rows to run, if it is a table of ablations; None: all.
+        cell: Its cell; None: all of a table, the only one of another pipeline.
 
     Raises:
         FileNotFoundError: There is no such config.
@@ -42,16 +47,17 @@ def read_pipeline(
     """
     path = Path(path)
     if not path.is_file():
-        raise FileNotFoundError(f'read_pipeline: no config file {path}')
+        raise FileNotFoundError(f'read_pipeline: no config file {path}{successors(path)}')
     cfg = Config.fromfile(path)
     content = cfg.to_dict()
+    name, table = select_stages(content, path, rows, cell)
     _check_names(content, path)
     _apply(content, options or {})
     seed = content.get('seed')
     if seed is not None and (not isinstance(seed, int) or isinstance(seed, bool)):
         raise ValueError(f'{path}: seed got {seed!r}; write an integer')
-    folder = work_dir or content.get('work_dir') or Path('work_dirs') / path.stem
-    settings = Settings(path.stem, path.resolve().parent, Path(folder).resolve(), seed, launcher)
+    folder = work_dir or content.get('work_dir') or Path('work_dirs') / name
+    settings = Settings(name, path.resolve().parent, Path(folder).resolve(), seed, launcher)
     stages = [_build(index, each, settings) for index, each in enumerate(content['stages'])]
     names = [stage.name for stage in stages]
     for name in names:
@@ -64,7 +70,7 @@ def read_pipeline(
     for stage in stages:
         stage.check(earlier)
         earlier[stage.name] = stage
-    return Pipeline(settings, stages, content.get('env_cfg') or {})
+    return Pipeline(settings, stages, content.get('env_cfg') or {}, table)
 
 
 def _check_names(content: Mapping[str, Any], path: Path) -> None:

@@ -13,6 +13,7 @@ from typing import Any, ClassVar
 
 from mmengine.config import Config
 
+from mmseg_uda.config.tables import read_config
 from mmseg_uda.stages.inputs import find_inputs
 from mmseg_uda.stages.options import check_options
 from mmseg_uda.stages.references import find_references, split_reference, substitute
@@ -203,10 +204,6 @@ class ConfigStage(Stage):
     # Whether the stage initialises a network, and so reads the weights that the config names.
     initialises: ClassVar[bool] = False
 
-    def config_path(self) -> Path:
-        """The config's file."""
-        return Path(self.settings.folder, self.arguments['config'])
-
     def load(self, lookup: Lookup | None = None) -> Config:
         """The config with the pipeline's seed and the stage's options.
 
@@ -232,12 +229,7 @@ class ConfigStage(Stage):
     def _config(self) -> Config:
         """The config's file, read once: what was checked at the start is what runs later."""
         with self.at('config'):
-            if not self.config_path().is_file():
-                raise FileNotFoundError(
-                    f'{self.config_path()} does not exist; write a path '
-                    f'relative to {self.settings.folder}'
-                )
-            return Config.fromfile(self.config_path())
+            return read_config(Path(self.settings.folder, self.arguments['config']))
 
     def load_to_run(self, lookup: Lookup, experiment: str) -> Config:
         """The config with the stage's folder, and with names that no other runner has.

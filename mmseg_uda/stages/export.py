@@ -12,6 +12,7 @@ from mmseg import registry
 
 from mmseg_uda.artifacts.checkpoint import load_checkpoint
 from mmseg_uda.artifacts.files import atomic_write
+from mmseg_uda.config.tables import read_config
 
 __all__ = ['KEPT_CONFIG', 'export_segmentor', 'plain_config']
 
@@ -149,7 +150,7 @@ def _read_config(config: str | Config | None, meta: dict[str, Any]) -> Config | 
     if isinstance(config, Config):
         return config
     if config is not None:
-        return Config.fromfile(config)
+        return read_config(config)
     return Config.fromstring(meta['cfg'], file_format='.py') if meta.get('cfg') else None
 
 

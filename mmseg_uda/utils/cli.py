@@ -12,6 +12,7 @@ from mmengine.dist import init_dist, is_distributed
 from mmengine.runner import Runner
 from mmseg.registry import RUNNERS
 
+from mmseg_uda.config.tables import read_config
 from mmseg_uda.utils.configs import misspelt_names
 
 __all__ = [
@@ -24,8 +25,15 @@ __all__ = [
 ]
 
 
-def add_config_options(parser: ArgumentParser) -> None:
-    """Add ``--cfg-options``."""
+def add_config_options(parser: ArgumentParser, rows: str | None = None) -> None:
+    """Add ``--cfg-options``, and ``--row`` and ``--cell`` of a table of ablations.
+
+    Args:
+        parser: The tool's parser.
+        rows: The number of rows, as argparse's ``nargs``.
+    """
+    parser.add_argument('--row', nargs=rows, help='row, if the config is a table of ablations')
+    parser.add_argument('--cell', help='cell, if the config has several')
     parser.add_argument(
         '--cfg-options',
         nargs='+',
@@ -55,26 +63,24 @@ def export_local_rank(args: Namespace) -> None:
 
 
 def load_config(args: Namespace) -> Config:
-    """Read ``args.config`` with its options, launcher and working directory.
+    """Read ``args.config``, or its row and cell, with options, launcher and working directory.
 
     The working directory is, in this order, ``--work-dir``, the config's ``work_dir``, and
     ``./work_dirs/<name of the config>``.
 
     Raises:
         FileNotFoundError: There is no such config.
-        ValueError: A top-level name looks like a misspelt one of the runner's, which would be
-            ignored in silence.
+        ValueError: There is no such row or cell, or a top-level name looks like a misspelt one of
+            the runner's, which would be ignored in silence.
     """
-    if not Path(args.config).is_file():
-        raise FileNotFoundError(f'load_config: no config file {args.config}')
-    cfg = Config.fromfile(args.config)
+    cfg = read_config(args.config, args.row, args.cell)
     cfg.launcher = args.launcher
     if args.cfg_options is not None:
         cfg.merge_from_dict(args.cfg_options)
     if args.work_dir is not None:
         cfg.work_dir = args.work_dir
     elif cfg.get('work_dir') is None:
-        cfg.work_dir = str(Path('work_dirs') / Path(args.config).stem)
+        cfg.work_dir = str(Path('work_dirs') / Path(cfg.filename).stem)
     _check_names(cfg)
     return cfg
 

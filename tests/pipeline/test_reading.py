@@ -54,7 +54,10 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({'stage0.cofnig': 1}, "stage 'stage0': cofnig is unknown; write `config`"),
     ({'stage0.rule': 'bdl'}, "stage 'stage0': rule is unknown; write one of config, options"),
     ({'stage0.config': None}, "stage 'stage0': config is missing"),
-    ({'stage0.config': 'no.py'}, r"stage 'stage0': config \[FileNotFoundError\] .*no.py does not"),
+    (
+        {'stage0.config': 'no.py'},
+        r"stage 'stage0': config \[FileNotFoundError\] no config file .*no.py",
+    ),
     (
         {'labels1.checkpoint': '{stage9}'},
         "'labels1': checkpoint refers to {stage9}, but no stage before .* write one of stage0$",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 from pathlib import Path
 
@@ -53,6 +54,21 @@ def test_run(call, tmp_path, capsys):
         'seed=3',
     )
     assert "labels1 (pseudo_label): replace, from 'labels1' on" in capsys.readouterr().out
+
+
+def test_rows_and_cell(call, tmp_path, capsys):
+    rows = {row: dict(cells=['a', 'b'], links={}) for row in ('x', 'y', 'z')}
+    table = tmp_path / 'configs/ablations.py'
+    table.write_text(f"cells = dict(a='source.py', b='source.py')\nrows = {rows}")
+    toys.load_script('tools/run_pipeline.py').main(
+        [str(table), '--dry-run', '--row', 'x', 'z', '--cell', 'b']
+    )
+    assert re.findall(r'\] (\w+) \(', capsys.readouterr().out) == [
+        'x_b',
+        'x_b_test',
+        'z_b',
+        'z_b_test',
+    ]
 
 
 @pytest.mark.parametrize('launcher', ['torchrun', 'srun'])

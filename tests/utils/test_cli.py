@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
-from argparse import Namespace
+from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
 import pytest
+from mmengine.config import Config
 
-from mmseg_uda.utils.cli import load_config
+from mmseg_uda.utils.cli import add_config_options, load_config
+
+
+def load(path: Path, *options: str) -> Config:
+    parser = ArgumentParser()
+    add_config_options(parser)
+    args = parser.parse_args(options)
+    return load_config(Namespace(config=str(path), launcher='none', work_dir=None, **vars(args)))
 
 
 def read(folder: Path, text: str) -> None:
     path = folder / 'config.py'
     path.write_text(text)
-    load_config(Namespace(config=str(path), launcher='none', cfg_options=None, work_dir=None))
+    load(path)
 
 
 @pytest.mark.parametrize(
@@ -35,6 +43,19 @@ def test_own_names_are_allowed(tmp_path: Path) -> None:
 
 
 def test_missing_config_is_named(tmp_path: Path) -> None:
-    options = Namespace(config=str(tmp_path / 'no.py'), launcher='none', cfg_options=None)
     with pytest.raises(FileNotFoundError, match=r'no config file .*no\.py'):
-        load_config(options)
+        load(tmp_path / 'no.py')
+
+
+def test_row_and_cell(tmp_path: Path) -> None:
+    (tmp_path / 'net.py').write_text('model = dict(width=1, depth=1)')
+    table = tmp_path / 'ablations.py'
+    table.write_text(
+        "cells = {'a': 'net.py'}\nrows = {'wide': dict(options={'model.width': 2}, cells=['a'])}"
+    )
+    for options in (['--row', 'wide', '--cell', 'a'], ['--row', 'wide'], []):
+        cfg = load(table, *options, '--cfg-options', 'model.depth=3')
+        assert cfg.model == dict(width=2, depth=3)
+        assert cfg.work_dir == 'work_dirs/net_wide'
+    with pytest.raises(ValueError, match='expected a row, but got wid; write wide'):
+        load(table, '--row', 'wid')

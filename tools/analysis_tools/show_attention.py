@@ -27,6 +27,7 @@ from torch import Tensor
 
 import mmseg_uda  # noqa: F401 (checks the toolboxes, registers the classes)
 from mmseg_uda.artifacts.checkpoint import load_checkpoint
+from mmseg_uda.config.tables import read_config
 from mmseg_uda.engine.hooks.reference_context_hook import load_images, plain_dataset
 from mmseg_uda.engine.observe import segment
 from mmseg_uda.models.class_view import class_view, self_attention_of
@@ -324,7 +325,7 @@ def discriminator_rows(model: Any, sample: Sample, meta: dict[str, Any]) -> list
 @torch.no_grad()
 def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
-    cfg = Config.fromfile(args.config)
+    cfg = read_config(args.config)
     if args.cfg_options is not None:
         cfg.merge_from_dict(args.cfg_options)
     init_default_scope(cfg.get('default_scope', 'mmseg'))

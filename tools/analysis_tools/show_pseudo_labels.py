@@ -25,6 +25,7 @@ from mmengine.registry import init_default_scope
 import mmseg_uda  # noqa: F401 (checks the toolboxes, registers the classes)
 from mmseg_uda.artifacts.files import atomic_write
 from mmseg_uda.artifacts.pseudo_labels import Manifest
+from mmseg_uda.config.tables import read_config
 from mmseg_uda.engine.hooks.reference_context_hook import plain_dataset
 from mmseg_uda.structures import IGNORE_INDEX
 from mmseg_uda.utils.drawing import label_to_color, save_picture, tile_panel
@@ -185,7 +186,7 @@ def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
     if args.images < 1:
         raise ValueError(f'show_pseudo_labels: --images got {args.images}; write at least 1')
-    cfg = Config.fromfile(args.config)
+    cfg = read_config(args.config)
     if args.cfg_options is not None:
         cfg.merge_from_dict(args.cfg_options)
     init_default_scope(cfg.get('default_scope', 'mmseg'))
