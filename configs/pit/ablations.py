@@ -1,0 +1,65 @@
+# PIT's ablations (Sec. 5.3 to 5.5), mIoU in the paper, on SYNTHIA over 16 classes. Not trained by us
+# but for the small pairs, see README.md.
+#   python tools/train.py configs/pit/ablations.py --row no-lc --cell r101-gta
+#   python tools/run_pipeline.py configs/pit/ablations.py --cell r101-gta
+seed = 0
+pipeline = 'pit_pipeline.py'
+cells = {
+    'vgg16-gta': 'pit_vgg16-fcn8s_1xb4-200k_gta2cityscapes-1280x640.py',
+    'r101-gta': 'pit_r101-deeplabv2_1xb4-200k_gta2cityscapes-1280x640.py',
+    'vgg16-synthia': 'pit_vgg16-fcn8s_1xb4-200k_synthia2cityscapes-1280x760.py',
+    'r101-synthia': 'pit_r101-deeplabv2_1xb4-200k_synthia2cityscapes-1280x760.py',
+    'small-day': 'pit_mobilenetv2-035-deeplabv2_1xb2-1500_synth_street2camvid_day-240x180.py',
+    'small-dusk': 'pit_mobilenetv2-035-deeplabv2_1xb2-1500_camvid_day2camvid_dusk-240x180.py',
+}
+head = 'model.segmentor.auxiliary_head'
+loading = 'train_dataloader.target.dataset.pipeline.1'
+links = {f'{loading}.label_file': '{image_labels}'}
+
+rows = {
+    'pit': dict(text='PIT', table='1, 2', cells=[*cells], paper=(41.8, 50.6, 38.1, 44.0)),
+    'no-lc': dict(
+        text='without L_c, source and target',
+        table='3',
+        options={f'{head}.loss_decode.loss_weight': 0.},
+        paper=(35.9, 40.8, 34.8, 36.2)),
+    'no-lr': dict(
+        text='without L_r, source and target',
+        table='3',
+        options={f'{head}.loss_reconstruction': None},
+        paper=(34.2, 38.0, 32.1, 37.3)),
+    'no-lr-source': dict(
+        text='L_r on the target alone',
+        table='3',
+        options={f'{head}.loss_reconstruction.domains': ('target', )},
+        paper=(36.4, 38.5, 35.2, 39.9)),
+    **{
+        name: dict(text=text, table=table, options={f'{head}.r': r}, paper=paper)
+        for name, text, table, r, paper in (
+            ('unit-0p5', 'one unit, r = 0.5', '3, 4', (0.5, ), (38.2, 44.9, 35.3, 40.1)),
+            ('unit-1', 'one unit, r = 1', '3', (1., ), (39.2, 45.2, 34.8, 41.1)),
+            ('unit-1p5', 'one unit, r = 1.5', '3', (1.5, ), (37.5, 45.7, 36.1, 39.6)),
+            ('units-2', 'two units', '4', (0.5, 1.), (40.2, 48.2, 37.3, 42.5)),
+            ('units-4', 'four units', '4', (0.5, 1., 1.5, 2.), (41.3, 50.7, 37.0, 43.5)))
+    },
+    # It is given which classes an image shows, of both domains. The file: tools/train_image_labels.py
+    # CONFIG --out FILE --from-labels, or the pipeline, of which the first stage alone reads labels of
+    # the target.
+    'weak': dict(
+        text='weak supervision: image-level labels of the target are given',
+        table='5',
+        options={
+            f'{head}.image_label': 'presence',
+            f'{loading}.label_file': 'work_dirs/image_labels/cityscapes_presence.npz',
+            f'{loading}.presence': True
+        },
+        cell_options={
+            f'small-{end}': {
+                f'{loading}.label_file': f'work_dirs/image_labels/{pair}_presence.npz'
+            }
+            for end, pair in (('day', 'synth_street2camvid_day'), ('dusk', 'camvid_day2camvid_dusk'))
+        },
+        cells=[*cells],
+        paper=(43.8, 52.9, 42.4, 47.3),
+        variant='weak')
+}

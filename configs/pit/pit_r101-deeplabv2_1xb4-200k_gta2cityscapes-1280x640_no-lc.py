@@ -1,4 +1,0 @@
-# Without L_c, source and target: 40.8 mIoU in the paper (Table 3); not trained by us.
-_base_ = ['./pit_r101-deeplabv2_1xb4-200k_gta2cityscapes-1280x640.py']
-model = dict(
-    segmentor=dict(auxiliary_head=dict(loss_decode=dict(loss_weight=0.))))

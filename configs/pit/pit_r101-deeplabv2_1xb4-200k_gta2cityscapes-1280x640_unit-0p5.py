@@ -1,3 +1,0 @@
-# One unit, r = 0.5: 44.9 mIoU in the paper (Tables 3, 4); not trained by us.
-_base_ = ['./pit_r101-deeplabv2_1xb4-200k_gta2cityscapes-1280x640.py']
-model = dict(segmentor=dict(auxiliary_head=dict(r=(0.5, ))))

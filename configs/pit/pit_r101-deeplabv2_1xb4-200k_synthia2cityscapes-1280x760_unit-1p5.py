@@ -1,3 +1,0 @@
-# One unit, r = 1.5: 39.6 mIoU over 16 classes in the paper (Table 3); not trained by us.
-_base_ = ['./pit_r101-deeplabv2_1xb4-200k_synthia2cityscapes-1280x760.py']
-model = dict(segmentor=dict(auxiliary_head=dict(r=(1.5, ))))

@@ -1,4 +1,0 @@
-# Without L_c, source and target: 35.9 mIoU in the paper (Table 3); not trained by us.
-_base_ = ['./pit_vgg16-fcn8s_1xb4-200k_gta2cityscapes-1280x640.py']
-model = dict(
-    segmentor=dict(auxiliary_head=dict(loss_decode=dict(loss_weight=0.))))

@@ -1,3 +1,0 @@
-# Four units: 41.3 mIoU in the paper (Table 4); not trained by us.
-_base_ = ['./pit_vgg16-fcn8s_1xb4-200k_gta2cityscapes-1280x640.py']
-model = dict(segmentor=dict(auxiliary_head=dict(r=(0.5, 1., 1.5, 2.))))
