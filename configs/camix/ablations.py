@@ -1,0 +1,59 @@
+# CAMix' ablations on GTA5 (Tables 4, 5) and our own, mIoU in the paper; not trained by us. The rows of
+# its Tables 2 and 6 without contextual mixing are in ../mean_teacher/ablations.py.
+#   python tools/train.py configs/camix/ablations.py --row ce
+#   python tools/run_pipeline.py configs/camix/ablations.py
+seed = 0
+pipeline = 'camix_pipeline.py'
+cells = {
+    'r101-gta': 'camix_r101-deeplabv2_1xb2-250k_gta2cityscapes-512x512.py',
+    'r101-synthia': 'camix_r101-deeplabv2_1xb2-250k_synthia2cityscapes-512x512.py',
+}
+metrics = {'r101-synthia': 'mIoU_synthia13'}
+links = {'model.mixer.prior': '{prior}'}
+# Cross entropy in place of SRC: the mean is over all pixels, as in DACS.
+no_src = {'model.significance': None, 'model.consistency.normalize': 'official'}
+
+rows = {
+    'camix': dict(text='CAMix', table='1, 2, 3', paper=(55.2, 59.7)),
+    'sp': dict(
+        text='the spatial prior alone, no contextual relations, no SRC',
+        table='4',
+        options={'model.mixer.meta_classes': dict(_delete_=True), **no_src},
+        paper=(53.1, )),
+    'ce': dict(  # 54.2 in Table 5
+        text='spatial prior and contextual relations, cross entropy in place of SRC',
+        table='4, 5',
+        options=no_src,
+        paper=(54.1, )),
+    # Our choice: of the softmax from the one-hot label, a mean over all pixels.
+    'mse': dict(
+        text='squared error in place of SRC',
+        table='5',
+        options={'model.consistency.kind': 'mse', **no_src},
+        paper=(44.5, )),
+    # What the published code comes to, in place of eq. (9): it multiplies the mean cross entropy, a
+    # number, by the significance mask and divides by the mask's sum. The mask is computed and logged,
+    # and the gradients are those of `ce`.
+    'official': dict(
+        text="SRC as the published code has it",
+        options={'model.consistency.normalize': 'official'},
+        cells=['r101-gta']),
+    'no-sp': dict(
+        text='contextual relations without the spatial prior, Q = 1',
+        options={'model.mixer.prior': None},
+        cells=['r101-gta'],
+        links={}),
+    'no-warmup': dict(
+        text="CAMix's mixing from the first iteration, as in the paper; its code begins with DACS's",
+        options={'model.mixer.warmup_iters': 0},
+        cells=['r101-gta']),
+    # As Algorithm 1 ends; the paper's number is the student's by its code.
+    'teacher': dict(
+        text='the teacher is tested',
+        options={'model.eval_on': 'teacher'},
+        cells=['r101-gta']),
+    'teacher-eval': dict(
+        text="a teacher in evaluation mode: its own running statistics instead of each batch's",
+        options={'model.teacher.mode': 'eval'},
+        cells=['r101-gta']),
+}
