@@ -1,3 +1,0 @@
-# CD-CAM alone: 48.8 mIoU in the paper (Table 3); not trained by us.
-_base_ = ['./cdanet_r101-deeplabv2_1xb1-120k_gta2cityscapes-1280x720.py']
-model = dict(segmentor=dict(decode_head=dict(spatial_weight=None)))
