@@ -1,6 +1,6 @@
 # Stage 1 with its checkpoint chosen without labels of the target ("When to Start the
 # Self-Training"): by the mean mIoU on 500 GTA5 images in Cityscapes' style of two strengths. Those
-# are made by dast_vgg16-deeplabv2_1xb1-150k_gta2cityscapes-1280x720_pipeline.py.
+# are made by dast_pipeline.py.
 # As far as the paper says, their originals are not taken out of the training set; nor are ours.
 # The target is validated too (Figure 4) and chooses nothing.
 _base_ = ['./dast_vgg16-deeplabv2_1xb1-150k_gta2cityscapes-1280x720.py']
