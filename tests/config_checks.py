@@ -95,10 +95,10 @@ def check_config(config: Config) -> list[str]:
     return problems
 
 
-def check_pipeline(path: Path) -> list[str]:
+def check_pipeline(path: Path, cell: str | None = None) -> list[str]:
     """Everything that is wrong in a pipeline's config and in its stages' with their options."""
     try:
-        pipeline = read_pipeline(path)
+        pipeline = read_pipeline(path, cell=cell)
     except Exception as error:  # whatever it is, it is a finding
         return [f'{type(error).__name__}: {error}']
     return [

@@ -1,23 +1,23 @@
 """The values of a config that decide what it does, and their digest.
 
 ``tests/data/config_digests.json`` holds the digest of every config and pipeline as they were before
-ablations became tables; ``python tests/effective_values.py`` prints such a JSON for what is there.
+ablations became tables.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import os
-import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from mmengine.config import Config
 
+from mmseg_uda.config.tables import read_config
+
 __all__ = ['digest', 'effective_config', 'effective_pipeline']
 
-ROOT = Path(__file__).parents[1]
 # What a runner or a tool reads; other names of a config are its own variables.
 READ = [
     'model',
@@ -60,18 +60,17 @@ def effective_config(cfg: Config) -> dict[str, Any]:
     return _plain({name: content[name] for name in READ if name in content})
 
 
-def effective_pipeline(path: Path) -> dict[str, Any]:
+def effective_pipeline(seed: int | None, stages: Sequence[Mapping[str, Any]], folder: Path) -> Any:
     """A pipeline's seed and stages, with each stage's config and options in one."""
-    content = Config.fromfile(path).to_dict()
-    stages = []
-    for stage in content['stages']:
+    found = []
+    for stage in stages:
         stage = dict(stage)
         if 'config' in stage:
-            cfg = Config.fromfile(path.parent / stage.pop('config'))
-            cfg.merge_from_dict(stage.pop('options', {}))
+            cfg = read_config(folder / stage.pop('config'))
+            cfg.merge_from_dict(stage.pop('options', None) or {})
             stage['config'] = effective_config(cfg)
-        stages.append(stage)
-    return _plain({'seed': content.get('seed'), 'stages': stages})
+        found.append(stage)
+    return _plain({'seed': seed, 'stages': found})
 
 
 def digest(values: dict[str, Any]) -> str:
@@ -86,14 +85,3 @@ def _plain(node: Any) -> Any:
     if isinstance(node, (list, tuple)):
         return [_plain(value) for value in node]
     return node if node is None or isinstance(node, (bool, int, float, str)) else str(node)
-
-
-if __name__ == '__main__':
-    os.environ.pop('MMSEG_UDA_DATA', None)
-    found = {}
-    for path in sorted((ROOT / 'configs').glob('[!_]*/*.py')):
-        pipeline = path.name.endswith('_pipeline.py')
-        values = effective_pipeline(path) if pipeline else effective_config(Config.fromfile(path))
-        name = path.relative_to(ROOT / 'configs').as_posix()
-        found[name] = values if '--values' in sys.argv else digest(values)
-    json.dump(found, sys.stdout, indent=1)

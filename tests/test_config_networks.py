@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 from config_checks import build_model
-from config_files import CONFIGS, load
+from config_files import ALL, load
 from mmengine.structures import PixelData
 from mmseg.structures import SegDataSample
 
@@ -55,7 +55,7 @@ def parts_of(name: str) -> str:
 
 NETWORKS_OF_STAGES = {
     parts_of(name): name
-    for name in CONFIGS
+    for name in ALL
     if name.startswith(('dast/', 'sam/', 'self_training/'))
     and 'segmentor' in load(name).model
     and load(name).model.type != 'CDANet'

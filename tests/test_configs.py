@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import ast
 import copy
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 from config_checks import check_config, check_pipeline
-from config_files import CONFIGS, FOLDER, NAME, PIPELINES, load, read
+from config_files import ALL, CONFIGS, FOLDER, NAME, PIPELINES, ROWS, TABLES, load, read
 from mmengine.config import Config
+
+from mmseg_uda.pipeline import read_pipeline
 
 METHODS = sorted(path.parent.name for path in FOLDER.glob('*/metafile.yml'))
 SMALL = 'cdanet/cdanet_mobilenetv2-035-deeplabv2_1xb2-1500_synth_street2camvid_day-240x180.py'
@@ -50,7 +53,7 @@ def depth(path: Path) -> int:
     return max((1 + depth(base) for base in bases_of(path)), default=0)
 
 
-@pytest.mark.parametrize('name', CONFIGS)
+@pytest.mark.parametrize('name', ALL)
 def test_sound(name: str) -> None:
     problems = check_config(load(name))
     assert not problems, '\n'.join(['', *problems])
@@ -90,13 +93,31 @@ def test_name_says_what_is_inside(name: str) -> None:
 # ------------------------------------------------------------------------------ pipelines
 
 
-@pytest.mark.parametrize('name', PIPELINES)
-def test_pipeline(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def _read_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Config, 'fromfile', lambda path: copy.deepcopy(read(path.resolve())))
-    problems = check_pipeline(PIPELINES[name])
+
+
+@pytest.mark.usefixtures('_read_once')
+@pytest.mark.parametrize('name', PIPELINES)
+def test_pipeline(name: str) -> None:
+    path, cell = PIPELINES[name]
+    problems = check_pipeline(path, cell)
     assert not problems, '\n'.join(['', *problems])
-    assert len(PIPELINES[name].read_text().splitlines()) <= 60
-    assert name.split('/')[1].split('_')[0].replace('-', '_') == name.split('/')[0]
+    assert len(path.read_text().splitlines()) <= 110
+    assert path.stem == f'{path.parent.name.replace("_", "-")}_pipeline'
+
+
+@pytest.mark.usefixtures('_read_once')
+@pytest.mark.parametrize('name', TABLES)
+def test_table_is_a_pipeline(name: str) -> None:
+    """Every row is trained and tested, and what it links to is made before."""
+    table = TABLES[name]
+    pipeline = read_pipeline(table.path)
+    tests = [stage for stage in pipeline.stages if stage.endswith('_test')]
+    assert tests == [f'{row}_{cell}_test' for row, cell in table.pairs()]
+    assert pipeline.settings.name == f'{table.path.parent.name}_ablations'
+    assert pipeline.settings.seed == 0
 
 
 def test_pipeline_checker_sees_options(tmp_path: Path) -> None:
@@ -297,16 +318,23 @@ def test_checker_finds_all_at_once() -> None:
 
 
 @pytest.mark.parametrize('method', METHODS)
-def test_metafile_lists_every_config(method: str) -> None:
+def test_metafile_lists_cells_of_papers_and_what_we_trained(method: str) -> None:
+    """Files but for those that say "Not in the paper", and rows of the small pairs."""
     metafile = yaml.safe_load((FOLDER / method / 'metafile.yml').read_text())
     (collection,) = metafile['Collections']
-    models = metafile['Models']
-    assert sorted(model['Config'] for model in models) == [
-        f'configs/{name}' for name in CONFIGS if name.startswith(f'{method}/')
-    ]
-    for model in models:
-        assert model['Name'] == Path(model['Config']).stem
-        assert model['In Collection'] == collection['Name']
+    expected = {
+        name: f'configs/{name}'
+        for name, path in CONFIGS.items()
+        if not re.search('Not in (a|the) paper', path.read_text().replace('\n# ', ' '))
+    } | {
+        name: table.path.relative_to(FOLDER.parent).as_posix()
+        for name, (table, _, cell) in ROWS.items()
+        if cell.startswith('small-')
+    }
+    assert {f'{method}/{each["Name"]}.py': each['Config'] for each in metafile['Models']} == {
+        name: config for name, config in expected.items() if name.startswith(f'{method}/')
+    }
+    assert {each['In Collection'] for each in metafile['Models']} <= {collection['Name']}
 
 
 def test_model_index_lists_every_metafile() -> None:

@@ -10,18 +10,18 @@ import pytest
 import torch
 import toys
 from config_checks import build_model
-from config_files import CONFIGS, load
+from config_files import ALL, load
 from mmengine.optim import build_optim_wrapper
 from mmengine.structures import PixelData
 from mmseg.structures import SegDataSample
-from test_paper_configs import decay_of, flat, rates_of
+from test_paper_configs import decay_of, rates_of
 
 from mmseg_uda.models.layers import self_attention
 
 CAMIX = 'camix/camix_r101-deeplabv2_1xb2-250k_gta2cityscapes-512x512.py'
 TEACHER = 'mean_teacher/mean-teacher_r101-deeplabv2_1xb2-250k_gta2cityscapes-512x512.py'
 PIT = 'pit/pit_r101-deeplabv2_1xb4-200k_gta2cityscapes-1280x640.py'
-OURS = [name for name in CONFIGS if name.startswith(('camix/', 'mean_teacher/', 'pit/'))]
+OURS = [name for name in ALL if name.startswith(('camix/', 'mean_teacher/', 'pit/'))]
 TEACHERS = [name for name in OURS if load(name).model.type == 'MeanTeacher']
 
 
@@ -79,84 +79,6 @@ def test_pit_settings(network: str, data: str) -> None:
     heads = {f'student.{part}.': ('SGD', 2.5e-4) for part in ('decode_head', 'auxiliary_head')}
     rates_of(name, {'student.backbone.': ('SGD', 2.5e-5), **heads})
     assert decay_of(name) == load(name).train_cfg.max_iters == 200000
-
-
-HEAD = 'model.segmentor.auxiliary_head'
-LOADING = 'train_dataloader.target.dataset.pipeline'
-NO_SRC: dict[str, Any] = {'model.significance': None, 'model.consistency.normalize': 'official'}
-VARIANTS: dict[str, dict[str, dict[str, Any]]] = {
-    CAMIX: {
-        'sp': {**NO_SRC, 'model.mixer.meta_classes': {}},
-        'ce': NO_SRC,
-        'mse': {**NO_SRC, 'model.consistency.kind': 'mse'},
-        'official': {'model.consistency.normalize': 'official'},
-        'teacher': {'model.eval_on': 'teacher'},
-        'teacher-eval': {'model.teacher.mode': 'eval'},
-        'no-warmup': {'model.mixer.warmup_iters': 0},
-        'no-sp': {'model.mixer.prior': None},
-    },
-    TEACHER: {
-        'cowmix': {
-            'model.mixer.type': 'CowMix',
-            'model.mixer.sigma': (8.0, 32.0),
-            'model.mixer.ratio': 0.5,
-        },
-        'cutmix': {'model.mixer.type': 'CutMix', 'model.mixer.ratio': 0.5},
-        'dacs': {'model.mixer.type': 'ClassMix', 'model.mixer.direction': 'source2target'},
-        'idacs': {'model.mixer.type': 'ClassMix', 'model.mixer.direction': 'target2source'},
-    },
-    PIT: {
-        'no-lc': {f'{HEAD}.loss_decode.loss_weight': 0.0},
-        'no-lr': {f'{HEAD}.loss_reconstruction': None},
-        'no-lr-source': {f'{HEAD}.loss_reconstruction.domains': ('target',)},
-        'unit-0p5': {f'{HEAD}.r': (0.5,)},
-        'unit-1': {f'{HEAD}.r': (1.0,)},
-        'unit-1p5': {f'{HEAD}.r': (1.5,)},
-        'units-2': {f'{HEAD}.r': (0.5, 1.0)},
-        'units-4': {f'{HEAD}.r': (0.5, 1.0, 1.5, 2.0)},
-    },
-}
-VARIANTS.update(
-    {
-        PIT.replace(*change): VARIANTS[PIT]
-        for change in (
-            ('r101-deeplabv2', 'vgg16-fcn8s'),
-            ('gta2cityscapes-1280x640', 'synthia2cityscapes-1280x760'),
-        )
-    }
-)
-
-
-@pytest.mark.parametrize(
-    ('name', 'variant'),
-    [(name, variant) for name, variants in VARIANTS.items() for variant in variants],
-)
-def test_variants_differ_in_what_they_say(name: str, variant: str) -> None:
-    """Tables 2, 4 and 5 of CAMix, 3 and 4 of PIT."""
-    base, changed = (
-        flat(load(name).to_dict()),
-        flat(load(name.replace('.py', f'_{variant}.py')).to_dict()),
-    )
-    expected = dict(base)
-    for key, value in VARIANTS[name][variant].items():
-        expected = {old: each for old, each in expected.items() if not old.startswith(f'{key}.')}
-        expected[key] = value
-    assert changed == expected
-    assert changed != base
-
-
-@pytest.mark.parametrize('name', [name for name in OURS if name.endswith('_weak.py')])
-def test_weak_supervision_changes_labels_of_images(name: str) -> None:
-    """Section 5.5: presence in both domains; training still reads no label of the target."""
-    weak, full = (copy.deepcopy(load(each).to_dict()) for each in (name, name.replace('_weak', '')))
-    loader = weak['train_dataloader']['target']['dataset']['pipeline'][1]
-    other = full['train_dataloader']['target']['dataset']['pipeline'][1]
-    assert loader.pop('presence') is True
-    assert Path(loader.pop('label_file')).stem.endswith('_presence')
-    other.pop('label_file')
-    assert weak['model']['segmentor']['auxiliary_head'].pop('image_label') == 'presence'
-    full['model']['segmentor']['auxiliary_head'].pop('image_label', None)
-    assert weak == full
 
 
 # ------------------------------------------------------------------ an iteration, in shapes only
