@@ -14,8 +14,8 @@ from config_files import CONFIGS, PIPELINES, ROWS, TABLES, load
 from effective_values import digest, effective_config, effective_pipeline
 from mmengine.config import Config
 
-from mmseg_uda.pipeline.references import substitute
 from mmseg_uda.pipeline.tables import table_stages
+from mmseg_uda.stages.references import substitute
 from mmseg_uda.utils.clear_errors import find_class
 
 EXPECTED: dict[str, str] = json.loads(
