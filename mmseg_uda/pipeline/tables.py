@@ -137,10 +137,9 @@ def format_table(table: Table, entries: Mapping[str, Entry]) -> list[str]:
 
 
 def successors(path: Path) -> str:
-    """Name the pipelines of several cells and the tables beside a pipeline that is not there."""
-    found = [
-        f'{file} ({", ".join(cells)})'
-        for file in sorted({*path.parent.glob('*_pipeline.py'), *path.parent.glob('ablations.py')})
-        if (cells := Config.fromfile(file).get('cells'))
-    ]
-    return f'; write one of {", ".join(found)} with --cell' if found else ''
+    """Name the pipeline of several cells, or else the table, beside a path that is not there."""
+    for pattern in ('*_pipeline.py', 'ablations.py'):
+        for file in sorted(path.parent.glob(pattern)):
+            if cells := Config.fromfile(file).get('cells'):
+                return f'; write {file} --cell CELL, with one of {", ".join(cells)}'
+    return ''

@@ -159,11 +159,13 @@ def test_cell(folder: Path) -> None:
     assert table.settings.work_dir == Path('work_dirs/toy_ablations').resolve()
 
 
-def test_pipeline_that_became_a_cell_names_it(folder: Path) -> None:
+def test_pipeline_that_became_a_cell_names_it(folder: Path, tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError) as caught:
         read_pipeline(folder / 'old_pipeline.py')
     assert str(caught.value) == (
-        f'read_pipeline: no config file {folder}/old_pipeline.py; write one of '
-        f'{folder}/ablations.py (source, labelled), '
-        f'{folder}/cell_pipeline.py (labelled-v, source) with --cell'
+        f'read_pipeline: no config file {folder}/old_pipeline.py; write '
+        f'{folder}/cell_pipeline.py --cell CELL, with one of labelled-v, source'
     )
+    write(tmp_path, 'ablations.py', cells={'a': 'a.py', 'b': 'b.py'}, rows={})
+    with pytest.raises(FileNotFoundError, match='ablations.py --cell CELL, with one of a, b$'):
+        read_pipeline(tmp_path / 'old_pipeline.py')
