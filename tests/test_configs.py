@@ -116,8 +116,8 @@ def test_table_is_a_pipeline(name: str) -> None:
     pipeline = read_pipeline(table.path)
     tests = [stage for stage in pipeline.stages if stage.endswith('_test')]
     assert tests == [f'{row}_{cell}_test' for row, cell in table.pairs()]
-    assert pipeline.settings.name == f'{table.path.parent.name}_ablations'
-    assert pipeline.settings.seed == 0
+    assert pipeline.context.name == f'{table.path.parent.name}_ablations'
+    assert pipeline.context.seed == 0
 
 
 def test_pipeline_checker_sees_options(tmp_path: Path) -> None:

@@ -45,7 +45,7 @@ def main(argv: list[str] | None = None) -> None:
         args.config, args.cfg_options, args.work_dir, args.launcher, args.row, args.cell
     )
     if args.dry_run:
-        print(f'{len(pipeline.stages)} stages, in {pipeline.settings.work_dir}')
+        print(f'{len(pipeline.stages)} stages, in {pipeline.context.work_dir}')
         for step in pipeline.plan(args.start):
             print(pipeline.describe(step))
         return

@@ -1,1 +1,1 @@
-"""Files on disk: how they are written, described, found and refused, and one format each."""
+"""Files on disk: written whole, described by what made them, found by name; one format a module."""

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import json
-import os.path as osp
-from collections.abc import Mapping, Sequence
-from pathlib import PurePath
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mmseg_uda.artifacts.files import atomic_write
+from mmseg_uda.artifacts.digest import sha256
+from mmseg_uda.artifacts.files import PathLike, explain_read_errors, write_npz
+from mmseg_uda.artifacts.lookup import find_name
+from mmseg_uda.artifacts.recipe import check_version
 
-__all__ = ['FORMAT_VERSION', 'KINDS', 'ImageLabels', 'relative_names']
+__all__ = ['FORMAT_VERSION', 'KINDS', 'ImageLabels']
 
 FORMAT_VERSION = 1
 KINDS = ('share', 'presence')
@@ -29,10 +28,13 @@ class ImageLabels:
     recipe, format version, and a digest of all the rest).
 
     Args:
-        names: Image files relative to their folder, with ``/``; shape (M, ).
+        names: Image files relative to their directory, with ``/``; shape (M, ).
         labels: Shape (M, C), float32, in [0, 1].
         kind: ``'share'`` of each class among the pixels, or its ``'presence'``, 0 or 1.
-        recipe: What they were made with, as JSON.
+        recipe: Settings and inputs that made them, as JSON.
+
+    Raises:
+        ValueError: If an argument has another shape or value.
     """
 
     names: list[str]
@@ -42,16 +44,17 @@ class ImageLabels:
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
-            raise ValueError(f'ImageLabels.kind got {self.kind!r}; write one of {KINDS}')
+            raise ValueError(f'ImageLabels.kind: expected one of {KINDS}, but got {self.kind!r}')
         self.labels = np.ascontiguousarray(self.labels, np.float32)
         if self.labels.ndim != 2 or len(self.labels) != len(self.names):
             raise ValueError(
-                f'ImageLabels.labels got shape {self.labels.shape} for '
-                f'{len(self.names)} names; write one row per image'
+                f'ImageLabels.labels: expected shape ({len(self.names)}, C), one row per name, but '
+                f'got {self.labels.shape}'
             )
-        if not ((self.labels >= 0) & (self.labels <= 1)).all():  # nor NaN
+        if not ((self.labels >= 0) & (self.labels <= 1)).all():  # false for NaN, too
             raise ValueError(
-                'ImageLabels.labels got values outside of [0, 1]; write shares, or 0 and 1'
+                'ImageLabels.labels: expected values in [0, 1], but got others; write shares, or '
+                '0 and 1'
             )
         self._rows = {name: row for row, name in enumerate(self.names)}
 
@@ -63,97 +66,35 @@ class ImageLabels:
     @property
     def digest(self) -> str:
         """SHA-256 of everything in the file."""
-        text = json.dumps([FORMAT_VERSION, self.kind, self.recipe, self.names], sort_keys=True)
-        return hashlib.sha256(text.encode() + self.labels.tobytes()).hexdigest()
+        content = [FORMAT_VERSION, self.kind, self.recipe, self.names]
+        return sha256([json.dumps(content, sort_keys=True), self.labels])
 
     def find(self, img_path: str) -> NDArray[np.float32] | None:
-        """The label of an image, shape (C, ): of the longest name that ends its path."""
-        row = _find(self._rows, img_path)
-        return None if row is None else self.labels[row]
+        """Find the label of an image, shape (C, ): that of the longest name that ends its path."""
+        name = find_name(self._rows, img_path)
+        return None if name is None else self.labels[self._rows[name]]
 
-    def write(self, path: str) -> None:
-        """Write the file, as a whole or not at all."""
+    def write(self, path: PathLike) -> None:
+        """Write the file atomically."""
         meta = dict(
             format_version=FORMAT_VERSION, kind=self.kind, recipe=self.recipe, digest=self.digest
         )
-        with atomic_write(path) as partial, open(partial, 'wb') as file:
-            np.savez(
-                file,
-                names=np.array(self.names, dtype=np.str_),
-                labels=self.labels,
-                meta=np.array(json.dumps(meta, sort_keys=True)),
-            )
+        names = np.array(self.names, dtype=np.str_)  # no object array, which needs pickle
+        write_npz(path, names=names, labels=self.labels, meta=json.dumps(meta, sort_keys=True))
 
     @classmethod
-    def read(cls, path: str) -> ImageLabels:
+    def read(cls, path: PathLike) -> ImageLabels:
         """Read a file.
 
         Raises:
-            FileNotFoundError: There is none.
-            ValueError: It is no such file, of another version, or damaged.
+            FileNotFoundError: If there is none.
+            ValueError: If it is no such file, of another version, or damaged.
         """
-        if not osp.isfile(path):
-            raise FileNotFoundError(
-                f'ImageLabels: there is no file {path!r}; run '
-                f'tools/train_image_labels.py CONFIG --out {path} first'
-            )
-        try:
-            with np.load(path, allow_pickle=False) as arrays:
-                meta = json.loads(str(arrays['meta']))
-                version, digest = meta['format_version'], meta['digest']
-                found = cls(
-                    arrays['names'].tolist(), arrays['labels'], meta['kind'], meta['recipe']
-                )
-        except Exception as error:  # zip, numpy and JSON have many ways to say it
-            raise ValueError(
-                f'ImageLabels: {path!r} is no file of image-level labels ({error}); '
-                'run tools/train_image_labels.py with --overwrite again'
-            ) from error
-        if version != FORMAT_VERSION or digest != found.digest:
-            raise ValueError(
-                f'ImageLabels: {path!r} is damaged or of another format version '
-                f'({version}); run tools/train_image_labels.py with --overwrite again'
-            )
-        return found
-
-
-def relative_names(img_paths: Sequence[str], root: str | None = None) -> list[str]:
-    """Each image's path below the image folder, with ``/``.
-
-    Args:
-        img_paths: Image files.
-        root: The image folder; None takes the images' common folder.
-
-    Raises:
-        ValueError: If there is no image, one lies outside ``root``, or two have one name.
-    """
-    if not img_paths:
-        raise ValueError('relative_names got no image; correct train_dataloader.target.dataset')
-    paths = [osp.abspath(path) for path in img_paths]
-    base = osp.abspath(root) if root else osp.commonpath([osp.dirname(path) for path in paths])
-    names = [PurePath(osp.relpath(path, base)) for path in paths]
-    for path, name in zip(paths, names):
-        if '..' in name.parts:
-            raise ValueError(
-                f'relative_names got the image {path!r} outside of {base!r}; write '
-                "the data set's data_prefix.img_path"
-            )
-    found = [name.as_posix() for name in names]
-    rows = {name: row for row, name in enumerate(found)}
-    for row, path in enumerate(paths):
-        if _find(rows, path) != row:
-            raise ValueError(
-                f'relative_names got {path!r}, whose label another image would have '
-                'too; list each image once, or rename the image folder'
-            )
-    return found
-
-
-def _find(rows: Mapping[str, int], img_path: str) -> int | None:
-    """The row of the longest name that ends a path."""
-    parts = PurePath(img_path).parts
-    for start in range(len(parts)):
-        row = rows.get('/'.join(parts[start:]))
-        if row is not None:
-            return row
-    return None
+        remedy = f'run tools/train_image_labels.py CONFIG --out {path} --overwrite'
+        with explain_read_errors('ImageLabels', path, remedy), np.load(path) as arrays:
+            meta = json.loads(str(arrays['meta']))
+            check_version(meta['format_version'], FORMAT_VERSION)
+            found = cls(arrays['names'].tolist(), arrays['labels'], meta['kind'], meta['recipe'])
+            if meta['digest'] != found.digest:
+                raise ValueError('its content does not have the digest that it holds')
+            return found

@@ -1,91 +1,76 @@
-"""``report.md``: the state of a pipeline, for people."""
+"""The report of a pipeline for people: ``report.md``."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping
+from typing import Any
 
-from mmseg_uda.pipeline.state import Entry
+from mmseg_uda.pipeline.state import StageRecord
 
 __all__ = ['format_report', 'format_time']
 
+COVERAGE = (
+    'Kept pixels in per cent of those that were predicted as the class (more than 100 where a rule '
+    're-assigns classes).'
+)
+
 
 def format_time(seconds: float) -> str:
-    """Hours, minutes and seconds, as in ``1:02:03``."""
+    """Format seconds as hours, minutes and seconds, as in ``1:02:03``."""
     minutes, rest = divmod(round(seconds), 60)
     return f'{minutes // 60}:{minutes % 60:02d}:{rest:02d}'
 
 
-def format_report(name: str, stages: Sequence[tuple[str, str]], entries: dict[str, Entry]) -> str:
-    """The report as Markdown.
+def format_report(name: str, kinds: Mapping[str, str], records: Mapping[str, StageRecord]) -> str:
+    """Format the report as Markdown.
 
     Args:
         name: Name of the pipeline.
-        stages: Name and type of every stage, in order.
-        entries: What is known of those that were started.
+        kinds: Name and type of every stage, in order.
+        records: Records of those that were started.
     """
-    waiting = Entry('', status='not started')
-    rows = [(stage, kind, entries.get(stage, waiting)) for stage, kind in stages]
-    total = sum(entry.seconds for _, _, entry in rows)
-    lines = [f'# {name}', '']
-    lines += _table(
-        ['stage', 'type', 'status', 'time', 'attempts', 'processes', 'output'],
-        [
-            [
-                stage,
-                kind,
-                f'**{entry.status}**' if entry.error else entry.status,
-                format_time(entry.seconds) if entry.attempts else '',
-                str(entry.attempts or ''),
-                str(entry.processes) if entry.attempts else '',
-                entry.outputs.get('output', ''),
-            ]
-            for stage, kind, entry in rows
-        ],
-    )
-    lines += ['', f'{format_time(total)} in all; times include attempts that were interrupted.']
-    for stage, _, entry in rows:
-        if entry.error or entry.note:
-            text = entry.error.replace('\n', ' ') if entry.error else ''
-            lines += ['', f'- `{stage}`: ' + '; '.join(filter(None, [text, entry.note]))]
-    scores = [(stage, entry) for stage, _, entry in rows if entry.metrics]
-    if scores:
-        keys = list(dict.fromkeys(key for _, entry in scores for key in entry.metrics))
+    stages = {stage: records.get(stage, StageRecord(kind)) for stage, kind in kinds.items()}
+    rows = [['stage', 'type', 'status', 'time', 'attempts', 'processes', 'output']]
+    for stage, record in stages.items():
+        if not record.attempts:
+            rows.append([stage, kinds[stage], 'not started', '', '', '', ''])
+            continue
+        status = f'**{record.status}**' if record.error else record.status
+        numbers = [format_time(record.seconds), str(record.attempts), str(record.processes)]
+        rows.append([stage, kinds[stage], status, *numbers, record.outputs.get('output', '')])
+    total = format_time(sum(record.seconds for record in stages.values()))
+    lines = [f'# {name}', '', *_table(rows)]
+    lines += ['', f'{total} in all; times include attempts that were interrupted.']
+    for stage, record in stages.items():
+        notes = [text.replace('\n', ' ') for text in (record.error, record.note) if text]
+        if notes:
+            lines += ['', f'- `{stage}`: {"; ".join(notes)}']
+    metrics = {stage: record.metrics for stage, record in stages.items() if record.metrics}
+    if metrics:
         lines += ['', '## Metrics', '', 'Of a training: those of its last validation.', '']
-        lines += _table(
-            ['metric', *(stage for stage, _ in scores)],
-            [[key, *(_number(entry.metrics.get(key)) for _, entry in scores)] for key in keys],
-        )
-    labels = [(stage, entry) for stage, _, entry in rows if entry.coverage]
-    if labels:
-        classes = list(dict.fromkeys(key for _, entry in labels for key in entry.coverage))
-        lines += [
-            '',
-            '## Pseudo labels',
-            '',
-            'Kept pixels in per cent of those that were '
-            'predicted as the class (more than 100 where a rule re-assigns classes).',
-            '',
-        ]
-        lines += _table(
-            ['class', *(stage for stage, _ in labels)],
-            [
-                [key, *(_coverage(entry.coverage.get(key)) for _, entry in labels)]
-                for key in classes
-            ],
-        )
+        lines += _columns('metric', metrics, lambda value: f'{value:.4g}')
+    coverage = {stage: record.coverage for stage, record in stages.items() if record.coverage}
+    if coverage:
+        lines += ['', '## Pseudo labels', '', COVERAGE, '', *_columns('class', coverage, _share)]
     return '\n'.join(lines) + '\n'
 
 
-def _table(header: list[str], rows: list[list[str]]) -> list[str]:
-    return [f'| {" | ".join(row)} |' for row in [header, ['---'] * len(header), *rows]]
+def _table(rows: list[list[str]]) -> list[str]:
+    return [f'| {" | ".join(row)} |' for row in [rows[0], ['---'] * len(rows[0]), *rows[1:]]]
 
 
-def _number(value: float | None) -> str:
-    return '' if value is None else f'{value:.4g}'
+def _columns(
+    title: str, values: Mapping[str, Mapping[str, Any]], form: Callable[[Any], str]
+) -> list[str]:
+    """Format a table with one column per stage and one row per key."""
+    keys = dict.fromkeys(key for column in values.values() for key in column)
+    rows = [
+        [key, *(form(column[key]) if key in column else '' for column in values.values())]
+        for key in keys
+    ]
+    return _table([[title, *values], *rows])
 
 
-def _coverage(counts: list[int] | None) -> str:
-    if not counts:
-        return ''
+def _share(counts: list[int]) -> str:
     predicted, kept = counts
     return f'{100 * kept / predicted:.1f}' if predicted else f'none predicted, {kept} kept'

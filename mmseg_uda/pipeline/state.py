@@ -1,4 +1,4 @@
-"""What a pipeline has done so far: ``pipeline.json``, and ``report.md`` for people."""
+"""The state of a pipeline, kept in ``pipeline.json``."""
 
 from __future__ import annotations
 
@@ -6,36 +6,40 @@ import dataclasses
 import json
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from mmseg_uda.artifacts.files import atomic_write
+from mmseg_uda.artifacts.digest import digest_path
+from mmseg_uda.artifacts.files import explain_read_errors, write_json
+from mmseg_uda.artifacts.recipe import check_version
 from mmseg_uda.stages.base import Result
-from mmseg_uda.stages.inputs import output_digest
 
-__all__ = ['RECIPE_NAME', 'Entry', 'State', 'differences', 'read_recipe']
+if TYPE_CHECKING:
+    from mmseg_uda.pipeline.plan import Plan
+
+__all__ = ['RECIPE_NAME', 'StageRecord', 'State', 'read_recipe']
 
 FORMAT_VERSION = 1
 RECIPE_NAME = 'recipe.json'
 
 
 @dataclasses.dataclass
-class Entry:
-    """One stage.
+class StageRecord:
+    """The record of a stage that was started.
 
     Args:
         type: Its type.
         status: ``running``, ``done``, ``failed`` or ``interrupted``.
         digest: Digest of its recipe.
-        outputs: Part and path, relative to the pipeline's folder.
+        outputs: Part and path, relative to the pipeline's directory.
         digests: Part and digest of the content.
         seconds: Time of all attempts that have ended.
-        attempts: How often it was started.
-        started: When the current attempt was, in seconds since 1970.
+        attempts: Number of starts.
+        started: Start of the current attempt, in seconds since 1970.
         processes: Number of processes of the current attempt.
         metrics: As in :class:`Result`.
         coverage: As in :class:`Result`.
-        error: What it failed with.
-        note: What was moved out of its way.
+        error: The error that it failed with.
+        note: The place of results that were archived.
     """
 
     type: str
@@ -54,143 +58,97 @@ class Entry:
 
 
 class State:
-    """The entries of all stages that were started, kept in ``pipeline.json``.
+    """The records of all stages that were started.
 
     Args:
-        folder: Folder of the pipeline.
+        directory: Directory of the pipeline.
 
     Raises:
         ValueError: The file is damaged, or another version wrote it.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.path = folder / 'pipeline.json'
-        self.entries: dict[str, Entry] = {}
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.path = directory / 'pipeline.json'
+        self.stages: dict[str, StageRecord] = {}
         if self.path.is_file():
-            try:
+            remedy = 'delete it: stages whose directories are whole are recognised'
+            with explain_read_errors('State', self.path, remedy):
                 content = json.loads(self.path.read_text(encoding='utf-8'))
-                if content['format_version'] != FORMAT_VERSION:
-                    raise ValueError(f'it has format version {content["format_version"]}')
-                self.entries = {key: Entry(**each) for key, each in content['stages'].items()}
-            except (ValueError, KeyError, TypeError) as error:
-                raise ValueError(
-                    f'{self.path} cannot be read ({error}); delete it: stages whose '
-                    'folders are whole are recognised'
-                ) from error
+                check_version(content['format_version'], FORMAT_VERSION)
+                self.stages = {key: StageRecord(**each) for key, each in content['stages'].items()}
 
     def save(self) -> None:
-        """Write the file, as a whole or not at all."""
-        content = {
-            'format_version': FORMAT_VERSION,
-            'stages': {name: dataclasses.asdict(entry) for name, entry in self.entries.items()},
-        }
-        with atomic_write(self.path) as partial:
-            partial.write_text(json.dumps(content, indent=1), encoding='utf-8')
+        """Write the file atomically."""
+        stages = {name: dataclasses.asdict(record) for name, record in self.stages.items()}
+        write_json(self.path, {'format_version': FORMAT_VERSION, 'stages': stages})
 
-    def begin(
-        self,
-        name: str,
-        kind: str,
-        recipe: dict[str, Any],
-        digest: str,
-        processes: int,
-        resumed: bool,
-        note: str,
-    ) -> None:
-        """A stage starts, or goes on with what an earlier attempt left."""
-        entry = (self.entries.get(name) if resumed else None) or Entry(kind, note=note)
-        if entry.attempts and entry.status == 'running':  # killed, soon after its last sign
-            entry.seconds += max(0.0, last_sign(self.folder / name) - entry.started)
-        self.entries[name] = dataclasses.replace(
-            entry,
-            status='running',
-            digest=digest,
-            attempts=entry.attempts + 1,
-            error='',
-            started=time.time(),
-            processes=processes,
-        )
-        with atomic_write(self.folder / name / RECIPE_NAME) as partial:
-            partial.write_text(json.dumps(recipe, indent=1, sort_keys=True), encoding='utf-8')
+    def begin(self, plan: Plan, processes: int) -> None:
+        """Record that a stage starts, or goes on with what an earlier attempt left."""
+        record = self.stages.get(plan.stage) if plan.action == 'resume' else None
+        if record is None:
+            note = plan.reason if plan.action == 'replace' else ''
+            record = StageRecord(plan.recipe['type'], note=note)
+        elif record.status == 'running':  # it was killed, soon after its last sign of life
+            last_sign = _last_change(self.directory / plan.stage)
+            record.seconds += max(0.0, last_sign - record.started)
+        record.status, record.digest, record.error = 'running', plan.digest, ''
+        record.attempts, record.processes = record.attempts + 1, processes
+        record.started = time.time()
+        self.stages[plan.stage] = record
+        write_json(self.directory / plan.stage / RECIPE_NAME, plan.recipe)
         self.save()
 
     def finish(self, name: str, result: Result) -> None:
-        """A stage has ended well.
+        """Record that a stage has ended well.
 
         Raises:
             FileNotFoundError: It did not write its output.
         """
-        self._stop(name, 'done')
-        entry = self.entries[name]
-        entry.outputs = {
-            part: path.resolve().relative_to(self.folder.resolve()).as_posix()
-            for part, path in result.outputs.items()
-        }
-        entry.digests = {part: output_digest(path) for part, path in result.outputs.items()}
-        for part, digest in entry.digests.items():
-            if digest is None:
-                raise FileNotFoundError(
-                    f'stage {name!r} ended without its output {result.outputs[part]}'
-                )
-        entry.metrics, entry.coverage = result.metrics, result.coverage
+        record = self._stop(name, 'done')
+        for part, path in result.outputs.items():
+            record.outputs[part] = path.resolve().relative_to(self.directory.resolve()).as_posix()
+            record.digests[part] = digest_path(path)
+            if record.digests[part] is None:
+                raise FileNotFoundError(f'stage {name!r} ended without its output {path}')
+        record.metrics, record.coverage = result.metrics, result.coverage
         self.save()
 
     def fail(self, name: str, status: str, error: str) -> None:
-        """A stage was stopped."""
-        self._stop(name, status)
-        self.entries[name].error = error
+        """Record that a stage was stopped."""
+        self._stop(name, status).error = error
         self.save()
 
-    def _stop(self, name: str, status: str) -> None:
-        entry = self.entries[name]
-        entry.status = status
-        entry.seconds += time.time() - entry.started
-        entry.started = time.time()
+    def _stop(self, name: str, status: str) -> StageRecord:
+        record = self.stages[name]
+        record.status = status
+        record.seconds += time.time() - record.started
+        record.started = time.time()
+        return record
 
     def changed_output(self, name: str) -> str:
-        """The first output of a finished stage that is not as it was; empty if all are."""
-        entry = self.entries[name]
-        for part, path in entry.outputs.items():
-            if output_digest(self.folder / path) != entry.digests[part]:
+        """Find the first output of a finished stage that has changed; empty if none has."""
+        record = self.stages[name]
+        for part, path in record.outputs.items():
+            if digest_path(self.directory / path) != record.digests[part]:
                 return path
         return ''
 
 
-def last_sign(folder: Path) -> float:
-    """When something was last written below a folder, in seconds since 1970."""
-    times = []
-    for path in folder.rglob('*'):
+def _last_change(directory: Path) -> float:
+    """Find the last change of a file below a directory, in seconds since 1970."""
+    times = [0.0]
+    for path in directory.rglob('*'):
         try:
             times.append(path.stat().st_mtime)
-        except OSError:
+        except OSError:  # a temporary file that is gone by now
             continue
-    return max(times, default=0.0)
+    return max(times)
 
 
-def read_recipe(folder: Path) -> dict[str, Any] | None:
-    """What a stage's folder was made with; None if it does not say."""
+def read_recipe(directory: Path) -> dict[str, Any] | None:
+    """Read the recipe of a stage's directory; None if there is none."""
     try:
-        return json.loads((folder / RECIPE_NAME).read_text(encoding='utf-8'))
+        return json.loads((directory / RECIPE_NAME).read_text(encoding='utf-8'))
     except (OSError, ValueError):
         return None
-
-
-def differences(old: Any, new: Any, path: str = '') -> list[str]:
-    """Where two nested values differ, one line each: ``path: old -> new``."""
-    if isinstance(old, dict) and isinstance(new, dict):
-        pairs = [(key, old.get(key), new.get(key)) for key in sorted({*old, *new})]
-    elif isinstance(old, list) and isinstance(new, list) and len(old) == len(new):
-        pairs = [(str(index), *pair) for index, pair in enumerate(zip(old, new))]
-    else:
-        return [] if old == new else [f'{path}: {_short(old)} -> {_short(new)}']
-    return [
-        line
-        for key, one, other in pairs
-        for line in differences(one, other, f'{path}.{key}' if path else key)
-    ]
-
-
-def _short(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 40 else f'{text[:37]}...'

@@ -9,7 +9,7 @@ from typing import Any
 from mmengine.config import Config
 
 from mmseg_uda.config.tables import Table, choose
-from mmseg_uda.pipeline.state import Entry
+from mmseg_uda.pipeline.state import StageRecord
 from mmseg_uda.stages.references import find_references, split_reference, substitute
 
 __all__ = ['format_table', 'select_stages', 'successors', 'table_stages']
@@ -107,12 +107,12 @@ def _row_stages(table: Table, row: str, cell: str) -> list[dict[str, Any]]:
     ]
 
 
-def format_table(table: Table, entries: Mapping[str, Entry]) -> list[str]:
+def format_table(table: Table, records: Mapping[str, StageRecord]) -> list[str]:
     """A table with the paper's numbers and ours, as lines of Markdown.
 
     Args:
         table: The table.
-        entries: What is known of the stages that were started.
+        records: Records of the stages that were started.
     """
     lines = []
     for cell in table.cells:
@@ -127,8 +127,11 @@ def format_table(table: Table, entries: Mapping[str, Entry]) -> list[str]:
         for name, column in table.pairs():
             if column != cell:
                 continue
-            row, entry = table.rows[name], entries.get(f'{name}_{cell}_test')
-            paper, ours = table.paper(name).get(cell), entry.metrics.get(metric) if entry else None
+            row, record = table.rows[name], records.get(f'{name}_{cell}_test')
+            paper, ours = (
+                table.paper(name).get(cell),
+                record.metrics.get(metric) if record else None,
+            )
             difference = '' if paper is None or ours is None else f'{ours - paper:+.2f}'
             numbers = ['' if each is None else f'{each:.2f}' for each in (paper, ours)]
             cells = [name, row.text, row.table, *numbers, difference]

@@ -1,1 +1,26 @@
-"""Offline jobs, one file each."""
+"""Offline jobs: one file per job, with the computing and its stage of a pipeline."""
+
+from mmseg_uda.stages.base import Stage
+from mmseg_uda.stages.export import ExportStage
+from mmseg_uda.stages.image_labels.stage import ImageLabelsStage
+from mmseg_uda.stages.pseudo_labels import PseudoLabelStage
+from mmseg_uda.stages.spatial_prior import SpatialPriorStage
+from mmseg_uda.stages.test import TestStage
+from mmseg_uda.stages.train import TrainStage
+from mmseg_uda.stages.translation import TranslateStage
+
+__all__ = ['STAGES']
+
+# Types of stages by their name in configs. A new type is one class and its line here.
+STAGES: dict[str, type[Stage]] = {
+    stage.kind: stage
+    for stage in (
+        TrainStage,
+        PseudoLabelStage,
+        TestStage,
+        ExportStage,
+        TranslateStage,
+        SpatialPriorStage,
+        ImageLabelsStage,
+    )
+}

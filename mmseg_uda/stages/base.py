@@ -1,4 +1,4 @@
-"""What every stage of a pipeline is."""
+"""Stages of a pipeline: one offline job each, with its inputs, its recipe and its outputs."""
 
 from __future__ import annotations
 
@@ -14,31 +14,39 @@ from typing import Any, ClassVar
 from mmengine.config import Config
 
 from mmseg_uda.config.tables import read_config
-from mmseg_uda.stages.inputs import find_inputs
+from mmseg_uda.stages.inputs import Input, find_inputs
 from mmseg_uda.stages.options import check_options
 from mmseg_uda.stages.references import find_references, split_reference, substitute
 from mmseg_uda.utils.configs import misspelt_names
 
-__all__ = ['ConfigStage', 'Lookup', 'Result', 'Settings', 'Stage']
+__all__ = [
+    'CheckpointStage',
+    'ConfigStage',
+    'PipelineContext',
+    'Resolve',
+    'Result',
+    'Stage',
+    'StageError',
+]
 
-# From a reference to the path behind it.
-Lookup = Callable[[str], str]
+# Gives the path behind a reference.
+Resolve = Callable[[str], str]
 
 
-@dataclasses.dataclass
-class Settings:
-    """What the stages of a pipeline share.
+@dataclasses.dataclass(frozen=True)
+class PipelineContext:
+    """Values that the stages of a pipeline share.
 
     Args:
         name: Name of the pipeline.
-        folder: Folder of its config, to which paths of configs are relative.
-        work_dir: Folder that holds everything it writes.
+        directory: Directory of its config, to which paths of configs are relative.
+        work_dir: Directory that holds everything it writes.
         seed: ``randomness.seed`` of every stage with a config; None leaves that to the configs.
         launcher: As for mmengine's runner.
     """
 
     name: str
-    folder: Path
+    directory: Path
     work_dir: Path
     seed: int | None = None
     launcher: str = 'none'
@@ -46,7 +54,7 @@ class Settings:
 
 @dataclasses.dataclass
 class Result:
-    """What a stage leaves behind.
+    """Outputs of a stage.
 
     Args:
         outputs: Part and path; ``output`` is what ``{stage}`` means, another part ``{stage.part}``.
@@ -59,29 +67,35 @@ class Result:
     coverage: dict[str, list[int]] = dataclasses.field(default_factory=dict)
 
 
+class StageError(ValueError):
+    """An error that names the stage and the key."""
+
+
 class Stage:
     """One step of a pipeline; a subclass per type, see ``STAGES``.
 
     Args:
-        name: Its name, and that of its folder.
-        arguments: What the config says about it, without name and type.
-        settings: What all stages share.
+        name: Its name, and that of its directory.
+        arguments: Its keys in the config, without name and type.
+        context: Values that all stages share.
 
     Raises:
-        ValueError: A key is unknown or missing.
+        StageError: A key is unknown or missing.
     """
 
     # Its type in configs.
     kind: ClassVar[str] = ''
     required: ClassVar[tuple[str, ...]] = ()
     optional: ClassVar[tuple[str, ...]] = ()
-    # What the output is: 'checkpoint', 'folder', 'metrics', 'prior' or 'image_labels'.
-    makes: ClassVar[str] = 'folder'
+    # Arguments that are no part of the recipe, because they do not change the result.
+    unrecorded: ClassVar[tuple[str, ...]] = ()
+    # Kind of the output: 'checkpoint', 'directory', 'metrics', 'prior' or 'image_labels'.
+    makes: ClassVar[str] = 'directory'
 
-    def __init__(self, name: str, arguments: Mapping[str, Any], settings: Settings) -> None:
+    def __init__(self, name: str, arguments: Mapping[str, Any], context: PipelineContext) -> None:
         self.name = name
         self.arguments = dict(arguments)
-        self.settings = settings
+        self.context = context
         self._check_keys()
 
     def _check_keys(self) -> None:
@@ -99,101 +113,123 @@ class Stage:
                 raise self.error(key, 'is missing')
 
     @property
-    def folder(self) -> Path:
-        """Where the stage writes."""
-        return self.settings.work_dir / self.name
+    def directory(self) -> Path:
+        """The directory that the stage writes."""
+        return self.context.work_dir / self.name
 
     @property
     def references(self) -> list[str]:
-        """What the stage needs of earlier ones, each once."""
+        """Outputs of earlier stages that the stage needs, each once."""
         return list(dict.fromkeys(find_references(self.arguments)))
 
-    def error(self, key: str, text: object) -> ValueError:
-        """An error that names the stage and the key."""
-        return ValueError(f'stage {self.name!r}: {key} {text}')
+    def error(self, key: str, text: object) -> StageError:
+        """Make an error that names the stage and the key."""
+        return StageError(f'stage {self.name!r}: {key} {text}')
 
     @contextmanager
-    def at(self, key: str) -> Iterator[None]:
-        """Let whatever goes wrong in the block name the stage and the key."""
+    def error_context(self, key: str) -> Iterator[None]:
+        """Name the stage and the key in any error of the block."""
         try:
             yield
+        except StageError:
+            raise
         except Exception as error:  # configs are programs: anything can happen in them
             raise self.error(key, f'[{type(error).__name__}] {error}') from error
 
     def parts(self) -> Mapping[str, str]:
-        """The parts of the output and what each is, as in :attr:`makes`."""
+        """Parts of the output and the kind of each, as in :attr:`makes`."""
         return {'output': self.makes}
 
+    def inputs(self) -> list[Input]:
+        """Files, directories and datasets that the stage reads."""
+        return []
+
     def check(self, earlier: Mapping[str, Stage]) -> None:
-        """Check what needs neither data nor weights.
+        """Check everything that needs neither data nor weights.
 
         Args:
             earlier: The stages before this one.
 
         Raises:
-            ValueError: Names the stage, the key and what to write.
+            StageError: Names the stage, the key and a remedy.
         """
         for key, value in self.arguments.items():
             for reference in find_references(value):
                 stage, part = split_reference(reference)
                 if stage not in earlier:
-                    names = ', '.join(earlier) or 'none'
                     raise self.error(
                         key,
-                        f'refers to {{{reference}}}, but no stage before this '
-                        f'one is called {stage!r}; write one of {names}',
+                        f'refers to {{{reference}}}, but no stage before this one is called '
+                        f'{stage!r}; write one of {", ".join(earlier) or "none"}',
                     )
-                parts = earlier[stage].parts()
-                if part not in parts:
+                if part not in earlier[stage].parts():
                     names = ', '.join(
                         f'{{{stage}}}' if name == 'output' else f'{{{stage}.{name}}}'
-                        for name in parts
+                        for name in earlier[stage].parts()
                     )
                     raise self.error(
                         key,
-                        f'refers to {{{reference}}}, which stage {stage!r} does '
-                        f'not make; it makes {names}',
+                        f'refers to {{{reference}}}, which stage {stage!r} does not make; it makes '
+                        f'{names}',
+                    )
+        with self.error_context('type'):
+            self.settings()
+        for each in self.inputs():
+            # A dataset may refer to outputs of several kinds.
+            for reference in find_references(each.value) if each.kind != 'dataset' else ():
+                stage, part = split_reference(reference)
+                found = earlier[stage].parts()[part]
+                if found != each.kind:
+                    raise self.error(
+                        each.key,
+                        f'got {{{reference}}}, which is a {found}; refer to a stage that makes a '
+                        f'{each.kind}',
                     )
 
-    def check_reference(
-        self, key: str, value: Any, makes: str, earlier: Mapping[str, Stage]
-    ) -> None:
-        """Check that a value, if it is a reference, is of the right kind."""
-        for reference in find_references(value):
-            stage, part = split_reference(reference)
-            found = earlier[stage].parts()[part]
-            if found != makes:
-                raise self.error(
-                    key,
-                    f'got {{{reference}}}, which is a {found}; refer to a stage '
-                    f'that makes a {makes}',
-                )
-
     def check_inputs(self) -> None:
-        """Check that the data and weights exist that no earlier stage makes.
+        """Check that all inputs exist that no earlier stage makes.
 
         Raises:
-            ValueError: Names the stage, the key and what is missing.
+            StageError: Names the stage, the key and the missing file.
         """
+        for each in self.inputs():
+            try:
+                if not each.pending:
+                    each.check()
+            except ValueError as error:
+                raise StageError(f'stage {self.name!r}: {error}') from error
+
+    def config_parts(self) -> dict[str, Any]:
+        """The parts of the stage's config that decide the result."""
+        return {}
+
+    def settings(self) -> dict[str, Any]:
+        """The arguments that decide the result.
+
+        Raises:
+            ValueError: An argument has a wrong value.
+        """
+        return {key: value for key, value in self.arguments.items() if key not in self.unrecorded}
 
     def recipe(self) -> dict[str, Any]:
         """All that decides the result but for the outputs of earlier stages, as JSON."""
-        raise NotImplementedError
+        parts = {'config': self.config_parts(), 'arguments': self.settings()}
+        return {
+            'type': self.kind,
+            **{key: part for key, part in parts.items() if part},
+            'inputs': {each.key: each.digest() for each in self.inputs() if not each.pending},
+        }
 
-    def run(self, lookup: Lookup, experiment: str) -> Result:
-        """Do it, or go on where an earlier attempt was cut off.
+    def run(self, resolve: Resolve, experiment: str) -> Result:
+        """Do the job, or go on where an earlier attempt was cut off.
 
         Every process calls this.
 
         Args:
-            lookup: Gives the path behind a reference.
+            resolve: Gives the path behind a reference.
             experiment: A name that no other attempt has.
         """
         raise NotImplementedError
-
-    def path(self, key: str, lookup: Lookup) -> str:
-        """A path among the arguments, with its references resolved."""
-        return str(substitute(self.arguments[key], lookup))
 
 
 class ConfigStage(Stage):
@@ -201,64 +237,76 @@ class ConfigStage(Stage):
 
     required: ClassVar[tuple[str, ...]] = ('config',)
     optional: ClassVar[tuple[str, ...]] = ('options',)
+    unrecorded: ClassVar[tuple[str, ...]] = ('config', 'options')
+    # Top-level keys of the config that decide the result.
+    fingerprint_keys: ClassVar[tuple[str, ...]] = ()
     # Whether the stage initialises a network, and so reads the weights that the config names.
     initialises: ClassVar[bool] = False
 
-    def load(self, lookup: Lookup | None = None) -> Config:
-        """The config with the pipeline's seed and the stage's options.
+    def load(self, resolve: Resolve | None = None) -> Config:
+        """Read the config with the pipeline's seed and the stage's options.
 
         Args:
-            lookup: Gives the path behind a reference; None leaves references as they are.
+            resolve: Gives the path behind a reference; None leaves references as they are.
 
         Raises:
-            ValueError: There is no such config, or an option has no place in it.
+            StageError: There is no such config, or an option has no place in it.
         """
         cfg = copy.deepcopy(self._config)
-        if self.settings.seed is not None:
-            cfg.merge_from_dict({'randomness.seed': self.settings.seed})
+        if self.context.seed is not None:
+            cfg.merge_from_dict({'randomness.seed': self.context.seed})
         options = self.arguments.get('options', {})
         if not isinstance(options, Mapping):
             raise self.error('options', f'got {options!r}; write a dict of dotted paths')
-        with self.at('options'):
+        with self.error_context('options'):
             check_options(cfg, options)
-            cfg.merge_from_dict(substitute(options, lookup) if lookup else dict(options))
-        cfg.launcher = self.settings.launcher
+            cfg.merge_from_dict(substitute(options, resolve) if resolve else dict(options))
+        cfg.launcher = self.context.launcher
         return cfg
 
     @functools.cached_property
     def _config(self) -> Config:
         """The config's file, read once: what was checked at the start is what runs later."""
-        with self.at('config'):
-            return read_config(Path(self.settings.folder, self.arguments['config']))
+        with self.error_context('config'):
+            return read_config(Path(self.context.directory, self.arguments['config']))
 
-    def load_to_run(self, lookup: Lookup, experiment: str) -> Config:
-        """The config with the stage's folder, and with names that no other runner has.
+    def load_to_run(self, resolve: Resolve, experiment: str) -> Config:
+        """Read the config with the stage's directory, and with names that no other runner has.
 
         mmengine hands out loggers, message hubs and visualizers by name, for the whole process.
         """
-        cfg = self.load(lookup)
-        cfg.work_dir = str(self.folder)
+        cfg = self.load(resolve)
+        cfg.work_dir = str(self.directory)
         cfg.experiment_name = experiment
         if cfg.get('visualizer'):
             cfg.visualizer.name = experiment
         return cfg
 
-    def counted(self, cfg: Config) -> dict[str, Any]:
-        """The parts of the config that decide the result."""
-        raise NotImplementedError
+    def fingerprint(self, cfg: Config) -> dict[str, Any]:
+        """Select the parts of the config that decide the result."""
+        return {key: cfg.to_dict().get(key) for key in self.fingerprint_keys}
+
+    def config_parts(self) -> dict[str, Any]:
+        cfg = self.load()
+        with self.error_context('config'):
+            return self.fingerprint(cfg)
+
+    def inputs(self) -> list[Input]:
+        return list(find_inputs(self.config_parts(), self.initialises))
 
     def check(self, earlier: Mapping[str, Stage]) -> None:
-        super().check(earlier)
-        cfg = self.load()
-        for name, similar in misspelt_names(cfg):
+        for name, similar in misspelt_names(self.load()):
             raise self.error('config', f'sets `{name}`, which nothing reads; write `{similar}`')
-        for key, path, makes in find_inputs(self.counted(cfg), self.initialises).kinds():
-            self.check_reference(key, path, makes, earlier)
+        super().check(earlier)
 
-    def check_inputs(self) -> None:
-        with self.at('config'):
-            find_inputs(self.counted(self.load()), self.initialises).check()
 
-    def recipe(self) -> dict[str, Any]:
-        parts = self.counted(self.load())
-        return {'config': parts, 'inputs': find_inputs(parts, self.initialises).digests()}
+class CheckpointStage(ConfigStage):
+    """A stage that runs a config with a checkpoint: a file, or an earlier stage's."""
+
+    required = ('config', 'checkpoint')
+
+    def inputs(self) -> list[Input]:
+        return [
+            *super().inputs(),
+            Input('checkpoint', self.arguments['checkpoint'], 'checkpoint'),
+        ]

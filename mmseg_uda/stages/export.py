@@ -10,11 +10,15 @@ import torch
 from mmengine.config import Config
 from mmseg import registry
 
-from mmseg_uda.artifacts.checkpoint import load_checkpoint
+from mmseg_uda.artifacts.checkpoint import load_checkpoint, strip_prefix, weights_of
 from mmseg_uda.artifacts.files import atomic_write
 from mmseg_uda.config.tables import read_config
+from mmseg_uda.stages.base import CheckpointStage, Resolve, Result
+from mmseg_uda.stages.inputs import Input
+from mmseg_uda.stages.references import substitute
+from mmseg_uda.utils.processes import on_main
 
-__all__ = ['KEPT_CONFIG', 'export_segmentor', 'plain_config']
+__all__ = ['KEPT_CONFIG', 'ExportStage', 'export_segmentor', 'plain_config']
 
 KEPT_META = (
     'dataset_meta',
@@ -68,7 +72,7 @@ def export_segmentor(
         ValueError: The checkpoint has no such module, or ``out_config`` nothing to be made of.
     """
     content = load_checkpoint(checkpoint)
-    weights = _strip_prefix(content.get('state_dict', content), module, checkpoint)
+    weights = _weights_below(module, weights_of(content), checkpoint)
     meta = content.get('meta', {})
     cfg = _read_config(config, meta)
     if cfg is None and out_config is not None:
@@ -154,21 +158,48 @@ def _read_config(config: str | Config | None, meta: dict[str, Any]) -> Config | 
     return Config.fromstring(meta['cfg'], file_format='.py') if meta.get('cfg') else None
 
 
-def _strip_prefix(state_dict: dict[str, Any], module: str, path: str) -> dict[str, Any]:
-    """The weights below ``module``, named as that module names them.
+def _weights_below(module: str, weights: dict[str, Any], path: str) -> dict[str, Any]:
+    """Select the weights of a module, named as that module names them.
 
     Raises:
         ValueError: There are none.
     """
-    prefix = f'{module}.'
-    weights = {
-        key[len(prefix) :]: value for key, value in state_dict.items() if key.startswith(prefix)
-    }
-    if not weights:
-        found = sorted({key.split('.')[0] for key in state_dict})
+    found = strip_prefix(weights, f'{module}.')
+    if not found:
+        modules = sorted({key.split('.')[0] for key in weights})
         raise ValueError(
-            f'export_segmentor: {path} has no key that starts with {prefix!r}, but '
-            f'{", ".join(repr(name + ".") for name in found) or "none at all"}; pass '
-            'a checkpoint that a method of mmseg_uda wrote, or another --module'
+            f'export_segmentor: expected weights of {module!r} in {path}, but got those of '
+            f'{", ".join(map(repr, modules)) or "nothing"}; pass a checkpoint that a method of '
+            'mmseg_uda wrote, or another --module'
         )
-    return weights
+    return found
+
+
+class ExportStage(CheckpointStage):
+    """Writes the segmentor for stock mmseg; ``{name}`` is the checkpoint, a config is beside it."""
+
+    kind = 'export'
+    optional = ('options', 'module')
+    makes = 'checkpoint'
+    fingerprint_keys = tuple(
+        key
+        for key in ('model', *KEPT_CONFIG)
+        if key not in ('vis_backends', 'visualizer', 'log_level')
+    )
+
+    def inputs(self) -> list[Input]:
+        # The config's datasets are written about, not read.
+        return [each for each in super().inputs() if each.key == 'checkpoint']
+
+    def run(self, resolve: Resolve, experiment: str) -> Result:
+        out = self.directory / 'segmentor.pth'
+        on_main(
+            lambda: export_segmentor(
+                substitute(self.arguments['checkpoint'], resolve),
+                out,
+                self.load(resolve),
+                out.with_suffix('.py'),
+                self.arguments.get('module', 'student'),
+            )
+        )
+        return Result({'output': out, 'config': out.with_suffix('.py')})

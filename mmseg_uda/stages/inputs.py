@@ -1,106 +1,86 @@
-"""What a stage reads: which files and folders a config names, whether they exist, their digests."""
+"""Inputs of stages: the files, directories and datasets that a config names."""
 
 from __future__ import annotations
 
-import hashlib
-import os
+import dataclasses
 import os.path as osp
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
+from mmseg_uda.artifacts.digest import digest_directory, digest_file, sha256
 from mmseg_uda.config.datasets import iter_datasets
 from mmseg_uda.datasets.checks import check_folders
 from mmseg_uda.stages.references import find_references
 
-__all__ = ['Inputs', 'file_digest', 'find_inputs', 'output_digest', 'tree_digest']
+__all__ = ['Input', 'find_inputs']
 
-# Keys whose string values are read as files or folders, wherever they are, and what a stage must
-# make for one of them to refer to it.
-FILES = {
+# Keys of configs whose string values are read as files or directories, wherever they are, and the
+# kind of stage output that each may refer to.
+KINDS = {
     'load_from': 'checkpoint',
     'checkpoint': 'checkpoint',
     'pretrained': 'checkpoint',
     'prior': 'prior',
     'label_file': 'image_labels',
+    'pseudo_dir': 'directory',
 }
-FOLDERS = {'pseudo_dir': 'folder'}
 
 
-class Inputs:
-    """The data sets, files and folders of a config.
+@dataclasses.dataclass(frozen=True)
+class Input:
+    """A file, directory or dataset that a stage reads.
 
     Args:
-        datasets: Place in the config and config of each data set.
-        files: Place and path (or reference) of each checkpoint or other file.
-        folders: Place and path (or reference) of each other folder.
+        key: Its place in the config, or among the stage's arguments.
+        value: Its path, or the dataset's config; ``{stage}`` in it is an earlier stage's output.
+        kind: ``'dataset'``, ``'directory'``, or the kind of a file, as ``Stage.makes`` has it.
     """
 
-    def __init__(
-        self, datasets: dict[str, Mapping[str, Any]], files: dict[str, str], folders: dict[str, str]
-    ) -> None:
-        self.datasets = datasets
-        self.files = files
-        self.folders = folders
+    key: str
+    value: Any
+    kind: str
 
-    def kinds(self) -> Iterator[tuple[str, str, str]]:
-        """Place, path (or reference) and what it must be, for each file and folder."""
-        for paths, kinds in ((self.files, FILES), (self.folders, FOLDERS)):
-            for key, path in paths.items():
-                yield key, path, kinds[key.rsplit('.', 1)[-1]]
+    @property
+    def pending(self) -> bool:
+        """Whether an earlier stage makes it, or a part of it."""
+        return next(find_references(self.value), None) is not None
 
     def check(self) -> None:
-        """Check that everything exists but for what an earlier stage makes.
+        """Check that it exists.
 
         Raises:
-            ValueError: Names the place and what is missing there.
+            ValueError: Names what is missing.
         """
-        for key, dataset in self.datasets.items():
-            if not _pending(dataset):
-                check_folders(dataset, key)
-        for paths, exists, kind in (
-            (self.files, osp.isfile, 'file'),
-            (self.folders, osp.isdir, 'folder'),
-        ):
-            for key, path in paths.items():
-                if not _pending(path) and not exists(path):
-                    raise ValueError(
-                        f'{key} got {path!r}, which is no {kind}; correct the path, '
-                        "or write '{NAME}' for the output of stage NAME"
-                    )
+        if self.kind == 'dataset':
+            check_folders(self.value, self.key)
+            return
+        kind, exists = 'file', osp.isfile(self.value)
+        if self.kind == 'directory':
+            kind, exists = 'directory', osp.isdir(self.value)
+        if not exists:
+            raise ValueError(
+                f'{self.key}: expected a {kind}, but got {self.value!r}; correct the path, or '
+                "write '{NAME}' for the output of stage NAME"
+            )
 
-    def digests(self) -> dict[str, str]:
-        """Digest of each input that is not an earlier stage's output."""
-        found = {
-            key: _dataset_digest(dataset)
-            for key, dataset in self.datasets.items()
-            if not _pending(dataset)
-        }
-        found.update(
-            (key, file_digest(path)) for key, path in self.files.items() if not _pending(path)
-        )
-        found.update(
-            (key, tree_digest(path)) for key, path in self.folders.items() if not _pending(path)
-        )
-        return found
+    def digest(self) -> str:
+        """Compute the digest of its content, or of a dataset's file names and sizes."""
+        if self.kind == 'dataset':
+            return _dataset_digest(self.value)
+        return (digest_directory if self.kind == 'directory' else digest_file)(self.value)
 
 
-def find_inputs(parts: Mapping[str, Any], weights: bool = True) -> Inputs:
-    """Look through parts of a config.
+def find_inputs(parts: Mapping[str, Any], weights: bool = True) -> Iterator[Input]:
+    """Find the inputs in parts of a config.
 
     Args:
         parts: Top-level names and values.
         weights: Whether files count; they do where a network is initialised and trained.
     """
-    inputs = Inputs({}, {}, {})
     for path, key, value in _walk(parts, ''):
-        if key == 'dataset':
-            inputs.datasets[path] = value
-        elif key in FILES and weights and '://' not in value:
-            inputs.files[path] = value
-        elif key in FOLDERS:
-            inputs.folders[path] = value
-    return inputs
+        kind = KINDS.get(key, 'dataset')
+        if kind in ('dataset', 'directory') or (weights and '://' not in value):
+            yield Input(path, value, kind)
 
 
 def _walk(node: Any, path: str) -> Iterator[tuple[str, str, Any]]:
@@ -109,7 +89,7 @@ def _walk(node: Any, path: str) -> Iterator[tuple[str, str, Any]]:
         place = f'{path}.{key}' if path else str(key)
         if key == 'dataset' and isinstance(value, Mapping):
             yield place, 'dataset', value
-        elif isinstance(value, str) and value and key in (*FILES, *FOLDERS):
+        elif isinstance(value, str) and value and key in KINDS:
             yield place, str(key), value
         if isinstance(value, (Mapping, list, tuple)):
             for found in _walk(value, place):
@@ -117,51 +97,14 @@ def _walk(node: Any, path: str) -> Iterator[tuple[str, str, Any]]:
                     yield found
 
 
-def _pending(value: Any) -> bool:
-    """Whether an earlier stage has a hand in it."""
-    return next(find_references(value), None) is not None
-
-
-def file_digest(path: str | Path) -> str:
-    """SHA-256 of a file's content, as ``sha256sum`` gives it."""
-    digest = hashlib.sha256()
-    with open(path, 'rb') as file:
-        while block := file.read(2**20):
-            digest.update(block)
-    return digest.hexdigest()
-
-
-def tree_digest(folder: str | Path) -> str:
-    """SHA-256 of the names and sizes of all files below a folder, and of its manifest's content."""
-    digest = hashlib.sha256()
-    for root, folders, names in os.walk(folder, followlinks=True):
-        folders.sort()
-        for name in sorted(names):
-            if not name.endswith('.tmp'):
-                path = osp.join(root, name)
-                entry = f'{osp.relpath(path, folder)} {osp.getsize(path)}\n'
-                digest.update(entry.encode(errors='surrogateescape'))
-    manifest = Path(folder, 'manifest.json')
-    if manifest.is_file():
-        digest.update(manifest.read_bytes())
-    return digest.hexdigest()
-
-
-def output_digest(path: Path) -> str | None:
-    """Digest of a file or folder; None if there is none."""
-    if path.is_file():
-        return file_digest(path)
-    return tree_digest(path) if path.is_dir() else None
-
-
 def _dataset_digest(cfg: Mapping[str, Any]) -> str:
-    """Digest of the files in a data set's folders and of its list; wrapped ones included."""
-    digest = hashlib.sha256()
+    """Compute the digest of the files in a dataset's directories and of its list."""
+    parts = []
     for _, each in iter_datasets(cfg):
         root = each.get('data_root') or ''
         for key, prefix in sorted((each.get('data_prefix') or {}).items()):
-            folder = osp.join(root, prefix or '')
-            digest.update(f'{key} {tree_digest(folder) if osp.isdir(folder) else None}'.encode())
+            directory = osp.join(root, prefix or '')
+            parts.append(f'{key} {digest_directory(directory) if osp.isdir(directory) else None}')
         if each.get('ann_file') and osp.isfile(osp.join(root, each['ann_file'])):
-            digest.update(file_digest(osp.join(root, each['ann_file'])).encode())
-    return digest.hexdigest()
+            parts.append(digest_file(osp.join(root, each['ann_file'])))
+    return sha256(parts)

@@ -1,6 +1,6 @@
-"""The engine of ``tools/dataset_converters``: original label ids -> Cityscapes train ids.
+"""Conversion of labels to Cityscapes train ids, for ``tools/dataset_converters``.
 
-A converted data set consists of
+A converted dataset consists of
 
 - one 8-bit PNG per label, train ids 0..18 and 255 for everything else;
 - ``<split>.txt``: the names of all converted samples, one a line (mmseg's ``ann_file``);
@@ -10,7 +10,7 @@ A converted data set consists of
      "totals": {"0": pixels, ..., "18": pixels, "255": pixels},
      "images": {"<name>": {"<train id>": pixels, ...}, ...}}
 
-  where a class that an image does not show is left out of the image's entry.
+  A class that an image does not show is left out of the image's entry.
 
 Labels that were converted earlier are counted again from the converted file, so both files are
 complete after a resumed run as well.
@@ -18,23 +18,24 @@ complete after a resumed run as well.
 
 from __future__ import annotations
 
+import argparse
 import json
-import signal
+import os
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
 import cv2
 import numpy as np
-from mmengine.utils import ProgressBar
+from mmengine.logging import print_log
 from mmseg.datasets import CityscapesDataset
 from PIL import Image
 
 from mmseg_uda.artifacts.files import atomic_write
 from mmseg_uda.structures import IGNORE_INDEX
+from mmseg_uda.utils.processes import map_with_progress
 
 __all__ = [
     'LabelFormat',
@@ -45,6 +46,7 @@ __all__ = [
     'find_jobs',
     'read_index_png',
     'read_uint16_png',
+    'run_converter',
 ]
 
 CLASSES: tuple[str, ...] = CityscapesDataset.METAINFO['classes']
@@ -52,18 +54,18 @@ CLASSES: tuple[str, ...] = CityscapesDataset.METAINFO['classes']
 
 @dataclass(frozen=True)
 class LabelFormat:
-    """How a data set stores its labels.
+    """The format in which a dataset stores its labels.
 
     Args:
         train_ids: Original id -> train id; every other id becomes 255.
         num_ids: The original ids are ``0 .. num_ids - 1``; a file with another value is refused.
         read: Gives a file's original ids, shape (H, W), integers; raises ``ValueError`` for a file
             of the wrong type.
-        label_suffix: End of a label's file name; what comes before is the sample's name.
+        label_suffix: End of a label's file name; the sample's name comes before it.
         image_suffix: End of the file name of the image that belongs to the label.
         output_suffix: End of the converted label's file name.
-        split_folders: Whether the first folder below the label folder names the split; else all
-            labels are of the split ``train``.
+        split_directories: Whether the first directory below the label directory names the split;
+            else all labels are of the split ``train``.
     """
 
     train_ids: Mapping[int, int]
@@ -72,10 +74,10 @@ class LabelFormat:
     label_suffix: str = '.png'
     image_suffix: str = '.png'
     output_suffix: str = '_labelTrainIds.png'
-    split_folders: bool = False
+    split_directories: bool = False
 
     def load(self, path: Path) -> np.ndarray:
-        """Train ids of a label file, shape (H, W), uint8.
+        """Load the train ids of a label file, shape (H, W), uint8.
 
         Raises:
             ValueError: If the file has the wrong type or holds an unknown id.
@@ -101,7 +103,7 @@ class LabelJob:
 
 @dataclass(frozen=True)
 class LabelResult:
-    """What became of a job: pixels per train id, or the reason why there are none."""
+    """The outcome of a job: pixels per train id, or the reason why there are none."""
 
     job: LabelJob
     counts: dict[int, int] = field(default_factory=dict)
@@ -110,7 +112,7 @@ class LabelResult:
 
 
 def read_index_png(path: Path) -> np.ndarray:
-    """Ids of an 8-bit palette or grey PNG, shape (H, W), uint8; of a palette PNG the indices.
+    """Read the ids of an 8-bit grey PNG, or the indices of a palette PNG, shape (H, W), uint8.
 
     Raises:
         ValueError: If the PNG is of another type.
@@ -122,7 +124,7 @@ def read_index_png(path: Path) -> np.ndarray:
 
 
 def read_uint16_png(path: Path) -> np.ndarray:
-    """First channel, shape (H, W), uint16, of a 16-bit PNG with two (grey, alpha) or three (RGB).
+    """Read the first channel, shape (H, W), uint16, of a 16-bit grey-alpha or RGB PNG.
 
     Raises:
         ValueError: If the PNG is of another type or damaged.
@@ -141,26 +143,19 @@ def read_uint16_png(path: Path) -> np.ndarray:
 def find_jobs(
     label_format: LabelFormat, label_dir: Path, image_dir: Path, output_dir: Path
 ) -> list[LabelJob]:
-    """All labels below ``label_dir``, sorted by name."""
+    """Find all labels below ``label_dir``, sorted by name."""
     jobs = []
     check_sizes = image_dir.is_dir()
     for label in sorted(label_dir.rglob(f'*{label_format.label_suffix}')):
         if label.name.endswith(label_format.output_suffix):
             continue  # converted in place by an earlier run
-        path = label.relative_to(label_dir).as_posix()
-        path = path[: -len(label_format.label_suffix)]
+        path = label.relative_to(label_dir).as_posix().removesuffix(label_format.label_suffix)
         split, name = 'train', path
-        if label_format.split_folders and '/' in path:
+        if label_format.split_directories and '/' in path:
             split, name = path.split('/', 1)
-        jobs.append(
-            LabelJob(
-                name,
-                split,
-                label,
-                image_dir / (path + label_format.image_suffix) if check_sizes else None,
-                output_dir / (path + label_format.output_suffix),
-            )
-        )
+        image = image_dir / (path + label_format.image_suffix) if check_sizes else None
+        output = output_dir / (path + label_format.output_suffix)
+        jobs.append(LabelJob(name, split, label, image, output))
     return jobs
 
 
@@ -191,50 +186,24 @@ def convert_dataset(
     """Convert all jobs and write the name lists and class statistics of their splits.
 
     Args:
-        label_format: The data set's label format.
-        jobs: What to convert.
-        list_dir: Folder of ``<split>.txt`` and ``class_stats_<split>.json``.
+        label_format: The dataset's label format.
+        jobs: The labels.
+        list_dir: Directory of ``<split>.txt`` and ``class_stats_<split>.json``.
         nproc: Number of processes.
         overwrite: Whether to convert labels again that were converted earlier.
 
     Returns:
         One result per job, in the order of ``jobs``.
     """
-    results = []
-    progress = ProgressBar(len(jobs), file=sys.stderr)
     convert = partial(convert_label, label_format=label_format, overwrite=overwrite)
-    for result in _map(convert, jobs, nproc):
-        results.append(result)
-        progress.update()
-    sys.stderr.write('\n')
+    results = map_with_progress(convert, jobs, nproc)
     for split in sorted({job.split for job in jobs}):
         done = [result for result in results if result.job.split == split and not result.error]
-        texts = {
-            f'{split}.txt': ''.join(f'{result.job.name}\n' for result in done),
-            f'class_stats_{split}.json': json.dumps(_statistics(done)),
-        }
-        for name, text in texts.items():
-            with atomic_write(list_dir / name) as file:
-                file.write_text(text, encoding='utf-8')
+        with atomic_write(list_dir / f'{split}.txt') as file:
+            file.write_text(''.join(f'{result.job.name}\n' for result in done), encoding='utf-8')
+        with atomic_write(list_dir / f'class_stats_{split}.json') as file:
+            file.write_text(json.dumps(_statistics(done)), encoding='utf-8')
     return results
-
-
-def _map(
-    function: Callable[[LabelJob], LabelResult], jobs: Sequence[LabelJob], nproc: int
-) -> Iterator[LabelResult]:
-    if nproc == 1:
-        yield from map(function, jobs)
-        return
-    executor = ProcessPoolExecutor(nproc, initializer=_init_worker)
-    try:
-        yield from executor.map(function, jobs, chunksize=4)
-    finally:  # labels in work are finished, so that an interruption leaves no partial file
-        executor.shutdown(cancel_futures=True)
-
-
-def _init_worker() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    cv2.setNumThreads(0)
 
 
 def _load_converted(path: Path) -> np.ndarray | None:
@@ -253,8 +222,8 @@ def _check_size(train_ids: np.ndarray, image: Path | None) -> None:
         width, height = opened.size
     if train_ids.shape != (height, width):
         raise ValueError(
-            f'is {train_ids.shape[1]}x{train_ids.shape[0]} pixels, but its image '
-            f'{image} is {width}x{height}'
+            f'is {train_ids.shape[1]}x{train_ids.shape[0]} pixels, but its image {image} is '
+            f'{width}x{height}'
         )
 
 
@@ -263,9 +232,63 @@ def _statistics(results: Sequence[LabelResult]) -> dict[str, object]:
     for result in results:
         for train_id, pixels in result.counts.items():
             totals[train_id] = totals.get(train_id, 0) + pixels
-    return {
-        'classes': CLASSES,
-        'ignore_index': IGNORE_INDEX,
-        'totals': totals,
-        'images': {result.job.name: result.counts for result in results},
-    }
+    images = {result.job.name: result.counts for result in results}
+    return dict(classes=CLASSES, ignore_index=IGNORE_INDEX, totals=totals, images=images)
+
+
+def run_converter(
+    description: str,
+    label_format: Callable[[str], LabelFormat],
+    gt_dir: str,
+    img_dir: str,
+    argv: Sequence[str] | None = None,
+) -> int:
+    """Run a converter's command line.
+
+    Args:
+        description: Text of its help.
+        label_format: Gives the label format of a label directory.
+        gt_dir: Default of the label directory below the dataset's.
+        img_dir: Default of the image directory below the dataset's.
+        argv: Arguments; None takes the process's.
+
+    Returns:
+        The exit status: 0, 1 if a label failed, or 130 after an interruption. A wrong command line
+        exits with 2.
+    """
+    parser = argparse.ArgumentParser(
+        description=description, formatter_class=argparse.ArgumentDefaultsHelpFormatter
+    )
+    add = parser.add_argument
+    add('data_root', type=Path, help='directory of the downloaded dataset')
+    add('--gt-dir', default=gt_dir, help='label directory below data_root')
+    add('--img-dir', default=img_dir, help='image directory below data_root')
+    add('-o', '--out-dir', type=Path, help='output directory (default: data_root)')
+    add('--nproc', type=int, default=os.cpu_count() or 1, help='processes')
+    add('--overwrite', action='store_true', help='convert again what is already converted')
+    args = parser.parse_args(argv)
+    out_dir = args.out_dir or args.data_root
+    label_dir, image_dir = args.data_root / args.gt_dir, args.data_root / args.img_dir
+    if args.nproc < 1:
+        parser.error(f'--nproc got {args.nproc}; write 1 or more')
+    if not label_dir.is_dir():
+        parser.error(f'there is no directory {label_dir}; fix data_root or --gt-dir')
+    found = label_format(args.gt_dir)
+    jobs = find_jobs(found, label_dir, image_dir, out_dir / args.gt_dir)
+    if not jobs:
+        parser.error(f'no file in {label_dir} ends in {found.label_suffix}; fix --gt-dir')
+    if jobs[0].image is None:
+        sys.stderr.write(f'no image directory {image_dir}: label sizes are not checked\n')
+    try:
+        results = convert_dataset(found, jobs, out_dir, nproc=args.nproc, overwrite=args.overwrite)
+    except KeyboardInterrupt:
+        sys.stderr.write('\ninterrupted; run the same command to go on\n')
+        return 130
+    failed = [result for result in results if result.error]
+    resumed = sum(result.resumed for result in results)
+    print_log(
+        f'{len(results) - len(failed) - resumed} labels converted, {resumed} were already, '
+        f'{len(failed)} failed; lists and class statistics are in {out_dir}'
+    )
+    sys.stderr.writelines(f'failed: {each.job.label}: {each.error}\n' for each in failed)
+    return 1 if failed else 0

@@ -1,4 +1,4 @@
-"""From a training config to a runner whose test loop writes pseudo labels."""
+"""Pseudo labels of a config's target training images: the runner that writes them, the stage."""
 
 from __future__ import annotations
 
@@ -8,11 +8,16 @@ from typing import Any
 from mmengine.config import Config
 from mmengine.runner import Runner
 
-from mmseg_uda.artifacts.checkpoint import describe_mismatch, load_checkpoint
+from mmseg_uda.artifacts.checkpoint import load_weights, raise_mismatch
+from mmseg_uda.artifacts.pseudo_labels import Manifest
 from mmseg_uda.config.datasets import iter_datasets, unlabelled_images
+from mmseg_uda.pseudo_labels import build_rule
+from mmseg_uda.stages.base import CheckpointStage, Resolve, Result
+from mmseg_uda.stages.references import substitute
+from mmseg_uda.utils.clear_errors import clear_errors
 from mmseg_uda.utils.cli import build_runner
 
-__all__ = ['build_labeller', 'make_label_config', 'target_dataset']
+__all__ = ['PseudoLabelStage', 'build_labeller', 'make_label_config', 'target_dataset']
 
 
 def target_dataset(cfg: Config) -> dict[str, Any]:
@@ -86,17 +91,42 @@ def build_labeller(cfg: Config) -> Runner:
     # Each process labels images of its own with the bare model: no gradient, nothing to wrap for.
     cfg.launcher = 'none'
     runner = build_runner(cfg)
-    _check_checkpoint(runner, cfg.load_from)
+    # The runner itself would load another network's weights in part.
+    raise_mismatch(f'build_labeller: {cfg.load_from}', runner.model, load_weights(cfg.load_from))
     return runner
 
 
-def _check_checkpoint(runner: Runner, path: str) -> None:
-    """Refuse a checkpoint of another model, which the runner would load in part."""
-    given = load_checkpoint(path)
-    given = given.get('state_dict', given)
-    wrong = describe_mismatch(runner.model, given)
-    if wrong:
-        raise ValueError(
-            f'build_labeller: {path} does not fit {type(runner.model).__name__}: '
-            f'{wrong}; pass a checkpoint that was trained with this config'
+class PseudoLabelStage(CheckpointStage):
+    """Labels the config's target training images; ``{name}`` is the directory of labels."""
+
+    kind = 'pseudo_label'
+    optional = ('options', 'rule')
+    fingerprint_keys = ('model', 'data_preprocessor')
+
+    def fingerprint(self, cfg: Config) -> dict[str, Any]:
+        return {**super().fingerprint(cfg), 'test_dataloader': {'dataset': target_dataset(cfg)}}
+
+    def settings(self) -> dict[str, Any]:
+        with self.error_context('rule'):
+            rule = build_rule(self.arguments.get('rule', 'bdl'))
+        return {**super().settings(), 'rule': rule.describe()}
+
+    def run(self, resolve: Resolve, experiment: str) -> Result:
+        out = self.directory / 'labels'
+        cfg = make_label_config(
+            self.load_to_run(resolve, experiment),
+            substitute(self.arguments['checkpoint'], resolve),
+            str(out),
+            self.arguments.get('rule', 'bdl'),
+        )
+        with clear_errors(cfg):
+            labeller = build_labeller(cfg)
+            labeller.test()
+        manifest = Manifest.read(out)
+        classes = labeller.test_loop.dataloader.dataset.metainfo['classes']
+        counts = zip(manifest.predicted_pixels, manifest.kept_pixels)
+        return Result(
+            {'output': out},
+            {'kept pixels (%)': 100 * manifest.kept_share},
+            {name: list(pair) for name, pair in zip(classes, counts)},
         )

@@ -1,8 +1,7 @@
-"""Training as a stage: it resumes, validates what was due, and knows its checkpoints."""
+"""The stage that trains: it resumes, validates what was due, and knows its checkpoints."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,32 +11,21 @@ from mmengine.dist import barrier
 from mmengine.hooks import Hook
 from mmengine.runner import EpochBasedTrainLoop, Runner
 
-from mmseg_uda.artifacts.checkpoint import load_checkpoint
-from mmseg_uda.stages.base import ConfigStage, Lookup, Result, Stage
+from mmseg_uda.artifacts.checkpoint import find_checkpoints, find_latest_checkpoint
+from mmseg_uda.stages.base import ConfigStage, Resolve, Result, Stage
 from mmseg_uda.utils.clear_errors import clear_errors
 from mmseg_uda.utils.cli import build_runner
 from mmseg_uda.utils.configs import RUNNER_NAMES
 from mmseg_uda.utils.processes import on_main
 
-__all__ = ['TrainStage', 'find_checkpoints']
+__all__ = ['TrainStage']
 
 # Names that do not change what is trained.
-NOT_COUNTED = frozenset(
-    {
-        'work_dir',
-        'launcher',
-        'log_level',
-        'log_processor',
-        'experiment_name',
-        'resume',
-        'visualizer',
-        'test_dataloader',
-        'test_cfg',
-        'test_evaluator',
-    }
+UNRECORDED = frozenset(
+    {'work_dir', 'launcher', 'log_level', 'log_processor', 'experiment_name', 'resume'}
+    | {'visualizer', 'test_dataloader', 'test_cfg', 'test_evaluator'}
 )
-HOOKS_NOT_COUNTED = frozenset({'timer', 'logger', 'visualization'})
-NUMBERED = re.compile(r'(?!best_).*_(\d+)\.pth')
+UNRECORDED_HOOKS = frozenset({'timer', 'logger', 'visualization'})
 
 
 class TrainStage(ConfigStage):
@@ -51,13 +39,12 @@ class TrainStage(ConfigStage):
         best = self._checkpoint_hook(self.load()).get('save_best')
         return {'output': 'checkpoint', **({'best': 'checkpoint'} if best else {})}
 
-    def counted(self, cfg: Config) -> dict[str, Any]:
-        parts = {
-            key: value for key, value in cfg.to_dict().items() if key in RUNNER_NAMES - NOT_COUNTED
-        }
+    def fingerprint(self, cfg: Config) -> dict[str, Any]:
+        keys = RUNNER_NAMES - UNRECORDED
+        parts = {key: value for key, value in cfg.to_dict().items() if key in keys}
         hooks = parts.get('default_hooks') or {}
         parts['default_hooks'] = {
-            key: hook for key, hook in hooks.items() if key not in HOOKS_NOT_COUNTED
+            key: hook for key, hook in hooks.items() if key not in UNRECORDED_HOOKS
         }
         return parts
 
@@ -72,34 +59,34 @@ class TrainStage(ConfigStage):
         if hook.get('out_dir'):
             raise self.error(
                 'config',
-                f'has default_hooks.checkpoint.out_dir={hook["out_dir"]!r}; '
-                'leave it out: what a stage writes is in its own folder',
+                f'has default_hooks.checkpoint.out_dir={hook["out_dir"]!r}; leave it out: a stage '
+                'writes into its own directory',
             )
         best = hook.get('save_best')
         if isinstance(best, (list, tuple)) and len(best) > 1:
             raise self.error(
                 'config',
-                f'has default_hooks.checkpoint.save_best={best!r}; write '
-                'one metric, so that {stage.best} is one checkpoint',
+                f'has default_hooks.checkpoint.save_best={best!r}; write one metric, so that '
+                '{stage.best} is one checkpoint',
             )
 
     @staticmethod
     def _checkpoint_hook(cfg: Config) -> dict[str, Any]:
         return (cfg.get('default_hooks') or {}).get('checkpoint') or {}
 
-    def run(self, lookup: Lookup, experiment: str) -> Result:
-        cfg = self.load_to_run(lookup, experiment)
-        latest = on_main(lambda: _latest_readable(self.folder))
+    def run(self, resolve: Resolve, experiment: str) -> Result:
+        cfg = self.load_to_run(resolve, experiment)
+        latest = on_main(lambda: find_latest_checkpoint(self.directory))
         cfg.resume = latest is not None
         if latest is not None:  # else from `load_from`, if the config has it
-            cfg.load_from = latest
-        watch = _Watch(resumed=cfg.resume)
+            cfg.load_from = str(latest)
+        validation = _ValidationHook(resumed=cfg.resume)
         with clear_errors(cfg):
             runner = build_runner(cfg)
-            runner.register_hook(watch)
+            runner.register_hook(validation)
             runner.train()
-        barrier()
-        found = find_checkpoints(self.folder)
+        barrier()  # the first process writes the checkpoints
+        found = find_checkpoints(self.directory)
         if not found:
             raise self.error(
                 'config',
@@ -107,13 +94,13 @@ class TrainStage(ConfigStage):
             )
         outputs = {'output': found[0]}
         if 'best_ckpt' in runner.message_hub.runtime_info:
-            # A folder that was moved since then is not where the resumed message hub thinks.
-            outputs['best'] = self.folder / Path(runner.message_hub.get_info('best_ckpt')).name
-        return Result(outputs, watch.metrics)
+            # A directory that was moved since then is not where the resumed message hub thinks.
+            outputs['best'] = self.directory / Path(runner.message_hub.get_info('best_ckpt')).name
+        return Result(outputs, validation.metrics)
 
 
-class _Watch(Hook):
-    """Keeps the last validation's metrics, and makes up for one that was cut off.
+class _ValidationHook(Hook):
+    """Keeps the last validation's metrics, and repeats one that was cut off.
 
     A checkpoint is written before the validation of its iteration. Resumed from it, a runner goes
     on with the next iteration and would not know whether this one was the best.
@@ -137,24 +124,3 @@ class _Watch(Hook):
 
     def after_val_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:
         self.metrics = {key: float(value) for key, value in (metrics or {}).items()}
-
-
-def find_checkpoints(folder: Path) -> list[Path]:
-    """Numbered checkpoints of a training, the latest first."""
-    found = [
-        (int(match[1]), path)
-        for path in folder.glob('*.pth')
-        if (match := NUMBERED.fullmatch(path.name))
-    ]
-    return [path for _, path in sorted(found, reverse=True)]
-
-
-def _latest_readable(folder: Path) -> str | None:
-    """The latest checkpoint that is whole: a killed process may leave a part of one."""
-    for path in find_checkpoints(folder):
-        try:
-            load_checkpoint(path)
-        except ValueError:
-            continue
-        return str(path)
-    return None

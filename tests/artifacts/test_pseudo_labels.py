@@ -1,10 +1,12 @@
-"""The manifest and the names of the label files."""
+"""The manifest of a directory of pseudo labels."""
 
 import json
+import re
 
 import pytest
 
-from mmseg_uda.artifacts.pseudo_labels import Manifest, label_names
+from mmseg_uda.artifacts.pseudo_labels import Manifest
+from mmseg_uda.artifacts.recipe import differences
 
 
 def make(**changes):
@@ -33,28 +35,37 @@ def test_round_trip(tmp_path):
 
 
 def test_differences():
-    assert make().differences(make(thresholds=None, complete=False)) == []
-    other = make(files=['a.png'], config_sha256='d')
-    assert make().differences(other) == ['config_sha256', 'files']
-
-
-def test_names_keep_sub_folders():
-    paths = ['/data/train/aachen/x.y.jpg', '/data/train/bochum/x.y.jpg']
-    assert label_names(paths) == ['aachen/x.y.png', 'bochum/x.y.png']
-    assert label_names(paths, '/data/train/') == ['aachen/x.y.png', 'bochum/x.y.png']
-    assert label_names(paths[:1], '/data') == ['train/aachen/x.y.png']
-    assert label_names(paths[:1]) == ['x.y.png']
+    old = make().recipe
+    assert differences(old, make(thresholds=None, complete=False).recipe) == []
+    assert differences(old, make(files=['a.png'], config_sha256='d').recipe) == [
+        "config_sha256: 'c' -> 'd'",
+        "files: ['a.png', 'b.png'] -> ['a.png']",
+    ]
 
 
 @pytest.mark.parametrize(
-    ('paths', 'root', 'match'),
+    ('text', 'reason'),
     [
-        ([], None, 'without images'),
-        (['/a/x.png', '/a/x.jpg'], None, 'two images for the label'),
-        (['/a/x.png', '/b/x.png'], '/a', "'/b/x.png' outside"),
-        (['/a/x.png', '/a/a/x.png'], '/a', "label could be 'x.png' or 'a/x.png'"),
+        ('{', 'JSONDecodeError: '),
+        ('{}', "KeyError: 'format_version'"),
+        ('{"format_version": 1}', 'TypeError: .*missing 5 required'),
+        ('{"format_version": 2}', 'ValueError: expected format version 1, but got 2'),
     ],
 )
-def test_bad_names(paths, root, match):
-    with pytest.raises(ValueError, match=match):
-        label_names(paths, root)
+def test_unreadable_manifest(tmp_path, text, reason):
+    (tmp_path / 'manifest.json').write_text(text)
+    command = f'; run tools/generate_pseudo_labels.py CONFIG CHECKPOINT --out-dir {tmp_path}'
+    with pytest.raises(ValueError, match=rf'Manifest: cannot read .*json \({reason}.*') as error:
+        Manifest.read(tmp_path)
+    assert command in str(error.value)
+    (tmp_path / 'manifest.json').unlink()
+    with pytest.raises(FileNotFoundError, match=f'Manifest: .*no file .*{re.escape(command)}'):
+        Manifest.read(tmp_path)
+
+
+def test_a_manifest_of_the_first_version_is_read(tmp_path):
+    make().write(tmp_path)
+    content = json.loads((tmp_path / 'manifest.json').read_text())
+    content.update(package_version='0.1.0', format_version=1, a_later_field=1)
+    (tmp_path / 'manifest.json').write_text(json.dumps(content))
+    assert Manifest.read(tmp_path) == make()

@@ -103,7 +103,7 @@ def test_run(folder: Path, tmp_path: Path) -> None:
     assert [step.action for step in read().plan()] == ['skip'] * 4
     state = State(tmp_path)
     plain, again = (
-        state.entries[f'{row}_source_test'].metrics['mIoU'] for row in ('plain', 'again')
+        state.stages[f'{row}_source_test'].metrics['mIoU'] for row in ('plain', 'again')
     )
     report = (tmp_path / 'report.md').read_text()
     assert report.endswith(
@@ -154,9 +154,9 @@ def test_wrong_names(
 def test_cell(folder: Path) -> None:
     pipeline = read_pipeline(folder / 'cell_pipeline.py', cell='labelled-v')
     assert list(pipeline.stages) == ['stage0', 'unused', 'labels']
-    assert pipeline.settings.work_dir == Path('work_dirs/cell_pipeline_labelled-v').resolve()
+    assert pipeline.context.work_dir == Path('work_dirs/cell_pipeline_labelled-v').resolve()
     table = read_pipeline(folder / 'ablations.py', rows=['plain'])
-    assert table.settings.work_dir == Path('work_dirs/toy_ablations').resolve()
+    assert table.context.work_dir == Path('work_dirs/toy_ablations').resolve()
 
 
 def test_pipeline_that_became_a_cell_names_it(folder: Path, tmp_path: Path) -> None:

@@ -1,8 +1,7 @@
-"""The spatial prior: counts, smoothing, normalisation, its file."""
+"""The spatial prior: counts, smoothing, normalisation, datasets."""
 
 from __future__ import annotations
 
-import json
 import math
 from itertools import product
 from pathlib import Path
@@ -14,18 +13,17 @@ import numpy as np
 import pytest
 from mmengine.config import Config
 
-from mmseg_uda.artifacts.spatial_prior import (
-    PriorCounter,
-    PriorRecipe,
-    SpatialPrior,
-    normalize,
-    resize_nearest,
-    smooth,
-)
+from mmseg_uda.artifacts.spatial_prior import PriorRecipe
 from mmseg_uda.stages.spatial_prior import (
+    Counts,
+    build_prior,
+    count_classes,
     make_spatial_prior,
+    normalize,
     only_labels,
     prior_size,
+    resize_nearest,
+    smooth,
     source_dataset,
 )
 
@@ -63,11 +61,8 @@ def dataset_cfg(root: Path, labels: list[np.ndarray], **kwargs: Any) -> dict[str
     )
 
 
-def count(labels: list[np.ndarray], height: int = 9, width: int = 14) -> PriorCounter:
-    counter = PriorCounter(3, height, width)
-    for label in labels:
-        counter.add(label)
-    return counter
+def count(labels: list[np.ndarray]) -> Counts:
+    return count_classes(labels, 3, 9, 14)
 
 
 # ------------------------------------------------------------------------------------------ counts
@@ -75,11 +70,11 @@ def count(labels: list[np.ndarray], height: int = 9, width: int = 14) -> PriorCo
 
 def test_counts_by_brute_force() -> None:
     labels = maps()
-    counter = count(labels)
+    counted = count(labels)
     for c, y, x in product(range(3), range(9), range(14)):
-        assert counter.counts[c, y, x] == sum(int(label[y, x] == c) for label in labels)
-    assert counter.images == 4
-    assert counter.counts.sum() < 4 * 9 * 14  # ignored pixels count nowhere
+        assert counted.counts[c, y, x] == sum(int(label[y, x] == c) for label in labels)
+    assert counted.images == 4
+    assert counted.counts.sum() < 4 * 9 * 14  # ignored pixels count nowhere
 
 
 @pytest.mark.parametrize('size', [(18, 28), (5, 7), (13, 29)])
@@ -119,13 +114,6 @@ def test_smoothing_by_brute_force(kernel: int, sigma: float | None, border: str)
     np.testing.assert_allclose(found, expected, atol=1e-9)
 
 
-@pytest.mark.parametrize(('height', 'kernel'), [(1024, 71), (512, 35), (760, 53), (64, 5), (8, 1)])
-def test_default_window_is_in_proportion(height: int, kernel: int) -> None:
-    recipe = PriorRecipe(height, 2 * height)
-    assert recipe.kernel == kernel
-    assert recipe.sigma == kernel / 6
-
-
 # ----------------------------------------------------------------------------------- normalisation
 
 
@@ -149,7 +137,7 @@ def test_norms() -> None:
 
 def test_whole_recipe() -> None:
     labels, recipe = maps(), PriorRecipe(9, 14, kernel=3, sigma=0.8)
-    prior = SpatialPrior.from_counts(count(labels), recipe, CLASSES)
+    prior = build_prior(labels, recipe, CLASSES)
     shares = np.stack([np.mean([label == c for label in labels], 0) for c in range(3)])
     blurred = np.stack(
         [cv2.GaussianBlur(each, (3, 3), 0.8, borderType=cv2.BORDER_CONSTANT) for each in shares]
@@ -182,7 +170,7 @@ def test_of_a_config(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     labels = maps(size=(18, 28))
     cfg = dataset_cfg(tmp_path, labels)
     recipe = PriorRecipe(9, 14, kernel=1)
-    expected = SpatialPrior.from_counts(count(labels), recipe, CLASSES)
+    expected = build_prior(labels, recipe, CLASSES)
     for workers in (0, 1):
         found = make_spatial_prior(cfg, recipe, workers)
         assert np.array_equal(found.values, expected.values)
@@ -221,95 +209,19 @@ def test_size_of_a_config() -> None:
         prior_size(Config(dict(model=dict())))
 
 
-# ------------------------------------------------------------------------------------------- files
-
-
-def make_prior() -> SpatialPrior:
-    return SpatialPrior.from_counts(count(maps()), PriorRecipe(9, 14), CLASSES)
-
-
-def test_file(tmp_path: Path) -> None:
-    prior = make_prior()
-    prior.write(tmp_path / 'new' / 'prior.npz')
-    assert [path.name for path in (tmp_path / 'new').iterdir()] == ['prior.npz']
-    found = SpatialPrior.read(tmp_path / 'new' / 'prior.npz')
-    assert np.array_equal(found.values, prior.values)
-    assert found.values.dtype == np.float32
-    assert found.recipe == prior.recipe
-    with np.load(tmp_path / 'new' / 'prior.npz', allow_pickle=False) as content:
-        assert set(content) == {'prior', 'recipe', 'digest'}
-        assert json.loads(str(content['recipe']))['classes'] == list(CLASSES)
-
-
-@pytest.mark.parametrize(
-    'change',
-    [
-        lambda content: content['prior'].__setitem__((0, 0, 0), 7),
-        lambda content: content.update(recipe=str(content['recipe']).replace('"class"', '"pixel"')),
-        lambda content: content.update(prior=content['prior'].reshape(3, 14, 9)),
-    ],
-)
-def test_changed_file(tmp_path: Path, change: Any) -> None:
-    path = tmp_path / 'prior.npz'
-    make_prior().write(path)
-    content = dict(np.load(path))
-    change(content)
-    np.savez(path, **content)
-    with pytest.raises(ValueError, match='whose content is not what its digest says; write it ag'):
-        SpatialPrior.read(path)
-
-
-def test_unreadable_files(tmp_path: Path) -> None:
-    path = tmp_path / 'prior.npz'
-    with pytest.raises(FileNotFoundError, match=r'which is no file; run `python tools/spatial_pr'):
-        SpatialPrior.read(path)
-    make_prior().write(path)
-    whole = path.read_bytes()
-    for content in (b'', b'text', whole[: len(whole) // 2]):
-        path.write_bytes(content)
-        with pytest.raises(ValueError, match=r'which cannot be read \(\w+\); write it again'):
-            SpatialPrior.read(path)
-    np.savez(path, prior=np.zeros(3))
-    with pytest.raises(ValueError, match='which cannot be read .KeyError.'):
-        SpatialPrior.read(path)
-    prior = make_prior()
-    prior.recipe['format_version'] = 9
-    prior.write(path)
-    with pytest.raises(ValueError, match='of format version 9, but this package reads 1'):
-        SpatialPrior.read(path)
-
-
 # ------------------------------------------------------------------------------------------ errors
 
 
-@pytest.mark.parametrize(
-    ('kwargs', 'match'),
-    [
-        (dict(height=0), 'PriorRecipe.height got 0; write a number of pixels'),
-        (dict(width=2.0), 'PriorRecipe.width got 2.0'),
-        (dict(kernel=4), 'PriorRecipe.kernel got 4; write an odd number'),
-        (dict(kernel=-1), 'PriorRecipe.kernel got -1'),
-        (dict(kernel=True), 'PriorRecipe.kernel got True'),
-        (dict(sigma=0), 'PriorRecipe.sigma got 0; write a positive number or None'),
-        (dict(border='wrap'), "PriorRecipe.border got 'wrap'; write one of .'constant', 'reflect'"),
-        (dict(norm='max'), "PriorRecipe.norm got 'max'; write one of .'class', 'pixel', 'none'"),
-    ],
-)
-def test_errors(kwargs: dict[str, Any], match: str) -> None:
-    with pytest.raises(ValueError, match=match):
-        PriorRecipe(**{'height': 4, 'width': 6, **kwargs})
-
-
 def test_label_with_channels() -> None:
-    with pytest.raises(ValueError, match=r'resize_nearest.label got shape \(4, 6, 3\); write a si'):
-        PriorCounter(3, 4, 6).add(np.zeros((4, 6, 3), np.uint8))
+    message = r'resize_nearest.label: expected a label map of shape \(H, W\), but got \(4, 6, 3\)'
+    with pytest.raises(ValueError, match=message):
+        count([np.zeros((4, 6, 3), np.uint8)])
 
 
-def test_nothing_to_count() -> None:
-    counter = count([np.full((9, 14), 255, np.uint8)])
-    for each in (counter, PriorCounter(3, 9, 14)):
-        with pytest.raises(ValueError, match='got no labelled pixel; correct the source data set'):
-            SpatialPrior.from_counts(each, PriorRecipe(9, 14), CLASSES)
+@pytest.mark.parametrize('labels', [[np.full((9, 14), 255, np.uint8)], []])
+def test_nothing_to_count(labels: list[np.ndarray]) -> None:
+    with pytest.raises(ValueError, match='expected labelled pixels, but got none; correct the sou'):
+        build_prior(labels, PriorRecipe(9, 14), CLASSES)
 
 
 def test_data_that_are_missing(tmp_path: Path) -> None:

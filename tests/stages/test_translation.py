@@ -12,9 +12,10 @@ import numpy as np
 import pytest
 from mmseg.registry import DATASETS
 
+from mmseg_uda.artifacts.translated import TranslationManifest
 from mmseg_uda.datasets.transforms.fourier import mix_amplitude, resize_style
 from mmseg_uda.stages import translation
-from mmseg_uda.stages.translation import TranslationManifest, translate_folder
+from mmseg_uda.stages.translation import translate_folder
 
 NAMES = ('a/1', 'a/2', 'b/1', 'c')
 
@@ -207,16 +208,16 @@ def test_resume_after_a_kill(data: Path, log: list[str], monkeypatch: pytest.Mon
 @pytest.mark.parametrize(
     ('changes', 'key'),
     [
-        (dict(beta=0.3), 'beta'),
-        (dict(seed=4), 'seed'),
-        (dict(max_images=2), 'max_images, labels'),
-        (dict(labels=None), 'labels'),
+        (dict(beta=0.3), 'beta: 0.2 -> 0.3'),
+        (dict(seed=4), 'seed: 3 -> 4'),
+        (dict(max_images=2), r'labels: .*; max_images: None -> 2'),
+        (dict(labels=None), 'labels: .* -> None'),
     ],
 )
 def test_another_recipe_needs_another_folder(data: Path, changes: dict[str, Any], key: str) -> None:
     translate(data)
     before = contents(data / 'out')
-    with pytest.raises(ValueError, match=rf'made with another {key}; .*--overwrite'):
+    with pytest.raises(ValueError, match=rf'made with other settings \({key}\); .*--overwrite'):
         translate(data, **changes)
     assert contents(data / 'out') == before
     translate(data, overwrite=True, **changes)
@@ -236,7 +237,7 @@ def test_other_inputs_are_another_recipe(data: Path, name: str, key: str) -> Non
     translate(data)
     with open(data / name, 'ab') as file:
         file.write(b'more')
-    with pytest.raises(ValueError, match=f'made with another {key};'):
+    with pytest.raises(ValueError, match=rf'made with other settings \({key}: '):
         translate(data)
 
 
@@ -250,7 +251,7 @@ def test_moved_inputs_are_the_same(data: Path, log: list[str]) -> None:
     assert len(log) == len(NAMES)
 
 
-def test_strangers_are_refused(data: Path) -> None:
+def test_unknown_files_are_refused(data: Path) -> None:
     (data / 'out').mkdir()
     (data / 'out/mine.txt').touch()
     with pytest.raises(ValueError, match=r"has the file 'mine\.txt' that no manifest\.json lists"):
@@ -261,20 +262,21 @@ def test_strangers_are_refused(data: Path) -> None:
         translate(data, 'other')
     for text in ('{}', 'no json', '{"rule": {}}', '[]'):
         (data / 'out/manifest.json').write_text(text)
-        with pytest.raises(ValueError, match=r'whose manifest\.json is not one of translated'):
+        with pytest.raises(ValueError, match=r'TranslationManifest: cannot read .*manifest\.json'):
             translate(data)
-    manifest = TranslationManifest({}, '', [], format_version=0)
-    manifest.write(str(data / 'out'))
-    with pytest.raises(ValueError, match='of format version 1'):
+    (data / 'other/manifest.json').rename(data / 'out/manifest.json')
+    content = json.loads((data / 'out/manifest.json').read_text())
+    (data / 'out/manifest.json').write_text(json.dumps({**content, 'format_version': 0}))
+    with pytest.raises(ValueError, match='expected format version 1, but got 0'):
         translate(data)
 
 
 def test_wrong_arguments(data: Path) -> None:
     for changes, match in (
         (dict(beta=0), r'translate_folder\.beta got 0'),
-        (dict(seed=-1), r'translate_folder\.seed got -1; write a number from 0 on'),
-        (dict(max_images=0), r'translate_folder\.max_images got 0; write a number from 1 on'),
-        (dict(nproc=0), r'translate_folder\.nproc got 0'),
+        (dict(seed=-1), r'translate_folder\.seed: expected at least 0, but got -1'),
+        (dict(max_images=0), r'translate_folder\.max_images: expected at least 1, but got 0'),
+        (dict(nproc=0), r'translate_folder\.nproc: expected at least 1, but got 0'),
     ):
         with pytest.raises(ValueError, match=match):
             translate(data, **changes)
@@ -282,7 +284,7 @@ def test_wrong_arguments(data: Path) -> None:
         with pytest.raises(ValueError, match=r'out got .* is inside of'):
             translate(data, out)
     (data / 'file').touch()
-    with pytest.raises(ValueError, match=r'out got the file .*; write a folder instead'):
+    with pytest.raises(ValueError, match=r'out: expected a directory, but got the file'):
         translate(data, 'file')
     for suffix in ('', '.jpg'):
         with pytest.raises(FileNotFoundError, match=f"image_suffix got '{suffix}', in which no"):

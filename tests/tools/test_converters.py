@@ -210,7 +210,7 @@ def test_label_without_image_is_named(gta, capsys):
     assert 'labels/00003.png: has no image' in capsys.readouterr().err
 
 
-def test_without_image_folder_sizes_are_not_checked(gta, capsys):
+def test_without_image_directory_sizes_are_not_checked(gta, capsys):
     assert convert('gta', gta, '--nproc', 1, '--img-dir', 'nowhere') == 0
     assert 'label sizes are not checked' in capsys.readouterr().err
 
@@ -264,7 +264,7 @@ def test_out_dir_leaves_the_data_alone(gta, tmp_path_factory):
 @pytest.mark.parametrize(
     ('argv', 'message'),
     [
-        (['--gt-dir', 'nowhere'], 'there is no folder'),
+        (['--gt-dir', 'nowhere'], 'there is no directory'),
         (['--gt-dir', 'empty'], 'ends in .png'),
         (['--nproc', '0'], '--nproc got 0; write 1 or more'),
     ],

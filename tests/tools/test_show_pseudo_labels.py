@@ -10,8 +10,7 @@ import numpy as np
 import pytest
 from toys import NUM_CLASSES, SIZE, load_script, method_cfg, runner_cfg
 
-from mmseg_uda.artifacts.label_files import write_label
-from mmseg_uda.artifacts.pseudo_labels import Manifest
+from mmseg_uda.artifacts.pseudo_labels import Manifest, write_label
 
 HEIGHT, WIDTH = SIZE
 PIXELS = 7 * HEIGHT * WIDTH
@@ -137,7 +136,7 @@ def test_captions_and_spread(tool: ModuleType, tmp_path: Path, rounds: list[str]
 def test_errors(tool: ModuleType, tmp_path: Path, rounds: list[str]) -> None:
     with pytest.raises(ValueError, match='--images got 0; write at least 1'):
         run(tool, tmp_path, *rounds, '--images', '0')
-    with pytest.raises(FileNotFoundError, match=r'which has no manifest.json'):
+    with pytest.raises(FileNotFoundError, match=r'no file .*manifest.json'):
         run(tool, tmp_path, str(tmp_path))
     unfinished = write_round(tmp_path / 'half', 4, complete=False)
     with pytest.raises(ValueError, match='not complete'):

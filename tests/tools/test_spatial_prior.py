@@ -101,7 +101,10 @@ def test_wrong_command_lines(
 ) -> None:
     for arguments, message in (
         ([config, str(tmp_path / 'prior.npy')], 'write a name that ends in .npz'),
-        ([config, str(tmp_path / 'a.npz'), '--kernel', '4'], 'PriorRecipe.kernel got 4'),
+        (
+            [config, str(tmp_path / 'a.npz'), '--kernel', '4'],
+            'kernel: expected an odd number',
+        ),
         ([str(tmp_path / 'none.py'), str(tmp_path / 'a.npz')], 'no config file'),
         (
             [

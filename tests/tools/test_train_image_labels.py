@@ -45,7 +45,7 @@ def test_predicted_labels_train_pit(
     assert labels.names == [f'{i}.png' for i in range(7)]
     keys = ('features', 'input_size', 'epochs', 'lr', 'batch_size', 'seed')
     assert [labels.recipe[key] for key in keys] == ['config', [24, 16], 2, 0.1, 4, 0]
-    with pytest.raises(ValueError, match='made with other batch_size, seed'):
+    with pytest.raises(ValueError, match='made with other settings .batch_size: .*; seed: '):
         tool.main([*arguments, '--batch-size', '2', '--seed', '5'])
     tool.main([*arguments, '--batch-size', '2', '--seed', '5', '--overwrite'])
     assert ImageLabels.read(out).recipe['seed'] == 5

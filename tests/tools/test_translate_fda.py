@@ -38,10 +38,10 @@ def test_command_line(
     assert len(manifest.files) == 4
     assert 'ETA' in capsys.readouterr().err
     assert tool.main([*argv, *options, '--nproc', '0']) == 1
-    assert 'translate_folder.nproc got 0' in capsys.readouterr().err
+    assert 'translate_folder.nproc: expected at least 1, but got 0' in capsys.readouterr().err
     assert tool.main([*argv, *options, '--image-suffix', '_x.png']) == 1
     assert tool.main([*argv, *options, '--seed', '3']) == 1
-    assert 'another seed, labels; write another folder or overwrite=True' in capsys.readouterr().err
+    assert 'seed: 2 -> 3); write another path, or overwrite=True' in capsys.readouterr().err
     assert tool.main([*argv, *options, '--seed', '3', '--overwrite']) == 0
     with pytest.raises(SystemExit):
         tool.main(argv)

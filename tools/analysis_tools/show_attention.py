@@ -26,7 +26,7 @@ from mmseg.registry import DATASETS, MODELS
 from torch import Tensor
 
 import mmseg_uda  # noqa: F401 (checks the toolboxes, registers the classes)
-from mmseg_uda.artifacts.checkpoint import load_checkpoint
+from mmseg_uda.artifacts.checkpoint import load_into, load_weights
 from mmseg_uda.config.tables import read_config
 from mmseg_uda.engine.hooks.reference_context_hook import load_images, plain_dataset
 from mmseg_uda.engine.observe import segment
@@ -105,14 +105,7 @@ def load_model(cfg: Config, path: str, device: str) -> Any:
         ValueError: The checkpoint is of another model.
     """
     model = MODELS.build(cfg.model)
-    state = load_checkpoint(path)
-    result = model.load_state_dict(state.get('state_dict', state), strict=False)
-    missing = [key for key in result.missing_keys if not key.startswith('discriminators.')]
-    if missing:
-        raise ValueError(
-            f'show_attention: {path} lacks {missing[0]} and {len(missing) - 1} more '
-            'tensors; write a checkpoint that was trained with this config'
-        )
+    load_into(f'show_attention: {path}', model, load_weights(path))
     return model.to(device).eval()
 
 

@@ -6,8 +6,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from mmseg_uda.stages.converter_cli import converter_parser, run_converter
-from mmseg_uda.stages.label_conversion import LabelFormat, read_index_png
+from mmseg_uda.stages.label_conversion import LabelFormat, read_index_png, run_converter
 
 TRAIN_IDS = {
     7: 0, 8: 1, 11: 2, 12: 3, 13: 4, 17: 5, 19: 6, 20: 7, 21: 8, 22: 9, 23: 10, 24: 11, 25: 12,
@@ -16,7 +15,7 @@ TRAIN_IDS = {
 
 
 def cityscapes_format(gt_dir: str) -> LabelFormat:
-    """The label format of ``gtFine`` or ``gtCoarse``, whose files carry the folder's name."""
+    """Give the label format of ``gtFine`` or ``gtCoarse``; files carry the directory's name."""
     kind = Path(gt_dir).name
     return LabelFormat(
         train_ids=TRAIN_IDS,
@@ -25,15 +24,13 @@ def cityscapes_format(gt_dir: str) -> LabelFormat:
         label_suffix=f'_{kind}_labelIds.png',
         image_suffix='_leftImg8bit.png',
         output_suffix=f'_{kind}_labelTrainIds.png',
-        split_folders=True,
+        split_directories=True,
     )
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Command line entry; returns the exit status."""
-    parser = converter_parser(__doc__, gt_dir='gtFine', img_dir='leftImg8bit')
-    args = parser.parse_args(argv)
-    return run_converter(parser, args, cityscapes_format(args.gt_dir))
+    """Run the command line and return the exit status."""
+    return run_converter(__doc__, cityscapes_format, 'gtFine', 'leftImg8bit', argv)
 
 
 if __name__ == '__main__':

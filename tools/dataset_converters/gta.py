@@ -5,8 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-from mmseg_uda.stages.converter_cli import converter_parser, run_converter
-from mmseg_uda.stages.label_conversion import LabelFormat, read_index_png
+from mmseg_uda.stages.label_conversion import LabelFormat, read_index_png, run_converter
 
 GTA = LabelFormat(
     train_ids={
@@ -18,9 +17,8 @@ GTA = LabelFormat(
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Command line entry; returns the exit status."""
-    parser = converter_parser(__doc__, gt_dir='labels', img_dir='images')
-    return run_converter(parser, parser.parse_args(argv), GTA)
+    """Run the command line and return the exit status."""
+    return run_converter(__doc__, lambda _: GTA, 'labels', 'images', argv)
 
 
 if __name__ == '__main__':

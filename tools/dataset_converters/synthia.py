@@ -5,8 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-from mmseg_uda.stages.converter_cli import converter_parser, run_converter
-from mmseg_uda.stages.label_conversion import LabelFormat, read_uint16_png
+from mmseg_uda.stages.label_conversion import LabelFormat, read_uint16_png, run_converter
 
 SYNTHIA = LabelFormat(
     train_ids={
@@ -18,9 +17,8 @@ SYNTHIA = LabelFormat(
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Command line entry; returns the exit status."""
-    parser = converter_parser(__doc__, gt_dir='GT/LABELS', img_dir='RGB')
-    return run_converter(parser, parser.parse_args(argv), SYNTHIA)
+    """Run the command line and return the exit status."""
+    return run_converter(__doc__, lambda _: SYNTHIA, 'GT/LABELS', 'RGB', argv)
 
 
 if __name__ == '__main__':

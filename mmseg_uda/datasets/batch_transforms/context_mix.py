@@ -18,6 +18,7 @@ from mmseg_uda.datasets.batch_transforms.class_mix import (
 )
 from mmseg_uda.datasets.batch_transforms.mixer import Mixer
 from mmseg_uda.structures import DomainBatch, ImageBatch, TeacherPrediction
+from mmseg_uda.utils.errors import error_context
 
 __all__ = ['ContextMix', 'related_classes']
 
@@ -135,7 +136,8 @@ class ContextMix(Mixer):
             ValueError: If it is damaged.
         """
         if self.prior is not None and self.prior_values is None:
-            values = torch.from_numpy(SpatialPrior.read(self.prior).values)
+            with error_context('ContextMix.prior'):
+                values = torch.from_numpy(SpatialPrior.read(self.prior).values)
             # A pixel at which no class was ever seen says nothing about classes: 1 for each class
             # that was seen elsewhere.
             unknown = (values.sum(0) == 0) & (values.sum((1, 2)) > 0)[:, None, None]

@@ -10,6 +10,7 @@ from mmseg.registry import TRANSFORMS
 from numpy.typing import NDArray
 
 from mmseg_uda.artifacts.image_labels import ImageLabels
+from mmseg_uda.utils.errors import error_context
 
 __all__ = ['LoadImageLabels']
 
@@ -55,7 +56,8 @@ class LoadImageLabels(BaseTransform):
             ValueError: If it is damaged, of another number of classes or of the other kind.
         """
         if self._labels is None:
-            labels = ImageLabels.read(self.label_file)
+            with error_context('LoadImageLabels.label_file'):
+                labels = ImageLabels.read(self.label_file)
             if labels.num_classes != self.num_classes:
                 raise ValueError(
                     f'LoadImageLabels.num_classes got {self.num_classes}, but {self.label_file!r} '

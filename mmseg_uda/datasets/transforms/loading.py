@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from mmseg_uda.artifacts.pseudo_labels import Manifest
 from mmseg_uda.structures import IGNORE_INDEX
+from mmseg_uda.utils.errors import error_context
 
 __all__ = ['LoadPseudoLabels', 'resize_label']
 
@@ -102,8 +103,9 @@ class LoadPseudoLabels(BaseTransform):
         """
         if self._manifest is None:
             folder = self._folder()
-            manifest = Manifest.read(folder)
-            manifest.check(folder, num_classes=self.num_classes)
+            with error_context('LoadPseudoLabels.pseudo_dir'):
+                manifest = Manifest.read(folder)
+                manifest.check(folder, num_classes=self.num_classes)
             self._manifest = manifest
         return self._manifest
 

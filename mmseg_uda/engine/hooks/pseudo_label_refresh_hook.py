@@ -13,8 +13,10 @@ from mmengine.runner import Runner
 from mmseg.datasets import PackSegInputs
 from mmseg.registry import HOOKS
 
-from mmseg_uda.artifacts.digests import checkpoint_digest
-from mmseg_uda.artifacts.pseudo_labels import MANIFEST_NAME, Manifest
+from mmseg_uda.artifacts.digest import digest_weights
+from mmseg_uda.artifacts.files import MANIFEST_NAME
+from mmseg_uda.artifacts.pseudo_labels import Manifest
+from mmseg_uda.artifacts.recipe import differences
 from mmseg_uda.config.datasets import (
     is_random,
     loads_labels,
@@ -68,7 +70,7 @@ class _Labeller(PseudoLabelLoop):
     """Labels by the weights in memory, in folders that are the run's own."""
 
     def _weights_digest(self) -> str:
-        return checkpoint_digest(None, unwrap_model(self.runner.model))
+        return digest_weights(unwrap_model(self.runner.model))
 
     def _look_up(self) -> tuple[Manifest, bool]:
         self.overwrite = False
@@ -251,9 +253,9 @@ class PseudoLabelRefreshHook(Hook):
             found = Manifest.read(folder)
             # The weights have moved on: the checkpoint knows those that labelled.
             problems = [
-                key
-                for key in self._labeller.new_manifest().differences(found)
-                if key != 'checkpoint_sha256'
+                line
+                for line in differences(found.recipe, self._labeller.new_manifest().recipe)
+                if not line.startswith('checkpoint_sha256')
             ]
             labels = self._describe(number, found)
             if not found.complete or labels != self._saved:
@@ -276,8 +278,7 @@ class PseudoLabelRefreshHook(Hook):
         self._labels = labels
 
     def _log(self, runner: Runner, number: int, manifest: Manifest) -> None:
-        kept, predicted = sum(manifest.kept_pixels), sum(manifest.predicted_pixels)
-        scalars = {'pseudo.round': number, 'pseudo.coverage': kept / predicted}
+        scalars = {'pseudo.round': number, 'pseudo.coverage': manifest.kept_share}
         classes = self._labeller.dataloader.dataset.metainfo['classes']
         for name, threshold, share in zip(classes, manifest.thresholds or (), manifest.coverage):
             scalars[f'pseudo.threshold_{name}'] = threshold

@@ -19,16 +19,18 @@ from mmseg.registry import LOOPS
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from mmseg_uda.artifacts.digests import checkpoint_digest, config_digest
-from mmseg_uda.artifacts.label_files import read_counts, write_label
-from mmseg_uda.artifacts.pseudo_labels import MANIFEST_NAME, Manifest, label_names
+from mmseg_uda.artifacts.digest import digest_config, digest_file, digest_weights
+from mmseg_uda.artifacts.files import MANIFEST_NAME
+from mmseg_uda.artifacts.lookup import relative_names
+from mmseg_uda.artifacts.pseudo_labels import LABEL_SUFFIX, Manifest, read_counts, write_label
+from mmseg_uda.artifacts.recipe import raise_differences
 from mmseg_uda.datasets.checks import check_folders
 from mmseg_uda.engine.observe import preserve_state
 from mmseg_uda.pseudo_labels.inference import segment_probabilities
 from mmseg_uda.pseudo_labels.rules import build_rule
 from mmseg_uda.pseudo_labels.statistics import ConfidencePools
+from mmseg_uda.utils.errors import error_context
 from mmseg_uda.utils.processes import on_main
-from mmseg_uda.version import __version__
 
 __all__ = ['PseudoLabelLoop']
 
@@ -118,7 +120,8 @@ class PseudoLabelLoop(BaseLoop):
             osp.abspath(dataset.get_data_info(index)['img_path']) for index in range(len(dataset))
         ]
         prefix = getattr(dataset, 'data_prefix', {}).get('img_path')
-        self._names = label_names(self._paths, prefix)
+        with error_context('PseudoLabelLoop.dataloader'):
+            self._names = relative_names(self._paths, prefix, LABEL_SUFFIX)
 
     def run(self) -> dict[str, Any]:
         """Write the labels.
@@ -147,14 +150,16 @@ class PseudoLabelLoop(BaseLoop):
         return Manifest(
             rule={**self.rule.describe(), 'softmax_first': self.softmax_first},
             num_classes=self.num_classes,
-            config_sha256=config_digest(self.runner.cfg.get('model'), self._dataset_cfg),
+            config_sha256=digest_config(self.runner.cfg.get('model'), self._dataset_cfg),
             checkpoint_sha256=self._weights_digest(),
             files=self._names,
-            package_version=__version__,
         )
 
     def _weights_digest(self) -> str:
-        return checkpoint_digest(self.runner._load_from, self.runner.model)
+        path = self.runner._load_from
+        if path is not None and osp.isfile(path):
+            return digest_file(path)
+        return digest_weights(self.runner.model)  # of a URL, or of weights in memory
 
     def _look_up(self) -> tuple[Manifest, bool]:
         """Return the manifest to continue with, and True if an earlier run's files count."""
@@ -168,13 +173,7 @@ class PseudoLabelLoop(BaseLoop):
             return new, False
         if osp.isfile(manifest_path):
             old = Manifest.read(self.out_dir)
-            differences = new.differences(old)
-            if differences:
-                raise ValueError(
-                    'expected labels of this run in PseudoLabelLoop.out_dir, but got '
-                    f'{self.out_dir!r}, made with another {", ".join(differences)}; write another '
-                    'directory or overwrite=True (--overwrite)'
-                )
+            raise_differences('PseudoLabelLoop.out_dir', self.out_dir, old.recipe, new.recipe)
             old.complete = old.complete and all(map(osp.isfile, paths))
             return old, True
         for path in filter(osp.exists, paths):
@@ -288,9 +287,8 @@ class PseudoLabelLoop(BaseLoop):
         barrier()
 
     def _report(self, manifest: Manifest) -> None:
-        kept, predicted = sum(manifest.kept_pixels), sum(manifest.predicted_pixels)
         labels = f'{len(manifest.files)} pseudo labels in {self.out_dir}'
-        print_log(f'{labels}: {100 * kept / predicted:.1f} % of the pixels kept', 'current')
-        if not kept:
+        print_log(f'{labels}: {100 * manifest.kept_share:.1f} % of the pixels kept', 'current')
+        if not manifest.kept_share:
             advice = 'No pixel was kept: lower the threshold or raise the share'
             print_log(advice, 'current', level=logging.WARNING)

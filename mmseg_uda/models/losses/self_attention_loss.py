@@ -13,7 +13,7 @@ from mmseg.registry import MODELS
 from mmseg.utils import ConfigType
 from torch import Tensor
 
-from mmseg_uda.artifacts.checkpoint import load_checkpoint
+from mmseg_uda.artifacts.checkpoint import load_weights
 from mmseg_uda.structures import DOMAINS, SegOutput
 
 __all__ = ['SelfAttentionLoss']
@@ -165,9 +165,8 @@ class SelfAttentionLoss(BaseModule):
         Raises:
             ValueError: There are none, several modules have some, or they are of another shape.
         """
-        checkpoint = load_checkpoint(path)
         found: dict[str, dict[str, Tensor]] = {}
-        for key, value in checkpoint.get('state_dict', checkpoint).items():
+        for key, value in load_weights(path).items():
             match = re.fullmatch(r'((?:.*\.)?self_attention\.)(.+)', key)
             if match:
                 found.setdefault(match[1], {})[match[2]] = value

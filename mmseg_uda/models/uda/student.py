@@ -10,7 +10,7 @@ from mmseg.registry import MODELS
 from mmseg.utils import ConfigType, OptConfigType
 from torch import Tensor, nn
 
-from mmseg_uda.artifacts.checkpoint import describe_mismatch
+from mmseg_uda.artifacts.checkpoint import raise_mismatch
 
 __all__ = ['auxiliary_heads', 'build_student', 'fit_checkpoint']
 
@@ -97,7 +97,7 @@ def fit_checkpoint(method: Any, state_dict: dict[str, Tensor], prefix: str = '')
         heads = tuple(f'{prefix}{name}.' for name, _ in student.named_children())
         for key in [key for key in state_dict if key.startswith(heads)]:
             state_dict[prefixed + key[len(prefix) :]] = state_dict.pop(key)
-    _refuse_other(method, student, state_dict, prefixed)
+    raise_mismatch(type(method).__name__, student, state_dict, prefixed)
     if not hasattr(method, 'teacher'):
         return
     teacher, averaged = method.teacher, f'{prefix}teacher.'
@@ -110,18 +110,4 @@ def fit_checkpoint(method: Any, state_dict: dict[str, Tensor], prefix: str = '')
             }
         )
         state_dict[f'{averaged}steps'] = torch.zeros_like(teacher.steps)
-    _refuse_other(method, teacher, state_dict, averaged)
-
-
-def _refuse_other(
-    method: Any,
-    network: nn.Module,
-    state_dict: dict[str, Tensor],
-    prefix: str,
-) -> None:
-    wrong = describe_mismatch(network, state_dict, prefix)
-    if wrong:
-        raise ValueError(
-            f'{type(method).__name__}: the checkpoint is of another method or '
-            f'network: {wrong}; give the config that wrote the checkpoint'
-        )
+    raise_mismatch(type(method).__name__, teacher, state_dict, averaged)

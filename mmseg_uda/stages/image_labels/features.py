@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from itertools import chain
 from pathlib import Path
-from typing import Any
 
 import torch
 from mmengine.config import Config
@@ -15,13 +14,15 @@ from mmengine.model import ModuleDict
 from mmseg.registry import MODELS
 from torch import Tensor, nn
 
-from mmseg_uda.artifacts.checkpoint import describe_mismatch, load_checkpoint
+from mmseg_uda.artifacts.checkpoint import load_weights, raise_mismatch, strip_prefix
+from mmseg_uda.artifacts.digest import sha256
 from mmseg_uda.models.pretrained import explain_missing_weights
 
 __all__ = ['CONFIG', 'TIMM', 'FeatureNet', 'build_feature_net']
 
 CONFIG = 'config'
 TIMM = 'timm:'
+# Prefixes of a backbone's names in checkpoints of a method, a segmentor and a backbone.
 PREFIXES = ('student.backbone.', 'backbone.', '')
 
 
@@ -29,10 +30,10 @@ class FeatureNet(nn.Module):
     """A frozen network with its normalisation.
 
     Args:
-        network: Takes normalised images.
-        pool: Makes vectors (N, D) of what the network gives.
-        mean: Of each channel, in the order of the network's input, for values in [0, 255].
-        std: The same.
+        network: Gives vectors (N, D), feature maps (N, D, h, w), or several maps, of which the last
+            counts; maps are averaged over the image.
+        mean: Mean of each channel, in the order of the network's input, for values in [0, 255].
+        std: Standard deviation of each channel.
         bgr_to_rgb: Whether the network takes RGB images.
         input_size: Width and height that the network is made for; None for any.
     """
@@ -43,7 +44,6 @@ class FeatureNet(nn.Module):
     def __init__(
         self,
         network: nn.Module,
-        pool: Callable[[Any], Tensor],
         mean: Sequence[float],
         std: Sequence[float],
         bgr_to_rgb: bool = True,
@@ -51,7 +51,6 @@ class FeatureNet(nn.Module):
     ) -> None:
         super().__init__()
         self.network = network
-        self.pool = pool
         self.bgr_to_rgb = bgr_to_rgb
         self.input_size = input_size
         for name, values in (('mean', mean), ('std', std)):
@@ -61,21 +60,22 @@ class FeatureNet(nn.Module):
 
     @torch.no_grad()
     def forward(self, images: Tensor) -> Tensor:
-        """Features (N, D) of BGR images (N, 3, h, w), uint8."""
+        """Compute features (N, D) of BGR images (N, 3, h, w), uint8."""
         if self.bgr_to_rgb:
             images = images.flip(1)
-        return self.pool(self.network((images.float() - self.mean) / self.std)).float()
+        outputs = self.network((images.float() - self.mean) / self.std)
+        outputs = outputs if isinstance(outputs, (list, tuple)) else [outputs]
+        # A map without channels only tells a size to mmseg's heads.
+        last = [each for each in outputs if each.numel()][-1].float()
+        return last if last.ndim == 2 else last.mean((2, 3))
 
     def digest(self) -> str:
-        """SHA-256 of all weights and of the normalisation."""
-        digest = hashlib.sha256(f'{self.bgr_to_rgb}'.encode())
-        for name, value in self.state_dict().items():
-            digest.update(name.encode() + value.detach().cpu().contiguous().numpy().tobytes())
-        return digest.hexdigest()
+        """Compute the SHA-256 of all weights and of the normalisation."""
+        return sha256([str(self.bgr_to_rgb), *chain.from_iterable(self.state_dict().items())])
 
 
 def build_feature_net(features: str, cfg: Config, weights: str | None = None) -> FeatureNet:
-    """The network that ``features`` names.
+    """Build the network that ``features`` names.
 
     Args:
         features: ``timm:NAME`` for a model of timm; ``config`` for the backbone of ``cfg``; or the
@@ -93,8 +93,8 @@ def build_feature_net(features: str, cfg: Config, weights: str | None = None) ->
     if features != CONFIG:
         if not Path(features).is_file():
             raise ValueError(
-                f"train_image_labels: features got {features!r}; write 'timm:NAME', "
-                "'config', or the file of a mmseg config"
+                f"train_image_labels: features got {features!r}; write 'timm:NAME', 'config', or "
+                'the file of a mmseg config'
             )
         cfg = Config.fromfile(features)
     return _backbone_net(cfg, weights)
@@ -105,9 +105,8 @@ def _timm_net(name: str, weights: str | None) -> FeatureNet:
         import timm
     except ImportError as error:
         raise ImportError(
-            f"train_image_labels: features='timm:{name}' needs timm; run `pip "
-            "install timm`, or write features='config' for the config's own "
-            'backbone'
+            f"train_image_labels: features='timm:{name}' needs timm; run `pip install timm`, or "
+            "write features='config' for the config's own backbone"
         ) from error
     overlay = {} if weights is None else dict(pretrained_cfg_overlay=dict(file=weights))
     try:
@@ -115,13 +114,12 @@ def _timm_net(name: str, weights: str | None) -> FeatureNet:
     except Exception as error:  # its own, the hub's and the network's
         raise ValueError(
             f'train_image_labels: timm cannot build {name!r} with its weights '
-            f'[{type(error).__name__}] {error}; without access to the network, name '
-            'their file (--weights)'
+            f'[{type(error).__name__}] {error}; without the internet, name their file (--weights)'
         ) from error
     data = timm.data.resolve_data_config({}, model=network)
     mean, std = ([255 * value for value in data[key]] for key in ('mean', 'std'))
     _, height, width = data['input_size']
-    return FeatureNet(network, _same, mean, std, input_size=(width, height))
+    return FeatureNet(network, mean, std, input_size=(width, height))
 
 
 def _backbone_net(cfg: Config, weights: str | None) -> FeatureNet:
@@ -137,29 +135,26 @@ def _backbone_net(cfg: Config, weights: str | None) -> FeatureNet:
     if segmentor.get('pretrained'):  # mmseg's old way
         backbone.init_cfg = dict(type='Pretrained', checkpoint=segmentor['pretrained'])
     if weights is not None:
-        _load_backbone(backbone, weights)
+        content = load_weights(weights)
+        found = next(filter(None, (strip_prefix(content, prefix) for prefix in PREFIXES)), {})
+        raise_mismatch(f'train_image_labels: {weights}', backbone, found)
+        backbone.load_state_dict(found, strict=False)
     elif 'Pretrained' not in str(backbone.init_cfg):
         raise ValueError(
-            'train_image_labels: model.segmentor.backbone.init_cfg names no '
-            "pretrained weights; write dict(type='Pretrained', checkpoint=...), or "
-            'name their file (--weights)'
+            'train_image_labels: model.segmentor.backbone.init_cfg names no pretrained weights; '
+            "write dict(type='Pretrained', checkpoint=...), or name their file (--weights)"
         )
     else:
         holder = ModuleDict(dict(backbone=backbone))
         with explain_missing_weights(holder, dict(backbone='segmentor.backbone')), _quiet():
             holder.init_weights()
-    return FeatureNet(
-        backbone,
-        _average,
-        preprocessor['mean'],
-        preprocessor['std'],
-        preprocessor.get('bgr_to_rgb', False),
-    )
+    mean, std = preprocessor['mean'], preprocessor['std']
+    return FeatureNet(backbone, mean, std, preprocessor.get('bgr_to_rgb', False))
 
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Without mmengine's message for each parameter that is initialised."""
+    """Suppress mmengine's message for each parameter that is initialised."""
     log = MMLogger.get_current_instance()
     level = log.level
     log.setLevel('WARNING')
@@ -167,32 +162,3 @@ def _quiet() -> Iterator[None]:
         yield
     finally:
         log.setLevel(level)
-
-
-def _load_backbone(backbone: nn.Module, path: str) -> None:
-    """Take a backbone's weights from the checkpoint of a backbone, a segmentor or a method."""
-    content = load_checkpoint(path)
-    content = content.get('state_dict', content)
-    prefix = next(
-        prefix
-        for prefix in PREFIXES
-        if not prefix or any(key.startswith(prefix) for key in content)
-    )
-    found = {key[len(prefix) :]: value for key, value in content.items() if key.startswith(prefix)}
-    wrong = describe_mismatch(backbone, found)
-    if wrong:
-        raise ValueError(
-            f'train_image_labels: {path} does not fit {type(backbone).__name__}: '
-            f'{wrong}; write the file of its own weights'
-        )
-    backbone.load_state_dict(found, strict=False)
-
-
-def _average(maps: Any) -> Tensor:
-    """The last feature map's mean over the image; a map without channels only tells a size."""
-    maps = maps if isinstance(maps, (list, tuple)) else [maps]
-    return [each for each in maps if each.numel()][-1].float().mean((2, 3))
-
-
-def _same(vectors: Tensor) -> Tensor:
-    return vectors

@@ -1,9 +1,8 @@
-"""Images, small, with the shares of their classes; and their features, kept on disk."""
+"""Small images with the shares of their classes, and their features, kept on disk."""
 
 from __future__ import annotations
 
 import copy
-import hashlib
 import os.path as osp
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,7 +19,8 @@ from mmseg.registry import DATASETS, TRANSFORMS
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from mmseg_uda.artifacts.files import atomic_write
+from mmseg_uda.artifacts.digest import sha256
+from mmseg_uda.artifacts.files import write_npz
 from mmseg_uda.datasets.checks import check_dataset, check_folders, unwrap
 from mmseg_uda.models.decode_heads import class_shares
 from mmseg_uda.stages.image_labels.features import FeatureNet
@@ -37,11 +37,11 @@ class DomainImages(Dataset[Any]):
     Args:
         cfg: Config of a method.
         domain: ``'source'`` or ``'target'``.
-        labels: Whether to read label files, as large as they are, and give the classes' shares.
+        labels: Whether to read label files, in full size, and give the shares of the classes.
         size: Width and height of the images given; None for no image at all.
 
     Raises:
-        ValueError: The data set is wrong or has no labels.
+        ValueError: The dataset is wrong or has no labels.
     """
 
     def __init__(
@@ -75,22 +75,32 @@ class DomainImages(Dataset[Any]):
 
     @property
     def paths(self) -> list[str]:
-        """The image files."""
+        """Image files."""
         return [info['img_path'] for info, _, _ in self.samples]
 
     def digest(self) -> str:
-        """SHA-256 of the files' names and sizes."""
-        digest = hashlib.sha256()
-        for info, _, _ in self.samples:
-            for path in (info['img_path'], info['seg_map_path'] if self.labels else ''):
-                digest.update(f'{osp.basename(path)} {osp.getsize(path) if path else 0}\n'.encode())
-        return digest.hexdigest()
+        """Compute the SHA-256 of the files' names and sizes."""
+        files = (
+            path
+            for info, _, _ in self.samples
+            for path in (info['img_path'], info['seg_map_path'] if self.labels else '')
+        )
+        return sha256(
+            f'{osp.basename(path)} {osp.getsize(path) if path else 0}\n' for path in files
+        )
+
+    def batches(
+        self, rows: Sequence[int] | None = None, batch_size: int = 8, num_workers: int = 0
+    ) -> DataLoader[Any]:
+        """Make a loader of some or all of the images, in order."""
+        subset = torch.utils.data.Subset(self, range(len(self)) if rows is None else rows)
+        return DataLoader(subset, batch_size=batch_size, num_workers=num_workers)
 
     def __len__(self) -> int:
         return len(self.samples)
 
     def __getitem__(self, index: int) -> dict[str, Tensor]:
-        """``image``, BGR (3, h, w) uint8, and ``shares``, (C, ), as far as they are asked for."""
+        """Give ``image``, BGR (3, h, w) uint8, and ``shares``, (C, ), as asked for."""
         info, load, annotate = self.samples[index]
         results, found = copy.deepcopy(info), {}
         if self.size is not None:
@@ -111,46 +121,32 @@ class DomainImages(Dataset[Any]):
 
 
 def _loaders(dataset: Any) -> tuple[Any, Any]:
-    """The pipeline's own loading of images and labels, or the stock one."""
-    found = {
-        kind: next((each for each in dataset.pipeline.transforms if isinstance(each, kind)), None)
-        for kind in (LoadImageFromFile, LoadAnnotations)
-    }
-    return (
-        found[LoadImageFromFile] or TRANSFORMS.build(dict(type='LoadImageFromFile')),
-        found[LoadAnnotations] or TRANSFORMS.build(dict(type='LoadAnnotations')),
-    )
+    """Give the pipeline's own loaders of images and of labels, or the stock ones."""
 
+    def find(kind: type) -> Any:
+        own = (each for each in dataset.pipeline.transforms if isinstance(each, kind))
+        return next(own, None) or TRANSFORMS.build(dict(type=kind.__name__))
 
-def read_all(
-    images: DomainImages,
-    rows: Sequence[int],
-    batch_size: int,
-    num_workers: int,
-) -> DataLoader[Any]:
-    """A loader of some of the images, in order."""
-    return DataLoader(
-        torch.utils.data.Subset(images, list(rows)), batch_size=batch_size, num_workers=num_workers
-    )
+    return find(LoadImageFromFile), find(LoadAnnotations)
 
 
 def extract_features(
     net: FeatureNet,
     images: DomainImages,
-    folder: Path,
+    directory: Path,
     key: str,
     batch_size: int = 8,
     num_workers: int = 0,
 ) -> tuple[Tensor, Tensor]:
-    """Features of all images, and their shares.
+    """Extract the features of all images, and their shares.
 
     They are kept in files of 256 images each, so that a stopped run goes on with the next file.
 
     Args:
-        net: On the device on which to compute.
+        net: On the device that computes.
         images: With ``size``.
-        folder: Where the files are kept.
-        key: What the files' names begin with; another for whatever gives other features.
+        directory: Directory of the files.
+        key: Begin of the files' names; another for anything that gives other features.
         batch_size: Images in one pass.
         num_workers: Processes that read images.
 
@@ -160,27 +156,27 @@ def extract_features(
     progress = ProgressBar(len(images))
     parts = []
     for start in range(0, len(images), SHARD):
+        path = directory / f'{key}_{start:06d}.npz'
         rows = range(start, min(start + SHARD, len(images)))
-        path = folder / f'{key}_{start:06d}.npz'
-        if not path.is_file():
-            _extract_shard(net, read_all(images, rows, batch_size, num_workers), path, progress)
-        else:
+        if path.is_file():
             progress.update(len(rows))
+        else:
+            _write_shard(net, images.batches(rows, batch_size, num_workers), path, progress)
         with np.load(path, allow_pickle=False) as arrays:
-            parts.append((torch.from_numpy(arrays['features']), torch.from_numpy(arrays['shares'])))
+            parts.append([torch.from_numpy(arrays[name]) for name in ('features', 'shares')])
     progress.file.write('\n')
-    return torch.cat([part[0] for part in parts]), torch.cat([part[1] for part in parts])
+    features, shares = (torch.cat(each) for each in zip(*parts))
+    return features, shares
 
 
-def _extract_shard(
-    net: FeatureNet, loader: DataLoader[Any], path: Path, progress: ProgressBar
+def _write_shard(
+    net: FeatureNet, batches: DataLoader[Any], path: Path, progress: ProgressBar
 ) -> None:
     features, shares = [], []
-    for batch in loader:
-        features.append(net(batch['image'].to(net.mean.device)).cpu())
-        shares.append(batch.get('shares', torch.zeros(len(batch['image']), 0)))
+    for batch in batches:
+        features.append(net(batch['image'].to(net.mean.device)).cpu())  # (N, D)
+        shares.append(batch.get('shares', torch.zeros(len(batch['image']), 0)))  # (N, C)
         progress.update(len(batch['image']))
     if not torch.cat(features).isfinite().all():
         raise ValueError('train_image_labels: the network gives NaN or infinity; check its weights')
-    with atomic_write(path) as partial, open(partial, 'wb') as file:
-        np.savez(file, features=torch.cat(features).numpy(), shares=torch.cat(shares).numpy())
+    write_npz(path, features=torch.cat(features).numpy(), shares=torch.cat(shares).numpy())

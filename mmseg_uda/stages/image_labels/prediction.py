@@ -12,13 +12,16 @@ from mmcv.transforms import Resize
 from mmengine.config import Config
 from mmengine.device import get_device
 from mmengine.logging import print_log
-from mmengine.utils import ProgressBar
+from mmengine.utils import track_iter_progress
+from torch import Tensor
 
-from mmseg_uda.artifacts.digests import config_digest
-from mmseg_uda.artifacts.image_labels import KINDS, ImageLabels, relative_names
+from mmseg_uda.artifacts.digest import digest_config
+from mmseg_uda.artifacts.image_labels import KINDS, ImageLabels
+from mmseg_uda.artifacts.lookup import relative_names
+from mmseg_uda.artifacts.recipe import raise_differences
 from mmseg_uda.config.datasets import steps_of_class
 from mmseg_uda.stages.image_labels.features import build_feature_net
-from mmseg_uda.stages.image_labels.images import DomainImages, extract_features, read_all
+from mmseg_uda.stages.image_labels.images import DomainImages, extract_features
 from mmseg_uda.stages.image_labels.regression import fit_softmax, has_labels, soft_cross_entropy
 from mmseg_uda.version import __version__
 
@@ -27,7 +30,7 @@ __all__ = ['ImageLabelRecipe', 'count_image_labels', 'predict_image_labels']
 
 @dataclasses.dataclass(frozen=True)
 class ImageLabelRecipe:
-    """How image-level labels are predicted; numbers as in :func:`fit_softmax`.
+    """Settings of predicted image-level labels; numbers as in :func:`fit_softmax`.
 
     Args:
         features: As for :func:`build_feature_net`.
@@ -52,16 +55,13 @@ class ImageLabelRecipe:
         for key in ('epochs', 'lr', 'batch_size'):
             if not getattr(self, key) > 0:
                 raise ValueError(
-                    f'train_image_labels: {key} got {getattr(self, key)}; write a positive number'
+                    f'train_image_labels: expected a positive {key}, but got {getattr(self, key)}'
                 )
         size = self.input_size
         if size is not None and (len(size) != 2 or min(size) < 1):
-            raise ValueError(f'train_image_labels: input_size got {size!r}; write width and height')
+            raise ValueError(f'train_image_labels: expected input_size (W, H), but got {size!r}')
         if self.weights is not None and not osp.isfile(self.weights):
-            raise FileNotFoundError(
-                f'train_image_labels: weights got {self.weights!r}, which is '
-                'no file; correct the path'
-            )
+            raise FileNotFoundError(f'train_image_labels: no file weights={self.weights!r}')
 
 
 def predict_image_labels(
@@ -73,11 +73,11 @@ def predict_image_labels(
     was stopped goes on, and another regression needs no network.
 
     Args:
-        cfg: Config of a method, for its data sets (and its backbone).
+        cfg: Config of a method, for its datasets (and its backbone).
         out: The file.
-        recipe: How.
+        recipe: The settings.
         num_workers: Processes that read images.
-        overwrite: Replace a file that was made in another way.
+        overwrite: Replace a file that was made with other settings.
 
     Returns:
         The labels, and the cross entropy of the regression on the source beside that of predicting
@@ -87,61 +87,47 @@ def predict_image_labels(
         ValueError: The data, the network or an older file does not fit.
     """
     net = build_feature_net(recipe.features, cfg, recipe.weights).to(get_device())
-    size = recipe.input_size or net.input_size or _resize_scale(cfg)
-    source = DomainImages(cfg, 'source', labels=True, size=size)
-    target = DomainImages(cfg, 'target', labels=False, size=size)
-    _check_classes(source, target)
+    width, height = recipe.input_size or net.input_size or _resize_scale(cfg)
+    domains = {
+        'source': DomainImages(cfg, 'source', labels=True, size=(width, height)),
+        'target': DomainImages(cfg, 'target', labels=False, size=(width, height)),
+    }
+    source, target = domains.values()
+    if source.num_classes != target.num_classes:
+        raise ValueError(
+            f'train_image_labels: expected one number of classes, but {source.key} has '
+            f'{source.num_classes} classes and {target.key} has {target.num_classes}'
+        )
+    fit = {key: getattr(recipe, key) for key in ('epochs', 'lr', 'batch_size', 'seed')}
     made_with = dict(
         features=recipe.features,
         network=net.digest(),
-        input_size=list(size),
+        input_size=[width, height],
         source=source.digest(),
         target=target.digest(),
+        **fit,
     )
-    made_with.update({key: getattr(recipe, key) for key in ('epochs', 'lr', 'batch_size', 'seed')})
     found = _existing(out, 'share', made_with, overwrite)
     if found is not None:
         return found, found.recipe['metrics']
-    parts = {}
-    for images, domain in ((source, 'source'), (target, 'target')):
+    features, shares = {}, {}
+    for domain, images in domains.items():
         print_log(f'features of {len(images)} {domain} images', 'current')
-        parts[domain] = extract_features(
-            net,
-            images,
-            Path(f'{out}_features'),
-            _features_key(domain, made_with),
-            num_workers=num_workers,
+        key = digest_config([made_with[key] for key in ('network', 'input_size', domain)])[:12]
+        features[domain], shares[domain] = extract_features(
+            net, images, Path(f'{out}_features'), f'{domain}_{key}', num_workers=num_workers
         )
-    features, shares = parts['source']
-    regression = fit_softmax(
-        features,
-        shares,
-        epochs=recipe.epochs,
-        lr=recipe.lr,
-        batch_size=recipe.batch_size,
-        seed=recipe.seed,
-    )
-    labelled = has_labels(shares)
-    features, shares = features[labelled], shares[labelled]
-    mean = shares.mean(0)
+    x, y = features['source'], shares['source']  # (M, D) and (M, C)
+    x, y = x[has_labels(y)], y[has_labels(y)]
+    regression = fit_softmax(x, y, **fit)
+    mean = y.mean(0)
     metrics = {
-        'cross entropy': soft_cross_entropy(regression.predict(features), shares),
-        'cross entropy of the mean': soft_cross_entropy(mean.expand_as(shares), shares),
+        'cross entropy': soft_cross_entropy(regression.predict(x), y),
+        'cross entropy of the mean': soft_cross_entropy(mean.expand_as(y), y),
     }
-    labels = ImageLabels(
-        relative_names(target.paths, target.root),
-        regression.predict(parts['target'][0]).numpy(),
-        'share',
-        {
-            **made_with,
-            'metrics': metrics,
-            'classes': list(source.classes),
-            'source_mean': mean.tolist(),
-            'version': __version__,
-        },
-    )
-    labels.write(out)
-    return labels, metrics
+    results = dict(metrics=metrics, classes=list(source.classes), source_mean=mean.tolist())
+    predicted = regression.predict(features['target'])
+    return _write(out, target, predicted, 'share', {**made_with, **results}), metrics
 
 
 def count_image_labels(
@@ -150,12 +136,15 @@ def count_image_labels(
     """Write labels counted in the target's label files: weak supervision (Section 5.5).
 
     Args:
-        cfg: Config of a method, whose target data set names its label files
+        cfg: Config of a method, whose target dataset names its label files
             (``data_prefix.seg_map_path``); training does not read them.
         out: The file.
         kind: ``'presence'`` of each class, or its ``'share'`` among the pixels with a class.
         num_workers: Processes that read labels.
-        overwrite: Replace a file that was made in another way.
+        overwrite: Replace a file that was made with other settings.
+
+    Raises:
+        ValueError: The data or an older file does not fit.
     """
     if kind not in KINDS:
         raise ValueError(f'train_image_labels: from_labels got {kind!r}; write one of {KINDS}')
@@ -164,49 +153,34 @@ def count_image_labels(
     found = _existing(out, kind, made_with, overwrite)
     if found is not None:
         return found
-    progress, shares = ProgressBar(len(target)), []
-    for batch in read_all(target, range(len(target)), 8, num_workers):
-        shares.append(batch['shares'])
-        progress.update(len(batch['shares']))
-    progress.file.write('\n')
-    counted = torch.cat(shares)
-    counted = counted.gt(0).float() if kind == 'presence' else counted
-    labels = ImageLabels(
-        relative_names(target.paths, target.root),
-        counted.numpy(),
-        kind,
-        {**made_with, 'version': __version__},
-    )
-    labels.write(out)
-    return labels
+    batches = target.batches(num_workers=num_workers)
+    shares = torch.cat([batch['shares'] for batch in track_iter_progress((batches, len(batches)))])
+    return _write(out, target, shares.gt(0) if kind == 'presence' else shares, kind, made_with)
 
 
-def _features_key(domain: str, made_with: dict[str, Any]) -> str:
-    keys = ('network', 'input_size', domain)
-    return f'{domain}_{config_digest([made_with[key] for key in keys])[:12]}'
+def _write(
+    out: str, images: DomainImages, labels: Tensor, kind: str, recipe: dict[str, Any]
+) -> ImageLabels:
+    names = relative_names(images.paths, images.root)
+    content = ImageLabels(names, labels.numpy(), kind, {**recipe, 'version': __version__})
+    content.write(out)
+    return content
 
 
 def _existing(
-    out: str,
-    kind: str,
-    made_with: dict[str, Any],
-    overwrite: bool,
+    out: str, kind: str, made_with: dict[str, Any], overwrite: bool
 ) -> ImageLabels | None:
-    """The file that is there, if it was made in this way.
+    """Read the file that is there, if it was made in this way.
 
     Raises:
-        ValueError: It was made otherwise.
+        ValueError: It was made with other settings.
     """
     if not osp.exists(out) or overwrite:
         return None
     found = ImageLabels.read(out)
-    wrong = [key for key, value in made_with.items() if found.recipe.get(key) != value]
-    if wrong or found.kind != kind:
-        raise ValueError(
-            f'train_image_labels: {out!r} is there, made with other '
-            f'{", ".join(wrong) or "labels"}; write overwrite (--overwrite) or '
-            'another file'
-        )
+    # The file's recipe holds results, too.
+    old = {'kind': found.kind, **{key: found.recipe.get(key) for key in made_with}}
+    raise_differences('train_image_labels', out, old, {'kind': kind, **made_with})
     return found
 
 
@@ -220,11 +194,3 @@ def _resize_scale(cfg: Config) -> tuple[int, int]:
         'train_image_labels: the source pipeline has no Resize with a scale; write '
         'input_size (--input-size WIDTH HEIGHT)'
     )
-
-
-def _check_classes(source: DomainImages, target: DomainImages) -> None:
-    if source.num_classes != target.num_classes:
-        raise ValueError(
-            f'train_image_labels: {source.key} has {source.num_classes} classes and '
-            f'{target.key} has {target.num_classes}; write data sets with the same'
-        )

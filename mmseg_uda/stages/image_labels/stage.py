@@ -1,4 +1,4 @@
-"""PIT's image-level stage."""
+"""The stage of image-level labels (PIT)."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ from typing import Any
 
 from mmcv.transforms import LoadAnnotations, LoadImageFromFile, Resize
 from mmengine.config import Config
-from mmengine.dist import barrier, is_main_process
 
 from mmseg_uda.artifacts.image_labels import KINDS
 from mmseg_uda.config.datasets import map_datasets, only_steps
-from mmseg_uda.stages.base import ConfigStage, Lookup, Result, Stage
+from mmseg_uda.stages.base import ConfigStage, Resolve, Result, Stage
 from mmseg_uda.stages.image_labels.features import CONFIG, TIMM
 from mmseg_uda.stages.image_labels.prediction import (
     ImageLabelRecipe,
     count_image_labels,
     predict_image_labels,
 )
-from mmseg_uda.stages.inputs import file_digest
-from mmseg_uda.stages.references import find_references, substitute
+from mmseg_uda.stages.inputs import Input
+from mmseg_uda.stages.references import substitute
+from mmseg_uda.utils.processes import on_main
 
 __all__ = ['ImageLabelsStage']
 
-RECIPE_KEYS = ('features', 'weights', 'input_size', 'epochs', 'lr', 'batch_size', 'seed')
+RECIPE_KEYS = tuple(field.name for field in dataclasses.fields(ImageLabelRecipe))
 LOADING = (LoadImageFromFile, LoadAnnotations, Resize)
 
 
@@ -35,74 +35,56 @@ class ImageLabelsStage(ConfigStage):
 
     kind = 'image_labels'
     optional = ('options', *RECIPE_KEYS, 'from_labels', 'workers')
+    unrecorded = ('config', 'options', 'workers')
     makes = 'image_labels'
     initialises = True
+
+    @property
+    def features(self) -> str | None:
+        """The argument ``features``, or its default; None if labels are counted."""
+        if 'from_labels' in self.arguments:
+            return None
+        return self.arguments.get('features', ImageLabelRecipe.features)
 
     def check(self, earlier: Mapping[str, Stage]) -> None:
         given = self.arguments.get('from_labels')
         if given is not None and given not in KINDS:
             raise self.error('from_labels', f'got {given!r}; write one of {KINDS}')
-        if given is not None and any(key in self.arguments for key in RECIPE_KEYS):
+        unused = [key for key in RECIPE_KEYS if key in self.arguments]
+        if given is not None and unused:
             raise self.error(
-                'from_labels',
-                'is set, so nothing is predicted; leave out '
-                f'{", ".join(key for key in RECIPE_KEYS if key in self.arguments)}',
+                'from_labels', f'is set, so nothing is predicted; leave out {", ".join(unused)}'
             )
-        with self.at('type'):
-            ImageLabelRecipe(**{**self._given(), 'weights': None})
         super().check(earlier)
-        self.check_reference('weights', self.arguments.get('weights'), 'checkpoint', earlier)
 
     def check_inputs(self) -> None:
         super().check_inputs()
-        with self.at('type'):
-            self._recipe(self._given())
-        features = self.arguments.get('features', ImageLabelRecipe.features)
-        if (
-            features.startswith(TIMM)
-            and 'from_labels' not in self.arguments
-            and find_spec('timm') is None
-        ):
+        if (self.features or '').startswith(TIMM) and find_spec('timm') is None:
             raise self.error(
                 'features',
-                f'got {features!r}, which needs timm; run `pip install '
-                "timm`, or write features='config'",
+                f'got {self.features!r}, which needs timm; run `pip install timm`, or write '
+                "features='config'",
             )
 
-    def _given(self) -> dict[str, Any]:
-        """Arguments of the recipe, without what an earlier stage makes."""
-        return {
-            key: value
-            for key, value in self.arguments.items()
-            if key in RECIPE_KEYS and not list(find_references(value))
-        }
+    def inputs(self) -> list[Input]:
+        weights = self.arguments.get('weights')
+        return super().inputs() + ([Input('weights', weights, 'checkpoint')] if weights else [])
 
-    def _recipe(self, given: Mapping[str, Any]) -> ImageLabelRecipe:
-        """With the pipeline's seed, and paths relative to its folder."""
-        given = {'seed': self.settings.seed or 0, **given}
-        features = given.get('features', CONFIG)
-        if features != CONFIG and not features.startswith(TIMM):  # a config, as `config` is
-            given['features'] = str(Path(self.settings.folder, features))
-        if given.get('input_size') is not None:
-            given['input_size'] = tuple(given['input_size'])
-        return ImageLabelRecipe(**given)
-
-    def counted(self, cfg: Config) -> dict[str, Any]:
+    def fingerprint(self, cfg: Config) -> dict[str, Any]:
         content = cfg.to_dict()
         loaders = content.get('train_dataloader') or {}
         parts: dict[str, Any] = {
             'train_dataloader': {
                 domain: {'dataset': _only_loading(loader['dataset'])}
                 for domain, loader in loaders.items()
-                if domain == 'target' or 'from_labels' not in self.arguments
+                if domain == 'target' or self.features
             }
         }
-        features = self.arguments.get('features')
-        if features is None or features.startswith(TIMM):
+        if self.features is None or self.features.startswith(TIMM):
             return parts
-        if features != CONFIG:
-            with self.at('features'):
-                content = Config.fromfile(Path(self.settings.folder, features)).to_dict()
+        if self.features != CONFIG:
+            with self.error_context('features'):
+                content = Config.fromfile(self._features_path(self.features)).to_dict()
         model = content['model']
         segmentor = model.get('segmentor', model)
         kept = {key: segmentor.get(key) for key in ('backbone', 'pretrained', 'data_preprocessor')}
@@ -111,36 +93,37 @@ class ImageLabelsStage(ConfigStage):
             kept['backbone'] = {**kept['backbone'], 'init_cfg': None}
         return {**parts, 'features': kept, 'data_preprocessor': model.get('data_preprocessor')}
 
-    def recipe(self) -> dict[str, Any]:
-        recipe = super().recipe()
-        if 'from_labels' in self.arguments:
-            return {**recipe, 'arguments': {'from_labels': self.arguments['from_labels']}}
-        recipe['arguments'] = {
-            **dataclasses.asdict(self._recipe(self._given())),
-            **{
-                key: self.arguments[key] for key in ('features', 'weights') if key in self.arguments
-            },
-        }
-        weights = self._given().get('weights')
-        if weights is not None:
-            recipe['inputs']['weights'] = file_digest(weights)
-        return recipe
+    def _features_path(self, features: str) -> str:
+        """The network as ``ImageLabelRecipe`` takes it: a config is relative to the pipeline's."""
+        is_file = features != CONFIG and not features.startswith(TIMM)
+        return str(Path(self.context.directory, features)) if is_file else features
 
-    def run(self, lookup: Lookup, experiment: str) -> Result:
-        out, metrics = self.folder / 'image_labels.npz', {}
-        cfg, workers = self.load(lookup), self.arguments.get('workers', 2)
-        if is_main_process():
-            if 'from_labels' in self.arguments:
-                count_image_labels(cfg, str(out), self.arguments['from_labels'], workers)
-            else:
-                given = {
-                    key: substitute(value, lookup)
-                    for key, value in self.arguments.items()
-                    if key in RECIPE_KEYS
-                }
-                metrics = predict_image_labels(cfg, str(out), self._recipe(given), workers)[1]
-        barrier()
-        return Result({'output': out}, metrics)
+    def _recipe(self, arguments: Mapping[str, Any]) -> ImageLabelRecipe:
+        given = {key: arguments[key] for key in RECIPE_KEYS if key in arguments}
+        if 'features' in given:
+            given['features'] = self._features_path(given['features'])
+        return ImageLabelRecipe(**{'seed': self.context.seed or 0, **given})
+
+    def settings(self) -> dict[str, Any]:
+        given = super().settings()
+        if 'from_labels' in given:
+            return given
+        # Paths as they are written: a pipeline may move, and weights may not be there yet.
+        paths: dict[str, Any] = {key: given[key] for key in ('features', 'weights') if key in given}
+        return {**dataclasses.asdict(self._recipe({**given, 'weights': None})), **paths}
+
+    def run(self, resolve: Resolve, experiment: str) -> Result:
+        out = self.directory / 'image_labels.npz'
+        cfg, arguments = self.load(resolve), substitute(self.arguments, resolve)
+        workers = arguments.get('workers', 2)
+
+        def make() -> dict[str, float]:
+            if 'from_labels' in arguments:
+                count_image_labels(cfg, str(out), arguments['from_labels'], workers)
+                return {}
+            return predict_image_labels(cfg, str(out), self._recipe(arguments), workers)[1]
+
+        return Result({'output': out}, on_main(make))
 
 
 def _only_loading(dataset: Mapping[str, Any]) -> dict[str, Any]:

@@ -366,5 +366,5 @@ def test_prior_that_does_not_fit(tmp_path: Path) -> None:
 
 def test_missing_prior(tmp_path: Path) -> None:
     mixer = ContextMix(str(tmp_path / 'none.npz'))  # a config builds without the data
-    with pytest.raises(FileNotFoundError, match='python tools/spatial_prior.py CONFIG'):
+    with pytest.raises(FileNotFoundError, match='Mix.prior: .* tools/spatial_prior.py CONFIG'):
         mixer.init_weights()

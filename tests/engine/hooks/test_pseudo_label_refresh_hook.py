@@ -332,7 +332,7 @@ def test_resume_needs_the_labels_it_was_trained_with(tmp_path: Path, whole: Whol
             Runner.from_cfg(resumed(tmp_path, 'run', 5, **kwargs)).train()
 
     refused(
-        r"checkpoint of iteration 5 was trained with the labels .*'iteration': 3.*\(rule\); "
+        r"checkpoint of iteration 5 was trained with the labels .*'iteration': 3.*\(rule\..*\); "
         'resume with the config and the work_dir of that run, or from iteration 3, where',
         hook=dict(rule='cbst'),
     )

@@ -210,8 +210,7 @@ def test_a_stopped_run_goes_on(
     assert len(passes) == 8
     with pytest.raises(
         ValueError,
-        match=r"labels.npz' is there, made with other epochs; write "
-        r'overwrite \(--overwrite\)',
+        match=r"labels.npz' was made with other settings \(epochs: 5 -> 4\); write .*--overwrite",
     ):
         predict_image_labels(cfg, str(out), recipe, 0)
 
@@ -245,7 +244,7 @@ def test_given_labels_are_counted(cfg: Config, tmp_path: Path) -> None:
     assert (shares.kind, presence.kind) == ('share', 'presence')
     same = count_image_labels(cfg, str(tmp_path / 'presence.npz'), num_workers=0)
     assert same.digest == presence.digest
-    with pytest.raises(ValueError, match='is there, made with other from_labels; write overwrite'):
+    with pytest.raises(ValueError, match='from_labels: .presence. -> .share.; kind: '):
         count_image_labels(cfg, str(tmp_path / 'presence.npz'), 'share', 0)
     with pytest.raises(ValueError, match=r"from_labels got 'count'; write one of \('share', "):
         count_image_labels(cfg, '', 'count')
@@ -266,14 +265,14 @@ def test_given_labels_are_counted(cfg: Config, tmp_path: Path) -> None:
 
 def test_wrong_settings(cfg: Config, recipe: ImageLabelRecipe, tmp_path: Path) -> None:
     for change, message in (
-        (dict(epochs=0), 'epochs got 0; write a positive number'),
-        (dict(lr=-1.0), 'lr got -1.0; write a positive'),
-        (dict(batch_size=0), 'batch_size got 0'),
-        (dict(input_size=(3, 0)), r'input_size got \(3, 0\); write width and height'),
+        (dict(epochs=0), 'expected a positive epochs, but got 0'),
+        (dict(lr=-1.0), 'expected a positive lr, but got -1.0'),
+        (dict(batch_size=0), 'expected a positive batch_size, but got 0'),
+        (dict(input_size=(3, 0)), r'expected input_size \(W, H\), but got \(3, 0\)'),
     ):
         with pytest.raises(ValueError, match=f'train_image_labels: {message}'):
             ImageLabelRecipe(**change)
-    with pytest.raises(FileNotFoundError, match="weights got 'none.pth', which is no file"):
+    with pytest.raises(FileNotFoundError, match="no file weights='none.pth'"):
         ImageLabelRecipe(weights='none.pth')
     with pytest.raises(
         ValueError,
@@ -311,8 +310,8 @@ def test_an_untrained_backbone_is_refused(cfg: Config, weights: str, tmp_path: P
     wide = Config(dict(model=dict(cfg.model.segmentor, backbone=dict(backbone, channels=4))))
     with pytest.raises(
         ValueError,
-        match=r'net.pth does not fit ToyBackbone: \d of \d tensors '
-        r'are missing or of another shape, the first is stem.weight; write',
+        match=r'net.pth: the checkpoint is of another method or network: \d of \d tensors are '
+        r'missing or of another shape, the first is stem.weight; .* checkpoint of ToyBackbone',
     ):
         features.build_feature_net('config', wide, weights)
     with pytest.raises(ValueError, match="features got 'vgg'; write 'timm:NAME', 'config', or"):

@@ -70,7 +70,7 @@ def test_labels_then_training(folder: Path) -> None:
     assert labels.names == [f'{i}.png' for i in range(7)]
     assert labels.recipe['seed'] == 1  # the pipeline's
     assert (run / 'train/iter_2.pth').is_file()
-    assert State(run).entries['labels'].metrics == labels.recipe['metrics']
+    assert State(run).stages['labels'].metrics == labels.recipe['metrics']
     assert [step.action for step in read(folder, LABELS, TRAIN).plan()] == ['skip', 'skip']
     for key, value in dict(epochs=3, lr=0.2, batch_size=2, seed=4, input_size=[48, 32]).items():
         steps = read(folder, dict(LABELS, **{key: value}), TRAIN).plan()
@@ -100,7 +100,10 @@ def test_features_of_an_earlier_stage(folder: Path) -> None:
 @pytest.mark.parametrize(
     ('change', 'match'),
     [
-        (dict(epochs=0), r"stage 'labels': type \[ValueError\] train_image_labels: epochs got 0"),
+        (
+            dict(epochs=0),
+            r"'labels': type .* expected a positive epochs, but got 0",
+        ),
         (dict(epoch=3), "stage 'labels': epoch is unknown; write `epochs`"),
         (
             dict(from_labels='count'),
@@ -148,8 +151,8 @@ def test_what_is_missing(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         ):
             pipeline.plan()
     pipeline = read(folder, dict(LABELS, weights='none.pth'))
-    with pytest.raises(ValueError, match="weights got 'none.pth', which is no file"):
+    with pytest.raises(ValueError, match="weights: expected a file, but got 'none.pth'"):
         pipeline.plan()
     pipeline = read(folder, without(TRAIN, 'options'))
-    with pytest.raises(ValueError, match=r"label_file got '.*image_labels.npz', which is no file"):
+    with pytest.raises(ValueError, match=r"label_file: .*, but got '.*image_labels.npz'"):
         pipeline.plan()

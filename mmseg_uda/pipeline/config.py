@@ -1,4 +1,4 @@
-"""Reading of a pipeline's config."""
+"""The config of a pipeline: read, changed by options, checked."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from typing import Any
 
 from mmengine.config import Config
 
-from mmseg_uda.pipeline.pipeline import Pipeline
+from mmseg_uda.pipeline.run import Pipeline
 from mmseg_uda.pipeline.tables import select_stages, successors
-from mmseg_uda.stages.base import Settings, Stage
-from mmseg_uda.stages.registry import STAGES
+from mmseg_uda.stages import STAGES
+from mmseg_uda.stages.base import PipelineContext, Stage
 
 __all__ = ['read_pipeline']
 
 NAMES = ('seed', 'work_dir', 'env_cfg', 'cells', 'rows', 'metrics', 'links', 'pipeline')
 STAGE_NAME = re.compile(r'[A-Za-z0-9][\w-]*')
-RESERVED = ('replaced',)  # where the pipeline moves what is in the way
+RESERVED = 'replaced'  # the directory of archived results
 
 
 def read_pipeline(
@@ -30,12 +30,12 @@ def read_pipeline(
     rows: Sequence[str] | None = None,
     cell: str | None = None,
 ) -> Pipeline:
-    """Read and check a pipeline's config, without a look at data or weights.
+    """Read and check a pipeline's config; data and weights are not looked at.
 
     Args:
         path: The config file.
         options: Changes of it; ``stages.NAME.…`` reaches a stage by its name.
-        work_dir: Where to write; None takes the config's ``work_dir``, or else
+        work_dir: Directory to write to; None takes the config's ``work_dir``, or else
             ``work_dirs/<name of the config>``.
         launcher: As for mmengine's runner.
         rows: Rows to run, if it is a table of ablations; None: all.
@@ -43,38 +43,32 @@ def read_pipeline(
 
     Raises:
         FileNotFoundError: There is no such config.
-        ValueError: Names the stage and the key of what is wrong.
+        ValueError: Names the stage and the key that is wrong.
     """
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f'read_pipeline: no config file {path}{successors(path)}')
-    cfg = Config.fromfile(path)
-    content = cfg.to_dict()
+    content = Config.fromfile(path).to_dict()
     name, table = select_stages(content, path, rows, cell)
     _check_names(content, path)
     _apply(content, options or {})
     seed = content.get('seed')
     if seed is not None and (not isinstance(seed, int) or isinstance(seed, bool)):
         raise ValueError(f'{path}: seed got {seed!r}; write an integer')
-    folder = work_dir or content.get('work_dir') or Path('work_dirs') / name
-    settings = Settings(name, path.resolve().parent, Path(folder).resolve(), seed, launcher)
-    stages = [_build(index, each, settings) for index, each in enumerate(content['stages'])]
-    names = [stage.name for stage in stages]
-    for name in names:
-        if names.count(name) > 1:
-            raise ValueError(
-                f'stage {name!r}: name is taken by {names.count(name)} stages; write '
-                'another for each'
-            )
+    work_dir = Path(work_dir or content.get('work_dir') or Path('work_dirs') / name).resolve()
+    context = PipelineContext(name, path.resolve().parent, work_dir, seed, launcher)
+    stages = [_build(index, each, context) for index, each in enumerate(content['stages'])]
     earlier: dict[str, Stage] = {}
     for stage in stages:
+        if stage.name in earlier:
+            raise ValueError(f'stage {stage.name!r}: name is taken by 2 stages; write another one')
         stage.check(earlier)
         earlier[stage.name] = stage
-    return Pipeline(settings, stages, content.get('env_cfg') or {}, table)
+    return Pipeline(context, stages, content.get('env_cfg') or {}, table)
 
 
 def _check_names(content: Mapping[str, Any], path: Path) -> None:
-    """Other names are the config's own variables, unless they look like a slip."""
+    """Refuse a name that looks like a slip; any other is a variable of the config."""
     for name in content:
         similar = difflib.get_close_matches(name, NAMES, n=1, cutoff=0.75)
         if similar and name not in (*NAMES, 'stages'):
@@ -118,16 +112,16 @@ def _apply(content: dict[str, Any], options: Mapping[str, Any]) -> None:
             )
 
 
-def _build(index: int, each: Any, settings: Settings) -> Stage:
+def _build(index: int, each: Any, context: PipelineContext) -> Stage:
     if not isinstance(each, Mapping):
         raise ValueError(f'stages[{index}] got {each!r}; write dict(name=..., type=..., ...)')
     arguments = dict(each)
     name, kind = arguments.pop('name', None), arguments.pop('type', None)
-    if not isinstance(name, str) or not STAGE_NAME.fullmatch(name) or name in RESERVED:
+    if not isinstance(name, str) or not STAGE_NAME.fullmatch(name) or name == RESERVED:
         raise ValueError(
             f'stages[{index}].name got {name!r}; write letters, digits, _ and -, '
-            f'but not {RESERVED[0]!r}'
+            f'but not {RESERVED!r}'
         )
     if kind not in STAGES:
         raise ValueError(f'stage {name!r}: type got {kind!r}; write one of {", ".join(STAGES)}')
-    return STAGES[kind](name, arguments, settings)
+    return STAGES[kind](name, arguments, context)

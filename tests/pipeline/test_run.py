@@ -26,7 +26,7 @@ from torch.testing import assert_close
 from mmseg_uda.artifacts.checkpoint import load_checkpoint
 from mmseg_uda.engine.loops import UDATrainLoop, pseudo_label_loop
 from mmseg_uda.pipeline import Pipeline, read_pipeline
-from mmseg_uda.pipeline import pipeline as pipeline_module
+from mmseg_uda.pipeline import run as run_module
 from mmseg_uda.pipeline.state import State
 from mmseg_uda.stages import export
 
@@ -91,7 +91,7 @@ def straight(folder: Path, config: Path) -> Path:
 
 
 def attempts(work_dir: Path) -> dict[str, int]:
-    return {name: entry.attempts for name, entry in State(work_dir).entries.items()}
+    return {name: entry.attempts for name, entry in State(work_dir).stages.items()}
 
 
 def actions(pipeline: Pipeline, **options: Any) -> dict[str, str]:
@@ -100,7 +100,7 @@ def actions(pipeline: Pipeline, **options: Any) -> dict[str, str]:
 
 def assert_same_results(one: Path, other: Path) -> None:
     """Weights, labels and metrics, bit by bit."""
-    entries, others = State(one).entries, State(other).entries
+    entries, others = State(one).stages, State(other).stages
     for name, entry in entries.items():
         assert entry.status == others[name].status == 'done'
         assert entry.outputs == others[name].outputs, name
@@ -174,7 +174,7 @@ def test_cut_off_in_every_stage(
             fail_at(patch, stage, owner, name, *rest)
             with pytest.raises(error, match=f'stopped in {stage}'):
                 pipeline.run()
-        entry = State(tmp_path / 'cut').entries[stage]
+        entry = State(tmp_path / 'cut').stages[stage]
         assert entry.status == ('failed' if error is StopError else 'interrupted')
         assert entry.error == f'{error.__name__}: stopped in {stage}'
         report = (tmp_path / 'cut' / 'report.md').read_text()
@@ -220,7 +220,7 @@ def test_changed_option_runs_what_depends_on_it(
         f'{name}-1' for name in changed
     )
     for name in NAMES:
-        one, other = (State(root).entries[name] for root in (straight, tmp_path / 'changed'))
+        one, other = (State(root).stages[name] for root in (straight, tmp_path / 'changed'))
         assert (one.digest == other.digest) == (name not in changed)
     path = 'generation1/iter_6.pth'
     old, new = (
@@ -255,7 +255,7 @@ def test_plan_sees_what_changed(straight: Path, config: Path, tmp_path: Path) ->
     label.unlink()
     assert plan()['labels2'] == 'its output labels2/labels is gone or was changed'
     shutil.copy(straight / 'labels2/labels/3.png', label)
-    best = tmp_path / 'run' / State(straight).entries['stage0'].outputs['best']
+    best = tmp_path / 'run' / State(straight).stages['stage0'].outputs['best']
     best.write_bytes(best.read_bytes() + b'x')
     assert list(plan()) == NAMES
     assert 'was changed' in plan()['stage0']
@@ -295,10 +295,10 @@ def test_from_a_stage_on(straight: Path, config: Path, tmp_path: Path) -> None:
 
 
 def test_one_start_at_a_time(straight: Path, config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pipeline_module, 'LOCK_TIMEOUT', 0)
+    monkeypatch.setattr(run_module, 'LOCK_TIMEOUT', 0)
     with (
         FileLock(straight / 'pipeline.lock'),
-        pytest.raises(RuntimeError, match='straight: a pipeline runs in this folder; wait'),
+        pytest.raises(RuntimeError, match='straight: a pipeline runs in this directory; wait'),
     ):
         read_pipeline(config, work_dir=straight).run()
     read_pipeline(config, work_dir=straight).run()
@@ -307,7 +307,7 @@ def test_one_start_at_a_time(straight: Path, config: Path, monkeypatch: pytest.M
 def test_report(straight: Path) -> None:
     report = (straight / 'report.md').read_text().splitlines()
     assert '| stage0 | train | done | 0:00:' in '\n'.join(report)
-    entry = State(straight).entries['labels1']
+    entry = State(straight).stages['labels1']
     assert set(entry.coverage) == set('abcd')
     predicted, kept = (sum(counts) for counts in zip(*entry.coverage.values()))
     assert predicted == 7 * toys.SIZE[0] * toys.SIZE[1]
@@ -324,13 +324,13 @@ def test_killed_process(
 ) -> None:
     _, errors = processes['killed'][0].communicate(timeout=120)
     assert processes['killed'][0].returncode == -signal.SIGKILL, errors[-2000:]
-    entry = State(folder / 'killed').entries['generation1']
+    entry = State(folder / 'killed').stages['generation1']
     assert (entry.status, entry.seconds) == ('running', 0)
-    assert 'generation2' not in State(folder / 'killed').entries
+    assert 'generation2' not in State(folder / 'killed').stages
     read_pipeline(config, work_dir=folder / 'killed').run()
     assert_same_results(straight, folder / 'killed')
     assert attempts(folder / 'killed') == dict.fromkeys(NAMES, 1) | {'generation1': 2}
-    second = State(folder / 'killed').entries['generation1']
+    second = State(folder / 'killed').stages['generation1']
     last = max(
         path.stat().st_mtime
         for path in (folder / 'killed/generation1').iterdir()
@@ -351,7 +351,7 @@ def test_two_processes_are_as_one(processes: dict[str, list[Any]], folder: Path)
             for run in ('one', 'pair')
         )
         assert_close(pair, one, atol=1e-5, rtol=0)
-    one, pair = (State(folder / run).entries for run in ('one', 'pair'))
+    one, pair = (State(folder / run).stages for run in ('one', 'pair'))
     assert {entry.processes for entry in pair.values()} == {2}
     for label in (folder / 'one').glob('labels1/labels/*.png'):
         alone, by_two = (

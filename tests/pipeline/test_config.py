@@ -9,14 +9,16 @@ from typing import Any
 import pytest
 import toys
 
-from mmseg_uda.pipeline import Pipeline, read_pipeline
+from mmseg_uda.artifacts.checkpoint import find_checkpoints
+from mmseg_uda.artifacts.digest import digest_directory
+from mmseg_uda.artifacts.recipe import differences
+from mmseg_uda.pipeline import Pipeline, Plan, read_pipeline
 from mmseg_uda.pipeline.report import format_report, format_time
-from mmseg_uda.pipeline.state import Entry, State, differences
+from mmseg_uda.pipeline.state import StageRecord, State
+from mmseg_uda.stages import STAGES
 from mmseg_uda.stages.base import Result
-from mmseg_uda.stages.inputs import find_inputs, tree_digest
+from mmseg_uda.stages.inputs import find_inputs
 from mmseg_uda.stages.references import find_references, split_reference, substitute
-from mmseg_uda.stages.registry import STAGES
-from mmseg_uda.stages.train import find_checkpoints
 
 run_toy = toys.load_script('tests/pipeline/run_toy.py')
 
@@ -68,12 +70,12 @@ WRONG: list[tuple[dict[str, Any], str]] = [
         'which stage .stage0. does not make; it makes '
         r'\{stage0\}, \{stage0.best\}',
     ),
-    ({'labels2.checkpoint': '{labels1}'}, r'checkpoint got \{labels1\}, which is a folder'),
+    ({'labels2.checkpoint': '{labels1}'}, r'checkpoint got \{labels1\}, which is a directory'),
     (
         {OPTIONS: {run_toy.PSEUDO_DIR: '{stage0}'}},
         r'train_dataloader.target.dataset.pipeline.1.pseudo_dir got \{stage0\}, which is a check',
     ),
-    ({OPTIONS: {'load_from': '{labels1}'}}, r'load_from got \{labels1\}, which is a folder'),
+    ({OPTIONS: {'load_from': '{labels1}'}}, r'load_from got \{labels1\}, which is a directory'),
     ({OPTIONS: ['a']}, "stage 'generation1': options got .'a'.; write a dict"),
     (
         {OPTIONS: {'train_cfg.max_iter': 1}},
@@ -107,16 +109,16 @@ def test_wrong_stage(folder: Path, changes: dict[str, Any], match: str) -> None:
     [
         (
             {'labels1.checkpoint': 'no.pth'},
-            "stage 'labels1': checkpoint got 'no.pth', which is no f",
+            "'labels1': checkpoint: expected a file, but got 'no.pth'",
         ),
         (
             {'export.checkpoint': 'no.pth'},
-            "stage 'export': checkpoint got 'no.pth', which is no file",
+            "'export': checkpoint: expected a file, but got 'no.pth'",
         ),
-        ({OPTIONS: {'load_from': 'no.pth'}}, "stage 'generation1': .* load_from got 'no.pth'"),
+        ({OPTIONS: {'load_from': 'no.pth'}}, "stage 'generation1': load_from: .*got 'no.pth'"),
         (
             {OPTIONS: {run_toy.PSEUDO_DIR: 'nowhere'}},
-            "pseudo_dir got 'nowhere', which is no folder",
+            "pseudo_dir: expected a directory, but got 'nowhere'",
         ),
         (
             {OPTIONS: {'train_dataloader.source.dataset.data_root': 'no'}},
@@ -133,7 +135,7 @@ def test_missing_input(folder: Path, changes: dict[str, Any], match: str) -> Non
     for call in (pipeline.plan, pipeline.run):
         with pytest.raises(ValueError, match=match):
             call()
-    assert not pipeline.settings.work_dir.exists()  # before any work
+    assert not pipeline.context.work_dir.exists()  # before any work
 
 
 def test_wrong_top_level(folder: Path) -> None:
@@ -179,9 +181,9 @@ def test_options_of_the_command_line(folder: Path) -> None:
 
 def test_work_dir(folder: Path) -> None:
     path = run_toy.write_pipeline(folder, run_toy.STAGES)
-    assert read_pipeline(path).settings.work_dir == Path('work_dirs/toy_pipeline').resolve()
+    assert read_pipeline(path).context.work_dir == Path('work_dirs/toy_pipeline').resolve()
     path = run_toy.write_pipeline(folder, run_toy.STAGES, work_dir='elsewhere')
-    assert read_pipeline(path).settings.work_dir == Path('elsewhere').resolve()
+    assert read_pipeline(path).context.work_dir == Path('elsewhere').resolve()
 
 
 def test_references() -> None:
@@ -193,44 +195,49 @@ def test_references() -> None:
 
 def test_inputs(tmp_path: Path) -> None:
     dataset = dict(type='ConcatDataset', datasets=[dict(pipeline=[dict(pseudo_dir='p')])])
-    inputs = find_inputs(
-        dict(
-            train_dataloader=dict(target=dict(dataset=dict(type='RepeatDataset', dataset=dataset))),
-            model=dict(init_cfg=dict(checkpoint='a.pth'), pretrained='torchvision://x'),
-            default_hooks=dict(checkpoint=dict(type='CheckpointHook')),
-            load_from=None,
-        )
+    parts = dict(
+        train_dataloader=dict(target=dict(dataset=dict(type='RepeatDataset', dataset=dataset))),
+        model=dict(init_cfg=dict(checkpoint='a.pth'), pretrained='torchvision://x'),
+        default_hooks=dict(checkpoint=dict(type='CheckpointHook')),
+        load_from=None,
     )
-    assert list(inputs.datasets) == ['train_dataloader.target.dataset']
-    assert inputs.files == {'model.init_cfg.checkpoint': 'a.pth'}
-    assert inputs.folders == {
-        'train_dataloader.target.dataset.dataset.datasets.0.pipeline.0.pseudo_dir': 'p'
+    inputs = {each.key: (each.value, each.kind) for each in find_inputs(parts)}
+    target = parts['train_dataloader']['target']['dataset']
+    directory = 'train_dataloader.target.dataset.dataset.datasets.0.pipeline.0.pseudo_dir'
+    assert inputs == {
+        'train_dataloader.target.dataset': (target, 'dataset'),
+        'model.init_cfg.checkpoint': ('a.pth', 'checkpoint'),
+        directory: ('p', 'directory'),
     }
+    without_weights = [each.kind for each in find_inputs(parts, weights=False)]
+    assert sorted(without_weights) == ['dataset', 'directory']
     digests = []
     for name, content in (('a', 'x'), ('b', 'x'), ('b', 'xy'), ('b.tmp', '')):
         (tmp_path / name).write_text(content)
-        digests.append(tree_digest(tmp_path))
+        digests.append(digest_directory(tmp_path))
     assert len(set(digests)) == 3  # what is not finished yet does not count
 
 
 def test_state(tmp_path: Path) -> None:
     state = State(tmp_path)
-    state.begin('a', 'train', {}, 'digest', 1, False, '')
-    state.entries['a'].started -= 100
+    recipe = dict(type='train')
+    state.begin(Plan('a', 'run', '', recipe), 1)
+    state.stages['a'].started -= 100
     (tmp_path / 'a' / 'log').write_text('')  # a sign of life
     state.save()
     state = State(tmp_path)
-    state.begin('a', 'train', {}, 'digest', 1, True, '')
-    assert state.entries['a'].seconds == pytest.approx(100, abs=5)
+    state.begin(Plan('a', 'resume', '', recipe), 1)
+    assert state.stages['a'].seconds == pytest.approx(100, abs=5)
     state.fail('a', 'failed', 'E')
-    assert (state.entries['a'].attempts, state.entries['a'].error) == (2, 'E')
+    assert (state.stages['a'].attempts, state.stages['a'].error) == (2, 'E')
     with pytest.raises(FileNotFoundError, match="stage 'a' ended without its output .*none"):
         state.finish('a', Result({'output': tmp_path / 'a/none'}))
-    state.begin('a', 'train', {}, 'other', 1, False, 'note')
-    assert (state.entries['a'].attempts, state.entries['a'].seconds) == (1, 0)
+    state.begin(Plan('a', 'replace', 'note', recipe), 1)
+    assert state.stages['a'].note == 'note'
+    assert (state.stages['a'].attempts, state.stages['a'].seconds) == (1, 0)
     for text in ('{', '{"format_version": 0}', '{}'):
         state.path.write_text(text)
-        with pytest.raises(ValueError, match='cannot be read .*; delete it'):
+        with pytest.raises(ValueError, match='State: cannot read .*pipeline.json .*; delete it'):
             State(tmp_path)
 
 
@@ -243,7 +250,7 @@ def test_differences() -> None:
 def test_report() -> None:
     assert format_time(3723.4) == '1:02:03'
     entries = {
-        'b': Entry(
+        'b': StageRecord(
             'pseudo_label',
             'failed',
             seconds=61,
@@ -252,7 +259,7 @@ def test_report() -> None:
             coverage={'car': [200, 50], 'bus': [0, 0]},
         )
     }
-    lines = format_report('p', [('a', 'train'), ('b', 'pseudo_label')], entries).splitlines()
+    lines = format_report('p', dict(a='train', b='pseudo_label'), entries).splitlines()
     assert '| a | train | not started |  |  |  |  |' in lines
     assert '| b | pseudo_label | **failed** | 0:01:01 | 2 | 1 |  |' in lines
     assert '- `b`: E: x y' in lines
@@ -285,7 +292,7 @@ def test_translate(folder: Path, tmp_path: Path) -> None:
     options = {'stages.half.max_images': 3, 'stages.half.nproc': 1}
     (step,) = read_pipeline(path, options, tmp_path / 'work').plan()
     assert step.reason == 'changed: arguments.max_images: 2 -> 3'
-    assert STAGES['translate'].makes == 'folder'
+    assert STAGES['translate'].makes == 'directory'
     pipeline = read_pipeline(run_toy.write_pipeline(tmp_path, stages), work_dir=tmp_path / 'work')
-    with pytest.raises(ValueError, match="stage 'again': target got 'nowhere', which is no folder"):
+    with pytest.raises(ValueError, match="'again': target: .* directory, but got 'nowhere'"):
         pipeline.plan()

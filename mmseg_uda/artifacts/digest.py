@@ -1,0 +1,81 @@
+"""SHA-256 digests of values, files, directories and weights."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterable, Iterator
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from mmseg_uda.artifacts.files import MANIFEST_NAME, PathLike, list_files
+
+__all__ = [
+    'digest_config',
+    'digest_directory',
+    'digest_file',
+    'digest_path',
+    'digest_weights',
+    'sha256',
+]
+
+BLOCK = 2**20  # bytes
+
+
+def sha256(parts: Iterable[str | bytes | NDArray[Any] | Tensor]) -> str:
+    """Compute the digest of parts one after the other; arrays count by the bytes of their values.
+
+    The parts' borders do not count: write lengths or shapes where they matter.
+    """
+    digest = hashlib.sha256()
+    for part in parts:
+        if isinstance(part, str):
+            part = part.encode(errors='surrogateescape')  # file names may be any bytes
+        elif isinstance(part, Tensor):
+            part = part.detach().cpu().numpy()
+        digest.update(part if isinstance(part, bytes) else np.ascontiguousarray(part).tobytes())
+    return digest.hexdigest()
+
+
+def digest_config(*parts: Any) -> str:
+    """Compute the digest of nested dicts, lists and numbers; the order of keys does not count."""
+    return sha256([json.dumps(parts, sort_keys=True, default=str)])
+
+
+def digest_weights(module: nn.Module) -> str:
+    """Compute the digest of all names and values of parameters and buffers."""
+    return sha256(chain.from_iterable(module.state_dict().items()))
+
+
+def digest_file(path: PathLike) -> str:
+    """Compute the digest of a file's content, as ``sha256sum`` does."""
+
+    def blocks() -> Iterator[bytes]:
+        with open(path, 'rb') as file:
+            while block := file.read(BLOCK):
+                yield block
+
+    return sha256(blocks())
+
+
+def digest_directory(directory: PathLike) -> str:
+    """Compute the digest of names and sizes of all files below, and of a manifest's content.
+
+    The content of images is left out: it is too much to read before each stage of a pipeline.
+    """
+    root, manifest = Path(directory), Path(directory, MANIFEST_NAME)
+    lines = (f'{name} {os.path.getsize(root / name)}\n' for name in list_files(root))
+    return sha256(chain(lines, [manifest.read_bytes()] if manifest.is_file() else []))
+
+
+def digest_path(path: PathLike) -> str | None:
+    """Compute the digest of a file or of a directory; None if there is neither."""
+    if os.path.isfile(path):
+        return digest_file(path)
+    return digest_directory(path) if os.path.isdir(path) else None

@@ -1,0 +1,123 @@
+"""Recipes: the settings and inputs that made an artifact, compared before it is used again.
+
+A recipe is a nested dict of JSON values. Each artifact keeps one beside its content; an artifact
+whose recipe differs from the wanted one is refused, not mixed with new content.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any, ClassVar, TypeVar
+
+from mmseg_uda.artifacts.files import MANIFEST_NAME, PathLike, explain_read_errors, write_json
+from mmseg_uda.version import __version__
+
+__all__ = [
+    'JsonManifest',
+    'check_version',
+    'describe_differences',
+    'differences',
+    'raise_differences',
+]
+
+T = TypeVar('T', bound='JsonManifest')
+
+
+def differences(old: Any, new: Any, path: str = '') -> list[str]:
+    """Compare two nested values.
+
+    Returns:
+        One line ``path: old -> new`` per difference; a missing key counts as None. Of two dicts
+        with another ``type`` only the types are compared.
+    """
+    if isinstance(old, dict) and isinstance(new, dict):
+        if old.get('type') != new.get('type'):
+            old, new = {'type': old.get('type')}, {'type': new.get('type')}
+        pairs = [(str(key), old.get(key), new.get(key)) for key in sorted({*old, *new})]
+    elif isinstance(old, list) and isinstance(new, list) and len(old) == len(new):
+        pairs = [(str(index), *pair) for index, pair in enumerate(zip(old, new))]
+    else:
+        return [] if old == new else [f'{path}: {_shorten(old)} -> {_shorten(new)}']
+    return [
+        line
+        for key, one, other in pairs
+        for line in differences(one, other, f'{path}.{key}' if path else key)
+    ]
+
+
+def describe_differences(old: Any, new: Any) -> str:
+    """Describe the first two differences and count the others; empty if there is none."""
+    lines = differences(old, new)
+    more = f' and {len(lines) - 2} more' if len(lines) > 2 else ''
+    return '; '.join(lines[:2]) + more
+
+
+def raise_differences(owner: str, place: PathLike, old: Any, new: Any) -> None:
+    """Refuse an artifact that was made with another recipe.
+
+    Args:
+        owner: Name of the class or function that would write, for errors.
+        place: The artifact's path.
+        old: The recipe that it holds.
+        new: The recipe that is wanted.
+
+    Raises:
+        ValueError: Names what differs.
+    """
+    changes = describe_differences(old, new)
+    if changes:
+        raise ValueError(
+            f'{owner}: {str(place)!r} was made with other settings ({changes}); write another '
+            'path, or overwrite=True (--overwrite) to replace it'
+        )
+
+
+def check_version(found: Any, expected: int) -> None:
+    """Check the format version of a file.
+
+    Raises:
+        ValueError: If it is another one.
+    """
+    if found != expected:
+        raise ValueError(f'expected format version {expected}, but got {found}')
+
+
+@dataclasses.dataclass
+class JsonManifest:
+    """Base of a directory's ``manifest.json``: a dataclass whose fields are JSON values."""
+
+    format_version: ClassVar[int] = 1
+    # Advice for an error: a command that writes the directory; ``{}`` is its path.
+    remedy: ClassVar[str] = ''
+
+    @property
+    def content(self) -> dict[str, Any]:
+        """All that the file holds but for versions."""
+        return dataclasses.asdict(self)
+
+    def write(self, directory: PathLike) -> None:
+        """Write the file atomically."""
+        versions = {'format_version': self.format_version, 'package_version': __version__}
+        write_json(Path(directory, MANIFEST_NAME), {**self.content, **versions})
+
+    @classmethod
+    def read(cls: type[T], directory: PathLike) -> T:
+        """Read the file of a directory.
+
+        Raises:
+            FileNotFoundError: If there is none.
+            ValueError: If it cannot be read or has another format version.
+        """
+        path = Path(directory, MANIFEST_NAME)
+        with explain_read_errors(cls.__name__, path, cls.remedy.format(directory)):
+            content = json.loads(path.read_text(encoding='utf-8'))
+            check_version(content['format_version'], cls.format_version)
+            names = [field.name for field in dataclasses.fields(cls)]
+            return cls(**{name: content[name] for name in names if name in content})
+
+
+def _shorten(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 40 else f'{text[:37]}...'

@@ -1,0 +1,246 @@
+"""The run of a pipeline: finished stages are skipped, interrupted ones resumed."""
+
+from __future__ import annotations
+
+import functools
+import gc
+import itertools
+import logging
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from filelock import FileLock, Timeout
+from mmengine.dist import barrier, get_world_size, is_main_process
+from mmengine.logging import MMLogger
+
+from mmseg_uda.artifacts.files import atomic_write
+from mmseg_uda.config.tables import Table
+from mmseg_uda.pipeline.plan import Plan, plan_stage
+from mmseg_uda.pipeline.report import format_report
+from mmseg_uda.pipeline.state import StageRecord, State
+from mmseg_uda.pipeline.tables import format_table
+from mmseg_uda.stages.base import PipelineContext, Stage
+from mmseg_uda.stages.references import split_reference
+from mmseg_uda.utils.processes import on_main
+
+__all__ = ['Pipeline']
+
+LOCK_TIMEOUT = 20.0  # seconds; workers of a killed process live on for a few
+_runs = itertools.count()  # runners of one process must not share names, see `load_to_run`
+
+
+class Pipeline:
+    """Stages that run in order, each in a directory of its own; see ``read_pipeline``.
+
+    Args:
+        context: Values that the stages share.
+        stages: Checked stages.
+        env_cfg: As for mmengine's runner: settings of the connection between processes.
+        table: The table of ablations that the stages are of, for the report.
+    """
+
+    def __init__(
+        self,
+        context: PipelineContext,
+        stages: Sequence[Stage],
+        env_cfg: dict[str, Any],
+        table: Table | None = None,
+    ) -> None:
+        self.context = context
+        self.stages = {stage.name: stage for stage in stages}
+        self.env_cfg = env_cfg
+        self.table = table
+
+    def check_inputs(self) -> None:
+        """Check that all data and weights exist that no stage makes.
+
+        Raises:
+            ValueError: Names the stage, the key and the missing file.
+        """
+        for stage in self.stages.values():
+            stage.check_inputs()
+
+    def plan(self, start: str | None = None) -> list[Plan]:
+        """Plan all stages as far as it can be told now; nothing is written.
+
+        Args:
+            start: As for :meth:`run`.
+
+        Raises:
+            ValueError: An input is missing, or stages before ``start`` are not done.
+        """
+        self.check_inputs()
+        if start is not None and start not in self.stages:
+            raise ValueError(f'--from got {start!r}; write one of {", ".join(self.stages)}')
+        state = State(self.context.work_dir)
+        plans: dict[str, Plan] = {}
+        for name, stage in self.stages.items():
+            if start in (name, *plans):
+                action = 'replace' if name in state.stages else 'run'
+                plans[name] = Plan(name, action, f'from {start!r} on')
+                continue
+            pending = [other for other, plan in plans.items() if plan.action != 'skip']
+            plans[name] = plan_stage(stage, state, pending)
+            if start is not None and plans[name].action != 'skip':
+                raise ValueError(
+                    f'--from got {start!r}, but stage {name!r} before it is not done '
+                    f'({plans[name].reason}); leave --from out'
+                )
+        return list(plans.values())
+
+    def describe(self, plan: Plan) -> str:
+        """Describe a plan in a few lines."""
+        stage = self.stages[plan.stage]
+        arguments = (f'      {key}: {value}' for key, value in stage.arguments.items())
+        title = f'{self._title(plan.stage)} ({stage.kind}): {plan.action}, {plan.reason}'
+        return '\n'.join([title, *arguments])
+
+    def run(self, start: str | None = None) -> None:
+        """Run the stages that are not done. All processes call this.
+
+        Args:
+            start: Run this stage and all after it again; those before it must be done.
+
+        Raises:
+            ValueError: An input is missing, or stages before ``start`` are not done.
+            RuntimeError: Another start of the pipeline works in the directory.
+            Exception: A stage failed: its own error.
+        """
+        on_main(self.check_inputs if start is None else functools.partial(self.plan, start))
+        with self._lock(), self._logger() as log:
+            on_main(lambda: self._archive_from(start))
+            for name in self.stages:
+                plan, records = on_main(functools.partial(self._begin, name))
+                log.info(f'{self._title(name)}: {plan.action}, {plan.reason}')
+                if plan.action != 'skip':
+                    self._execute(name, records, log)
+            report = self.context.work_dir / 'report.md'
+            log.info(f'all {len(self.stages)} stages are done, see {report}')
+
+    def _title(self, name: str) -> str:
+        return f'[{list(self.stages).index(name) + 1}/{len(self.stages)}] {name}'
+
+    def _archive_from(self, start: str | None) -> None:
+        """Archive a stage and all after it, and forget their records."""
+        if start is None:
+            return
+        state = State(self.context.work_dir)
+        for name in itertools.dropwhile(lambda name: name != start, self.stages):
+            self._archive(name)
+            state.stages.pop(name, None)
+        state.save()
+
+    def _archive(self, name: str) -> str:
+        """Move a stage's directory, if there is one, to where nothing reads it."""
+        directory = self.stages[name].directory
+        number = 1
+        while (archived := self.context.work_dir / 'replaced' / f'{name}-{number}').exists():
+            number += 1
+        if directory.is_dir():
+            archived.parent.mkdir(parents=True, exist_ok=True)
+            directory.rename(archived)
+        return archived.relative_to(self.context.work_dir).as_posix()
+
+    def _begin(self, name: str) -> tuple[Plan, dict[str, StageRecord]]:
+        """Plan a stage and, unless it is done, record that it runs."""
+        state = State(self.context.work_dir)
+        plan = plan_stage(self.stages[name], state)
+        if plan.action == 'replace':
+            plan.reason += f'; former results are in {self._archive(name)}'
+        if plan.action != 'skip':
+            state.begin(plan, get_world_size())
+        self._report(state)
+        return plan, state.stages
+
+    def _execute(self, name: str, records: dict[str, StageRecord], log: MMLogger) -> None:
+        def resolve(reference: str) -> str:
+            stage, part = split_reference(reference)
+            return str(self.context.work_dir / records[stage].outputs[part])
+
+        stage = self.stages[name]
+        experiment = f'{self.context.name}-{name}-{records[name].attempts}-{next(_runs)}'
+        try:
+            with _restored_backends():
+                result = stage.run(resolve, experiment)
+            barrier()
+            on_main(lambda: self._finish(name, result))
+        except BaseException as error:
+            text = f'{type(error).__name__}: {error}'
+            log.error(f'{self._title(name)} ({stage.kind}) stopped with {text}')
+            stopped = isinstance(error, (KeyboardInterrupt, SystemExit))
+            self._fail(name, 'interrupted' if stopped else 'failed', text)
+            raise
+        log.info(f'{self._title(name)}: done, see {stage.directory}')
+
+    def _finish(self, name: str, result: Any) -> None:
+        state = State(self.context.work_dir)
+        state.finish(name, result)
+        self._report(state)
+
+    def _fail(self, name: str, status: str, error: str) -> None:
+        """Record a failure; any process may fail alone, while the others wait for it."""
+        state = State(self.context.work_dir)
+        if state.stages[name].status == 'running':
+            state.fail(name, status, error)
+            self._report(state)
+
+    def _report(self, state: State) -> None:
+        kinds = {name: stage.kind for name, stage in self.stages.items()}
+        text = format_report(self.context.name, kinds, state.stages)
+        if self.table is not None:
+            text += '\n'.join([*format_table(self.table, state.stages), ''])
+        with atomic_write(self.context.work_dir / 'report.md') as partial:
+            partial.write_text(text, encoding='utf-8')
+
+    @contextmanager
+    def _lock(self) -> Iterator[None]:
+        """Keep other starts out of the directory; the lock goes with the process."""
+        directory = self.context.work_dir
+        lock = FileLock(directory / 'pipeline.lock')
+
+        def acquire() -> None:
+            directory.mkdir(parents=True, exist_ok=True)
+            try:
+                lock.acquire(timeout=LOCK_TIMEOUT)
+            except Timeout:
+                raise RuntimeError(
+                    f'{directory}: a pipeline runs in this directory; wait for it, or write '
+                    'another --work-dir'
+                ) from None
+
+        on_main(acquire)
+        try:
+            yield
+        finally:
+            lock.release()
+
+    @contextmanager
+    def _logger(self) -> Iterator[MMLogger]:
+        """A logger beside those of the runners, on ``pipeline.log``."""
+        file = str(self.context.work_dir / 'pipeline.log') if is_main_process() else None
+        name = f'{self.context.name}-{next(_runs)}'
+        log = MMLogger(name, logger_name='pipeline', log_file=file, file_mode='a')
+        try:
+            yield log
+        finally:
+            for handler in log.handlers:
+                if isinstance(handler, logging.FileHandler):
+                    handler.close()
+
+
+@contextmanager
+def _restored_backends() -> Iterator[None]:
+    """Restore what a runner sets for the whole process, and free what it held."""
+    cudnn = torch.backends.cudnn
+    flags = cudnn.benchmark, cudnn.deterministic
+    deterministic = torch.are_deterministic_algorithms_enabled()
+    try:
+        yield
+    finally:
+        cudnn.benchmark, cudnn.deterministic = flags
+        torch.use_deterministic_algorithms(deterministic)
+        if torch.cuda.is_available():
+            gc.collect()
+            torch.cuda.empty_cache()
