@@ -1,8 +1,8 @@
-"""The words that every signature of the package uses."""
+"""Types and constants that signatures of the whole package use."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Iterator
 
 import torch
@@ -24,20 +24,20 @@ __all__ = [
 
 DOMAINS = ('source', 'target')
 IGNORE_INDEX = 255
-"""In label files; networks take theirs from the decode head."""
+"""Value of unlabelled pixels in label files; networks take theirs from the decode head."""
 
 OFFSET = 256
-"""Added to positions in the pipeline, so that 255, with which transforms pad maps, is none."""
+"""Offset of prior positions in pipelines, where stock transforms pad maps with 255."""
 NOWHERE = -1
-"""The position of a pixel that was padded."""
+"""Prior position of padded pixels."""
 
 Losses = dict[str, Tensor]
-"""Name to scalar; every name with the letters ``loss`` is trained."""
+"""Scalars by name; mmengine sums every name that contains ``loss`` into the objective."""
 
 
 @dataclass(frozen=True)
 class ImageBatch:
-    """Images of one domain, on the model's device.
+    """A batch of images of one domain, on the model's device.
 
     Args:
         images: Normalised images, shape (N, 3, H, W).
@@ -50,29 +50,29 @@ class ImageBatch:
 
     @property
     def has_pseudo_labels(self) -> bool:
-        """Whether every sample carries a pseudo label."""
+        """True if every sample carries a pseudo label."""
         return all('pseudo_sem_seg' in sample for sample in self.samples)
 
     @property
     def has_image_labels(self) -> bool:
-        """Whether every sample carries a label of the whole image."""
+        """True if every sample carries an image-level label."""
         return all('image_label' in sample for sample in self.samples)
 
     @property
     def image_labels(self) -> Tensor:
-        """What classes the images show, shape (N, C), in [0, 1]."""
+        """Image-level labels: share or presence of each class, shape (N, C), in [0, 1]."""
         return torch.stack([sample.image_label for sample in self.samples])
 
     @property
     def labels(self) -> Tensor:
-        """The pseudo label if there is one, else ground truth, shape (N, H, W), int64."""
+        """Pseudo labels if the samples carry them, else ground truth; shape (N, H, W), int64."""
         field = 'pseudo_sem_seg' if 'pseudo_sem_seg' in self.samples[0] else 'gt_sem_seg'
         return torch.cat([sample.get(field).data for sample in self.samples])
 
 
 @dataclass(frozen=True)
 class DomainBatch:
-    """A training batch of each domain; None for the target where a method does not read it."""
+    """A training batch of each domain; None for the target if a method does not read it."""
 
     source: ImageBatch
     target: ImageBatch = None  # type: ignore[assignment]
@@ -81,7 +81,7 @@ class DomainBatch:
     def collect(
         cls, inputs: dict[str, Tensor], data_samples: dict[str, list[SegDataSample]]
     ) -> DomainBatch:
-        """The batch that a :class:`UDADataPreprocessor` gives, one entry per domain in each."""
+        """Collect the output of a :class:`UDADataPreprocessor`, dictionaries by domain."""
         return cls(
             **{domain: ImageBatch(inputs[domain], data_samples[domain]) for domain in inputs}
         )
@@ -93,30 +93,41 @@ class DomainBatch:
 
 @dataclass(frozen=True)
 class SegOutput:
-    """One pass of the student.
+    """Output of one student pass.
 
     Args:
-        features: What the backbone (and neck) gave, the decode head's input.
-        seg_logits: Class scores before upsampling, shape (N, C, h, w).
-        domain: ``'source'``, ``'target'`` or a mixed domain's name.
-        scores: Where the head itself upsamples (FCN-8s), its class scores before that.
+        features: Output of the backbone (and neck), the decode head's input.
+        seg_logits: Output of the decode head, shape (N, C, h, w).
+        domain: ``'source'``, ``'target'``, or the name of another pass, such as ``'mix'``.
+        raw_logits: Logits before the decode head's own upsampling (FCN-8s), shape (N, C, h', w');
+            for every other head the same tensor as ``seg_logits``.
     """
 
     features: tuple[Tensor, ...]
     seg_logits: Tensor
     domain: str
-    scores: Tensor | None = None
+    raw_logits: Tensor
+
+    def detach(self) -> SegOutput:
+        """Return the logits without their graph and without the features."""
+        return replace(
+            self,
+            features=(),
+            seg_logits=self.seg_logits.detach(),
+            raw_logits=self.raw_logits.detach(),
+        )
 
 
 @dataclass(frozen=True)
 class TeacherPrediction:
-    """What a teacher says of target images, at their size and without a graph.
+    """Prediction of a teacher on target images, at the size of the images and without a graph.
 
     Args:
         probabilities: Shape (N, C, H, W), in [0, 1].
         label: The most probable class, shape (N, H, W), int64.
-        confidence: Its probability, shape (N, H, W).
-        significance: How much each pixel counts, shape (N, H, W), in [0, 1]; None for 1.
+        confidence: Its probability, shape (N, H, W), in [0, 1].
+        significance: Weight of each pixel in the consistency loss, shape (N, H, W), in [0, 1];
+            None for 1 everywhere.
     """
 
     probabilities: Tensor
@@ -127,14 +138,14 @@ class TeacherPrediction:
 
 @dataclass(frozen=True)
 class MixedBatch:
-    """Images in which parts come from the source and the rest from the target.
+    """Images with labels of which some are the teacher's; parts may come from the source.
 
     Args:
         images: Normalised, shape (N, 3, H, W).
-        labels: Ground truth where the source was pasted, else the teacher's label, (N, H, W).
-        pixel_weight: Confidence in each label, shape (N, H, W); 1 for ground truth.
+        labels: Ground truth where the source was pasted, else the teacher's; shape (N, H, W).
+        pixel_weight: Weight of each label, shape (N, H, W); 1 for ground truth.
         significance: As in :class:`TeacherPrediction`; 1 for ground truth; None for 1 everywhere.
-        mask: Shape (N, 1, H, W): 1 for pixels of the source, 0 for those of the target.
+        mask: 1 for pixels of the source, 0 for those of the target; shape (N, 1, H, W).
     """
 
     images: Tensor

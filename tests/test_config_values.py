@@ -22,7 +22,7 @@ EXPECTED: dict[str, str] = json.loads(
     (Path(__file__).parent / 'data/config_digests.json').read_text()
 )
 # What was renamed since then. Of dicts of a type: new key -> old key.
-RENAMED: dict[str, dict[str, str]] = {}
+RENAMED: dict[str, dict[str, str]] = {'MeanTeacher': {'label_weight': 'confidence'}}
 # New type -> old type.
 RENAMED_TYPES: dict[str, str] = {}
 # Of the whole config: new dotted path -> old dotted path.

@@ -60,7 +60,7 @@ def test_camix_settings(name: str, warmup: int, ramp: int) -> None:
     assert significance.noise_std == pytest.approx(0.1 * std)
     assert significance.noise_clip == pytest.approx(0.2 * std)
     assert (model.consistency.kind, model.consistency.normalize) == ('ce', 'significance')
-    assert (model.eval_on, model.confidence) == ('student', 'batch_ratio')
+    assert (model.eval_on, model.label_weight) == ('student', 'batch_ratio')
     rates_of(name, {'student.backbone.': ('SGD', 2.5e-4), 'student.decode_head.': ('SGD', 2.5e-3)})
     assert decay_of(name) == cfg.train_cfg.max_iters == 250000
 
@@ -86,7 +86,7 @@ def test_pit_settings(network: str, data: str) -> None:
 
 def parts_of(name: str) -> str:
     model = copy.deepcopy(load(name).to_dict())['model']
-    for switch in ('eval_on', 'teacher', 'consistency', 'confidence'):
+    for switch in ('eval_on', 'teacher', 'consistency', 'label_weight'):
         model.pop(switch, None)
     for part in ('mixer', 'significance'):
         model[part] = (model.get(part) or {}).get('type')

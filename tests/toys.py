@@ -7,7 +7,7 @@ import importlib.util
 import sys
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, Iterator
 
 import cv2
 import numpy as np
@@ -22,6 +22,8 @@ from torch import Tensor, nn
 
 from mmseg_uda.artifacts.image_labels import ImageLabels
 from mmseg_uda.artifacts.pseudo_labels import Manifest
+from mmseg_uda.models.uda import MeanTeacher
+from mmseg_uda.structures import DomainBatch, Losses, TeacherPrediction
 
 ROOT = Path(__file__).parents[1]
 NUM_CLASSES = 4
@@ -133,11 +135,23 @@ SELF_ATTENTION_LOSS = dict(
     self_attention=dict(type='SelfAttentionModule', in_channels=NUM_CLASSES),
 )
 
+
+@MODELS.register_module(force=True)
+class ToyMaskedTeacher(MeanTeacher):
+    """A mean teacher with a further consistency term, on target images with masked columns."""
+
+    def target_losses(self, batch: DomainBatch, teacher: TeacherPrediction) -> Iterator[Losses]:
+        yield from super().target_losses(batch, teacher)
+        columns = torch.arange(batch.target.images.shape[3], device=batch.target.images.device)
+        masked = self.label_target(batch.target.images * (columns % 4 > 0), teacher)
+        yield self.consistency_losses(self.segment(masked, 'masked'), masked)
+
+
 MEAN_TEACHER = dict(
     type='MeanTeacher',
     segmentor=segmentor_cfg(),
     pseudo_threshold=0.9,
-    confidence=None,
+    label_weight=None,
     teacher=dict(type='EMATeacher', alpha=0.7),
     consistency=dict(type='ConsistencyLoss', normalize='valid', loss_weight=0.5),
 )
@@ -216,16 +230,17 @@ METHODS: dict[str, dict[str, Any]] = {
         ),
     ),
     'mean_teacher': MEAN_TEACHER,
+    'masked_mean_teacher': dict(MEAN_TEACHER, type='ToyMaskedTeacher', label_weight='ratio'),
     'mean_teacher_class_mix': dict(
         MEAN_TEACHER,
         mixer=dict(type='ClassMix'),
-        confidence='pixel',
+        label_weight='pixel',
         regularizers=dict(sam=dict(SELF_ATTENTION_LOSS, domains=('source', 'mix'))),
     ),
     'camix': dict(
         MEAN_TEACHER,
         teacher=dict(type='EMATeacher', alpha=0.7, mode='eval'),
-        confidence='ratio',
+        label_weight='ratio',
         mixer=dict(type='ContextMix', meta_classes={0: (1,), 2: (3,)}),
         significance=SIGNIFICANCE,
         consistency=dict(type='ConsistencyLoss', normalize='significance'),

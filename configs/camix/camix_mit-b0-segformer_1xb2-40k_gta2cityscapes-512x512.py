@@ -31,5 +31,5 @@ model = dict(
     augment=dict(type='StrongAugment'),
     significance=dict(type='EntropySignificance', ramp_iters=20800),  # noise: images are divided
     consistency=dict(type='ConsistencyLoss', kind='ce', normalize='significance'),
-    confidence='batch_ratio')
+    label_weight='batch_ratio')
 custom_hooks = [*_base_.custom_hooks, dict(type='EMATeacherHook')]

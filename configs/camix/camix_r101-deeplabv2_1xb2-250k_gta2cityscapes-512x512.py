@@ -34,7 +34,7 @@ model = dict(
         ramp_iters=130000),  # t_max: the published code's
     consistency=dict(type='ConsistencyLoss', kind='ce', normalize='significance'),  # Eq. (9)
     # lambda_con, Sec. 4.2, "as DACS": the batch's share of pixels above 0.968 (DACS's code).
-    confidence='batch_ratio',
+    label_weight='batch_ratio',
     pseudo_threshold=0.968,
     eval_on='student')  # as in the published code; Algorithm 1 gives the teacher
 custom_hooks = [*_base_.custom_hooks, dict(type='EMATeacherHook')]

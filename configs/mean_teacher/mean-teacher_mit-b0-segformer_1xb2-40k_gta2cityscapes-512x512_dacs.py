@@ -25,5 +25,5 @@ model = dict(
     mixer=dict(type='ClassMix', direction='source2target'),
     augment=dict(type='StrongAugment'),
     consistency=dict(type='ConsistencyLoss', kind='ce', normalize='official'),
-    confidence='batch_ratio')
+    label_weight='batch_ratio')
 custom_hooks = [*_base_.custom_hooks, dict(type='EMATeacherHook')]

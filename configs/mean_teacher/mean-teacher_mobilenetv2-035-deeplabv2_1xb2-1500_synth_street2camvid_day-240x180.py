@@ -13,7 +13,7 @@ model = dict(
     teacher=dict(type='EMATeacher', alpha=0.99),
     augment=dict(type='StrongAugment'),
     consistency=dict(type='ConsistencyLoss', normalize='official'),
-    confidence='batch_ratio',
+    label_weight='batch_ratio',
     norm_statistics='target',
     channels_last=True)
 # Two cross entropies are added: a smaller rate for the classifier, and a bound on the gradient.

@@ -16,6 +16,6 @@ model = dict(
     # Our choice: cross entropy with the teacher's arg-max, a mean over all pixels, as in DACS.
     consistency=dict(type='ConsistencyLoss', kind='ce', normalize='official'),
     # lambda_con, Sec. 4.2, "as DACS": the batch's share of pixels above 0.968 (DACS's code).
-    confidence='batch_ratio',
+    label_weight='batch_ratio',
     pseudo_threshold=0.968)
 custom_hooks = [*_base_.custom_hooks, dict(type='EMATeacherHook')]

@@ -26,6 +26,6 @@ model = dict(
     mixer=dict(type='ClassMix', direction='source2target'),
     augment=dict(type='StrongAugment'),
     consistency=dict(type='ConsistencyLoss', kind='ce', normalize='official'),
-    confidence='batch_ratio')
+    label_weight='batch_ratio')
 load_from = 'work_dirs/dast_r101-deeplabv2_1xb1-150k_gta2cityscapes-1280x720/iter_150000.pth'
 custom_hooks = [*_base_.custom_hooks, dict(type='EMATeacherHook')]

@@ -12,15 +12,15 @@ __all__ = ['DomainAware', 'frozen', 'frozen_bn_stats', 'set_domain']
 
 
 class DomainAware(nn.Module):
-    """A layer that treats the images of one domain otherwise than those of another."""
+    """A layer whose behaviour depends on the domain of its input."""
 
     domain = 'target'
-    """Whose images it sees: of the ``'target'`` in every test, of others within `set_domain`."""
+    """Domain of the input: ``'target'`` at test time, another one inside :func:`set_domain`."""
 
 
 @contextmanager
 def set_domain(module: nn.Module, domain: str) -> Iterator[None]:
-    """Passes inside are of one domain's images."""
+    """Tell all :class:`DomainAware` layers that the passes inside are of one domain."""
     layers = [layer for layer in module.modules() if isinstance(layer, DomainAware)]
     before = [layer.domain for layer in layers]
     for layer in layers:
@@ -34,7 +34,7 @@ def set_domain(module: nn.Module, domain: str) -> Iterator[None]:
 
 @contextmanager
 def frozen(module: nn.Module) -> Iterator[None]:
-    """Graphs built inside do not reach the module's parameters (but pass through it)."""
+    """Build graphs that pass through a module without reaching its parameters."""
     trainable = [param for param in module.parameters() if param.requires_grad]
     for param in trainable:
         param.requires_grad_(False)
@@ -47,11 +47,11 @@ def frozen(module: nn.Module) -> Iterator[None]:
 
 @contextmanager
 def frozen_bn_stats(module: nn.Module) -> Iterator[None]:
-    """Batch norm normalises as ever, but its running statistics stay what they are."""
+    """Keep the running statistics of batch norm; normalisation itself does not change."""
     layers = [layer for layer in module.modules() if isinstance(layer, _BatchNorm)]
     momenta = [layer.momentum for layer in layers]
     for layer in layers:
-        layer.momentum = 0.0
+        layer.momentum = 0.0  # new = (1 - momentum) * old + momentum * batch
     try:
         yield
     finally:

@@ -1,4 +1,4 @@
-"""One preprocessor per domain."""
+"""One data preprocessor per domain."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ LABEL_FIELDS = {'source': 'gt_sem_seg', 'target': 'pseudo_sem_seg'}
 class UDADataPreprocessor(BaseDataPreprocessor):
     """Normalises each domain, and refuses a target batch that carries ground truth.
 
-    Training data are ``dict(source=dict(inputs, data_samples), target=dict(inputs, data_samples))``
-    and come out as ``dict(inputs=dict(source=Tensor, target=Tensor), data_samples=dict(...))``; in
-    validation and test they are a stock batch of the target domain.
+    A training batch is ``dict(source=dict(inputs, data_samples), target=dict(inputs,
+    data_samples))`` and becomes ``dict(inputs=dict(source=Tensor, target=Tensor),
+    data_samples=dict(...))``; in validation and test it is a stock batch of the target domain.
 
     Args:
         source: Config of a ``SegDataPreProcessor`` for source images.
-        target: The same for target images; ``None`` means as source.
+        target: The same for target images; None for the source's.
         num_classes: If given, labels outside 0..num_classes-1 (and ``ignore_index``) are refused.
-        ignore_index: The label that no loss looks at.
-        domains: Domains to train on; the batch of another one is neither looked at nor returned.
+        ignore_index: Label of the pixels that no loss counts.
+        domains: Domains to train on; the batch of any other is neither read nor returned.
     """
 
     def __init__(
@@ -61,6 +61,10 @@ class UDADataPreprocessor(BaseDataPreprocessor):
     def forward(self, data: dict[str, Any], training: bool = False) -> dict[str, Any]:
         """Normalise, pad and move to the device.
 
+        Args:
+            data: A batch; see the class.
+            training: True for a batch of both domains.
+
         Raises:
             ValueError: A target sample carries ground truth; a domain is missing; a label is out of
                 range.
@@ -71,8 +75,8 @@ class UDADataPreprocessor(BaseDataPreprocessor):
             return self.target(data, False)
         if set(data) != set(DOMAINS):
             raise ValueError(
-                f'UDADataPreprocessor got a batch with the keys {sorted(data)}; it '
-                "needs 'source' and 'target': set train_cfg.type='UDATrainLoop'"
+                "UDADataPreprocessor: expected the keys 'source' and 'target', but got "
+                f"{sorted(data)}; write train_cfg.type='UDATrainLoop'"
             )
         inputs, data_samples = {}, {}
         for domain in self.domains:
@@ -85,17 +89,17 @@ class UDADataPreprocessor(BaseDataPreprocessor):
         return dict(inputs=inputs, data_samples=data_samples)
 
     def scale(self, domain: str = 'target') -> dict[str, Any]:
-        """How a domain's images are normalised: ``mean``, ``std``, and whether they are ``bgr``."""
+        """Describe a domain's normalisation: ``mean``, ``std``, and ``bgr``, the channel order."""
         own = getattr(self, domain)
         mean, std = (own.mean, own.std) if own._enable_normalize else (0.0, 1.0)
-        turned = any(
+        to_rgb = any(
             getattr(own, key, False)  # by mmseg's name or by mmengine's
             for key in ('channel_conversion', '_channel_conversion')
         )
-        return dict(mean=mean, std=std, bgr=not turned)  # loaders give BGR
+        return dict(mean=mean, std=std, bgr=not to_rgb)  # loaders give BGR
 
     def pictures(self, images: Tensor, domain: str = 'target') -> Tensor:
-        """Normalised images (N, 3, H, W) of a domain as they were: RGB, in [0, 1]."""
+        """Undo the normalisation of images (N, 3, H, W): RGB, in [0, 1]."""
         scale = self.scale(domain)
         pixels = (images * scale['std'] + scale['mean']) / 255
         return (pixels.flip(1) if scale['bgr'] else pixels).clamp(0, 1)
@@ -117,10 +121,9 @@ class UDADataPreprocessor(BaseDataPreprocessor):
             self._check_label(sample, LABEL_FIELDS[domain])
 
     def _check_label(self, sample: SegDataSample, field: str) -> None:
-        """Labels are still on the CPU here, so that looking at them stalls no device."""
         if self.num_classes is None or field not in sample:
             return
-        label = sample.get(field).data
+        label = sample.get(field).data  # still on the CPU: reading its values stalls no device
         wrong = label[(label >= self.num_classes) & (label != self.ignore_index) | (label < 0)]
         if wrong.numel():
             name = sample.metainfo.get('img_path', 'an image')
@@ -140,5 +143,6 @@ def _pad_fields(images: Tensor, samples: SampleList, fields: dict[str, int]) -> 
                 full - part for full, part in zip(images.shape[-2:], pixels.data.shape[-2:])
             )
             if height or width:
+                # Bottom and right, as the images are padded.
                 padded = F.pad(pixels.data, (0, width, 0, height), value=fields[field])
                 sample.set_field(PixelData(metainfo=pixels.metainfo, data=padded), field)

@@ -10,56 +10,62 @@ from mmseg.models.utils import resize
 from mmseg.structures import SegDataSample
 from torch import Tensor, nn
 
-__all__ = ['decode_loss']
+from mmseg_uda.structures import Losses
+
+__all__ = ['decode_loss', 'has_stock_loss']
+
+
+def has_stock_loss(head: Any) -> bool:
+    """Tell if a decode head has the ``loss_by_feat`` of mmseg's base class."""
+    return type(head).loss_by_feat is BaseDecodeHead.loss_by_feat
 
 
 def decode_loss(
     head: Any, seg_logits: Tensor, labels: Tensor, pixel_weight: Tensor | None = None
-) -> dict[str, Tensor]:
-    """The losses that ``head.loss_by_feat`` computes, from labels as a tensor.
+) -> Losses:
+    """Compute the losses of ``head.loss_by_feat`` from labels as a tensor.
 
     Args:
         head: A mmseg decode head, any subclass of ``BaseDecodeHead``.
         seg_logits: Shape (N, C, h, w).
         labels: Shape (N, H, W), int64.
-        pixel_weight: Shape (N, H, W), or None for 1.
+        pixel_weight: Shape (N, H, W), in [0, inf); None for 1.
 
     Returns:
         ``loss_*`` by name, and ``acc_seg`` in percent of the valid pixels.
 
     Raises:
-        TypeError: Pixel weights for a head with a loss of its own.
+        TypeError: There are pixel weights, but the head has a loss of its own.
     """
-    if type(head).loss_by_feat is not BaseDecodeHead.loss_by_feat:
+    if not has_stock_loss(head):
         if pixel_weight is not None:
             raise TypeError(
-                f'{type(head).__name__} computes its own loss and takes no pixel '
-                'weights; write a decode head with the stock `loss_by_feat`'
+                f'{type(head).__name__}: expected the stock `loss_by_feat`, which takes pixel '
+                'weights, but got a loss of its own; write another decode head'
             )
         samples = [SegDataSample(gt_sem_seg=PixelData(data=label[None])) for label in labels]
         return head.loss_by_feat(seg_logits, samples)
     seg_logits = resize(
         seg_logits, size=labels.shape[1:], mode='bilinear', align_corners=head.align_corners
-    )
+    )  # (N, C, H, W)
     if head.sampler is not None:
-        sampled = head.sampler.sample(seg_logits, labels.unsqueeze(1))
+        sampled = head.sampler.sample(seg_logits, labels.unsqueeze(1))  # (N, H, W)
         pixel_weight = sampled if pixel_weight is None else sampled * pixel_weight
-    loss_modules = head.loss_decode
-    if not isinstance(loss_modules, nn.ModuleList):
-        loss_modules = [loss_modules]
-    losses: dict[str, Tensor] = {}
-    for loss in loss_modules:
+    several = isinstance(head.loss_decode, nn.ModuleList)
+    losses: Losses = {}
+    for loss in head.loss_decode if several else [head.loss_decode]:
         value = loss(seg_logits, labels, weight=pixel_weight, ignore_index=head.ignore_index)
-        losses[loss.loss_name] = (
-            losses[loss.loss_name] + value if loss.loss_name in losses else value
-        )
+        # As in mmseg, losses of one name are summed.
+        name = loss.loss_name
+        losses[name] = losses[name] + value if name in losses else value
     losses['acc_seg'] = _accuracy(seg_logits.detach(), labels, head.ignore_index)
     return losses
 
 
 def _accuracy(seg_logits: Tensor, labels: Tensor, ignore_index: int) -> Tensor:
-    """Percent of the valid pixels whose label has the largest logit (cheaper than an arg-max)."""
-    valid = labels.ne(ignore_index)
+    """Percentage of valid pixels whose label has the largest logit (cheaper than an arg-max)."""
+    valid = labels.ne(ignore_index)  # (N, H, W)
+    # Ignored labels are clamped into the range of the classes; `valid` leaves them out.
     own = seg_logits.gather(1, labels.clamp(max=seg_logits.shape[1] - 1).unsqueeze(1)).squeeze(1)
-    right = own.ge(seg_logits.amax(1)) & valid
-    return 100.0 * right.sum() / valid.sum().clamp(min=1)
+    correct = own.ge(seg_logits.amax(1)) & valid
+    return 100.0 * correct.sum() / valid.sum().clamp(min=1)

@@ -1,4 +1,4 @@
-"""A helpful error where pretrained weights are missing."""
+"""Advice in the error for missing pretrained weights."""
 
 from __future__ import annotations
 
@@ -27,20 +27,20 @@ WEB = ('http://', 'https://')
 def explain_missing_weights(
     model: nn.Module, config_names: dict[str, str] | None = None
 ) -> Iterator[None]:
-    """Turn a failure to read or download pretrained weights into one line that says what to do.
+    """Replace the error for pretrained weights that cannot be loaded by one line of advice.
 
-    It covers every ``init_cfg=dict(type='Pretrained', checkpoint=...)`` inside ``model``::
+    The context covers every ``init_cfg=dict(type='Pretrained', checkpoint=...)`` inside ``model``::
 
         with explain_missing_weights(self, {'student': 'segmentor'}):
             super().init_weights()
 
     Args:
         model: Module whose weights are initialised inside the ``with`` block.
-        config_names: For submodules of ``model`` that the config calls otherwise, its names.
+        config_names: Config keys of submodules whose attribute has another name.
 
     Raises:
-        FileNotFoundError: Names the config key, the checkpoint, its URL, and the place where a
-            file downloaded by hand belongs.
+        FileNotFoundError: Weights cannot be loaded; the message names the config key, the
+            checkpoint, its URL, and the path for a file that is downloaded by hand.
     """
     try:
         yield
@@ -59,7 +59,7 @@ def explain_missing_weights(
 
 
 def resolve_checkpoint(checkpoint: str) -> str | None:
-    """The URL or the local path behind a checkpoint's name.
+    """Resolve a checkpoint's name to a URL or a local path.
 
     Args:
         checkpoint: A path, a URL, or a key ``torchvision://``, ``open-mmlab://``, ``mmcls://``.
@@ -80,16 +80,16 @@ def resolve_checkpoint(checkpoint: str) -> str | None:
 
 
 def _torchvision_urls() -> dict[str, str]:
-    """The URLs behind ``torchvision://`` keys, also where torchvision is not installed."""
+    """Map ``torchvision://`` keys to URLs, also if torchvision is not installed."""
     try:
         return get_torchvision_models()
     except ImportError:
-        hub_folder = osp.join(osp.dirname(mmengine.__file__), 'hub')
-        return mmengine.load(osp.join(hub_folder, 'torchvision_0.12.json'))
+        hub_directory = osp.join(osp.dirname(mmengine.__file__), 'hub')
+        return mmengine.load(osp.join(hub_directory, 'torchvision_0.12.json'))
 
 
 def _advice(checkpoint: str, error: Exception) -> str:
-    """What to do about a checkpoint that cannot be loaded."""
+    """Tell the user how to replace a checkpoint that cannot be loaded."""
     url = resolve_checkpoint(checkpoint)
     if url is None:
         return 'No such key is known: write another key, a URL or the path of a local file instead.'
@@ -107,7 +107,7 @@ def _advice(checkpoint: str, error: Exception) -> str:
 
 
 def _uninitialised(module: nn.Module, name: str = '') -> Iterator[tuple[str, str]]:
-    """Modules that still wait for a checkpoint, in MMEngine's order: children, then the module.
+    """Find modules without their checkpoint, in MMEngine's order: children, then the module.
 
     Yields:
         The module's dotted name and the checkpoint.

@@ -1,4 +1,4 @@
-"""Which pixels of a teacher's label count."""
+"""Significance: weights of the pixels of a teacher's label."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from mmseg_uda.models.contexts import frozen_bn_stats
 from mmseg_uda.models.teacher import EMATeacher
+from mmseg_uda.utils.arguments import check_choice, expect
 
 __all__ = ['EntropySignificance']
 
@@ -27,21 +28,24 @@ class EntropySignificance(nn.Module):
         H(t) = \bigl(\beta + (1 - \beta) e^{\gamma (1 - \min(t / t_{max}, 1))^2}\bigr) K_{sup}
 
     (7) is printed without the outer brackets, so that H would begin below 1; these are its code's,
-    and those of UA-MT, where it comes from.
+    and those of UA-MT, from which it is taken.
 
     Args:
         passes: N, noisy copies of each image.
-        noise_std: Deviation of the noise, in the scale of normalised images.
-        noise_clip: Its largest magnitude.
+        noise_std: Standard deviation of the noise, in the scale of normalised images.
+        noise_clip: Largest magnitude of the noise.
         beta: :math:`\beta`, in [0, 1].
         gamma: :math:`\gamma`, at most 0.
         ramp_iters: :math:`t_{max}`; 130k for GTA5 and 10k for SYNTHIA in the code.
         chunk: Copies of each image in one pass of the teacher, which go through its batch norm
-            together; 2 in UA-MT. More take memory in proportion.
-        bound: :math:`K_{sup}`: ``'classes'`` for ln C, the entropy of a teacher that knows nothing
-            (the code), or ``'batch'`` for the largest entropy of the batch (the text's supremum).
-        interpolation: How the mask comes from the logits' size to that of the image:
+            together; 2 in UA-MT. Memory is proportional to it.
+        bound: :math:`K_{sup}`: ``'classes'`` for ln C, the entropy of a uniform prediction (the
+            code), or ``'batch'`` for the largest entropy of the batch (the text's supremum).
+        interpolation: Resize of the mask from the logits' size to that of the image:
             ``'bilinear'`` (fractions at its borders, as in the code) or ``'nearest'``.
+
+    Raises:
+        ValueError: An argument is out of range.
     """
 
     def __init__(
@@ -57,24 +61,15 @@ class EntropySignificance(nn.Module):
         interpolation: str = 'bilinear',
     ) -> None:
         super().__init__()
-        for key, value, fine, right in (
-            ('passes', passes, passes >= 1, 'at least 1'),
-            ('chunk', chunk, chunk >= 1, 'at least 1'),
-            ('ramp_iters', ramp_iters, ramp_iters >= 1, 'at least 1'),
-            ('noise_std', noise_std, noise_std >= 0, 'at least 0'),
-            ('noise_clip', noise_clip, noise_clip >= 0, 'at least 0'),
-            ('beta', beta, 0 <= beta <= 1, 'a number in [0, 1]'),
-            ('gamma', gamma, gamma <= 0, 'at most 0'),
-            ('bound', bound, bound in ('classes', 'batch'), "'classes' or 'batch'"),
-            (
-                'interpolation',
-                interpolation,
-                interpolation in ('bilinear', 'nearest'),
-                "'bilinear' or 'nearest'",
-            ),
-        ):
-            if not fine:
-                raise ValueError(f'EntropySignificance.{key} got {value!r}; write {right}')
+        name = type(self).__name__
+        for key, count in dict(passes=passes, chunk=chunk, ramp_iters=ramp_iters).items():
+            expect(count >= 1, f'{name}.{key}', 'at least 1', count)
+        for key, size in dict(noise_std=noise_std, noise_clip=noise_clip).items():
+            expect(size >= 0, f'{name}.{key}', 'at least 0', size)
+        expect(0 <= beta <= 1, f'{name}.beta', 'a number in [0, 1]', beta)
+        expect(gamma <= 0, f'{name}.gamma', 'at most 0', gamma)
+        check_choice(f'{name}.bound', bound, ('classes', 'batch'))
+        check_choice(f'{name}.interpolation', interpolation, ('bilinear', 'nearest'))
         self.passes = passes
         self.noise_std = noise_std
         self.noise_clip = noise_clip
@@ -87,47 +82,59 @@ class EntropySignificance(nn.Module):
 
     @torch.no_grad()
     def forward(self, teacher: EMATeacher, images: Tensor, iteration: int) -> Tensor:
-        """U_T.
+        """Compute U_T.
 
         Args:
-            teacher: The teacher; its batch norm learns nothing from noisy images.
+            teacher: The teacher; noisy images do not change its batch-norm statistics.
             images: Normalised target images, shape (N, 3, H, W).
-            iteration: t, which is 0 in the first one.
+            iteration: t, from 0.
 
         Returns:
             Shape (N, H, W), in [0, 1].
         """
-        entropy = self.entropy(teacher, images)
+        entropy = self.entropy(teacher, images)  # (N, h, w)
         mask = (entropy < self.threshold(entropy, iteration, teacher.module.num_classes)).float()
         align = teacher.module.align_corners if self.interpolation == 'bilinear' else None
-        return (
-            resize(
-                mask.unsqueeze(1),
-                size=images.shape[2:],
-                mode=self.interpolation,
-                align_corners=align,
-                warning=False,
-            )
-            .squeeze(1)
-            .clamp(0, 1)
-        )
+        mask = resize(
+            mask.unsqueeze(1),
+            size=images.shape[2:],
+            mode=self.interpolation,
+            align_corners=align,
+            warning=False,
+        )  # (N, 1, H, W)
+        return mask.squeeze(1).clamp(0, 1)  # interpolation rounds to values just above 1
 
     @torch.no_grad()
     def entropy(self, teacher: EMATeacher, images: Tensor) -> Tensor:
-        """Eq. (5), (6): that of the mean prediction, shape (N, h, w) as the logits, natural log."""
+        """Compute the entropy of the mean prediction, eq. (5) and (6).
+
+        Args:
+            teacher: The teacher.
+            images: Shape (N, 3, H, W).
+
+        Returns:
+            Shape (N, h, w), the size of the teacher's logits; natural logarithm.
+        """
         total: Tensor | float = 0.0
-        room = images.new_empty(min(self.chunk, self.passes), *images.shape)
+        # One buffer serves all chunks: k copies of the batch, shape (k, N, 3, H, W).
+        buffer = images.new_empty(min(self.chunk, self.passes), *images.shape)
         with frozen_bn_stats(teacher):
             for start in range(0, self.passes, self.chunk):
-                noisy = room[: self.passes - start].normal_(0, self.noise_std)
+                noisy = buffer[: self.passes - start].normal_(0, self.noise_std)
                 noisy.clamp_(-self.noise_clip, self.noise_clip).add_(images)
-                probability = teacher(noisy.flatten(0, 1)).float().softmax(1)
-                total = total + probability.unflatten(0, noisy.shape[:2]).sum(0)
+                probability = teacher(noisy.flatten(0, 1)).float().softmax(1)  # (k N, C, h, w)
+                total = total + probability.unflatten(0, noisy.shape[:2]).sum(0)  # (N, C, h, w)
         mean = torch.as_tensor(total) / self.passes
         return torch.special.entr(mean).sum(1)
 
     def threshold(self, entropy: Tensor, iteration: int, num_classes: int) -> Tensor | float:
-        """H(t), eq. (7)."""
+        """Compute H(t), eq. (7).
+
+        Args:
+            entropy: As :meth:`entropy` computes it.
+            iteration: t, from 0.
+            num_classes: C.
+        """
         ramp = math.exp(self.gamma * (1 - min(iteration / self.ramp_iters, 1)) ** 2)
         bound = math.log(num_classes) if self.bound == 'classes' else entropy.amax()
         return (self.beta + (1 - self.beta) * ramp) * bound

@@ -89,14 +89,14 @@ def test_wrong_domains(keys: tuple[str, ...]) -> None:
     data = {key: toys.batch()['source'] for key in keys}
     with pytest.raises(
         ValueError,
-        match='UDADataPreprocessor got a batch with the keys .*; it '
-        "needs 'source' and 'target': set train_cfg.type='UDATrainLoop'",
+        match="UDADataPreprocessor: expected the keys 'source' and 'target', but got .*; write "
+        "train_cfg.type='UDATrainLoop'",
     ):
         build()(data, True)
 
 
 def test_stock_batch_in_training() -> None:
-    with pytest.raises(ValueError, match=r"keys \['data_samples', 'inputs'\]"):
+    with pytest.raises(ValueError, match=r"but got \['data_samples', 'inputs'\]"):
         build()(toys.batch()['source'], True)
 
 

@@ -128,7 +128,7 @@ def test_head_with_its_own_loss() -> None:
     assert_close(decode_loss(own, logits, labels), dict(loss_own=logits.mean() * 2))
     with pytest.raises(
         TypeError,
-        match='OwnHead computes its own loss and takes no pixel weights; '
-        'write a decode head with the stock `loss_by_feat`',
+        match='OwnHead: expected the stock `loss_by_feat`, which takes pixel weights, '
+        'but got a loss of its own; write another decode head',
     ):
         decode_loss(own, logits, labels, torch.ones(labels.shape))

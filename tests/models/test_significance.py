@@ -141,10 +141,10 @@ def test_batch_norm_learns_nothing_from_noise() -> None:
         ('noise_clip', -1.0, 'at least 0'),
         ('beta', 1.5, 'a number in .0, 1.'),
         ('gamma', 5.0, 'at most 0'),
-        ('bound', 'image', "'classes' or 'batch'"),
-        ('interpolation', 'area', "'bilinear' or 'nearest'"),
+        ('bound', 'image', "one of .'classes', 'batch'."),
+        ('interpolation', 'area', "one of .'bilinear', 'nearest'."),
     ],
 )
 def test_wrong_arguments(key: str, value: Any, right: str) -> None:
-    with pytest.raises(ValueError, match=f'EntropySignificance.{key} got {value!r}; write {right}'):
+    with pytest.raises(ValueError, match=f'{key}: expected {right}, but got {value!r}'):
         EntropySignificance(**{key: value})

@@ -161,7 +161,7 @@ def test_attention_hooks_become_the_teachers() -> None:
     assert attention is not network.attention
     images = torch.randn(2, 3, *toys.SIZE)
     before = teacher(images)
-    with network.attention.watch() as seen, torch.no_grad():
+    with network.attention.record() as seen, torch.no_grad():
         step(network)  # would be felt through the student's discriminator
         teacher(images)
     assert not hasattr(seen, 'features')
@@ -193,8 +193,11 @@ def test_begins_with_the_students_logits() -> None:
 @pytest.mark.parametrize(
     ('changes', 'match'),
     [
-        (dict(alpha=1.5), r'EMATeacher.alpha got 1.5; write a number in \[0, 1\]'),
-        (dict(mode='frozen'), "EMATeacher.mode got 'frozen'; write 'train' or 'eval'"),
+        (dict(alpha=1.5), r'EMATeacher.alpha: expected a number in \[0, 1\], but got 1.5'),
+        (
+            dict(mode='frozen'),
+            "EMATeacher.mode: expected one of .'train', 'eval'., but got 'frozen'",
+        ),
     ],
 )
 def test_wrong_arguments(changes: dict[str, Any], match: str) -> None:

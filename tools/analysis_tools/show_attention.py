@@ -30,7 +30,7 @@ from mmseg_uda.artifacts.checkpoint import load_into, load_weights
 from mmseg_uda.config.tables import read_config
 from mmseg_uda.engine.hooks.reference_context_hook import load_images, plain_dataset
 from mmseg_uda.engine.observe import segment
-from mmseg_uda.models.class_view import class_view, self_attention_of
+from mmseg_uda.models.class_attention import class_attention, self_attention_of
 from mmseg_uda.structures import ImageBatch
 from mmseg_uda.utils.drawing import heat_map, label_to_color, overlay, save_picture, tile_panel
 
@@ -287,7 +287,7 @@ def stretch(values: Tensor, image: np.ndarray) -> np.ndarray:
 def class_rows(model: Any, sample: Sample, meta: dict[str, Any], plain: bool) -> list[Tiles]:
     """An image with the most confident pixels, its labels, and a map for each of the pixels."""
     batch, image = preprocess(model, sample, 'target'), picture(sample)
-    view = class_view(model, batch.images, plain)
+    view = class_attention(model, batch.images, plain)
     grid = (view.maps.shape[1], view.maps.shape[2])
     cells = [(position % grid[1], position // grid[1]) for position in view.positions.tolist()]
     tiles = [

@@ -15,6 +15,7 @@ from mmseg.utils import get_palette
 from torch import Tensor
 
 from mmseg_uda.engine.observe import first_image, preserve_state, segment, unwrap_model
+from mmseg_uda.models.class_attention import class_attention, self_attention_of
 from mmseg_uda.structures import DomainBatch, ImageBatch
 from mmseg_uda.utils.drawing import heat_map, label_to_color, tile_panel
 
@@ -110,11 +111,9 @@ class UDAVisualizationHook(Hook):
         self, model: BaseSegmentor, image: Tensor, classes: Sequence[str] | None
     ) -> dict[str, Tensor]:
         """SAM's attention, shape (h, w) by caption; nothing where there is none."""
-        from mmseg_uda.models.class_view import class_view, self_attention_of  # which imports hooks
-
         if self.max_classes == 0 or self_attention_of(model) is None:
             return {}
-        view = class_view(model, image)
+        view = class_attention(model, image)
         ids = view.classes[: self.max_classes].tolist()
         names = [classes[index] if classes else f'class {index}' for index in ids]
         return {f'self-attention: {name}': values for name, values in zip(names, view.maps)}

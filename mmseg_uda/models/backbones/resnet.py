@@ -22,7 +22,7 @@ class CeilPoolResNet(ResNet):
 
     Args:
         *args: Arguments of ``mmseg.models.ResNet``.
-        ceil_mode: Whether the max-pool rounds up.
+        ceil_mode: True to round the output size of the max-pool up.
         **kwargs: Arguments of ``mmseg.models.ResNet``.
     """
 

@@ -16,7 +16,7 @@ STAGE_CONVS = (2, 2, 3, 3, 3)
 
 
 class VGG16(BaseModule):
-    """The thirteen convolutions of VGG-16, as five stages ``conv1`` ... ``conv5`` without pools.
+    """The 13 convolutions of VGG-16, in five stages ``conv1`` ... ``conv5`` without pools.
 
     Every stage is a ``Sequential`` that ends in a ReLU, so that a hook can be attached by name.
     A state dict of torchvision's ``vgg16`` (keys ``features.N`` and ``classifier.N``) loads as it
@@ -32,7 +32,7 @@ class VGG16(BaseModule):
     """
 
     fully_connected: ClassVar[dict[str, str]] = {}
-    """Layers that torchvision's fully connected ones turn into, by torchvision's name."""
+    """Layers that replace torchvision's fully connected ones, by torchvision's name."""
 
     def __init__(
         self,
@@ -44,8 +44,8 @@ class VGG16(BaseModule):
         super().__init__(init_cfg or dict(type='Kaiming', layer='Conv2d'))
         if len(stage_channels) != len(STAGE_CONVS):
             raise ValueError(
-                f'{type(self).__name__}.stage_channels got {stage_channels!r}; write one width for '
-                f'each of the {len(STAGE_CONVS)} stages instead'
+                f'{type(self).__name__}.stage_channels: expected {len(STAGE_CONVS)} widths, one '
+                f'per stage, but got {stage_channels!r}'
             )
         in_channels = 3
         stages = zip(STAGE_CONVS, stage_channels, stage_dilations)
@@ -62,7 +62,7 @@ class VGG16(BaseModule):
 
     @classmethod
     def torchvision_names(cls) -> dict[str, str]:
-        """Torchvision's layer names, each with ours, e.g. ``features.5`` and ``conv2.0``."""
+        """Map torchvision's layer names to ours, for example ``features.5`` to ``conv2.0``."""
         names, index = {}, 0
         for stage, num_convs in enumerate(STAGE_CONVS, start=1):
             for conv in range(num_convs):
@@ -89,8 +89,8 @@ class VGG16(BaseModule):
             value = state_dict.pop(key)
             if layer in names:
                 name = f'{names[layer]}.{kind}'
-                # A fully connected layer is a convolution over the whole 7x7 map. Another number
-                # of values keeps its shape, and loading reports the mismatch.
+                # A fully connected layer is a convolution over the whole 7x7 map. A tensor of
+                # another size keeps its shape, so that loading reports the mismatch.
                 if value.numel() == own_shapes[name].numel():
                     value = value.reshape(own_shapes[name])
                 state_dict[prefix + name] = value
@@ -121,7 +121,7 @@ class VGG16DeepLab(VGG16):
         self.fc7 = nn.Conv2d(fc_channels, fc_channels, 3, padding=4, dilation=4)
 
     def forward(self, images: Tensor) -> tuple[Tensor]:
-        """The features of fc7.
+        """Compute the features of fc7.
 
         Args:
             images: Shape (N, 3, H, W).
@@ -168,15 +168,15 @@ class VGG16FCN(VGG16):
         self.dropout = nn.Dropout2d(dropout_ratio)
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """The maps that FCN-8s fuses.
+        """Compute the maps that FCN-8s fuses.
 
         Args:
             images: Shape (N, 3, H, W).
 
         Returns:
             pool3, pool4 and fc7 (strides 8, 16, 32; larger than the image because of the padding),
-            and a view of the images without channels, shape (N, 0, H, W): the padded maps no
-            longer tell the image's size, to which the head has to crop.
+            and a view of the images without channels, shape (N, 0, H, W), for their size, to which
+            the head crops: that of the padded maps does not determine it.
         """
         features, pools = images, []
         for stage in (self.conv1, self.conv2, self.conv3, self.conv4, self.conv5):

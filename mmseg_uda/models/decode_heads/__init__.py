@@ -10,7 +10,7 @@ from mmseg_uda.models.decode_heads.lse_expansion_head import (
 )
 from mmseg_uda.models.decode_heads.regularized_head import RegularizedHead
 from mmseg_uda.models.decode_heads.self_attention_head import SelfAttentionHead
-from mmseg_uda.models.decode_heads.wrapping_head import class_scores
+from mmseg_uda.models.decode_heads.wrapping_head import raw_logits
 
 __all__ = [
     'ActivationMaps',
@@ -20,6 +20,6 @@ __all__ = [
     'LSEExpansionHead',
     'RegularizedHead',
     'SelfAttentionHead',
-    'class_scores',
     'class_shares',
+    'raw_logits',
 ]

@@ -15,6 +15,7 @@ from mmseg_uda.models.layers.cross_domain_attention import (
     CrossDomainChannelAttention,
     CrossDomainSpatialAttention,
 )
+from mmseg_uda.utils.arguments import check_choice
 
 __all__ = ['CrossDomainAttentionHead']
 
@@ -23,28 +24,39 @@ Views = dict[str, Tensor]
 
 @MODELS.register_module()
 class CrossDomainAttentionHead(BaseDecodeHead):
-    """Two images exchange context; one classifier scores what comes out, in up to three views.
+    """Cross-domain attention between two images, and one classifier on up to three views of it.
 
     ``main`` is the aggregate Z, ``spatial`` is A' of CD-SAM, ``channel`` is B' of CD-CAM. Chapter 3
     of *Context-Aware Domain Adaptation in Semantic Segmentation* (`arXiv:2003.04010
-    <https://arxiv.org/abs/2003.04010>`_). The prediction is ``main``. On its own (in a stock
-    segmentor, and in every test) the head sees one image only, and ``test_context`` says what
-    stands in for the other one.
+    <https://arxiv.org/abs/2003.04010>`_). The prediction is ``main``. Alone (in a stock segmentor,
+    and at test time) the head gets one image; ``test_context`` replaces the other one.
 
     Args:
         in_channels: C.
         classifier: Config of a decode head that maps C channels to logits.
-        spatial_weight: lambda of CD-SAM; ``None`` leaves the module out.
-        channel_weight: xi of CD-CAM; ``None`` leaves the module out. With neither of them the head
-            is the classifier.
+        spatial_weight: lambda of CD-SAM; None leaves the module out.
+        channel_weight: xi of CD-CAM; None leaves the module out. Without both the head is the
+            classifier.
         reduction: Query and key channels are C / reduction.
-        kernel_size: Of the convolutions before the modules and of the aggregation; the paper gives
-            none, 1 is our choice, DANet uses 3.
+        kernel_size: Kernel of the convolutions before the modules and of the aggregation; the paper
+            gives none, 1 is our choice, DANet uses 3.
         resize_to: ``'target'``: source features take the target's size; ``'source'``: vice versa.
-        test_context: ``'self'`` (the image plays both parts), ``'reference'`` (stored source
-            features, probabilities averaged), or ``'none'`` (no exchange).
-        in_index: Which of the backbone's feature maps to use.
+        test_context: ``'self'`` (the image is its own context), ``'reference'`` (stored source
+            features, probabilities averaged), or ``'none'`` (no attention).
+        in_index: Index of the backbone's feature map to use.
         kwargs: As for :class:`BaseDecodeHead`.
+
+    Raises:
+        ValueError: ``test_context`` or ``resize_to`` is unknown.
+
+    Examples:
+        >>> import mmseg_uda
+        >>> classifier = dict(type='DeepLabV2Head', num_classes=19)
+        >>> head = CrossDomainAttentionHead(in_channels=16, classifier=classifier)
+        >>> source, target = (torch.rand(2, 16, 5, 9),), (torch.rand(2, 16, 4, 8),)
+        >>> _, target = head.forward_pair(source, target)
+        >>> {view: tuple(logits.shape) for view, logits in target.items()}
+        {'main': (2, 19, 4, 8), 'spatial': (2, 19, 4, 8), 'channel': (2, 19, 4, 8)}
     """
 
     test_contexts = ('self', 'reference', 'none')
@@ -65,12 +77,8 @@ class CrossDomainAttentionHead(BaseDecodeHead):
         **kwargs: Any,
     ) -> None:
         name = type(self).__name__
-        if test_context not in self.test_contexts:
-            raise ValueError(
-                f'{name}.test_context got {test_context!r}; write one of {self.test_contexts}'
-            )
-        if resize_to not in ('source', 'target'):
-            raise ValueError(f"{name}.resize_to got {resize_to!r}; write 'target' or 'source'")
+        check_choice(f'{name}.test_context', test_context, self.test_contexts)
+        check_choice(f'{name}.resize_to', resize_to, ('source', 'target'))
         scorer = MODELS.build(dict(classifier, in_channels=in_channels, in_index=0))
         kwargs.setdefault('init_cfg', dict(type='Normal', layer='Conv2d', std=0.01))
         super().__init__(
@@ -83,7 +91,7 @@ class CrossDomainAttentionHead(BaseDecodeHead):
             loss_decode=dict(type='PixelCrossEntropyLoss'),
             **kwargs,
         )
-        del self.conv_seg  # the classifier scores
+        del self.conv_seg  # the classifier has its own
         self.classifier = scorer
         self.loss_decode = scorer.loss_decode
         self.sampler = scorer.sampler
@@ -106,7 +114,7 @@ class CrossDomainAttentionHead(BaseDecodeHead):
 
     @property
     def views(self) -> tuple[str, ...]:
-        """Names of what the classifier scores; each has a discriminator in training."""
+        """Names of the maps that are classified; each has a discriminator in training."""
         optional = (('spatial', self.spatial), ('channel', self.channel))
         return ('main', *(name for name, module in optional if module is not None))
 
@@ -115,21 +123,24 @@ class CrossDomainAttentionHead(BaseDecodeHead):
     def forward_pair(
         self, source: Sequence[Tensor], target: Sequence[Tensor]
     ) -> tuple[Views, Views]:
-        """Logits of both domains after they exchanged context; eq. (1)-(8).
+        """Compute logits of both domains after cross-domain attention; eq. (1)-(8).
 
         Args:
             source: Features of N source images.
             target: Features of N target images.
 
         Returns:
-            For each domain, view name to logits (N, num_classes, h, w).
+            Logits (N, num_classes, h, w) by view, of the source and of the target.
+
+        Raises:
+            ValueError: The domains have different numbers of images.
         """
-        x_s: Tensor = self._transform_inputs(source)
-        x_t: Tensor = self._transform_inputs(target)
+        x_s: Tensor = self._transform_inputs(source)  # (N, C, h_s, w_s)
+        x_t: Tensor = self._transform_inputs(target)  # (N, C, h_t, w_t)
         if len(x_s) != len(x_t):
             raise ValueError(
-                f'{type(self).__name__} pairs source and target images, but got {len(x_s)} and '
-                f'{len(x_t)}; set the same batch_size for both domains'
+                f'{type(self).__name__}: expected as many source as target images, but got '
+                f'{len(x_s)} and {len(x_t)}; write the same batch_size for both domains'
             )
         if self.resize_to == 'target':
             x_s = self._fit(x_s, x_t)
@@ -165,10 +176,14 @@ class CrossDomainAttentionHead(BaseDecodeHead):
             return dict(main=features)
         return dict(main=self.aggregate(torch.cat(list(views.values()), 1)), **views)
 
-    # ----------------------------------------------------------------------------------- test
+    # ------------------------------------------------------------------------------ test time
 
     def forward(self, inputs: Sequence[Tensor]) -> Tensor:
-        """Logits (N, num_classes, h, w) of ``main``, with ``test_context`` as the other image."""
+        """Compute logits (N, num_classes, h, w) of ``main``, with ``test_context`` as context.
+
+        Raises:
+            ValueError: The context is ``'reference'``, but no features are stored.
+        """
         target = self._transform_inputs(inputs)
         if self.test_context == 'self':
             return self._score(target, target)
@@ -176,15 +191,16 @@ class CrossDomainAttentionHead(BaseDecodeHead):
             return self._score(target, None)
         if not self.reference.numel():
             raise ValueError(
-                f"{type(self).__name__}.test_context is 'reference', but no source "
-                'features are stored; write custom_hooks=[dict(type='
-                "'ReferenceContextHook')], or a checkpoint that was saved with it"
+                f"{type(self).__name__}.test_context: 'reference' expects stored source features, "
+                "but got none; write custom_hooks=[dict(type='ReferenceContextHook')], or load a "
+                'checkpoint that was saved with it'
             )
         contexts = (
-            self._fit(one.expand(len(target), -1, -1, -1), target)
+            self._fit(one.expand(len(target), -1, -1, -1), target)  # (N, C, h, w)
             for one in self.reference.unsqueeze(1)
         )
         probs = [self._score(target, context).float().softmax(1) for context in contexts]
+        # Log-probabilities: their softmax is the average.
         return torch.stack(probs).mean(0).clamp(min=1e-12).log()
 
     def _score(self, target: Tensor, context: Tensor | None) -> Tensor:
@@ -197,22 +213,26 @@ class CrossDomainAttentionHead(BaseDecodeHead):
         return self.classifier.forward((self._add_main(target, views)['main'],))
 
     def set_reference(self, features: Tensor | None) -> None:
-        """Store what ``test_context='reference'`` looks at, as a buffer of the checkpoint.
+        """Store the context of ``test_context='reference'``, as a buffer of the checkpoint.
 
         Args:
-            features: Features of K source images, shape (K, in_channels, h, w); None for none.
+            features: Features of K source images, shape (K, in_channels, h, w); None to remove
+                them.
+
+        Raises:
+            ValueError: The features have another shape.
         """
         if features is None:
             features = self.reference.new_empty(0)
         elif features.ndim != 4 or features.shape[1] != self.in_channels:
             raise ValueError(
-                f'{type(self).__name__}.reference got shape {tuple(features.shape)}; '
-                f'write features of shape (K, {self.in_channels}, h, w)'
+                f'{type(self).__name__}.reference: expected the shape (K, {self.in_channels}, h, '
+                f'w), but got {tuple(features.shape)}'
             )
         self.reference = features.detach().to(self.reference)
 
     def _load_from_state_dict(self, state_dict: dict[str, Tensor], prefix: str, *args: Any) -> None:
-        """Make room for as many reference features as the checkpoint has."""
+        """Resize the buffer to the number of reference features in the checkpoint."""
         stored = state_dict.get(f'{prefix}reference')
         if stored is not None:
             self.reference = self.reference.new_empty(stored.shape)
@@ -222,7 +242,7 @@ class CrossDomainAttentionHead(BaseDecodeHead):
     def attention_maps(
         self, source: Sequence[Tensor], target: Sequence[Tensor], positions: Tensor
     ) -> Tensor:
-        """Where target positions look in the source image, by CD-SAM.
+        """Compute CD-SAM's attention of target positions to the source image (Figure 6).
 
         Args:
             source: Features of N source images.
@@ -231,11 +251,14 @@ class CrossDomainAttentionHead(BaseDecodeHead):
 
         Returns:
             Shape (N, P, h, w); each map sums to 1.
+
+        Raises:
+            ValueError: There is no CD-SAM.
         """
         if self.spatial is None:
             raise ValueError(
-                f'{type(self).__name__}.spatial_weight is None: there is no spatial '
-                'attention to look at'
+                f'{type(self).__name__}.spatial_weight: expected a number, for the attention of '
+                'CD-SAM, but got None'
             )
         source, target = self._transform_inputs(source), self._transform_inputs(target)
         return self.spatial.maps(self.conv_spatial(source), self.conv_spatial(target), positions)

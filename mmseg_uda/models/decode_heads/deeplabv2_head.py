@@ -8,6 +8,8 @@ from mmseg.models.decode_heads.decode_head import BaseDecodeHead
 from mmseg.registry import MODELS
 from torch import Tensor, nn
 
+from mmseg_uda.utils.arguments import expect
+
 __all__ = ['DeepLabV2Head']
 
 
@@ -23,11 +25,20 @@ class DeepLabV2Head(BaseDecodeHead):
             AdaptSegNet code, and others after it, use 2: a ``return`` inside its loop leaves the
             branches of dilation 18 and 24 unused.
         dropout_ratio: Dropout of whole feature channels; the papers use none.
-        align_corners: Of every bilinear resize of the logits.
+        align_corners: Alignment of every bilinear resize of the logits.
         loss_decode: Loss of the logits at label size; by default the cross entropy as a mean over
             the pixels that are not ignored, which is 0 where all are.
         init_cfg: MMEngine's initialisation; weights N(0, 0.01) and zero bias by default.
         **kwargs: Further arguments of MMSegmentation's ``BaseDecodeHead``.
+
+    Raises:
+        ValueError: ``aspp_branches`` is out of range.
+
+    Examples:
+        >>> import torch
+        >>> head = DeepLabV2Head(in_channels=64, num_classes=19)
+        >>> head.forward((torch.rand(1, 64, 9, 17),)).shape
+        torch.Size([1, 19, 9, 17])
     """
 
     def __init__(
@@ -55,11 +66,12 @@ class DeepLabV2Head(BaseDecodeHead):
         )
         if aspp_branches is None:
             aspp_branches = len(dilations)
-        if not 1 <= aspp_branches <= len(dilations):
-            raise ValueError(
-                f'{type(self).__name__}.aspp_branches got {aspp_branches!r}; write a number from 1 '
-                f'to {len(dilations)} (the length of `dilations`) instead'
-            )
+        expect(
+            1 <= aspp_branches <= len(dilations),
+            f'{type(self).__name__}.aspp_branches',
+            f'a number from 1 to {len(dilations)}, the length of `dilations`',
+            aspp_branches,
+        )
         del self.conv_seg  # the base's 1x1 classifier: the branches give the logits themselves
         self.branches = nn.ModuleList(
             nn.Conv2d(self.in_channels, self.out_channels, 3, padding=dilation, dilation=dilation)
@@ -77,7 +89,7 @@ class DeepLabV2Head(BaseDecodeHead):
         """
         if self.dropout is not None:
             feat = self.dropout(feat)
-        # Adding up as we go keeps one map per branch out of memory, unlike a concatenation.
+        # A running sum keeps one map (N, C, h, w) in memory instead of one per branch.
         logits = self.branches[0](feat)
         for branch in self.branches[1:]:
             logits = logits + branch(feat)

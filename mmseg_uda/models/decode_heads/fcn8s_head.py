@@ -11,26 +11,29 @@ from torch import Tensor, nn
 
 __all__ = ['FCN8sHead', 'bilinear_upsample']
 
-# Where the image begins in each padded map: it follows from the padding of 100, the kernel of fc6
-# and the transposed convolutions.
+# Offset of the image in each padded map, from the padding of 100, the kernel of fc6 and the
+# transposed convolutions.
 CROP_POOL4, CROP_POOL3, CROP_IMAGE = 5, 9, 31
 
 
 @MODELS.register_module()
 class FCN8sHead(BaseDecodeHead):
-    """Scores pool3, pool4 and fc7 of ``VGG16FCN``, fuses them and upsamples to the image's size.
+    """Head of FCN-8s: fuses scores of pool3, pool4 and fc7 and upsamples them to the image's size.
 
-    A segmentation model may need the scores at stride 8, before the last upsampling:
-    :meth:`scores_at_stride8` gives them and :meth:`upsample` does the rest of :meth:`forward`.
+    :meth:`forward` is :meth:`scores_at_stride8`, then :meth:`upsample`; methods that need scores
+    before the last upsampling call the two.
 
     Args:
         in_channels: Channels of pool3, pool4 and fc7.
         num_classes: Classes to predict.
-        align_corners: Of a bilinear resize to a label that is not of the image's size.
+        align_corners: Alignment of a bilinear resize to a label of another size than the image.
         loss_decode: Loss of the logits; by default the cross entropy as a mean over the pixels
             that are not ignored, which is 0 where all are.
         init_cfg: MMEngine's initialisation; weights N(0, 0.01) and zero bias by default.
         **kwargs: Further arguments of MMSegmentation's ``BaseDecodeHead``.
+
+    Raises:
+        ValueError: ``in_channels`` has another length than 3.
     """
 
     def __init__(
@@ -45,8 +48,8 @@ class FCN8sHead(BaseDecodeHead):
     ) -> None:
         if len(in_channels) != 3:
             raise ValueError(
-                f'{type(self).__name__}.in_channels got {in_channels!r}; write the channels of '
-                'pool3, pool4 and fc7 instead, e.g. (256, 512, 4096)'
+                f'{type(self).__name__}.in_channels: expected those of pool3, pool4 and fc7, such '
+                f'as (256, 512, 4096), but got {in_channels!r}'
             )
         kwargs.setdefault('channels', in_channels[-1])
         kwargs.setdefault('dropout_ratio', 0.0)  # the backbone's
@@ -75,10 +78,10 @@ class FCN8sHead(BaseDecodeHead):
             Scores, shape (N, num_classes, h, w), stride 8; (74, 138) for a (512, 1024) image.
         """
         pool3, pool4, fc7 = self._transform_inputs(inputs)
-        # The two factors are those of the reference network ("at-once" FCN-8s).
-        scores = bilinear_upsample(self.score_fr(fc7), 2)
+        # The factors 0.01 and 0.0001 are those of the reference network ("at-once" FCN-8s).
+        scores = bilinear_upsample(self.score_fr(fc7), 2)  # (N, C, h / 2, w / 2), stride 16
         scores = scores + crop(self.score_pool4(pool4 * 0.01), CROP_POOL4, scores.shape[2:])
-        scores = bilinear_upsample(scores, 2)
+        scores = bilinear_upsample(scores, 2)  # (N, C, h, w), stride 8
         return scores + crop(self.score_pool3(pool3 * 0.0001), CROP_POOL3, scores.shape[2:])
 
     def upsample(self, scores: Tensor, size: Sequence[int]) -> Tensor:
@@ -96,24 +99,23 @@ class FCN8sHead(BaseDecodeHead):
         """
         if len(inputs) != 4:
             raise ValueError(
-                f'{type(self).__name__}.forward got {len(inputs)} feature maps; use the backbone '
-                'VGG16FCN, which gives pool3, pool4, fc7 and the size of the image, instead'
+                f'{type(self).__name__}.forward: expected pool3, pool4, fc7 and an empty view of '
+                f'the images, but got {len(inputs)} feature maps; write the backbone VGG16FCN'
             )
         return self.upsample(self.scores_at_stride8(inputs), inputs[3].shape[2:])
 
 
 def crop(maps: Tensor, offset: int, size: Sequence[int]) -> Tensor:
-    """The window of ``size`` (h, w) of maps (N, C, H, W) whose corner is at (offset, offset)."""
+    """Crop maps (N, C, H, W) to ``size`` (h, w), from the corner (offset, offset) on."""
     height, width = size
     return maps[:, :, offset : offset + height, offset : offset + width]
 
 
 def bilinear_upsample(scores: Tensor, scale: int) -> Tensor:
-    """Upsample as a transposed convolution with a frozen bilinear kernel does.
+    """Upsample like a transposed convolution with a frozen bilinear kernel.
 
     Such a convolution, of stride ``scale`` and kernel size ``2 * scale``, interpolates between the
-    scores and zeros around them; it has nothing to train, so that interpolating directly is the
-    same, and faster.
+    scores and zeros around them. Direct interpolation gives the same values in less time.
 
     Args:
         scores: Shape (N, C, h, w).

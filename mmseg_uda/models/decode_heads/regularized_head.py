@@ -9,7 +9,7 @@ from mmseg.registry import MODELS
 from mmseg.utils import ConfigType, SampleList
 from torch import Tensor
 
-from mmseg_uda.models.decode_heads.wrapping_head import WrappingHead, class_scores
+from mmseg_uda.models.decode_heads.wrapping_head import WrappingHead, raw_logits
 from mmseg_uda.structures import Losses, SegOutput
 
 __all__ = ['RegularizedHead']
@@ -19,23 +19,25 @@ __all__ = ['RegularizedHead']
 class RegularizedHead(WrappingHead):
     """A decode head with further losses, in any stock segmentor and without adaptation.
 
-    Adaptation methods take ``regularizers`` themselves; this is for supervised training. It sees
-    one domain only, which regularisers know as the ``'source'``; predictions are the wrapped
-    head's.
+    Adaptation methods take ``regularizers`` themselves; this head is for supervised training, in
+    which the only domain is the ``'source'``. Predictions are the wrapped head's.
 
     Args:
         head: Config of the decode head.
         regularizers: Configs by name, as for
             :class:`~mmseg_uda.models.uda.base.BaseUDASegmentor`.
         init_cfg: As for every mmengine module.
+
+    Raises:
+        ValueError: There is no regulariser, or one that does not apply to the source.
     """
 
     def __init__(self, head: ConfigType, regularizers: ConfigType, init_cfg: Any = None) -> None:
         super().__init__('head', head, init_cfg)
         if not regularizers:
             raise ValueError(
-                'RegularizedHead.regularizers is empty; write '
-                'dict(<name>=dict(type=...)), or the head without this one'
+                f'RegularizedHead.regularizers: expected dict(<name>=dict(type=...)), but got '
+                f'{regularizers}; write the head without this one'
             )
         self.regularizers = ModuleDict(
             {name: MODELS.build(cfg) for name, cfg in regularizers.items()}
@@ -44,30 +46,30 @@ class RegularizedHead(WrappingHead):
             domains = getattr(regularizer, 'domains', ('source',))
             if 'source' not in domains:
                 raise ValueError(
-                    f'RegularizedHead.regularizers.{name}.domains got {domains}, and '
-                    "there is no such domain here; write ['source']"
+                    f"RegularizedHead.regularizers.{name}.domains: expected ['source'], the only "
+                    f'domain here, but got {domains}'
                 )
 
     def loss(
         self, inputs: Sequence[Tensor], batch_data_samples: SampleList, train_cfg: ConfigType
     ) -> Losses:
-        """The wrapped head's losses, and ``{name}.loss_*`` of each regulariser."""
-        scores, upsample = class_scores(self.classifier, inputs)
-        seg_logits = upsample(scores)
+        """Compute the wrapped head's losses, and ``{name}.loss_*`` of each regulariser."""
+        logits, upsample = raw_logits(self.classifier, inputs)  # (N, C, h, w)
+        seg_logits = upsample(logits)
         losses: Losses = self.classifier.loss_by_feat(seg_logits, batch_data_samples)
-        output = SegOutput(tuple(inputs), seg_logits, 'source', scores)
+        output = SegOutput(tuple(inputs), seg_logits, 'source', logits)
         for name, regularizer in self.regularizers.items():
             losses.update({f'{name}.{key}': value for key, value in regularizer(output).items()})
         return losses
 
     def forward(self, inputs: Sequence[Tensor]) -> Tensor:
-        """Logits of the wrapped head."""
+        """Compute the logits of the wrapped head, shape (N, num_classes, h, w)."""
         return self.classifier.forward(inputs)
 
     def loss_by_feat(self, seg_logits: Tensor, batch_data_samples: SampleList) -> Losses:
-        """Losses of the wrapped head."""
+        """Compute the losses of the wrapped head."""
         return self.classifier.loss_by_feat(seg_logits, batch_data_samples)
 
     def predict_by_feat(self, seg_logits: Tensor, batch_img_metas: list[dict[str, Any]]) -> Tensor:
-        """Prediction of the wrapped head, at the size of the images."""
+        """Predict as the wrapped head does, at the size of the images."""
         return self.classifier.predict_by_feat(seg_logits, batch_img_metas)

@@ -1,4 +1,4 @@
-"""What decode heads around another decode head share."""
+"""Base of decode heads around another decode head."""
 
 from __future__ import annotations
 
@@ -8,47 +8,45 @@ from typing import Any, Callable, Sequence
 from mmseg.models.decode_heads.decode_head import BaseDecodeHead
 from mmseg.registry import MODELS
 from mmseg.utils import ConfigType
-from torch import Tensor
+from torch import Tensor, nn
 
-__all__ = ['WrappingHead', 'class_scores']
+__all__ = ['WrappingHead', 'raw_logits']
 
 
-def class_scores(head: Any, inputs: Sequence[Tensor]) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
-    """``head.forward(inputs)`` in two steps.
+def raw_logits(head: Any, inputs: Sequence[Tensor]) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
+    """Split ``head.forward(inputs)`` into the logits and their upsampling.
 
     Args:
         head: A decode head.
         inputs: Its input.
 
     Returns:
-        Class scores (N, C, h, w) before any upsampling of the head's own (FCN-8s), and what makes
-        logits of them: that upsampling, or nothing.
+        Logits (N, C, h, w) before any upsampling of the head's own (FCN-8s), and a function that
+        upsamples them as the head does; the identity for a head that does not upsample.
     """
     if hasattr(head, 'scores_at_stride8'):
         return head.scores_at_stride8(inputs), partial(head.upsample, size=inputs[3].shape[2:])
-    return head.forward(inputs), _same
-
-
-def _same(scores: Tensor) -> Tensor:
-    return scores
+    return head.forward(inputs), nn.Identity()
 
 
 class WrappingHead(BaseDecodeHead):
-    """A head around another one, ``classifier``, whose inputs, classes and losses it has.
+    """A head around another one, ``classifier``, whose inputs, classes and losses it shares.
 
     Args:
-        key: What the wrapped head is called in the config, for errors.
-        classifier: The wrapped head's config; its losses must be those of mmseg's base class.
+        key: Config key of the wrapped head, for errors.
+        classifier: Config of the wrapped head; its losses must be those of mmseg's base class.
         init_cfg: As for every mmengine module.
+
+    Raises:
+        TypeError: The wrapped head has a ``loss`` of its own.
     """
 
     def __init__(self, key: str, classifier: ConfigType, init_cfg: Any = None) -> None:
         inner = MODELS.build(classifier)
         if type(inner).loss is not BaseDecodeHead.loss:
             raise TypeError(
-                f'{type(self).__name__}.{key} got {type(inner).__name__}, which '
-                'computes its losses otherwise than by `forward` and `loss_by_feat`; '
-                'write a decode head with the stock `loss`'
+                f'{type(self).__name__}.{key}: expected a decode head with the stock `loss`, but '
+                f'got {type(inner).__name__}; write another one'
             )
         super().__init__(
             1,
@@ -61,7 +59,7 @@ class WrappingHead(BaseDecodeHead):
             loss_decode=dict(type='PixelCrossEntropyLoss'),
             init_cfg=init_cfg,
         )
-        del self.conv_seg  # the classifier scores
+        del self.conv_seg  # the classifier has its own
         self.classifier = inner
         for name in (
             'channels',

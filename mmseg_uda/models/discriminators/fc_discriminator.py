@@ -14,20 +14,25 @@ __all__ = ['FCDiscriminator']
 
 @MODELS.register_module()
 class FCDiscriminator(BaseModule):
-    """Convolutions with LeakyReLU between them, and a raw map of scores at the end.
+    """Convolutions with LeakyReLU between them, whose last output is a map of raw scores.
 
     The default is the output-space discriminator of AdaptSegNet (`arXiv:1802.10349
     <https://arxiv.org/abs/1802.10349>`_): five 4x4 convolutions of stride 2 on softmax maps, one
     score per 32x32 pixels. No normalisation, PyTorch's initialisation.
 
     Args:
-        in_channels: Channels of the input: the number of classes in output space.
+        in_channels: Channels of the input; in output space, the number of classes.
         channels: Channels of the hidden convolutions.
         kernel_size: Kernel of every convolution.
         stride: Stride of every convolution.
         padding: Padding of every convolution.
         negative_slope: Slope of the LeakyReLU.
         init_cfg: As for every mmengine module.
+
+    Examples:
+        >>> import torch
+        >>> FCDiscriminator(in_channels=19)(torch.rand(2, 19, 64, 128)).shape
+        torch.Size([2, 1, 2, 4])
     """
 
     def __init__(
@@ -53,15 +58,21 @@ class FCDiscriminator(BaseModule):
         self.layers = nn.Sequential(*layers)
 
     def forward(self, inputs: Tensor) -> Tensor:
-        """Score each patch: shape (N, C, H, W) to (N, 1, H', W'), high = target domain.
+        """Score each patch; higher scores mean target.
+
+        Args:
+            inputs: Shape (N, C, H, W).
+
+        Returns:
+            Shape (N, 1, h, w).
 
         Raises:
             ValueError: The input has another number of channels.
         """
         if inputs.shape[1] != self.in_channels:
             raise ValueError(
-                f'FCDiscriminator.in_channels got {self.in_channels}, but the input '
-                f'has {inputs.shape[1]} channels (in output space, the number of '
-                f'classes); write in_channels={inputs.shape[1]}'
+                f'FCDiscriminator: expected {self.in_channels} channels, but got an input with '
+                f'{inputs.shape[1]}; write in_channels={inputs.shape[1]} (in output space, the '
+                'number of classes)'
             )
         return self.layers(inputs)

@@ -1,4 +1,4 @@
-"""Arithmetic shared by heads and methods."""
+"""Attention and pooling, shared by heads and methods."""
 
 from mmseg_uda.models.layers.attention import (
     attend,
@@ -13,14 +13,10 @@ from mmseg_uda.models.layers.cross_domain_attention import (
 )
 from mmseg_uda.models.layers.discriminator_attention import DiscriminatorAttention
 from mmseg_uda.models.layers.lse_pooling import lse_pool, pool_upsampled
-from mmseg_uda.models.layers.self_attention import (
-    ClassAttention,
-    SelfAttentionModule,
-    class_attention,
-)
+from mmseg_uda.models.layers.precision import widen
+from mmseg_uda.models.layers.self_attention import SelfAttentionModule
 
 __all__ = [
-    'ClassAttention',
     'CrossDomainChannelAttention',
     'CrossDomainSpatialAttention',
     'DiscriminatorAttention',
@@ -28,9 +24,9 @@ __all__ = [
     'attend',
     'attention_map',
     'channel_attend',
-    'class_attention',
     'cosine_attend',
     'cosine_attention_map',
     'lse_pool',
     'pool_upsampled',
+    'widen',
 ]

@@ -1,4 +1,4 @@
-"""A discriminator's confidence as attention on features that are poorly aligned."""
+"""Attention on poorly aligned features by the scores of a discriminator."""
 
 from __future__ import annotations
 
@@ -12,17 +12,18 @@ from mmseg.utils import ConfigType
 from torch import Tensor, nn
 
 from mmseg_uda.models.contexts import DomainAware, frozen
+from mmseg_uda.models.layers.precision import widen
 
-__all__ = ['DiscriminatorAttention', 'Watch']
+__all__ = ['AttentionRecord', 'DiscriminatorAttention']
 
 
-class Watch:
-    """What passed through the attention since one began to watch."""
+class AttentionRecord:
+    """Input and scores of the last pass inside :meth:`DiscriminatorAttention.record`."""
 
     features: Tensor
     """f, shape (N, C, h, w), without a graph."""
     score: Tensor
-    """D(f), shape (N, 1, h, w), with a graph to f; of source images there is none."""
+    """D(f), shape (N, 1, h, w), with a graph to f; not set for source images."""
 
 
 @MODELS.register_module()
@@ -32,18 +33,29 @@ class DiscriminatorAttention(DomainAware):
 
     .. math:: f' = f \odot (1 + \tanh |D(f)|)
 
-    on what a module of the segmentor gives, for every domain but the source and in tests. Trained
-    towards 0 on source and 1 on target features, D is far from 0 where the two are poorly aligned,
-    and there the features count more. It learns nothing here: a method gives it its own loss.
+    It replaces the output f of a module of the segmentor, for every domain but the source and at
+    test time. D is trained towards 0 on source and 1 on target features, so that its scores are far
+    from 0 where the two are poorly aligned: there, features get more weight. The attention does not
+    train D; a method does, by a loss of its own.
 
     Args:
         attend_at: Name of the module: ``'backbone.layer4.1'``, ``'backbone'``, ``'neck'``.
-        discriminator: Config of D, which keeps the size of the map. The paper: 3x3 convolutions,
-            C -> C/2 -> C/4 -> C/8 -> 1.
-        index: Which map, where the module gives several.
-        attend: False for a discriminator that looks at f and changes nothing (an ablation).
-        detach: Let no gradient flow from the attended features through D into the module.
-        test_attention: False to leave f as it is in tests.
+        discriminator: Config of D, which must keep the size of the map. The paper: 3x3
+            convolutions, C -> C/2 -> C/4 -> C/8 -> 1.
+        index: Index of the map, if the module has several outputs.
+        attend: False for a discriminator on f that leaves f as it is (an ablation).
+        detach: True to stop the gradient from the attended features through D.
+        test_attention: False to leave f as it is at test time.
+
+    Examples:
+        >>> import mmseg_uda
+        >>> discriminator = dict(type='FCDiscriminator', in_channels=8, channels=(4,),
+        ...                      kernel_size=3, stride=1)
+        >>> attention = DiscriminatorAttention('backbone', discriminator)
+        >>> features = torch.ones(2, 8, 4, 6)
+        >>> attended = attention(features)
+        >>> attended.shape, bool((attended >= features).all() and (attended < 2).all())
+        (torch.Size([2, 8, 4, 6]), True)
     """
 
     def __init__(
@@ -63,26 +75,25 @@ class DiscriminatorAttention(DomainAware):
         self.attend = attend
         self.detach = detach
         self.test_attention = test_attention
-        self._watch: Watch | None = None
+        self._record: AttentionRecord | None = None
 
     def attach(self, segmentor: nn.Module) -> None:
-        """Become a part of a segmentor, ``segmentor.attention``.
+        """Become ``segmentor.attention`` and replace the output of the module ``attend_at``.
 
         Raises:
-            ValueError: It has no module of that name, or an attention already.
+            ValueError: There is no module of that name, or an attention already.
         """
         modules = dict(segmentor.named_modules())
         if self.attend_at not in modules or not self.attend_at:
             near = [name for name in modules if name and name.count('.') < 2]
             raise ValueError(
-                f'DiscriminatorAttention.attend_at got {self.attend_at!r}, which '
-                f'{type(segmentor).__name__} has not; write the name of a module, for '
-                f'example one of {near[:12]}'
+                f'DiscriminatorAttention.attend_at: expected the name of a module, but got '
+                f'{self.attend_at!r}; write for example one of {near[:12]}'
             )
         if hasattr(segmentor, 'attention'):
             raise ValueError(
-                f'DiscriminatorAttention: {type(segmentor).__name__} has an attribute '
-                '`attention` already; write one attention only'
+                'DiscriminatorAttention: expected a segmentor without the attribute `attention`, '
+                f'but got {type(segmentor).__name__} with one; write one attention only'
             )
         modules[self.attend_at].register_forward_hook(self._hook)
         segmentor.attention = self
@@ -95,60 +106,58 @@ class DiscriminatorAttention(DomainAware):
         return type(output)(maps)
 
     def forward(self, features: Tensor) -> Tensor:
-        """f to f', shape (N, C, h, w).
+        """Compute f' from f, both of shape (N, C, h, w).
 
         Raises:
             ValueError: The discriminator changes the size of the map.
         """
-        if self._watch is not None:
-            self._watch.features = features.detach()
+        record = self._record
+        if record is not None:
+            record.features = features.detach()
         of_source = self.domain == 'source'
         attends = self.attend and not of_source and (self.training or self.test_attention)
-        if of_source or not (attends or self._watch is not None):
+        if of_source or not (attends or record is not None):
             return features
         with frozen(self.discriminator):
-            score = self.discriminator(features)
+            score = self.discriminator(features)  # (N, 1, h, w)
         if score.shape[2:] != features.shape[2:]:
             raise ValueError(
-                f'DiscriminatorAttention.discriminator turns a map of '
-                f'{tuple(features.shape[2:])} into {tuple(score.shape[2:])}; write '
+                f'DiscriminatorAttention.discriminator: expected scores of size '
+                f'{tuple(features.shape[2:])}, but got {tuple(score.shape[2:])}; write '
                 'kernel_size=3, stride=1, padding=1'
             )
-        if self._watch is not None:
-            self._watch.score = score
+        if record is not None:
+            record.score = score
         if not attends:
             return features
-        return torch.addcmul(
-            features,
-            features,
-            self.weight(score.detach() if self.detach else score).to(features.dtype),
-        )
+        weight = self.weight(score.detach() if self.detach else score).to(features.dtype)
+        return torch.addcmul(features, features, weight)  # f + f * weight, as one operation
 
     @staticmethod
     def weight(score: Tensor) -> Tensor:
-        r""":math:`\tanh |D(f)|`, in [0, 1], in fp32 at least."""
-        return score.to(torch.promote_types(score.dtype, torch.float32)).abs().tanh()
+        r"""Compute :math:`\tanh |D(f)|`, in [0, 1], in fp32 at least."""
+        return widen(score).abs().tanh()
 
     @contextmanager
-    def watch(self) -> Iterator[Watch]:
-        """Keep what passes inside the block."""
-        self._watch = watch = Watch()
+    def record(self) -> Iterator[AttentionRecord]:
+        """Record the input and the scores of the pass inside the block."""
+        self._record = record = AttentionRecord()
         try:
-            yield watch
+            yield record
         finally:
-            self._watch = None
+            self._record = None
 
     @torch.no_grad()
     def attention_map(self, segmentor: BaseSegmentor, images: Tensor) -> Tensor:
-        """To look at.
+        """Compute the attention on images, for figures.
 
         Args:
-            segmentor: What this is attached to.
+            segmentor: The segmentor that this is attached to.
             images: Normalised images, shape (N, 3, H, W).
 
         Returns:
             Shape (N, h, w), in [0, 1].
         """
-        with self.watch() as seen:
+        with self.record() as record:
             segmentor.extract_feat(images)
-        return self.weight(seen.score)[:, 0]
+        return self.weight(record.score)[:, 0]

@@ -1,4 +1,4 @@
-"""The two sides of the domain game."""
+"""Adversarial losses of the segmentor and of a domain discriminator."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ import torch.nn.functional as F
 from mmseg.registry import MODELS
 from torch import Tensor, nn
 
+from mmseg_uda.utils.arguments import check_choice
+
 __all__ = ['SOURCE_LABEL', 'TARGET_LABEL', 'AdversarialLoss']
 
 SOURCE_LABEL, TARGET_LABEL = 0.0, 1.0
@@ -14,30 +16,75 @@ SOURCE_LABEL, TARGET_LABEL = 0.0, 1.0
 
 @MODELS.register_module()
 class AdversarialLoss(nn.Module):
-    """Domain labels 0 = source, 1 = target; means over the score map.
+    r"""Adversarial loss on score maps, with the domain labels 0 = source and 1 = target.
+
+    With the distance d of a score from a label, averaged over the score map,
+
+    .. math::
+        L_{adv} = \lambda_{adv}\, d(D(x_t), 0), \qquad
+        L_D = \lambda_D \bigl(d(D(x_s), 0) + d(D(x_t), 1)\bigr).
 
     Args:
-        mode: ``'bce'`` (on logits) or ``'least_squares'``.
-        loss_weight: Weight of the segmentor's side, lambda_adv; 0.001 in AdaptSegNet and BDL.
-        disc_weight: Weight of each of the discriminator's two terms; 0.5 in AdaptSegNet.
-    """
+        mode: Distance d: ``'bce'``, binary cross entropy on logits (AdaptSegNet,
+            `arXiv:1802.10349 <https://arxiv.org/abs/1802.10349>`_), or ``'least_squares'``.
+        loss_weight: :math:`\lambda_{adv}`; 0.001 in AdaptSegNet and BDL.
+        disc_weight: :math:`\lambda_D`, weight of each term; 0.5 in AdaptSegNet.
 
-    _modes = ('bce', 'least_squares')
+    Raises:
+        ValueError: ``mode`` is unknown.
+
+    Examples:
+        >>> loss = AdversarialLoss('least_squares', loss_weight=1.0)
+        >>> score = torch.full((2, 1, 4, 8), 0.25)
+        >>> loss.generator_loss(score)
+        tensor(0.0625)
+        >>> loss.discriminator_loss(score, score)  # (0.0625 + 0.5625) / 2
+        tensor(0.3125)
+    """
 
     def __init__(
         self, mode: str = 'bce', loss_weight: float = 1e-3, disc_weight: float = 0.5
     ) -> None:
         super().__init__()
-        if mode not in self._modes:
-            raise ValueError(f'AdversarialLoss.mode got {mode!r}; write one of {self._modes}')
+        check_choice('AdversarialLoss.mode', mode, ('bce', 'least_squares'))
         self.mode = mode
         self.loss_weight = loss_weight
         self.disc_weight = disc_weight
 
     @property
     def boundary(self) -> float:
-        """The score that speaks for neither domain; a higher one says target."""
+        """Score at the same distance from both labels; higher scores mean target."""
         return 0.0 if self.mode == 'bce' else 0.5
+
+    def generator_loss(self, target_score: Tensor, weight: Tensor | None = None) -> Tensor:
+        """Compute the segmentor's loss, smallest where target scores are those of the source.
+
+        Args:
+            target_score: Discriminator output on the target domain, shape (N, 1, h, w).
+            weight: Weight of each position, shape (N, 1, H, W) of any resolution; None for 1.
+
+        Returns:
+            A scalar.
+        """
+        if weight is not None:
+            weight = F.interpolate(
+                weight, size=target_score.shape[2:], mode='bilinear', align_corners=False
+            )  # (N, 1, h, w)
+        return self.loss_weight * self._distance(target_score, SOURCE_LABEL, weight)
+
+    def discriminator_loss(self, source_score: Tensor, target_score: Tensor) -> Tensor:
+        """Compute the discriminator's loss, smallest where its scores tell the domains apart.
+
+        Args:
+            source_score: Discriminator output on the source domain, shape (N, 1, h, w).
+            target_score: The same on the target domain; its size may differ.
+
+        Returns:
+            A scalar.
+        """
+        return self.disc_weight * (
+            self._distance(source_score, SOURCE_LABEL) + self._distance(target_score, TARGET_LABEL)
+        )
 
     def _distance(self, score: Tensor, label: float, weight: Tensor | None = None) -> Tensor:
         goal = torch.full_like(score, label)
@@ -46,22 +93,3 @@ class AdversarialLoss(nn.Module):
         if weight is None:
             return F.mse_loss(score, goal)
         return (weight * (score - goal).square()).mean()
-
-    def fool(self, target_score: Tensor, weight: Tensor | None = None) -> Tensor:
-        """The segmentor's side: make the target's maps look like the source's.
-
-        Args:
-            target_score: The discriminator's scores, shape (N, 1, h, w).
-            weight: Weight of each position, shape (N, 1, H, W) of any resolution; None for 1.
-        """
-        if weight is not None:
-            weight = F.interpolate(
-                weight, size=target_score.shape[2:], mode='bilinear', align_corners=False
-            )
-        return self.loss_weight * self._distance(target_score, SOURCE_LABEL, weight)
-
-    def discriminate(self, source_score: Tensor, target_score: Tensor) -> Tensor:
-        """The discriminator's side: tell the domains apart."""
-        return self.disc_weight * (
-            self._distance(source_score, SOURCE_LABEL) + self._distance(target_score, TARGET_LABEL)
-        )

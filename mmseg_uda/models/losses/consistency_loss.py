@@ -7,7 +7,9 @@ import torch.nn.functional as F
 from mmseg.registry import MODELS
 from torch import Tensor, nn
 
+from mmseg_uda.models.layers.precision import widen
 from mmseg_uda.models.losses.divisor import divide
+from mmseg_uda.utils.arguments import check_choice, check_loss_name
 
 __all__ = ['ConsistencyLoss']
 
@@ -18,8 +20,8 @@ def _cross_entropy(seg_logits: Tensor, labels: Tensor, ignore_index: int) -> Ten
 
 def _squared_error(seg_logits: Tensor, labels: Tensor, ignore_index: int) -> Tensor:
     """Mean over classes of (softmax - one-hot label)^2, without the one-hot map."""
-    valid = labels != ignore_index
-    prob = seg_logits.softmax(1)
+    valid = labels != ignore_index  # (N, H, W)
+    prob = seg_logits.softmax(1)  # (N, C, H, W)
     own = prob.gather(1, labels.where(valid, labels.new_zeros(())).unsqueeze(1)).squeeze(1)
     error = (prob.square().sum(1) - own.square() + (own - 1).square()) / prob.shape[1]
     return error * valid
@@ -33,27 +35,39 @@ NORMALIZERS = ('valid', 'significance', 'significance_of_valid', 'official')
 class ConsistencyLoss(nn.Module):
     r"""The consistency loss of mean teachers on mixed images (DACS, CAMix).
 
-    With the pixels' distance D (of the student's prediction from the mixed label), their weight w
-    (confidence in that label) and significance U, which is 1 where none is given:
+    With the distance D of the student's prediction from a pixel's mixed label, the weight w of that
+    label, and its significance U, which is 1 where none is given:
 
     ============================  ==============================================================
     ``'valid'``                   sum(U w D) / valid pixels
     ``'significance'``            sum(U w D) / sum(U): eq. (9) of CAMix (SRC)
-    ``'significance_of_valid'``   the same, with U = 0 for ignored pixels, which else stay in
-                                  the divisor
-    ``'official'``                sum(w D) / all pixels: what CAMix' code comes to, which multiplies
-                                  its mean by U and divides it by the sum of U again
+    ``'significance_of_valid'``   the same, with U = 0 for ignored pixels, which otherwise count
+                                  in the divisor
+    ``'official'``                sum(w D) / all pixels: the result of CAMix' code, which
+                                  multiplies its mean by U and divides it by the sum of U again
     ============================  ==============================================================
 
-    D of ignored pixels is 0; so is the loss where nothing counts. With several processes the
-    divisor is the one of the joint batch (see :func:`divide`).
+    D of ignored pixels is 0; so is the loss where the divisor is 0. With several processes the
+    divisor is that of the joint batch (see :func:`divide`). Equations and tables are those of CAMix
+    (`arXiv:2108.03557 <https://arxiv.org/abs/2108.03557>`_).
 
     Args:
-        kind: ``'ce'``, cross entropy, or ``'mse'``, the mean over classes of the squared difference
-            between softmax and label (Table 5).
-        normalize: See above.
+        kind: D: ``'ce'``, cross entropy, or ``'mse'``, the mean over classes of the squared
+            difference between softmax and one-hot label (Table 5).
+        normalize: Divisor, from the table above.
         loss_weight: :math:`\lambda_{con}`.
-        loss_name: Key in the log; must contain ``loss``.
+        loss_name: Name in the log; must contain ``loss``.
+
+    Raises:
+        ValueError: ``kind`` or ``normalize`` is unknown, or ``loss_name`` lacks ``loss``.
+
+    Examples:
+        >>> logits, labels = torch.zeros(1, 2, 1, 2), torch.tensor([[[0, 1]]])
+        >>> significance = torch.tensor([[[1.0, 0.0]]])
+        >>> ConsistencyLoss()(logits, labels, significance=significance)  # log 2
+        tensor(0.6931)
+        >>> ConsistencyLoss(normalize='valid')(logits, labels, significance=significance)
+        tensor(0.3466)
     """
 
     def __init__(
@@ -64,17 +78,9 @@ class ConsistencyLoss(nn.Module):
         loss_name: str = 'loss_con',
     ) -> None:
         super().__init__()
-        for key, value, choices in (
-            ('kind', kind, tuple(DISTANCES)),
-            ('normalize', normalize, NORMALIZERS),
-        ):
-            if value not in choices:
-                raise ValueError(f'ConsistencyLoss.{key} got {value!r}; write one of {choices}')
-        if 'loss' not in loss_name:
-            raise ValueError(
-                f'ConsistencyLoss.loss_name got {loss_name!r}; write a name with '
-                '`loss` in it, or it will not be trained'
-            )
+        check_choice('ConsistencyLoss.kind', kind, tuple(DISTANCES))
+        check_choice('ConsistencyLoss.normalize', normalize, NORMALIZERS)
+        check_loss_name(self, loss_name)
         self.distance = DISTANCES[kind]
         self.normalize = normalize
         self.loss_weight = loss_weight
@@ -88,17 +94,19 @@ class ConsistencyLoss(nn.Module):
         significance: Tensor | None = None,
         ignore_index: int = 255,
     ) -> Tensor:
-        """A scalar, in fp32 at least.
+        """Compute the weighted loss.
 
         Args:
             seg_logits: Shape (N, C, H, W).
             labels: Shape (N, H, W), int64.
             pixel_weight: w, shape (N, H, W), in [0, inf); None for 1.
             significance: U, shape (N, H, W), in [0, 1]; None for 1.
-            ignore_index: The label to leave out.
+            ignore_index: Label of the pixels to leave out.
+
+        Returns:
+            A scalar, in fp32 at least.
         """
-        seg_logits = seg_logits.to(torch.promote_types(seg_logits.dtype, torch.float32))
-        terms = self.distance(seg_logits, labels, ignore_index)
+        terms = self.distance(widen(seg_logits), labels, ignore_index)  # D, (N, H, W)
         if pixel_weight is not None:
             terms = terms * pixel_weight
         if significance is not None and self.normalize != 'official':

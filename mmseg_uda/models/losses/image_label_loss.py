@@ -1,4 +1,4 @@
-"""What PIT adds to the pixels' cross entropy."""
+"""The losses of PIT beside the pixels' cross entropy."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from mmseg_uda.models.layers.lse_pooling import pool_upsampled
 from mmseg_uda.models.losses.divisor import divide
 from mmseg_uda.structures import DOMAINS
+from mmseg_uda.utils.arguments import check_choice, check_loss_name, expect
 
 __all__ = ['ImageLabelLoss', 'ReconstructionLoss']
 
@@ -19,59 +20,82 @@ REDUCTIONS = ('mean', 'sum')
 
 @MODELS.register_module()
 class ImageLabelLoss(nn.Module):
-    r"""Binary cross entropy of image-level scores with soft labels (PIT's L_c).
+    r"""Binary cross entropy of image-level scores with soft labels (PIT's L_c, Section 4.2).
 
-    .. math:: L_c = -\frac{1}{N} \sum_{n,k} \frac{1}{C} \sum_c
+    .. math:: L_c = -\frac{\lambda_c}{N} \sum_{n,k} \frac{1}{C} \sum_c
         y(c) \log \sigma(s^k(c)) + (1 - y(c)) \log (1 - \sigma(s^k(c)))
 
     The paper prints the sum over classes, and no second term, without which all scores would grow
-    for ever. An image whose label is 0 for all classes has none, and does not count. With several
-    processes the mean is over the images of all (see :func:`divide`).
+    for ever. Images without a label (0 for all classes) do not count. With several processes the
+    mean is over the images of all (see :func:`divide`).
 
     Args:
         reduction: Over classes, ``'mean'`` or the printed ``'sum'``.
-        loss_weight: lambda_c.
-        loss_name: Key in the log; must contain ``loss``.
+        loss_weight: :math:`\lambda_c`.
+        loss_name: Name in the log; must contain ``loss``.
+
+    Raises:
+        ValueError: ``reduction`` is unknown, or ``loss_name`` does not contain ``loss``.
+
+    Examples:
+        >>> import torch
+        >>> scores = torch.zeros(3, 2, 4)  # three units, two images, four classes
+        >>> ImageLabelLoss(loss_weight=1.0)(scores, torch.eye(4)[:2])  # 3 log 2
+        tensor(2.0794)
     """
 
     def __init__(
         self, reduction: str = 'mean', loss_weight: float = 0.5, loss_name: str = 'loss_image'
     ) -> None:
         super().__init__()
-        _check(self, reduction, loss_name)
+        check_choice('ImageLabelLoss.reduction', reduction, REDUCTIONS)
+        check_loss_name(self, loss_name)
         self.reduction = reduction
         self.loss_weight = loss_weight
         self.loss_name = loss_name
 
     def forward(self, scores: Tensor, image_labels: Tensor) -> Tensor:
-        """The weighted loss.
+        """Compute the weighted loss.
 
         Args:
-            scores: Pooled maps of K units, shape (K, N, C).
-            image_labels: Shape (N, C), in [0, 1].
+            scores: Pooled maps s of K units, shape (K, N, C).
+            image_labels: y, shape (N, C), in [0, 1].
+
+        Returns:
+            A scalar.
         """
-        labelled = image_labels.amax(1).gt(0)
+        labelled = image_labels.amax(1).gt(0)  # (N,)
         terms = F.binary_cross_entropy_with_logits(
             scores.float(), image_labels.float().expand_as(scores), reduction='none'
-        ).sum(0)
-        terms = terms.mean(1) if self.reduction == 'mean' else terms.sum(1)
+        ).sum(0)  # (K, N, C) to (N, C)
+        terms = terms.mean(1) if self.reduction == 'mean' else terms.sum(1)  # (N,)
         return self.loss_weight * divide((terms * labelled).sum(), labelled.sum())
 
 
 @MODELS.register_module()
 class ReconstructionLoss(nn.Module):
-    r"""Squared distance of two class activation maps (PIT's L_r).
+    r"""Squared distance of two class activation maps (PIT's L_r, Section 4.2).
 
-    .. math:: L_r = \frac{1}{NCHW} \sum \left\| \sum_k w^k S^k - S \right\|^2
+    .. math:: L_r = \frac{\lambda_r}{NCHW} \sum \left\| \sum_k w^k S^k - S \right\|^2
 
     The paper prints the sum over classes and pixels, some 10^7 times the mean.
 
     Args:
         reduction: Over classes and pixels, ``'mean'`` or the printed ``'sum'``; images are
             averaged in either case.
-        domains: Whose images it looks at; Table 3 leaves the source out.
-        loss_weight: lambda_r.
-        loss_name: Key in the log; must contain ``loss``.
+        domains: Domains of the images that it is computed on; Table 3 leaves the source out.
+        loss_weight: :math:`\lambda_r`.
+        loss_name: Name in the log; must contain ``loss``.
+
+    Raises:
+        ValueError: ``reduction`` or a domain is unknown, or ``loss_name`` does not contain
+            ``loss``.
+
+    Examples:
+        >>> import torch
+        >>> residual = torch.full((2, 4, 3, 3), 2.0)
+        >>> ReconstructionLoss()(residual, torch.nn.Upsample(scale_factor=2), pixels=36)
+        tensor(2.)
     """
 
     def __init__(
@@ -82,12 +106,14 @@ class ReconstructionLoss(nn.Module):
         loss_name: str = 'loss_reconstruction',
     ) -> None:
         super().__init__()
-        _check(self, reduction, loss_name)
-        if not domains or not set(domains) <= set(DOMAINS):
-            raise ValueError(
-                f'ReconstructionLoss.domains got {domains!r}; write one or both of '
-                f'{DOMAINS}, or loss_reconstruction=None for no such loss'
-            )
+        check_choice('ReconstructionLoss.reduction', reduction, REDUCTIONS)
+        check_loss_name(self, loss_name)
+        expect(
+            bool(domains) and set(domains) <= set(DOMAINS),
+            'ReconstructionLoss.domains',
+            f'one or both of {DOMAINS}',
+            domains,
+        )
         self.reduction = reduction
         self.domains = tuple(domains)
         self.loss_weight = loss_weight
@@ -100,15 +126,18 @@ class ReconstructionLoss(nn.Module):
         pixels: int,
         chunk_elements: int = 2**25,
     ) -> Tensor:
-        """The weighted loss.
+        """Compute the weighted loss.
 
         Args:
             residual: Difference of the maps before upsampling, shape (N, C, h, w).
-            upsample: Takes it to (N, C, H, W); linear, and each class on its own.
+            upsample: Linear map to the shape (N, C, H, W), which treats each class on its own.
             pixels: H times W.
             chunk_elements: As for :func:`pool_upsampled`.
+
+        Returns:
+            A scalar.
         """
-        squares = pool_upsampled(residual, upsample, _mean_square, pixels, chunk_elements)
+        squares = pool_upsampled(residual, upsample, _mean_square, pixels, chunk_elements)  # (N, C)
         if self.reduction == 'sum':
             return self.loss_weight * pixels * squares.sum(1).mean()
         return self.loss_weight * squares.mean()
@@ -116,14 +145,3 @@ class ReconstructionLoss(nn.Module):
 
 def _mean_square(maps: Tensor) -> Tensor:
     return maps.square().mean((2, 3))
-
-
-def _check(loss: nn.Module, reduction: str, loss_name: str) -> None:
-    name = type(loss).__name__
-    if reduction not in REDUCTIONS:
-        raise ValueError(f"{name}.reduction got {reduction!r}; write 'mean' or 'sum'")
-    if 'loss' not in loss_name:
-        raise ValueError(
-            f'{name}.loss_name got {loss_name!r}; write a name with `loss` in it, or '
-            'it will not be trained'
-        )

@@ -7,6 +7,7 @@ from mmseg.registry import MODELS
 from torch import Tensor, nn
 
 from mmseg_uda.models.losses.divisor import divide
+from mmseg_uda.utils.arguments import check_loss_name
 
 __all__ = ['PixelCrossEntropyLoss', 'pixel_cross_entropy']
 
@@ -21,52 +22,56 @@ def pixel_cross_entropy(
     Args:
         seg_logits: Shape (N, C, H, W).
         labels: Shape (N, H, W), int64.
-        weight: Pixel weights, shape (N, H, W), range [0, inf); they scale the terms and not the
+        weight: Pixel weights, shape (N, H, W), in [0, inf); they scale the terms and not the
             divisor.
-        ignore_index: The label to leave out.
+        ignore_index: Label of the pixels to leave out.
 
     Returns:
         A scalar in fp32.
+
+    Examples:
+        >>> import torch
+        >>> logits = torch.zeros(1, 2, 1, 3)
+        >>> labels = torch.tensor([[[0, 1, 255]]])
+        >>> pixel_cross_entropy(logits, labels)  # log 2
+        tensor(0.6931)
+        >>> pixel_cross_entropy(logits, labels, torch.tensor([[[1.0, 0.0, 1.0]]]))
+        tensor(0.3466)
     """
     count = (labels != ignore_index).sum()
-    if weight is None:
-        total = F.cross_entropy(
-            seg_logits.float(), labels, ignore_index=ignore_index, reduction='sum'
-        )
-    else:
-        losses = F.cross_entropy(
-            seg_logits.float(), labels, ignore_index=ignore_index, reduction='none'
-        )
-        total = (losses * weight).sum()
-    return divide(total, count)
+    reduction = 'sum' if weight is None else 'none'
+    terms = F.cross_entropy(
+        seg_logits.float(), labels, ignore_index=ignore_index, reduction=reduction
+    )  # a scalar without weights, else (N, H, W)
+    return divide(terms if weight is None else (terms * weight).sum(), count)
 
 
 @MODELS.register_module()
 class PixelCrossEntropyLoss(nn.Module):
-    """A ``loss_decode`` for any mmseg decode head: the mean over valid pixels of eq. CE.
+    """A ``loss_decode`` for any mmseg decode head: cross entropy, averaged over valid pixels.
 
     Unlike the stock loss with ``avg_non_ignore`` it counts valid pixels on the device, so that an
     iteration never waits for it, and it is 0 rather than NaN where all pixels are ignored.
 
     Args:
         loss_weight: Weight of the loss.
-        loss_name: Key in the log; must contain ``loss``.
+        loss_name: Name in the log; must contain ``loss``.
+
+    Raises:
+        ValueError: ``loss_name`` does not contain ``loss``.
+
+    Examples:
+        >>> import torch
+        >>> loss = PixelCrossEntropyLoss(loss_weight=2.0)
+        >>> loss(torch.zeros(1, 2, 4, 8), torch.zeros(1, 4, 8, dtype=torch.int64))  # 2 log 2
+        tensor(1.3863)
     """
 
     def __init__(self, loss_weight: float = 1.0, loss_name: str = 'loss_ce') -> None:
         super().__init__()
-        if 'loss' not in loss_name:
-            raise ValueError(
-                f'PixelCrossEntropyLoss.loss_name got {loss_name!r}; write a name '
-                'with `loss` in it, or it will not be trained'
-            )
+        check_loss_name(self, loss_name)
         self.loss_weight = loss_weight
-        self._loss_name = loss_name
-
-    @property
-    def loss_name(self) -> str:
-        """Key in the log."""
-        return self._loss_name
+        self.loss_name = loss_name
 
     def forward(
         self,
@@ -75,5 +80,5 @@ class PixelCrossEntropyLoss(nn.Module):
         weight: Tensor | None = None,
         ignore_index: int = 255,
     ) -> Tensor:
-        """See :func:`pixel_cross_entropy`."""
+        """Compute the weighted loss; arguments are those of :func:`pixel_cross_entropy`."""
         return self.loss_weight * pixel_cross_entropy(seg_logits, labels, weight, ignore_index)

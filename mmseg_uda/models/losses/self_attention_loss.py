@@ -1,4 +1,4 @@
-"""SAM's loss: predictions follow what a frozen self-attention makes of them."""
+"""SAM's loss: distance of predictions from the output of a frozen self-attention."""
 
 from __future__ import annotations
 
@@ -13,8 +13,10 @@ from mmseg.registry import MODELS
 from mmseg.utils import ConfigType
 from torch import Tensor
 
-from mmseg_uda.artifacts.checkpoint import load_weights
+from mmseg_uda.artifacts.checkpoint import describe_mismatch, load_weights
+from mmseg_uda.models.layers.precision import widen
 from mmseg_uda.structures import DOMAINS, SegOutput
+from mmseg_uda.utils.arguments import check_choice, expect
 
 __all__ = ['SelfAttentionLoss']
 
@@ -23,7 +25,7 @@ def _kl(output: Tensor, target: Tensor) -> Tensor:
     """KL(softmax(target) || softmax(output)), mean over pixels."""
     divergence = F.kl_div(
         output.log_softmax(1), target.log_softmax(1), reduction='none', log_target=True
-    )
+    )  # (N, C, h, w)
     return divergence.sum(1).mean()
 
 
@@ -51,25 +53,36 @@ class SelfAttentionLoss(BaseModule):
     run and testing it need no file of stage A.
 
     (8) with the l1 distance is the mean of :math:`|\hat o|`, whose gradient pushes each score away
-    from the sign of :math:`\hat o` and never vanishes; that is how the equation is printed.
+    from the sign of :math:`\hat o` and never vanishes; the equation is printed that way.
 
     Args:
         self_attention: Config of the :class:`SelfAttentionModule` of stage A, with
             ``in_channels``: the number of classes, or of channels of the feature map.
-        checkpoint: Stage A's file, from which weights below any name ending in
-            ``self_attention.`` are taken. With None, or where the file is gone, they must come
-            from the checkpoint that the model resumes or loads.
+        checkpoint: File of stage A; weights below any name that ends in ``self_attention.`` are
+            read. With None, or if the file is gone, they must come from the checkpoint that the
+            model resumes or loads.
         form: ``'residual'`` for eq. (8), ``'attended'`` for eq. (9).
         loss_type: ``'l1'``, ``'l2'`` (squared) and ``'smooth_l1'`` are means over all elements;
             ``'kl'`` (of the softmax of the output from that of the target) and ``'cosine'``
-            (1 - cosine) are means over pixels (Table A.5). The norm of the paper did not survive in
-            its text; l1 is our choice.
+            (1 - cosine) are means over pixels (Table A.5). The text of the paper lost its norm; l1
+            is our choice.
         layer: ``'logits'`` before upsampling, or ``'features'`` (Table A.5; for both, write two
             regularisers).
-        in_index: Which of the feature maps, with ``layer='features'``.
-        domains: Passes it looks at: both for eq. (10), the target for eq. (11).
+        in_index: Index of the feature map, with ``layer='features'``.
+        domains: Domains of the passes that it regularises: both for eq. (10), the target for
+            eq. (11).
         loss_weight: :math:`\lambda`; 0.1 in the paper for DeepLab-v2, 0.001 for FCN-8s.
-        allow_untrained: Train also where no checkpoint gave weights, for tests.
+        allow_untrained: True to train even if no checkpoint gave weights, for experiments.
+
+    Raises:
+        ValueError: An argument is unknown, or ``checkpoint`` is given for a module without weights.
+
+    Examples:
+        >>> attention = dict(type='SelfAttentionModule', in_channels=2, with_conv=False)
+        >>> loss = SelfAttentionLoss(attention, form='attended')
+        >>> logits = torch.tensor([[1.0, 0.0], [0.0, 1.0]]).view(1, 2, 1, 2)
+        >>> loss(SegOutput((), logits, 'target', logits))  # each pixel resembles only itself
+        {'loss_self_attention': tensor(0.)}
     """
 
     def __init__(
@@ -86,26 +99,20 @@ class SelfAttentionLoss(BaseModule):
         allow_untrained: bool = False,
     ) -> None:
         super().__init__()
-        options = dict(
-            form=(form, ('residual', 'attended')),
-            loss_type=(loss_type, tuple(DISTANCES)),
-            layer=(layer, ('logits', 'features')),
-        )
-        for key, (value, choices) in options.items():
-            if value not in choices:
-                raise ValueError(f'SelfAttentionLoss.{key} got {value!r}; write one of {choices}')
-        if isinstance(domains, str) or not domains:
-            raise ValueError(
-                f'SelfAttentionLoss.domains got {domains!r}; write a list of names, '
-                "such as ['target']"
-            )
+        name = type(self).__name__
+        check_choice(f'{name}.form', form, ('residual', 'attended'))
+        check_choice(f'{name}.loss_type', loss_type, tuple(DISTANCES))
+        check_choice(f'{name}.layer', layer, ('logits', 'features'))
+        is_list = bool(domains) and not isinstance(domains, str)
+        expect(is_list, f'{name}.domains', "a list such as ['target']", domains)
         self.self_attention = MODELS.build(self_attention).requires_grad_(False).eval()
         has_weights = bool(self.self_attention.state_dict())
-        if checkpoint is not None and not has_weights:
-            raise ValueError(
-                f'SelfAttentionLoss.checkpoint got {checkpoint!r}, but self_attention '
-                'has no weights; remove it'
-            )
+        expect(
+            checkpoint is None or has_weights,
+            f'{name}.checkpoint',
+            'None, because self_attention has no weights',
+            checkpoint,
+        )
         self.checkpoint = checkpoint
         self.residual = form == 'residual'
         self.distance = DISTANCES[loss_type]
@@ -116,43 +123,46 @@ class SelfAttentionLoss(BaseModule):
         self._trained = allow_untrained or not has_weights
 
     def forward(self, output: SegOutput) -> dict[str, Tensor]:
-        """Loss of one student pass; empty for a domain that is not listed.
+        """Compute the loss of one student pass.
+
+        Args:
+            output: The pass.
+
+        Returns:
+            ``loss_self_attention``, or nothing for a domain that is not listed.
 
         Raises:
-            FileNotFoundError: There is no ``checkpoint``, nor did the model's own give weights.
-            ValueError: The same, where no ``checkpoint`` is written.
+            FileNotFoundError: ``checkpoint`` does not exist, and no other checkpoint gave weights.
+            ValueError: The same without a ``checkpoint``.
         """
         if output.domain not in self.domains:
             return {}
         if not self._trained:
-            self._refuse_untrained()
-        value = self.observed(output)
-        value = value.to(torch.promote_types(value.dtype, torch.float32))
+            self._raise_untrained()
+        value = widen(self.attended_map(output))  # o, (N, in_channels, h, w)
         with torch.no_grad():
             target = self.self_attention(value)
             if self.residual:
                 target = value + target
         return dict(loss_self_attention=self.loss_weight * self.distance(value, target))
 
-    def observed(self, output: SegOutput) -> Tensor:
-        """What of a student pass the self-attention compares, shape (N, in_channels, h, w)."""
-        if self.layer == 'features':
-            return output.features[self.in_index]
-        return output.seg_logits if output.scores is None else output.scores
+    def attended_map(self, output: SegOutput) -> Tensor:
+        """Select the map o of a student pass, shape (N, in_channels, h, w)."""
+        return output.raw_logits if self.layer == 'logits' else output.features[self.in_index]
 
     def train(self, mode: bool = True) -> SelfAttentionLoss:
-        """As in PyTorch, but for the self-attention, which stays in evaluation mode."""
+        """Switch modes as in PyTorch, but keep the self-attention in evaluation mode."""
         super().train(mode)
         self.self_attention.eval()
         return self
 
-    # ---------------------------------------------------------------------- where weights are from
+    # --------------------------------------------------------------------------------- weights
 
     def init_weights(self) -> None:
-        """Take stage A's weights.
+        """Read the weights of stage A.
 
-        A file that is gone is an error only once it is needed: a run that resumes has the weights
-        in its own checkpoint, which is read after this.
+        A missing file is an error only when the loss is computed: a run that resumes has the
+        weights in its own checkpoint, which is read after this call.
         """
         super().init_weights()
         if self.checkpoint is not None and Path(self.checkpoint).is_file():
@@ -160,52 +170,43 @@ class SelfAttentionLoss(BaseModule):
             self._trained = True
 
     def _read(self, path: str) -> dict[str, Tensor]:
-        """The self-attention's weights in a checkpoint, whatever stands before their names.
+        """Find the self-attention's weights in a checkpoint, whatever prefix their names have.
 
         Raises:
-            ValueError: There are none, several modules have some, or they are of another shape.
+            ValueError: No module or several have such weights, or they do not fit.
         """
-        found: dict[str, dict[str, Tensor]] = {}
+        found: dict[str, dict[str, Tensor]] = {}  # weights by prefix
         for key, value in load_weights(path).items():
             match = re.fullmatch(r'((?:.*\.)?self_attention\.)(.+)', key)
             if match:
                 found.setdefault(match[1], {})[match[2]] = value
-        where = f'SelfAttentionLoss.checkpoint got {path}, which holds'
+        key = f'SelfAttentionLoss.checkpoint: expected one self-attention in {path}, but got'
         if len(found) != 1:
-            what = (
-                f'several self-attentions ({", ".join(sorted(found))})'
-                if found
-                else 'no weights of a self_attention'
-            )
             raise ValueError(
-                f'{where} {what}; write the checkpoint of a model whose decode head '
-                'is a SelfAttentionHead'
+                f'{key} {sorted(found) or "none"}; write the checkpoint of a model whose decode '
+                'head is a SelfAttentionHead'
             )
         ((prefix, weights),) = found.items()
-        expected = _shapes(self.self_attention.state_dict())
-        if _shapes(weights) != expected:
+        mismatch = describe_mismatch(self.self_attention, weights)
+        if mismatch:
             raise ValueError(
-                f'{where} {prefix}* of shapes {_shapes(weights)}, not {expected}; '
-                'write the self_attention config with which it was trained'
+                f'{key} {prefix}* of another shape: {mismatch}; write the self_attention config '
+                'with which it was trained'
             )
         return weights
 
-    def _refuse_untrained(self) -> None:
+    def _raise_untrained(self) -> None:
         if self.checkpoint is None:
             raise ValueError(
-                'SelfAttentionLoss.checkpoint is missing, and the model was loaded '
-                "from none that has its weights; write stage A's checkpoint"
+                'SelfAttentionLoss.checkpoint: expected a checkpoint of stage A, but got None, and '
+                'the model was loaded from no checkpoint with such weights; write its path'
             )
         raise FileNotFoundError(
-            f'SelfAttentionLoss.checkpoint got {self.checkpoint}, which does '
-            "not exist; train stage A first, or write its checkpoint's path"
+            f'SelfAttentionLoss.checkpoint: expected a checkpoint of stage A, but '
+            f'{self.checkpoint} does not exist; train stage A first, or write its path'
         )
 
     def _load_from_state_dict(self, state_dict: dict[str, Tensor], prefix: str, *args: Any) -> None:
         own = self.self_attention.state_dict(prefix=f'{prefix}self_attention.')
-        self._trained |= own.keys() <= state_dict.keys()
+        self._trained |= own.keys() <= state_dict.keys()  # some of them are not enough
         super()._load_from_state_dict(state_dict, prefix, *args)
-
-
-def _shapes(weights: dict[str, Tensor]) -> dict[str, tuple[int, ...]]:
-    return {name: tuple(value.shape) for name, value in sorted(weights.items())}

@@ -1,5 +1,5 @@
 """Segmentors that MMSegmentation does not have."""
 
-from mmseg_uda.models.segmentors.attended import attended_segmentor
+from mmseg_uda.models.segmentors.attended import AttendedSegmentor
 
-__all__ = ['attended_segmentor']
+__all__ = ['AttendedSegmentor']

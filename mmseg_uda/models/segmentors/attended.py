@@ -1,29 +1,47 @@
-"""A stock segmentor with a discriminator's attention."""
+"""A segmentor with a discriminator's attention."""
 
 from __future__ import annotations
 
 from typing import Any
 
+from mmengine.model import BaseModule
 from mmseg.models.segmentors.base import BaseSegmentor
 from mmseg.registry import MODELS
 from mmseg.utils import ConfigType
 
-__all__ = ['attended_segmentor']
+__all__ = ['AttendedSegmentor']
 
 
-@MODELS.register_module(name='AttendedSegmentor')
-def attended_segmentor(
-    attention: ConfigType, segmentor_type: str = 'EncoderDecoder', **segmentor: Any
-) -> BaseSegmentor:
-    """A stock segmentor with a :class:`DiscriminatorAttention`, for methods and for test tools.
+@MODELS.register_module()
+class AttendedSegmentor(BaseModule):
+    """Any segmentor of mmseg with a :class:`DiscriminatorAttention`, for training and for testing.
 
-    Its weights keep their names; the discriminator's are ``attention.discriminator.*``.
+    An instance is of both classes, this one and the stock one, whose weights keep their names;
+    the discriminator's are ``attention.discriminator.*``.
 
     Args:
         attention: Config of the attention.
-        segmentor_type: Any segmentor of mmseg.
-        segmentor: The arguments of that segmentor.
+        segmentor_type: Registered name of the stock segmentor.
+        segmentor: Arguments of the stock segmentor.
+
+    Raises:
+        TypeError: ``segmentor_type`` is no segmentor.
     """
-    model = MODELS.build({**segmentor, 'type': segmentor_type})
-    MODELS.build(attention).attach(model)
-    return model
+
+    attention: Any
+
+    def __init__(
+        self, attention: ConfigType, segmentor_type: str = 'EncoderDecoder', **segmentor: Any
+    ) -> None:
+        stock = MODELS.get(segmentor_type)
+        if not (isinstance(stock, type) and issubclass(stock, BaseSegmentor)):
+            raise TypeError(
+                'AttendedSegmentor.segmentor_type: expected the name of a segmentor, but got '
+                f"{segmentor_type!r}; write for example 'EncoderDecoder'"
+            )
+        # The config chooses the second base class, so that it is known only here.
+        self.__class__ = type(
+            f'Attended{stock.__name__}', (type(self), stock), dict(__module__=__name__)
+        )
+        super().__init__(**segmentor)  # the stock class's
+        MODELS.build(attention).attach(self)

@@ -1,61 +1,55 @@
-"""What all adaptation methods share."""
+"""Base class of all adaptation methods."""
 
 from __future__ import annotations
 
 from abc import abstractmethod
-from contextlib import ExitStack, contextmanager
-from typing import Any, ClassVar, Iterator
+from contextlib import contextmanager, nullcontext
+from typing import Any, Iterator
 
 import torch
 from mmengine.model import ModuleDict
 from mmengine.optim import OptimWrapper
-from mmseg.models.segmentors.base import BaseSegmentor
 from mmseg.models.utils import resize
 from mmseg.registry import MODELS
-from mmseg.utils import ConfigType, OptConfigType, OptMultiConfig, OptSampleList, SampleList
+from mmseg.utils import ConfigType, OptConfigType, SampleList
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from mmseg_uda.models.adversary import build_adversary, discriminate, fool
-from mmseg_uda.models.contexts import frozen_bn_stats, set_domain
-from mmseg_uda.models.decode_heads.wrapping_head import class_scores
+from mmseg_uda.models.contexts import frozen, frozen_bn_stats, set_domain
+from mmseg_uda.models.decode_heads.wrapping_head import raw_logits
 from mmseg_uda.models.decode_loss import decode_loss
-from mmseg_uda.models.pretrained import explain_missing_weights
-from mmseg_uda.models.uda.student import auxiliary_heads, build_student, fit_checkpoint
-from mmseg_uda.structures import DOMAINS, DomainBatch, ImageBatch, Losses, SegOutput
+from mmseg_uda.models.uda.student import StudentSegmentor, auxiliary_heads
+from mmseg_uda.structures import DomainBatch, ImageBatch, Losses, MixedBatch, SegOutput
+from mmseg_uda.utils.arguments import check_choice
 
 __all__ = ['BaseUDASegmentor']
 
 
-class BaseUDASegmentor(BaseSegmentor):
+class BaseUDASegmentor(StudentSegmentor):
     """A segmentor that owns a student segmentor and yields its losses.
 
     A method implements :meth:`losses`, a generator with one ``dict`` of losses per step of the
     paper's algorithm. Each of them is back-propagated, and its graph freed, before the next one is
     computed (``backward='sequential'``), or all are summed first (``'joint'``); the gradients are
-    the same. Everything that tests or exports the model sees the student alone.
+    the same. At test time the model is the student.
 
     Args:
-        segmentor: Config of the student, any mmseg segmentor whose decode head gives logits.
-        discriminator: Config of the discriminators, one of which is built for each of
-            :attr:`views`; None for a method that has no adversary.
+        segmentor: Config of the student, as for :class:`StudentSegmentor`.
+        discriminator: Config of a discriminator, which is built once for each of :attr:`views`;
+            None for a method without one.
         adversarial_loss: Config of the adversarial loss; with ``discriminator`` only.
-        regularizers: Configs by name of modules that see every student pass (a
-            :class:`~mmseg_uda.structures.SegOutput`) and give ``dict`` of further losses.
-        norm_statistics: Whose images the running statistics of batch norm, with which the student
-            is tested, come from: ``'both'`` domains in turn, as in AdaptSegNet and its heirs, or
-            the ``'target'`` alone; in training each batch is normalised by its own in either case.
-            ``'frozen'`` keeps them, and normalises by them in training too (rounds of DAST).
+        regularizers: Configs by name of modules that get every student pass (a
+            :class:`~mmseg_uda.structures.SegOutput`) and compute a ``dict`` of further losses.
+        norm_statistics: Domains that update the batch-norm running statistics used at test time:
+            ``'both'`` in turn, as in AdaptSegNet and its heirs, or the ``'target'`` alone; training
+            normalises each batch by its own statistics in either case. ``'frozen'`` keeps the
+            running statistics, and normalises by them in training too (rounds of DAST).
         backward: ``'sequential'`` (memory of about one pass) or ``'joint'``.
-        channels_last: Keep weights, and hence feature maps, with channels innermost in memory: the
-            same arithmetic, and faster convolutions on a CPU and in half precision.
-        data_preprocessor: Config of a :class:`UDADataPreprocessor`; by default both domains take
-            the segmentor's own.
-        init_cfg: As for every mmengine module.
-    """
+        kwargs: As for :class:`StudentSegmentor`.
 
-    domains: ClassVar[tuple[str, ...]] = DOMAINS
-    """Domains that :meth:`losses` reads; the loop loads no other, and ``batch`` has None for it."""
+    Raises:
+        ValueError: An argument is unknown, missing, or of no use to the method.
+    """
 
     def __init__(
         self,
@@ -66,87 +60,79 @@ class BaseUDASegmentor(BaseSegmentor):
         regularizers: OptConfigType = None,
         norm_statistics: str = 'both',
         backward: str = 'sequential',
-        channels_last: bool = False,
-        data_preprocessor: OptConfigType = None,
-        init_cfg: OptMultiConfig = None,
+        **kwargs: Any,
     ) -> None:
         name = type(self).__name__
-        if backward not in ('sequential', 'joint'):
-            raise ValueError(f"{name}.backward got {backward!r}; write 'sequential' or 'joint'")
-        if norm_statistics not in ('both', 'target', 'frozen'):
-            raise ValueError(
-                f"{name}.norm_statistics got {norm_statistics!r}; write 'both', "
-                "'target' or 'frozen'"
-            )
-        student, data_preprocessor = build_student(name, segmentor, data_preprocessor)
-        data_preprocessor = dict(data_preprocessor, domains=self.domains)
-        super().__init__(data_preprocessor=data_preprocessor, init_cfg=init_cfg)
-        self.student = student
+        check_choice(f'{name}.backward', backward, ('sequential', 'joint'))
+        check_choice(f'{name}.norm_statistics', norm_statistics, ('both', 'target', 'frozen'))
+        super().__init__(segmentor, **kwargs)
         self.backward_mode = backward
         self.norm_statistics = norm_statistics
-        self.channels_last = channels_last
-        self.discriminators, self.adversarial_loss = build_adversary(
-            name, self.views, discriminator, adversarial_loss
-        )
+        parts = dict(discriminator=discriminator, adversarial_loss=adversarial_loss)
+        for key, value in parts.items():
+            if bool(self.views) != bool(value):
+                expected = 'a config' if self.views else 'None, because the method has no adversary'
+                raise ValueError(f'{name}.{key}: expected {expected}, but got {value}')
+        self.discriminators = ModuleDict({view: MODELS.build(discriminator) for view in self.views})
+        self.adversarial_loss: Any = MODELS.build(adversarial_loss) if adversarial_loss else None
         self.regularizers = ModuleDict(
             {key: MODELS.build(cfg) for key, cfg in (regularizers or {}).items()}
         )
-        self._passes: list[SegOutput] = []  # of the step under way
+        self._passes: list[SegOutput] = []  # student passes of the current step
 
-    # ------------------------------------------------------------------ what a method is made of
+    # --------------------------------------------------------------------- parts of an algorithm
 
     @property
     def views(self) -> tuple[str, ...]:
-        """What the adversary looks at, one discriminator each: none by default."""
+        """Names of the maps with a discriminator each; none by default."""
         return ()
 
     @abstractmethod
     def losses(self, batch: DomainBatch) -> Iterator[Losses]:
         """Yield the losses of one iteration, one dict per step of the paper's algorithm."""
 
-    def segment(self, batch: ImageBatch, domain: str) -> SegOutput:
-        """Run the student on images of one domain; logs and regularisers have its name."""
+    def segment(self, batch: ImageBatch | MixedBatch, domain: str) -> SegOutput:
+        """Run the student on images (N, 3, H, W); ``domain`` names the pass in the log."""
         with self.domain_pass(domain):
             features = self.student.extract_feat(batch.images)
-            scores, upsample = class_scores(self.student.decode_head, features)
-            seg_logits = upsample(scores)
-        return self.record(SegOutput(features, seg_logits, domain, scores))
+            logits, upsample = raw_logits(self.student.decode_head, features)  # (N, C, h, w)
+            return self.record(SegOutput(features, upsample(logits), domain, logits))
 
     @contextmanager
     def domain_pass(self, domain: str) -> Iterator[None]:
-        """Student passes inside are of one domain.
+        """Declare that the student passes inside are of one domain.
 
-        Layers that treat domains differently know it, and batch norm updates its running statistics
-        only if ``norm_statistics`` has them.
+        Layers whose behaviour depends on the domain get its name, and batch norm updates its
+        running statistics only if ``norm_statistics`` includes the domain.
         """
-        with set_domain(self.student, domain), ExitStack() as also:
-            if self.norm_statistics == 'target' and domain == 'source':
-                also.enter_context(frozen_bn_stats(self.student))
+        skipped = self.norm_statistics == 'target' and domain == 'source'
+        statistics = frozen_bn_stats(self.student) if skipped else nullcontext()
+        with set_domain(self.student, domain), statistics:
             yield
 
     def record(self, output: SegOutput) -> SegOutput:
-        """Show a student pass to the regularisers."""
+        """Pass a student pass on to the regularisers.
+
+        Raises:
+            TypeError: The decode head's output is no tensor.
+        """
         if not isinstance(output.seg_logits, Tensor):
             raise TypeError(
-                f'{type(self).__name__}.segmentor.decode_head: '
-                f'{type(self.student.decode_head).__name__}.forward gives '
-                f'{type(output.seg_logits).__name__}, not logits (N, C, h, w); write a decode head '
-                'that gives one map of logits'
+                f'{type(self).__name__}.segmentor.decode_head: expected logits (N, C, h, w), but '
+                f'{type(self.student.decode_head).__name__}.forward computes '
+                f'{type(output.seg_logits).__name__}; write another decode head'
             )
         self._passes.append(output)
         return output
 
-    def supervised(
-        self,
-        output: SegOutput,
-        labels: Tensor,
-        pixel_weight: Tensor | None = None,
+    def supervised_losses(
+        self, output: SegOutput, labels: Tensor, pixel_weight: Tensor | None = None
     ) -> Losses:
-        """Losses of the decode head and the auxiliary heads against (pseudo) labels.
+        """Compute the losses of the decode head and the auxiliary heads on (pseudo) labels.
 
         Args:
             output: A student pass.
-            labels: Shape (N, H, W), int64; logits are upsampled to it.
+            labels: Shape (N, H, W), int64; logits are upsampled to this size.
             pixel_weight: Shape (N, H, W), or None for 1.
 
         Returns:
@@ -163,12 +149,12 @@ class BaseUDASegmentor(BaseSegmentor):
     def decode_losses(
         self, seg_logits: Tensor, labels: Tensor, prefix: str, pixel_weight: Tensor | None = None
     ) -> Losses:
-        """Losses of the decode head alone, on logits (N, C, h, w) of any resolution."""
+        """Compute the losses of the decode head alone, on logits (N, C, h, w) of any resolution."""
         part = decode_loss(self.student.decode_head, seg_logits, labels, pixel_weight)
         return {f'{prefix}.{key}': value for key, value in part.items()}
 
     def probabilities(self, seg_logits: Tensor, images: Tensor) -> Tensor:
-        """Softmax of logits upsampled to the size of the images: (N, C, H, W), in fp32."""
+        """Upsample logits (N, C, h, w) to images (N, 3, H, W): softmax (N, C, H, W), in fp32."""
         logits = resize(
             seg_logits.float(),
             size=images.shape[2:],
@@ -177,146 +163,130 @@ class BaseUDASegmentor(BaseSegmentor):
         )
         return logits.softmax(1)
 
-    def adversary(self, name: str) -> Any:
-        """The discriminator of that name: of a view, unless the method has others elsewhere."""
+    def get_discriminator(self, name: str) -> Any:
+        """Return the discriminator of a view; methods with others elsewhere override this."""
         return self.discriminators[name]
 
-    def fool(self, name: str, target_prob: Tensor, weight: Tensor | None = None) -> Losses:
-        """The segmentor's adversarial loss; discriminator ``name`` learns nothing from it."""
-        return fool(name, self.adversary(name), self.adversarial_loss, target_prob, weight)
+    def generator_losses(self, name: str, target: Tensor, weight: Tensor | None = None) -> Losses:
+        """Compute the segmentor's adversarial loss, which does not train the discriminator.
 
-    def discriminate(self, name: str, source_prob: Tensor, target_prob: Tensor) -> Losses:
-        """The discriminator's loss; the segmentor learns nothing from it."""
-        return discriminate(
-            name, self.adversary(name), self.adversarial_loss, source_prob, target_prob
-        )
+        Args:
+            name: Name of the discriminator.
+            target: Its input on the target domain, shape (N, C, H, W).
+            weight: Weight of each position, shape (N, 1, H', W') of any resolution; None for 1.
 
-    # -------------------------------------------------------------------------- one iteration
+        Returns:
+            ``adv.loss_{name}``.
+        """
+        discriminator = self.get_discriminator(name)
+        with frozen(discriminator):
+            score = discriminator(target)  # (N, 1, h, w)
+        return {f'adv.loss_{name}': self.adversarial_loss.generator_loss(score.float(), weight)}
+
+    def discriminator_losses(self, name: str, source: Tensor, target: Tensor) -> Losses:
+        """Compute the discriminator's loss, which does not train the segmentor.
+
+        Args:
+            name: Name of the discriminator.
+            source: Its input on the source domain, shape (N, C, H, W).
+            target: Its input on the target domain.
+
+        Returns:
+            ``disc.loss_{name}``, and the accuracies ``disc.acc_{source,target}_{name}`` in [0, 1].
+        """
+        discriminator, loss = self.get_discriminator(name), self.adversarial_loss
+        scores = [discriminator(x.detach()).float() for x in (source, target)]  # (N, 1, h, w)
+        right = [scores[0] < loss.boundary, scores[1] > loss.boundary]
+        return {
+            f'disc.loss_{name}': loss.discriminator_loss(*scores),
+            f'disc.acc_source_{name}': right[0].float().mean(),
+            f'disc.acc_target_{name}': right[1].float().mean(),
+        }
+
+    # ------------------------------------------------------------------------------ an iteration
 
     def train_step(
         self, data: dict[str, Any], optim_wrapper: OptimWrapper, forward: nn.Module | None = None
     ) -> dict[str, Tensor]:
-        """Back-propagate the losses step by step, update once, and give the log variables.
+        """Back-propagate the losses step by step, and update the weights once.
 
         Args:
             data: ``dict(source=..., target=...)`` from the loop.
             optim_wrapper: With a plain wrapper, which steps after each backward, the losses are
                 summed first.
-            forward: What to call instead of this module: a distributed wrapper of it.
+            forward: A distributed wrapper of this module, to be called in its place.
+
+        Returns:
+            Scalars to log, on the CPU.
         """
         forward = forward or self
         data = self.data_preprocessor(data, True)
-        if self.backward_mode == 'joint' or not getattr(
-            optim_wrapper, 'takes_several_backwards', False
-        ):
+        sequential = getattr(optim_wrapper, 'takes_several_backwards', False)
+        if self.backward_mode == 'joint' or not sequential:
             with optim_wrapper.optim_context(forward):
                 losses = forward(**data, mode='loss')
-            total, log_vars = self.parse_losses(losses)
-            optim_wrapper.update_params(total)
-            return log_vars
+            loss, log_vars = self.parse_losses(losses)
+            optim_wrapper.update_params(loss)
+            return _to_cpu(log_vars)
         steps = self._steps(DomainBatch.collect(**data))
-        log_vars, total = {}, 0.0
+        log_vars, total = {}, torch.zeros(())
         while True:
             try:
                 with optim_wrapper.optim_context(forward):
                     losses = forward(steps, mode='step')
             except StopIteration:
                 break
-            loss, logs = self.parse_losses(losses)
-            del losses
-            optim_wrapper.backward(loss)
+            loss, scalars = self.parse_losses(losses)
+            optim_wrapper.backward(loss)  # frees the step's graph
             total = total + loss.detach()
-            log_vars.update({key: value.detach() for key, value in logs.items()})
+            log_vars.update(scalars)
         optim_wrapper.step()
-        return {**log_vars, 'loss': total}
+        return _to_cpu({**log_vars, 'loss': total})
 
     def _steps(self, batch: DomainBatch) -> Iterator[Losses]:
-        """The method's steps, with the regularisers' losses of the passes made in each."""
+        """Add to the losses of each step the regularisers' losses of the passes made in it."""
+        names: set[str] = set()
         for losses in self.losses(batch):
-            extra = {
-                f'{output.domain}.{name}.{key}': value
-                for output in self._passes
-                for name, regularizer in self.regularizers.items()
-                for key, value in regularizer(output).items()
-            }
-            self._passes.clear()
-            yield {**losses, **extra}
+            losses = {**losses, **self._regularizer_losses()}
+            twice = names & losses.keys()
+            if twice:
+                raise ValueError(
+                    f'{type(self).__name__}.losses: expected a name per loss, but got '
+                    f'{sorted(twice)} twice; write another domain into `segment`, or other names'
+                )
+            names |= losses.keys()
+            yield losses
+
+    def _regularizer_losses(self) -> Losses:
+        losses = {
+            f'{output.domain}.{name}.{key}': value
+            for output in self._passes
+            for name, regularizer in self.regularizers.items()
+            for key, value in regularizer(output).items()
+        }
+        self._passes.clear()  # frees their features
+        return losses
 
     def forward(self, inputs: Any, data_samples: Any = None, mode: str = 'tensor') -> Any:
-        """As in mmseg; ``mode='step'`` runs the generator ``inputs`` to its next losses.
+        """Run as in mmseg; ``mode='step'`` runs the generator ``inputs`` to its next losses.
 
         Raises:
-            StopIteration: There are no more. A distributed wrapper that got None instead would go
-                on to expect a backward, and stumble over the next one that it need not synchronise.
+            StopIteration: The generator has ended. Returning None instead would make a distributed
+                wrapper wait for a backward pass.
         """
         if mode == 'step':
             return next(inputs)
         return super().forward(inputs, data_samples, mode)
 
     def loss(self, inputs: dict[str, Tensor], data_samples: dict[str, SampleList]) -> Losses:
-        """All losses of an iteration at once, for stock wrappers and loops."""
+        """Compute all losses of an iteration at once, for stock wrappers and loops."""
         merged: Losses = {}
         for losses in self._steps(DomainBatch.collect(inputs, data_samples)):
-            twice = merged.keys() & losses.keys()
-            if twice:
-                raise ValueError(
-                    f'{type(self).__name__}.losses yields {sorted(twice)} twice; give '
-                    'each loss its own name'
-                )
             merged.update(losses)
         return merged
 
-    # ----------------------------------------------------------- what everybody else sees: student
-
-    @property
-    def tested(self) -> Any:
-        """The segmentor that everybody else sees."""
-        return self.student
-
-    def predict(self, inputs: Tensor, data_samples: OptSampleList = None) -> SampleList:
-        """The student's prediction."""
-        return self.tested.predict(inputs, data_samples)
-
-    def encode_decode(self, inputs: Tensor, batch_data_samples: list[dict[str, Any]]) -> Tensor:
-        """The student's logits at the size of its input."""
-        return self.tested.encode_decode(inputs, batch_data_samples)
-
-    def extract_feat(self, inputs: Tensor) -> tuple[Tensor, ...]:
-        """The student's features."""
-        return self.tested.extract_feat(inputs)
-
-    def _forward(self, inputs: Tensor, data_samples: OptSampleList = None) -> Tensor:
-        return self.tested._forward(inputs, data_samples)
-
-    @property
-    def backbone(self) -> nn.Module:
-        """The student's backbone."""
-        return self.tested.backbone
-
-    @property
-    def decode_head(self) -> Any:
-        """The student's decode head."""
-        return self.tested.decode_head
-
-    @property
-    def num_classes(self) -> int:
-        """Classes that the student predicts."""
-        return self.student.num_classes
-
-    @property
-    def align_corners(self) -> bool:
-        """How the student resizes logits."""
-        return self.student.align_corners
-
-    def init_weights(self) -> None:
-        """Initialise; a pretrained file that is missing is named, with where to get it."""
-        with explain_missing_weights(self, dict(student='segmentor')):
-            super().init_weights()
-        if self.channels_last:  # not before: random numbers fill tensors in the order of memory
-            self.to(memory_format=torch.channels_last)
-
     def train(self, mode: bool = True) -> BaseUDASegmentor:
-        """As in PyTorch; batch norm of the student stays in evaluation mode where it is frozen."""
+        """Switch modes as in PyTorch, but keep frozen batch norm in evaluation mode."""
         super().train(mode)
         if self.norm_statistics == 'frozen':
             for layer in self.student.modules():
@@ -324,7 +294,7 @@ class BaseUDASegmentor(BaseSegmentor):
                     layer.eval()
         return self
 
-    def _load_from_state_dict(self, state_dict: dict[str, Tensor], prefix: str, *args: Any) -> None:
-        """Take a stock mmseg checkpoint as the student's, and refuse another network's."""
-        fit_checkpoint(self, state_dict, prefix)
-        super()._load_from_state_dict(state_dict, prefix, *args)
+
+def _to_cpu(log_vars: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Copy scalars in a single transfer; loggers would wait for the device once per scalar."""
+    return dict(zip(log_vars, torch.stack([value.detach() for value in log_vars.values()]).cpu()))

@@ -28,24 +28,18 @@ class CDANet(BaseUDASegmentor):
 
     @property
     def views(self) -> tuple[str, ...]:
-        """Z, A' and B': each has a discriminator (D1, D2, D3)."""
+        """Z, A' and B', with the discriminators D1, D2 and D3."""
         if not hasattr(self.decode_head, 'forward_pair'):
             raise TypeError(
-                f'CDANet.segmentor.decode_head got {type(self.decode_head).__name__}; '
-                "write dict(type='CrossDomainAttentionHead', classifier=dict(...))"
+                'CDANet.segmentor.decode_head: expected a CrossDomainAttentionHead, but got '
+                f"{type(self.decode_head).__name__}; write dict(type='CrossDomainAttentionHead', "
+                'classifier=dict(...))'
             )
         return self.decode_head.views
 
     def losses(self, batch: DomainBatch) -> Iterator[Losses]:
         """Eq. (9)-(13)."""
-        source, target = self.segment_pair(batch)
-        source_prob = {
-            view: self.probabilities(logits.detach(), batch.source.images)
-            for view, logits in source.items()
-        }
-        target_prob = {
-            view: self.probabilities(logits, batch.target.images) for view, logits in target.items()
-        }
+        source, target = self.segment_pair(batch)  # logits (N, C, h, w) by view
         losses: Losses = {}
         for view in self.views:
             losses.update(self.decode_losses(source[view], batch.source.labels, f'source.{view}'))
@@ -53,27 +47,29 @@ class CDANet(BaseUDASegmentor):
                 losses.update(
                     self.decode_losses(target[view], batch.target.labels, f'target.{view}')
                 )
-            losses.update(self.fool(view, target_prob[view]))  # Eq. (10)-(12)
+            target_prob = self.probabilities(target[view], batch.target.images)  # (N, C, H, W)
+            losses.update(self.generator_losses(view, target_prob))  # Eq. (10)-(12)
         yield losses
-        del source, target, losses
 
-        for view in self.views:
-            yield self.discriminate(view, source_prob[view], target_prob[view])  # Eq. (10)-(12)
+        for view in self.views:  # Eq. (10)-(12)
+            source_prob = self.probabilities(source[view].detach(), batch.source.images)
+            target_prob = self.probabilities(target[view].detach(), batch.target.images)
+            yield self.discriminator_losses(view, source_prob, target_prob)
 
     def segment_pair(self, batch: DomainBatch) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-        """Logits of both domains by view, after they exchanged context; eq. (1)-(8)."""
+        """Compute logits of both domains by view, after cross-domain attention; eq. (1)-(8)."""
         features = {}
         for domain, images in batch:
             with self.domain_pass(domain):
                 features[domain] = self.student.extract_feat(images.images)
         source, target = self.decode_head.forward_pair(features['source'], features['target'])
-        self.record(SegOutput(features['source'], source['main'], 'source'))
-        self.record(SegOutput(features['target'], target['main'], 'target'))
+        for domain, logits in (('source', source['main']), ('target', target['main'])):
+            self.record(SegOutput(features[domain], logits, domain, logits))
         return source, target
 
     @torch.no_grad()
     def visualize(self, batch: DomainBatch) -> dict[str, Tensor]:
-        """Where the target's central position looks in the source image (Figure 6).
+        """Compute the attention of the target's central position to the source (Figure 6).
 
         Returns:
             ``attention``: shape (h, w), for the first pair of the batch; empty without CD-SAM.

@@ -21,16 +21,19 @@ class DAST(BaseUDASegmentor):
     """DAST: Unsupervised Domain Adaptation in Semantic Segmentation Based on Discriminator
     Attention and Self-Training (AAAI 2021).
 
-    The discoverer D looks at features f, and its confidence makes the badly aligned ones count
-    more (:class:`DiscriminatorAttention`); the corrector C looks at predictions. With pseudo
-    labels in the target's batch it is a round of self-training, without them the first stage.
+    The discoverer D discriminates features f; its scores weight the badly aligned ones
+    (:class:`DiscriminatorAttention`). The corrector C discriminates predictions. With pseudo labels
+    in the target's batch it is a round of self-training, without them the first stage.
 
     Args:
         segmentor: An ``AttendedSegmentor``; its ``attention.discriminator`` is D.
-        reweight_corrector: Weigh C's verdicts by 1 + attention, too (the text says so; it gives no
-            formula, and the published code leaves it out). The weight carries no gradient.
+        reweight_corrector: True to weight C's scores by 1 + attention, too (the text says so; it
+            gives no formula, and the published code leaves it out). The weight carries no gradient.
         kwargs: As for :class:`BaseUDASegmentor`. ``discriminator`` is C; ``adversarial_loss``
             serves both: least squares, 0.01, and 1 for each of the discriminator's terms.
+
+    Raises:
+        TypeError: The segmentor has no attention.
     """
 
     views = ('corrector',)
@@ -42,44 +45,44 @@ class DAST(BaseUDASegmentor):
         self.reweight_corrector = reweight_corrector
         if not isinstance(getattr(self.student, 'attention', None), DiscriminatorAttention):
             raise TypeError(
-                f'DAST.segmentor got {type(self.student).__name__} without attention; '
-                "write dict(type='AttendedSegmentor', segmentor_type='EncoderDecoder', "
-                "attention=dict(type='DiscriminatorAttention', ...), ...)"
+                'DAST.segmentor: expected an AttendedSegmentor, but got '
+                f"{type(self.student).__name__}; write dict(type='AttendedSegmentor', "
+                "segmentor_type='EncoderDecoder', attention=dict(type='DiscriminatorAttention', "
+                '...), ...)'
             )
 
-    def adversary(self, name: str) -> Any:
-        """The corrector, or the discoverer, which is part of the student: tests need it."""
+    def get_discriminator(self, name: str) -> Any:
+        """Return the corrector, or the discoverer: inference needs it, as a part of the student."""
         if name == 'discoverer':
             return self.student.attention.discriminator
-        return super().adversary(name)
+        return super().get_discriminator(name)
 
     def losses(self, batch: DomainBatch) -> Iterator[Losses]:
-        """L_seg, what the target's pass is to achieve, and the discriminators' own L^D and L^C."""
+        """L_seg, the adversarial losses, and the discriminators' own L^D and L^C."""
         attention: DiscriminatorAttention = self.student.attention
-        with attention.watch() as source_seen:
-            source = self.segment(batch.source, 'source')
-        source_prob = self.probabilities(source.seg_logits.detach(), batch.source.images)
-        yield self.supervised(source, batch.source.labels)
-        del source
+        with attention.record() as of_source:
+            source = self.segment(batch.source, 'source')  # logits (N, C, h, w)
+        yield self.supervised_losses(source, batch.source.labels)
+        source = source.detach()  # the next pass needs the memory of its features
 
-        with attention.watch() as seen:
+        with attention.record() as of_target:
             target = self.segment(batch.target, 'target')
-        target_prob = self.probabilities(target.seg_logits, batch.target.images)
-        weight = 1 + attention.weight(seen.score.detach()) if self.reweight_corrector else None
-        losses = self.fool('corrector', target_prob, weight)
-        losses['adv.loss_discoverer'] = self.adversarial_loss.fool(seen.score.float())
+        target_prob = self.probabilities(target.seg_logits, batch.target.images)  # (N, C, H, W)
+        score = of_target.score  # D(f), (N, 1, h', w')
+        weight = 1 + attention.weight(score.detach()) if self.reweight_corrector else None
+        losses = self.generator_losses('corrector', target_prob, weight)
+        losses['adv.loss_discoverer'] = self.adversarial_loss.generator_loss(score.float())
         if batch.target.has_pseudo_labels:
-            losses.update(self.supervised(target, batch.target.labels))
-        del target, seen.score
+            losses.update(self.supervised_losses(target, batch.target.labels))
         yield losses
-        del losses
 
-        yield self.discriminate('discoverer', source_seen.features, seen.features)
-        yield self.discriminate('corrector', source_prob, target_prob)
+        yield self.discriminator_losses('discoverer', of_source.features, of_target.features)
+        source_prob = self.probabilities(source.seg_logits, batch.source.images)
+        yield self.discriminator_losses('corrector', source_prob, target_prob)
 
     @torch.no_grad()
     def visualize(self, batch: DomainBatch) -> dict[str, Tensor]:
-        """The attention on the target image (Figure 3).
+        """Compute the attention on the target image (Figure 3).
 
         Returns:
             ``attention``: shape (h, w).

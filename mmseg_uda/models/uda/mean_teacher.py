@@ -6,22 +6,17 @@ from dataclasses import replace
 from typing import Any, Iterator
 
 import torch
+from mmengine.utils import deprecated_api_warning
 from mmseg.models.utils import resize
 from mmseg.registry import MODELS, TRANSFORMS
 from mmseg.utils import ConfigType, OptConfigType
 from torch import Tensor
 
 from mmseg_uda.datasets.batch_transforms.mixer import Mixer
-from mmseg_uda.models.teacher import agreement, confidence_weight
+from mmseg_uda.models.teacher import LABEL_WEIGHTS, agreement, confidence_weight
 from mmseg_uda.models.uda.base import BaseUDASegmentor
-from mmseg_uda.structures import (
-    DomainBatch,
-    ImageBatch,
-    Losses,
-    MixedBatch,
-    SegOutput,
-    TeacherPrediction,
-)
+from mmseg_uda.structures import DomainBatch, Losses, MixedBatch, SegOutput, TeacherPrediction
+from mmseg_uda.utils.arguments import check_choice, expect
 
 __all__ = ['MeanTeacher']
 
@@ -29,34 +24,40 @@ __all__ = ['MeanTeacher']
 @MODELS.register_module()
 class MeanTeacher(BaseUDASegmentor):
     """Context-Aware Mixup for Domain Adaptive Semantic Segmentation (CAMix; TCSVT 2022),
-    `arXiv:2108.03557 <https://arxiv.org/abs/2108.03557>`_, and what its Table 2 compares it with:
-    by its parts a plain mean teacher, CutMix, CowMix, DACS or iDACS. Equations are CAMix's.
+    `arXiv:2108.03557 <https://arxiv.org/abs/2108.03557>`_, and the methods in its Table 2: by its
+    parts a plain mean teacher, CutMix, CowMix, DACS or iDACS. Equation numbers are CAMix's.
 
-    Needs ``custom_hooks=[dict(type='EMATeacherHook')]``. Pseudo labels read from files play no
-    part: labels of target images are the teacher's.
+    Needs ``custom_hooks=[dict(type='EMATeacherHook')]``. Pseudo labels from files are not used:
+    labels of target images are the teacher's. A subclass adds another consistency term by
+    overriding :meth:`target_losses`.
 
     Args:
         segmentor: As for :class:`BaseUDASegmentor`.
         teacher: Config of the :class:`EMATeacher`.
         consistency: Config of the :class:`ConsistencyLoss`.
-        mixer: Config of what pastes one domain's pixels into the other's images; None to
-            learn from the target images themselves.
-        augment: Config of what changes the images that the student learns the teacher's labels
-            on, and not the labels; None for nothing.
-        significance: Config of which pixels of a teacher's label count; None for all.
-        pseudo_threshold: The teacher is sure of a pixel from this probability on.
-        confidence: Weight of the teacher's labels: the ``'ratio'`` of pixels it is sure of in each
-            image; the ``'batch_ratio'``, in all images of the batch (code of DACS and CAMix, for
+        mixer: Config of a mixer, which pastes pixels of one domain into images of the other; None
+            to learn from the target images themselves.
+        augment: Config of a transform of the images, not of the labels, that the student learns the
+            teacher's labels on; None for no augmentation.
+        significance: Config of the weight of each pixel of a teacher's label; None for 1.
+        pseudo_threshold: Probability from which the teacher is confident of a pixel, in [0, 1].
+        label_weight: Weight of the teacher's labels: the ``'ratio'`` of confident pixels in each
+            image; the ``'batch_ratio'``, in all images of the batch (code of DACS and CAMix, with
             which the batches of several processes differ from a joint one); by ``'pixel'``, 1 where
-            it is sure and else 0; None for 1. Pixels of the source always have 1.
-        eval_on: Whom tests, tools and pseudo labels see, the ``'student'`` (the code) or the
-            ``'teacher'`` (Algorithm 1).
+            the teacher is confident and else 0; None for 1. Pixels of the source always have 1.
+        eval_on: Network at test time, in tools and for pseudo labels: the ``'student'`` (the code)
+            or the ``'teacher'`` (Algorithm 1).
         kwargs: As for :class:`BaseUDASegmentor`.
+
+    Raises:
+        TypeError: ``mixer`` is no mixer.
+        ValueError: An argument is out of range, or the mixer does not suit the classes.
     """
 
     iteration: int | None = None
-    """t, from 0; the :class:`EMATeacherHook` tells it."""
+    """t, from 0; the :class:`EMATeacherHook` sets it."""
 
+    @deprecated_api_warning({'confidence': 'label_weight'}, cls_name='MeanTeacher')
     def __init__(
         self,
         segmentor: ConfigType,
@@ -67,20 +68,15 @@ class MeanTeacher(BaseUDASegmentor):
         augment: OptConfigType = None,
         significance: OptConfigType = None,
         pseudo_threshold: float = 0.968,
-        confidence: str | None = 'ratio',
+        label_weight: str | None = 'ratio',
         eval_on: str = 'student',
         **kwargs: Any,
     ) -> None:
-        for key, value, choices in (
-            ('confidence', confidence, ('ratio', 'batch_ratio', 'pixel', None)),
-            ('eval_on', eval_on, ('student', 'teacher')),
-        ):
-            if value not in choices:
-                raise ValueError(f'MeanTeacher.{key} got {value!r}; write one of {choices}')
-        if not 0 <= pseudo_threshold <= 1:
-            raise ValueError(
-                f'MeanTeacher.pseudo_threshold got {pseudo_threshold}; write a number in [0, 1]'
-            )
+        name = type(self).__name__
+        check_choice(f'{name}.label_weight', label_weight, LABEL_WEIGHTS)
+        check_choice(f'{name}.eval_on', eval_on, ('student', 'teacher'))
+        in_range = 0 <= pseudo_threshold <= 1
+        expect(in_range, f'{name}.pseudo_threshold', 'a number in [0, 1]', pseudo_threshold)
         super().__init__(segmentor, **kwargs)
         self.teacher = MODELS.build(teacher, default_args=dict(student=self.student))
         self.consistency = MODELS.build(consistency)
@@ -88,72 +84,99 @@ class MeanTeacher(BaseUDASegmentor):
         if self.mixer is not None:
             if not isinstance(self.mixer, Mixer):
                 raise TypeError(
-                    f'MeanTeacher.mixer got {type(self.mixer).__name__}, which mixes '
-                    "no domains; write dict(type='ContextMix', ...) or another mixer"
+                    f'{name}.mixer: expected a mixer of two domains, but got '
+                    f"{type(self.mixer).__name__}; write for example dict(type='ContextMix', ...)"
                 )
-            self.mixer.check(self.num_classes)
+            self.mixer.check(self.student.num_classes)
         self.augment = TRANSFORMS.build(augment) if augment else None
         self.significance = MODELS.build(significance) if significance else None
         self.pseudo_threshold = pseudo_threshold
-        self.confidence = confidence
+        self.label_weight = label_weight
         self.eval_on = eval_on
 
     def losses(self, batch: DomainBatch) -> Iterator[Losses]:
-        """Algorithm 1; the :class:`EMATeacherHook` is its last line, eq. (3)."""
-        source = self.segment(batch.source, 'source')
-        yield self.supervised(source, batch.source.labels)  # L_seg, eq. (10)
-        del source
+        """Algorithm 1; its last line, eq. (3), is the :class:`EMATeacherHook`."""
+        yield self.source_losses(batch)  # L_seg, eq. (10)
+        teacher = self.predict_target(batch.target.images)  # Y_T, U_T, eq. (5)-(7)
+        yield from self.target_losses(batch, teacher)
 
-        label = self.label(batch.target.images)  # Y_T, U_T, eq. (5)-(7)
-        mixed = self.mix(batch, label)  # X_M, Y_M, U_M, eq. (2), (4), (8)
-        student = self.segment(
-            ImageBatch(mixed.images, batch.target.samples), 'mix' if self.mixer else 'target'
-        )
-        yield self.follow(student, mixed, label)  # L_con, eq. (9)
+    def source_losses(self, batch: DomainBatch) -> Losses:
+        """Compute the supervised losses on the source."""
+        source = self.segment(batch.source, 'source')  # logits (N, C, h, w)
+        return self.supervised_losses(source, batch.source.labels)
 
-    def label(self, images: Tensor) -> TeacherPrediction:
-        """What the teacher says of target images, shape (N, 3, H, W), and where it counts.
+    def target_losses(self, batch: DomainBatch, teacher: TeacherPrediction) -> Iterator[Losses]:
+        """Yield the consistency terms, one dict each.
+
+        A term is a pass on images with labels, and :meth:`consistency_losses` of it. A subclass
+        yields its own after these, from the same ``teacher``; a ``domain`` of its own for
+        :meth:`segment` keeps the names in the log apart.
+        """
+        mixed = self.mix(batch, teacher)  # X_M, Y_M, U_M, eq. (2), (4), (8)
+        output = self.segment(mixed, 'mix' if self.mixer else 'target')
+        losses = self.consistency_losses(output, mixed)  # L_con, eq. (9)
+        yield {**losses, **self.teacher_statistics(teacher)}
+
+    def predict_target(self, images: Tensor) -> TeacherPrediction:
+        """Predict target images, shape (N, 3, H, W), with the teacher.
 
         Raises:
-            RuntimeError: Nobody keeps the teacher up to date.
+            RuntimeError: No hook updates the teacher.
         """
         if self.iteration is None:
             raise RuntimeError(
-                'MeanTeacher does not know the iteration; write custom_hooks=[dict('
-                "type='EMATeacherHook')], which also updates the teacher"
+                'MeanTeacher.iteration: expected a number, but got None; write custom_hooks=['
+                "dict(type='EMATeacherHook')], which sets it and updates the teacher"
             )
-        probabilities = self.probabilities(self.teacher(images), images)
-        confidence, label = probabilities.max(1)
-        significance = (
-            None
-            if self.significance is None
-            else self.significance(self.teacher, images, self.iteration)
-        )
+        probabilities = self.probabilities(self.teacher(images), images)  # (N, C, H, W)
+        confidence, label = probabilities.max(1)  # (N, H, W)
+        significance = None
+        if self.significance is not None:
+            significance = self.significance(self.teacher, images, self.iteration)  # (N, H, W)
         return TeacherPrediction(probabilities, label, confidence, significance)
 
+    def confident(self, teacher: TeacherPrediction) -> Tensor:
+        """Compute the mask of confident pixels: 1 or 0, shape (N, H, W), float."""
+        return (teacher.confidence >= self.pseudo_threshold).float()
+
     @torch.no_grad()
-    def mix(self, batch: DomainBatch, label: TeacherPrediction) -> MixedBatch:
-        """What the student is to learn the teacher's labels on."""
-        images, weight = batch.target.images, confidence_weight(self.sure(label), self.confidence)
-        if self.mixer is None:
-            mixed = MixedBatch(
-                images, label.label, weight, label.significance, torch.zeros_like(images[:, :1])
-            )
-        else:
-            mixed = self.mixer(batch, label, self.iteration, weight)
+    def mix(self, batch: DomainBatch, teacher: TeacherPrediction) -> MixedBatch:
+        """Build the images and labels for the consistency loss: mixed and augmented."""
+        mixed = self.label_target(batch.target.images, teacher)
+        if self.mixer is not None:
+            mixed = self.mixer(batch, teacher, self.iteration, mixed.pixel_weight)
         if self.augment is None:
             return mixed
         return replace(mixed, images=self.augment(mixed.images, **self.data_preprocessor.scale()))
 
-    def follow(self, student: SegOutput, mixed: MixedBatch, label: TeacherPrediction) -> Losses:
-        """The consistency loss, and what tells of the quality of the teacher's labels."""
+    def label_target(self, images: Tensor, teacher: TeacherPrediction) -> MixedBatch:
+        """Combine versions of the target images, shape (N, 3, H, W), with the teacher's labels."""
+        return MixedBatch(
+            images,
+            teacher.label,
+            confidence_weight(self.confident(teacher), self.label_weight),
+            teacher.significance,
+            torch.zeros_like(images[:, :1]),  # no pixel of the source
+        )
+
+    def consistency_losses(self, output: SegOutput, mixed: MixedBatch) -> Losses:
+        """Compute the consistency loss of one pass.
+
+        Args:
+            output: A student pass on ``mixed.images``.
+            mixed: Images with labels.
+
+        Returns:
+            ``{domain}.decode.loss_con``, and ``{domain}.decode.agreement``, the share of target
+            pixels on which the student agrees with the teacher.
+        """
         head = self.student.decode_head
         logits = resize(
-            student.seg_logits,
+            output.seg_logits,
             size=mixed.labels.shape[1:],
             mode='bilinear',
             align_corners=head.align_corners,
-        )
+        )  # (N, C, H, W)
         loss = self.consistency(
             logits,
             mixed.labels,
@@ -161,21 +184,20 @@ class MeanTeacher(BaseUDASegmentor):
             mixed.significance,
             ignore_index=head.ignore_index,
         )
-        losses = {
-            f'{student.domain}.decode.{self.consistency.loss_name}': loss,
-            'pseudo.agreement': agreement(logits.detach(), mixed),
-            'pseudo.confident_ratio': self.sure(label).mean(),
+        return {
+            f'{output.domain}.decode.{self.consistency.loss_name}': loss,
+            f'{output.domain}.decode.agreement': agreement(logits.detach(), mixed),
         }
-        if label.significance is not None:
-            losses['pseudo.significant_ratio'] = label.significance.mean()
-        return losses
 
-    def sure(self, label: TeacherPrediction) -> Tensor:
-        """1 where the teacher is sure of its label, else 0; shape (N, H, W)."""
-        return (label.confidence >= self.pseudo_threshold).float()
+    def teacher_statistics(self, teacher: TeacherPrediction) -> Losses:
+        """Compute the shares of confident and of significant pixels, for the log."""
+        statistics = {'pseudo.confident_ratio': self.confident(teacher).mean()}
+        if teacher.significance is not None:
+            statistics['pseudo.significant_ratio'] = teacher.significance.mean()
+        return statistics
 
     def init_weights(self) -> None:
-        """Initialise the student, as which the teacher begins."""
+        """Initialise the student, and copy it to the teacher."""
         super().init_weights()
         self.teacher.copy_from(self.student)
 
@@ -186,13 +208,13 @@ class MeanTeacher(BaseUDASegmentor):
 
     @torch.no_grad()
     def visualize(self, batch: DomainBatch) -> dict[str, Tensor]:
-        """What one iteration would learn of the target's first image; maps of shape (H, W)."""
-        label = self.label(batch.target.images)
-        mixed = self.mix(batch, label)
+        """Compute the labels of one iteration on the target's first image; maps of shape (H, W)."""
+        teacher = self.predict_target(batch.target.images)
+        mixed = self.mix(batch, teacher)
         maps = {
-            'teacher label': label.label,
-            'teacher confidence': label.confidence,
-            'significance': label.significance,
+            'teacher label': teacher.label,
+            'teacher confidence': teacher.confidence,
+            'significance': teacher.significance,
             'mask: 1 = source': mixed.mask[:, 0],
             'mixed image': self.data_preprocessor.pictures(mixed.images),
             'mixed label': mixed.labels,

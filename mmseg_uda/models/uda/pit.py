@@ -7,10 +7,11 @@ from typing import Any, Iterator
 import torch
 from mmseg.registry import MODELS
 from mmseg.utils import ConfigType
-from torch import Tensor, nn
+from torch import Tensor
 
-from mmseg_uda.models.decode_heads import LSEExpansionHead
+from mmseg_uda.models.decode_heads import ActivationMaps, LSEExpansionHead
 from mmseg_uda.models.uda.base import BaseUDASegmentor
+from mmseg_uda.models.uda.student import all_auxiliary_heads
 from mmseg_uda.structures import DomainBatch, ImageBatch, Losses, SegOutput
 
 __all__ = ['PIT']
@@ -25,16 +26,19 @@ class PIT(BaseUDASegmentor):
 Lv_Cross-Domain_Semantic_Segmentation_via_Domain-Invariant_Interactive_Relation_Transfer_CVPR_2020\
 _paper.html>`_). Section and equation numbers refer to it.
 
-    The units, their weights w, and lambda_c and lambda_r are the student's
+    The units, their weights w, and lambda_c and lambda_r belong to the student's
     :class:`LSEExpansionHead`, with ``loss_reconstruction``. Labels of whole target images come from
     files (``LoadImageLabels``): shares of classes that ``tools/train_image_labels.py`` predicts, or
     given presence of classes (weak supervision, Section 5.5; then the head's
     ``image_label='presence'``). Nothing is detached.
 
     Args:
-        segmentor: As for :class:`BaseUDASegmentor`; among its ``auxiliary_head`` is one
-            ``LSEExpansionHead``, of which nothing is left in tests.
+        segmentor: As for :class:`BaseUDASegmentor`; one of its ``auxiliary_head`` is an
+            ``LSEExpansionHead``, which inference does not use.
         kwargs: As for :class:`BaseUDASegmentor`.
+
+    Raises:
+        TypeError: The segmentor has no expansion head, or several.
     """
 
     def __init__(self, segmentor: ConfigType, **kwargs: Any) -> None:
@@ -42,14 +46,9 @@ _paper.html>`_). Section and equation numbers refer to it.
         found = self._expansions()
         if len(found) != 1:
             raise TypeError(
-                f'PIT.segmentor.auxiliary_head got {len(found)} expansion heads; write '
-                "one: dict(type='LSEExpansionHead', unit=<config of decode_head>, "
+                f'PIT.segmentor.auxiliary_head: expected one expansion head, but got {len(found)}; '
+                "write dict(type='LSEExpansionHead', unit=<config of decode_head>, "
                 'loss_reconstruction=dict())'
-            )
-        if found[0].num_classes != self.num_classes:
-            raise ValueError(
-                f'PIT.segmentor.auxiliary_head.unit.num_classes got '
-                f'{found[0].num_classes}; write {self.num_classes}, as decode_head'
             )
         found[0].method_trains = True
 
@@ -59,53 +58,64 @@ _paper.html>`_). Section and equation numbers refer to it.
         return self._expansions()[0]
 
     def _expansions(self) -> list[LSEExpansionHead]:
-        heads = getattr(self.student, 'auxiliary_head', None)
-        return [
-            head
-            for head in (heads if isinstance(heads, nn.ModuleList) else [heads])
-            if isinstance(head, LSEExpansionHead)
-        ]
+        heads = all_auxiliary_heads(self.student)
+        return [head for head in heads if isinstance(head, LSEExpansionHead)]
 
     def losses(self, batch: DomainBatch) -> Iterator[Losses]:
         """L = L_f + lambda_c L_c + lambda_r L_r, domain by domain."""
         if not batch.target.has_image_labels:
             raise ValueError(
-                'PIT got target images without image-level labels; write '
+                'PIT: expected target images with image-level labels, but got none; write '
                 "dict(type='LoadImageLabels', label_file=...) into "
                 'train_dataloader.target.dataset.pipeline'
             )
         for domain, images in batch:
-            output = self.segment(images, domain)
-            losses: Losses = {}
-            if domain == 'source' or images.has_pseudo_labels:
-                losses.update(self.supervised(output, images.labels))  # L_f
-            losses.update(self.interaction(output, images))  # L_c, L_r
-            del output
-            yield losses
-            del losses
+            output = self.segment(images, domain)  # S, (N, C, h, w)
+            maps = self.expansion(output.features)  # S^k, (K, N, C, h, w)
+            yield {
+                **self.fine_losses(output, images),  # L_f
+                **self.image_label_losses(maps, images, domain),  # lambda_c L_c
+                **self.reconstruction_losses(maps, output, images),  # lambda_r L_r
+            }
+            del output, maps  # the next pass needs the memory of the features
 
-    def interaction(self, output: SegOutput, images: ImageBatch) -> Losses:
-        """L_c and L_r of one domain."""
-        maps, size = self.expansion(output.features), images.images.shape[2:]
-        if output.domain == 'source':
-            losses = self.expansion.image_loss(maps, images.labels)
+    def fine_losses(self, output: SegOutput, images: ImageBatch) -> Losses:
+        """Compute the cross entropy of pixels on the source, and on the target's pseudo labels."""
+        if output.domain != 'source' and not images.has_pseudo_labels:
+            return {}
+        return self.supervised_losses(output, images.labels)
+
+    def image_label_losses(self, maps: ActivationMaps, images: ImageBatch, domain: str) -> Losses:
+        """Compute the image-level loss, on the source with labels counted in ground truth.
+
+        Raises:
+            ValueError: Image-level labels have another number of classes than the student.
+        """
+        if domain == 'source':
+            losses = self.expansion.loss_by_pixel_labels(maps, images.labels)
         else:
-            labels = images.image_labels
+            labels = images.image_labels  # (N, C)
             if labels.shape[1] != self.num_classes:
                 raise ValueError(
-                    f'PIT got image-level labels of {labels.shape[1]} classes, but '
-                    f'the student predicts {self.num_classes}; write the label_file '
-                    'that was made with this data set'
+                    f'PIT: expected image-level labels of {self.num_classes} classes, as the '
+                    f'student predicts, but got {labels.shape[1]}; write the label_file that was '
+                    'made with this dataset'
                 )
-            losses = self.expansion.image_label_loss(maps, labels, size)
-        losses.update(
-            self.expansion.reconstruction_loss(maps, output, self.student.decode_head, size)
+            losses = self.expansion.loss_by_image_labels(maps, labels, images.images.shape[2:])
+        return {f'{domain}.expansion.{key}': value for key, value in losses.items()}
+
+    def reconstruction_losses(
+        self, maps: ActivationMaps, output: SegOutput, images: ImageBatch
+    ) -> Losses:
+        """Compute the distance of the units' weighted sum from the fine map."""
+        losses = self.expansion.reconstruction_loss(
+            maps, output, self.student.decode_head, images.images.shape[2:]
         )
         return {f'{output.domain}.expansion.{key}': value for key, value in losses.items()}
 
     @torch.no_grad()
     def visualize(self, batch: DomainBatch) -> dict[str, Tensor]:
-        """The units' class activation maps on the target image (Figure 3).
+        """Compute the units' class activation maps on the target image (Figure 3).
 
         Returns:
             By caption, shape (h, w), for each of the largest classes by the image-level label: S^k
@@ -115,7 +125,7 @@ _paper.html>`_). Section and equation numbers refer to it.
             return {}
         features = self.student.extract_feat(batch.target.images[:1])
         maps = self.expansion(features)
-        fine = self.student.decode_head.forward(features)
+        fine = self.student.decode_head.forward(features)  # (1, C, h, w)
         shown: dict[str, Tensor] = {}
         for index in batch.target.image_labels[0].topk(min(SHOWN_CLASSES, self.num_classes))[1]:
             for r, scores in zip(self.expansion.r, maps.scores):

@@ -14,10 +14,14 @@ __all__ = ['SourceOnly']
 
 @MODELS.register_module()
 class SourceOnly(BaseUDASegmentor):
-    """Supervised training on the source; no target image is read for it."""
+    """Supervised training on the source, which reads no target image.
+
+    Takes the arguments of :class:`BaseUDASegmentor`.
+    """
 
     domains = ('source',)
 
     def losses(self, batch: DomainBatch) -> Iterator[Losses]:
-        """One step."""
-        yield self.supervised(self.segment(batch.source, 'source'), batch.source.labels)
+        """One step, the cross entropy on the source."""
+        source = self.segment(batch.source, 'source')  # logits (N, C, h, w)
+        yield self.supervised_losses(source, batch.source.labels)

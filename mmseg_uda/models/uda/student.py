@@ -1,24 +1,129 @@
-"""The student: how a method comes by it, and what a checkpoint must hold to be the method's."""
+"""The student segmentor of a method: building it, predicting as it, loading checkpoints into it."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from mmseg.models import SegDataPreProcessor
+from mmseg.models.segmentors.base import BaseSegmentor
 from mmseg.registry import MODELS
-from mmseg.utils import ConfigType, OptConfigType
+from mmseg.utils import ConfigType, OptConfigType, OptMultiConfig, OptSampleList, SampleList
 from torch import Tensor, nn
 
 from mmseg_uda.artifacts.checkpoint import raise_mismatch
+from mmseg_uda.models.decode_loss import has_stock_loss
+from mmseg_uda.models.pretrained import explain_missing_weights
+from mmseg_uda.structures import DOMAINS
 
-__all__ = ['auxiliary_heads', 'build_student', 'fit_checkpoint']
+__all__ = ['StudentSegmentor', 'auxiliary_heads', 'build_student', 'fit_checkpoint']
+
+
+class StudentSegmentor(BaseSegmentor):
+    """A segmentor that owns another one, the student, and predicts as it.
+
+    Args:
+        segmentor: Config of the student: any mmseg segmentor with one decode head that computes
+            logits, at least two per pixel.
+        channels_last: True to keep weights, and hence feature maps, with channels innermost in
+            memory: the same arithmetic, and faster convolutions on a CPU and in half precision.
+        data_preprocessor: Config of a :class:`UDADataPreprocessor`; by default both domains take
+            the segmentor's own.
+        pretrained: None, which ``mmseg.apis.init_model`` writes into every config.
+        train_cfg: None, likewise.
+        init_cfg: As for every mmengine module.
+
+    Raises:
+        TypeError: The segmentor has several decode heads.
+        ValueError: A value is out of range, or the segmentor does not suit a method.
+    """
+
+    domains: ClassVar[tuple[str, ...]] = DOMAINS
+    """Domains that a method trains on; the loop loads no other."""
+
+    def __init__(
+        self,
+        segmentor: ConfigType,
+        *,
+        channels_last: bool = False,
+        data_preprocessor: OptConfigType = None,
+        pretrained: None = None,
+        train_cfg: None = None,
+        init_cfg: OptMultiConfig = None,
+    ) -> None:
+        name = type(self).__name__
+        for key, value in dict(pretrained=pretrained, train_cfg=train_cfg).items():
+            if value is not None:
+                raise ValueError(
+                    f'{name}.{key}: expected None, but got {value!r}; write it into segmentor'
+                )
+        student, data_preprocessor = build_student(name, segmentor, data_preprocessor)
+        data_preprocessor = dict(data_preprocessor, domains=self.domains)
+        super().__init__(data_preprocessor=data_preprocessor, init_cfg=init_cfg)
+        self.student = student
+        self.channels_last = channels_last
+
+    @property
+    def tested(self) -> Any:
+        """Segmentor that predicts, and that tools test and export."""
+        return self.student
+
+    def predict(self, inputs: Tensor, data_samples: OptSampleList = None) -> SampleList:
+        """Predict the labels of images (N, 3, H, W)."""
+        return self.tested.predict(inputs, data_samples)
+
+    def encode_decode(self, inputs: Tensor, batch_data_samples: list[dict[str, Any]]) -> Tensor:
+        """Compute logits (N, C, H, W), at the size of the images."""
+        return self.tested.encode_decode(inputs, batch_data_samples)
+
+    def extract_feat(self, inputs: Tensor) -> tuple[Tensor, ...]:
+        """Compute the features that the decode head gets."""
+        return self.tested.extract_feat(inputs)
+
+    def _forward(self, inputs: Tensor, data_samples: OptSampleList = None) -> Tensor:
+        return self.tested._forward(inputs, data_samples)
+
+    @property
+    def backbone(self) -> nn.Module:
+        """Backbone of the tested segmentor."""
+        return self.tested.backbone
+
+    @property
+    def decode_head(self) -> Any:
+        """Decode head of the tested segmentor."""
+        return self.tested.decode_head
+
+    @property
+    def num_classes(self) -> int:
+        """Number of classes."""
+        return self.tested.num_classes
+
+    @property
+    def out_channels(self) -> int:
+        """Number of logits per pixel, which test-time augmentation asks for."""
+        return self.tested.out_channels
+
+    @property
+    def align_corners(self) -> bool:
+        """Alignment of corners in resizes of logits."""
+        return self.tested.align_corners
+
+    def init_weights(self) -> None:
+        """Initialise weights; the error for a missing pretrained file says where to get it."""
+        with explain_missing_weights(self, dict(student='segmentor')):
+            super().init_weights()
+        if self.channels_last:  # not before: random numbers fill tensors in the order of memory
+            self.to(memory_format=torch.channels_last)
+
+    def _load_from_state_dict(self, state_dict: dict[str, Tensor], prefix: str, *args: Any) -> None:
+        fit_checkpoint(self, state_dict, prefix)
+        super()._load_from_state_dict(state_dict, prefix, *args)
 
 
 def build_student(
     owner: str, segmentor: ConfigType, data_preprocessor: OptConfigType
 ) -> tuple[Any, ConfigType]:
-    """Build a method's student, which leaves its data preprocessor to the method.
+    """Build a method's student, and complete the config of the method's data preprocessor.
 
     Args:
         owner: Name of the method, for errors.
@@ -28,34 +133,54 @@ def build_student(
             segmentor has none.
 
     Returns:
-        The student, and the config of the method's data preprocessor, which knows the labels that
-        the student can learn.
+        The student, and the config of the data preprocessor with the classes of the student.
 
     Raises:
         TypeError: The segmentor has several decode heads.
-        ValueError: There is no data preprocessor, or no ``test_cfg``.
+        ValueError: There is no data preprocessor or ``test_cfg``; the decode head has one output;
+            an auxiliary head has other classes than the decode head.
     """
     segmentor = dict(segmentor)
     own_preprocessor = segmentor.pop('data_preprocessor', None)
     student = MODELS.build(segmentor)
-    if isinstance(student.decode_head, nn.ModuleList):
-        raise TypeError(
-            f'{owner}.segmentor got {type(student).__name__}, a cascade of decode '
-            'heads; write a segmentor with one decode head'
-        )
-    if getattr(student, 'test_cfg', {}) is None:  # mmseg would stumble in the first validation
-        raise ValueError(f"{owner}.segmentor.test_cfg is missing; write dict(mode='whole')")
+    _check_student(owner, student)
     if data_preprocessor is None or _is_of_one_domain(data_preprocessor):
-        # mmengine hands down what mmseg's base models have at top level; a student's own is nearer.
+        # mmengine passes the top-level one of mmseg's base models; the student's own comes first.
         own_preprocessor = own_preprocessor or data_preprocessor
         if own_preprocessor is None:
             raise ValueError(
-                f'{owner}.segmentor.data_preprocessor is missing; write '
+                f'{owner}.segmentor.data_preprocessor: expected a config, but got None; write '
                 "dict(type='SegDataPreProcessor', mean=..., std=...)"
             )
         data_preprocessor = dict(type='UDADataPreprocessor', source=own_preprocessor)
     labels = dict(num_classes=student.num_classes, ignore_index=student.decode_head.ignore_index)
     return student, {**labels, **data_preprocessor}
+
+
+def _check_student(owner: str, student: Any) -> None:
+    head = student.decode_head
+    if isinstance(head, nn.ModuleList):
+        raise TypeError(
+            f'{owner}.segmentor: expected one decode head, but got {type(student).__name__}, a '
+            'cascade of them; write another segmentor'
+        )
+    if getattr(student, 'test_cfg', {}) is None:  # mmseg would fail in the first validation
+        raise ValueError(
+            f"{owner}.segmentor.test_cfg: expected a dict, but got None; write dict(mode='whole')"
+        )
+    if head.out_channels == 1:  # a softmax over one output is 1 everywhere
+        raise ValueError(
+            f'{owner}.segmentor.decode_head.out_channels: expected at least 2, but got 1; write '
+            'num_classes=2, out_channels=2 and a loss_decode without use_sigmoid'
+        )
+    for i, auxiliary in enumerate(all_auxiliary_heads(student)):
+        # Heads of mmseg with a loss of their own may have other classes (STDC's boundaries).
+        comparable = has_stock_loss(auxiliary) or hasattr(auxiliary, 'method_trains')
+        if comparable and auxiliary.num_classes != head.num_classes:
+            raise ValueError(
+                f'{owner}.segmentor.auxiliary_head[{i}].num_classes: expected '
+                f'{head.num_classes}, as decode_head has, but got {auxiliary.num_classes}'
+            )
 
 
 def _is_of_one_domain(data_preprocessor: ConfigType) -> bool:
@@ -64,50 +189,52 @@ def _is_of_one_domain(data_preprocessor: ConfigType) -> bool:
     return isinstance(cls, type) and issubclass(cls, SegDataPreProcessor)
 
 
-def auxiliary_heads(student: Any) -> list[Any]:
-    """Heads that learn the pixels' labels beside the decode head.
-
-    Those with ``method_trains``, which a method trains in its own way, are not among them.
-    """
+def all_auxiliary_heads(student: Any) -> list[Any]:
     heads = getattr(student, 'auxiliary_head', None) or []
+    return list(heads) if isinstance(heads, (list, nn.ModuleList)) else [heads]
+
+
+def auxiliary_heads(student: Any) -> list[Any]:
+    """List the heads that learn the pixels' labels beside the decode head.
+
+    Heads with ``method_trains``, whose losses a method computes itself, are left out.
+    """
     return [
-        head
-        for head in (heads if isinstance(heads, (list, nn.ModuleList)) else [heads])
-        if not getattr(head, 'method_trains', False)
+        head for head in all_auxiliary_heads(student) if not getattr(head, 'method_trains', False)
     ]
 
 
 def fit_checkpoint(method: Any, state_dict: dict[str, Tensor], prefix: str = '') -> None:
-    """Make a stock mmseg checkpoint the student's, in place, and refuse another network's.
+    """Rename the weights of a stock mmseg checkpoint, in place, and refuse another network's.
 
-    A method's teacher begins as the student where the checkpoint knows of no teacher.
+    If the checkpoint has no teacher, a method's teacher starts as a copy of the student.
 
     Args:
-        method: A :class:`BaseUDASegmentor`.
+        method: A :class:`StudentSegmentor`.
         state_dict: The checkpoint's weights, with or without ``student.`` before the names.
-        prefix: What stands before the method's own names.
+        prefix: Prefix of the method's own names.
 
     Raises:
         ValueError: A tensor of the student or of the teacher is missing, or a parameter has another
             shape.
     """
     student: nn.Module = method.student
-    prefixed = f'{prefix}student.'
-    if state_dict and not any(key.startswith(prefixed) for key in state_dict):
-        heads = tuple(f'{prefix}{name}.' for name, _ in student.named_children())
-        for key in [key for key in state_dict if key.startswith(heads)]:
-            state_dict[prefixed + key[len(prefix) :]] = state_dict.pop(key)
-    raise_mismatch(type(method).__name__, student, state_dict, prefixed)
+    of_student = f'{prefix}student.'
+    if state_dict and not any(key.startswith(of_student) for key in state_dict):
+        children = tuple(f'{prefix}{name}.' for name, _ in student.named_children())
+        for key in [key for key in state_dict if key.startswith(children)]:
+            state_dict[of_student + key[len(prefix) :]] = state_dict.pop(key)
+    raise_mismatch(type(method).__name__, student, state_dict, of_student)
     if not hasattr(method, 'teacher'):
         return
-    teacher, averaged = method.teacher, f'{prefix}teacher.'
-    if not any(key.startswith(averaged) for key in state_dict):
+    of_teacher = f'{prefix}teacher.'
+    if not any(key.startswith(of_teacher) for key in state_dict):
         state_dict.update(
             {
-                f'{averaged}module.{key}': state_dict[prefixed + key].clone()
+                f'{of_teacher}module.{key}': state_dict[of_student + key].clone()
                 for key in student.state_dict()
-                if prefixed + key in state_dict
+                if of_student + key in state_dict
             }
         )
-        state_dict[f'{averaged}steps'] = torch.zeros_like(teacher.steps)
-    raise_mismatch(type(method).__name__, teacher, state_dict, averaged)
+        state_dict[f'{of_teacher}steps'] = torch.zeros_like(method.teacher.steps)
+    raise_mismatch(type(method).__name__, method.teacher, state_dict, of_teacher)

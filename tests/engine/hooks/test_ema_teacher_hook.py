@@ -239,7 +239,7 @@ def test_checkpoint_of_another_network() -> None:
 def test_method_without_the_hook(tmp_path: Path) -> None:
     with pytest.raises(
         RuntimeError,
-        match='MeanTeacher does not know the iteration; write '
+        match='MeanTeacher.iteration: expected a number, but got None; write '
         r"custom_hooks=\[dict\(type='EMATeacherHook'\)\]",
     ):
         toys.train(cfg_of(tmp_path, custom_hooks=[]))

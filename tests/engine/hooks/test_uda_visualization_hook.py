@@ -18,7 +18,7 @@ from torch.testing import assert_close
 from toys import METAINFO, NUM_CLASSES, SIZE, batch, build, runner_cfg, segmentor_cfg, train
 
 from mmseg_uda.engine.hooks import UDAVisualizationHook, uda_visualization_hook
-from mmseg_uda.models.class_view import class_view
+from mmseg_uda.models.class_attention import class_attention
 from mmseg_uda.models.uda import SourceOnly
 from mmseg_uda.structures import DomainBatch
 from mmseg_uda.utils.drawing import heat_map
@@ -161,7 +161,7 @@ def test_self_attention_of_the_largest_classes() -> None:
     panel = draw(model, data)
     model.eval()
     inputs = model.data_preprocessor(dict(data['target']), False)['inputs'][:1]
-    view = class_view(model, inputs)
+    view = class_attention(model, inputs)
     assert len(view.classes) > 1
     height, width = view.maps.shape[1:]
     for column, values in enumerate(view.maps[:4]):

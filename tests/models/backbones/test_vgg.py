@@ -189,5 +189,8 @@ def test_dropout_ratio() -> None:
 
 
 def test_number_of_stages_is_checked() -> None:
-    with pytest.raises(ValueError, match=r'VGG16DeepLab\.stage_channels got \(4, 4\)'):
+    with pytest.raises(
+        ValueError,
+        match=r'VGG16DeepLab\.stage_channels: expected 5 widths, one per stage, but got \(4, 4\)',
+    ):
         VGG16DeepLab(stage_channels=(4, 4))

@@ -246,11 +246,15 @@ def test_attention_maps() -> None:
 
 
 def test_errors() -> None:
-    with pytest.raises(ValueError, match="test_context got 'other'; write one of"):
+    with pytest.raises(
+        ValueError, match="test_context: expected one of .'self', .* but got 'other'"
+    ):
         make(test_context='other')
-    with pytest.raises(ValueError, match="resize_to got 'both'; write 'target' or 'source'"):
+    with pytest.raises(
+        ValueError, match="resize_to: expected one of .'source', 'target'., but got 'both'"
+    ):
         make(resize_to='both')
-    with pytest.raises(ValueError, match='got 2 and 1; set the same batch_size'):
+    with pytest.raises(ValueError, match='got 2 and 1; write the same batch_size'):
         make().forward_pair(features(2), features(1))
     with pytest.raises(ValueError, match='spatial_weight is None: there is no spatial attention'):
         make(spatial_weight=None).attention_maps(features(), features(), torch.tensor([0]))
@@ -328,5 +332,7 @@ def test_state_round_trip_of_the_method(count: int) -> None:
     )
     key = 'student.decode_head.aggregate.weight'
     state[key] = state[key][:1]
-    with pytest.raises(ValueError, match=f'of another method or network: 1 of .* first is {key}'):
+    with pytest.raises(
+        ValueError, match=f'of this method or of its segmentor, but 1 of .* first is {key}'
+    ):
         other.load_state_dict(state)

@@ -120,7 +120,7 @@ def test_own_loss_is_used() -> None:
 
 @pytest.mark.parametrize('aspp_branches', [0, 5])
 def test_number_of_branches_is_checked(aspp_branches: int) -> None:
-    with pytest.raises(ValueError, match=rf'aspp_branches got {aspp_branches}; .* 1 to 4'):
+    with pytest.raises(ValueError, match=f'from 1 to 4, .* but got {aspp_branches}'):
         DeepLabV2Head(2, num_classes=3, aspp_branches=aspp_branches)
 
 

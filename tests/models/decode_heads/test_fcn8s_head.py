@@ -144,7 +144,9 @@ def test_every_parameter_gets_a_gradient() -> None:
 
 
 def test_bad_arguments() -> None:
-    with pytest.raises(ValueError, match=r'FCN8sHead\.in_channels got \(4,\)'):
+    with pytest.raises(
+        ValueError, match=r'FCN8sHead\.in_channels: expected those of pool3, .* but got \(4,\)'
+    ):
         FCN8sHead((4,), num_classes=3)
-    with pytest.raises(ValueError, match=r'got 3 feature maps; use the backbone VGG16FCN'):
+    with pytest.raises(ValueError, match=r'but got 3 feature maps; write the backbone VGG16FCN'):
         FCN8sHead((1, 1, 1), num_classes=3)([torch.zeros(1, 1, 9, 9)] * 3)

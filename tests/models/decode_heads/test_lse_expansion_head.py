@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.testing import assert_close
 from toys import NUM_CLASSES, batch, segmentor_cfg
 
-from mmseg_uda.models.decode_heads import LSEExpansionHead, class_scores, class_shares
+from mmseg_uda.models.decode_heads import LSEExpansionHead, class_shares, raw_logits
 from mmseg_uda.models.layers import lse_pool
 from mmseg_uda.structures import SegOutput
 
@@ -135,7 +135,7 @@ def test_image_loss_of_pixel_labels(image_label: str, pool_ignored: bool) -> Non
     maps = full_maps(head, inputs)
     scores = lse_pool(maps[0], 0.7, valid=valid).float()
     expected = 0.5 * torch.nn.functional.binary_cross_entropy_with_logits(scores, y)
-    assert_close(head.image_loss(head(inputs), labels), {'loss_image': expected})
+    assert_close(head.loss_by_pixel_labels(head(inputs), labels), {'loss_image': expected})
 
 
 def test_loss_of_image_labels_adds_units_up() -> None:
@@ -144,7 +144,7 @@ def test_loss_of_image_labels_adds_units_up() -> None:
         torch.nn.functional.binary_cross_entropy_with_logits(lse_pool(maps, r).float(), y)
         for r, maps in zip(head.r, full_maps(head, inputs))
     ]
-    assert_close(head.image_label_loss(head(inputs), y, SIZE), {'loss_image': 2 * sum(parts)})
+    assert_close(head.loss_by_image_labels(head(inputs), y, SIZE), {'loss_image': 2 * sum(parts)})
 
 
 # -------------------------------------------------------------------------------------------- L_r
@@ -165,7 +165,7 @@ def test_reconstruction_is_the_equation(
     """Also where the decode head upsamples otherwise than the units do."""
     head, decode_head = make(unit, weights=weights), make(fine).units[0]
     inputs = inputs_of(unit)
-    scores, upsample = class_scores(decode_head, inputs)
+    scores, upsample = raw_logits(decode_head, inputs)
     output = SegOutput(inputs, upsample(scores), 'target', scores)
     found = head.reconstruction_loss(head(inputs), output, decode_head, SIZE)
     maps = [
@@ -191,7 +191,7 @@ def test_mixed_kinds_of_heads() -> None:
     """A fine head of FCN-8s with plain convolutions as units: each is upsampled in its own way."""
     head = make(dict(CONV3, in_channels=6, in_index=2))
     decode_head, inputs = make(FCN8S).units[0], inputs_of(FCN8S)
-    scores, upsample = class_scores(decode_head, inputs)
+    scores, upsample = raw_logits(decode_head, inputs)
     output = SegOutput(inputs, upsample(scores), 'source', scores)
     found = head.reconstruction_loss(head(inputs), output, decode_head, SIZE)
     summed = sum(
@@ -251,14 +251,16 @@ def test_auxiliary_head_of_a_stock_segmentor() -> None:
     features = model.extract_feat(inputs['inputs'])
     labels = torch.cat([each.gt_sem_seg.data for each in data['data_samples']])
     head = model.auxiliary_head[0]
-    assert_close(losses['aux_0.loss_image'], head.image_loss(head(features), labels)['loss_image'])
+    assert_close(
+        losses['aux_0.loss_image'], head.loss_by_pixel_labels(head(features), labels)['loss_image']
+    )
 
 
 def test_reconstruction_needs_pit() -> None:
     head, sample = make(), SegDataSample(gt_sem_seg=PixelData(data=labels_of()[:1]))
     with pytest.raises(
         ValueError,
-        match='LSEExpansionHead.loss_reconstruction is for PIT alone; write None in other models',
+        match='LSEExpansionHead.loss_reconstruction: expected None in models other than PIT',
     ):
         head.loss_by_feat(head(inputs_of(DEEPLAB)), [sample, sample])
 
@@ -266,14 +268,14 @@ def test_reconstruction_needs_pit() -> None:
 @pytest.mark.parametrize(
     ('change', 'message'),
     [
-        (dict(r=()), r'r got \(\); write positive numbers'),
-        (dict(r=(1, 0)), r'r got \(1, 0\); write positive numbers'),
-        (dict(image_label='count'), "image_label got 'count'; write one of"),
-        (dict(weights='pixel'), r"weights got 'pixel'; write one of \('class', 'unit'\)"),
-        (dict(chunk_elements=0), 'chunk_elements got 0; write a positive number'),
+        (dict(r=()), r'r: expected positive numbers, .* but got \(\)'),
+        (dict(r=(1, 0)), r'r: expected positive numbers, .* but got \(1, 0\)'),
+        (dict(image_label='count'), "image_label: expected one of .'share', .* but got 'count'"),
+        (dict(weights='pixel'), r"weights: expected one of \('class', 'unit'\), but got 'pixel'"),
+        (dict(chunk_elements=0), 'chunk_elements: expected at least 1, but got 0'),
         (
             dict(unit=dict(CONV1, num_classes=2, out_channels=1, threshold=0.3)),
-            'unit.out_channels got 1; write num_classes, 2',
+            'unit.out_channels: expected num_classes, 2, but got 1',
         ),
     ],
 )

@@ -93,7 +93,7 @@ def test_what_regularizers_see() -> None:
     features = model.extract_feat(data_of(model)['inputs'])
     assert_close(output.features, tuple(features))
     assert_close(output.seg_logits, model.decode_head(features))
-    assert output.scores is output.seg_logits
+    assert output.raw_logits is output.seg_logits
 
 
 def test_fcn8s_is_regularized_before_its_upsampling() -> None:
@@ -113,7 +113,7 @@ def test_fcn8s_is_regularized_before_its_upsampling() -> None:
     samples = [sample(i, 'gt_sem_seg')['data_samples'] for i in range(2)]
     head.loss(maps, samples, {})
     (output,) = head.regularizers['spy'].seen
-    assert_close(output.scores, head.classifier.scores_at_stride8(maps))
+    assert_close(output.raw_logits, head.classifier.scores_at_stride8(maps))
     assert_close(output.seg_logits, head.forward(maps))
     assert output.seg_logits.shape[2:] == (32, 48)
 
@@ -153,10 +153,10 @@ def test_a_heads_own_losses_and_predictions_are_kept() -> None:
 @pytest.mark.parametrize(
     ('regularizers', 'message'),
     [
-        ({}, r'RegularizedHead\.regularizers is empty; write dict'),
+        ({}, r'RegularizedHead\.regularizers: expected dict.*, but got {}; write the head'),
         (
             dict(entropy=dict(type='EntropyLoss')),
-            r"regularizers\.entropy\.domains got \('target',\), .*; write \['source'\]",
+            r"regularizers\.entropy\.domains: expected \['source'\], .* but got \('target',\)",
         ),
     ],
 )
@@ -170,7 +170,9 @@ def test_a_head_with_a_loss_of_its_own_is_refused() -> None:
     class OtherHead(MODELS.get('DeepLabV2Head')):
         def loss(self, *args: Any) -> dict[str, Tensor]: ...
 
-    with pytest.raises(TypeError, match=r'RegularizedHead\.head got OtherHead, which computes'):
+    with pytest.raises(
+        TypeError, match=r'RegularizedHead\.head: expected .* stock `loss`, but got OtherHead'
+    ):
         segmentor(dict(HEAD, type='OtherHead'), spy=dict(type='Spy'))
 
 

@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.testing import assert_close
 from toys import NUM_CLASSES, segmentor_cfg
 
-from mmseg_uda.models.decode_heads import SelfAttentionHead, class_scores
+from mmseg_uda.models.decode_heads import SelfAttentionHead, raw_logits
 from mmseg_uda.models.losses import SelfAttentionLoss
 
 DEEPLAB = segmentor_cfg()['decode_head']
@@ -77,9 +77,9 @@ def test_forward_is_the_equation(classifier: dict[str, Any], form: dict[str, Any
 
 
 @pytest.mark.parametrize('classifier', [DEEPLAB, FCN8S, STOCK])
-def test_class_scores_are_half_of_forward(classifier: dict[str, Any]) -> None:
+def test_raw_logits_are_half_of_forward(classifier: dict[str, Any]) -> None:
     head, maps = make(classifier).classifier, maps_of(classifier)
-    scores, upsample = class_scores(head, maps)
+    scores, upsample = raw_logits(head, maps)
     assert_close(upsample(scores), head.forward(maps))
     assert (scores.shape[2:] < upsample(scores).shape[2:]) == (classifier is FCN8S)
 
@@ -90,7 +90,7 @@ def test_which_feature_map() -> None:
     changed[1] = maps[1] + head.self_attention(maps[1])
     assert_close(head(maps), head.classifier(changed))
     assert make(STOCK, attend='features', in_index=0).self_attention.conv.in_channels == 8
-    with pytest.raises(ValueError, match=r'in_index got 3; write one that .* takes: \[0, 1, 2\]'):
+    with pytest.raises(ValueError, match=r'in_index: expected one of \(0, 1, 2\), but got 3'):
         make(FCN8S, attend='features', in_index=3)
 
 
@@ -180,12 +180,19 @@ class OwnLoss(BaseDecodeHead):
 
 
 def test_wrong_arguments() -> None:
-    with pytest.raises(ValueError, match=r"SelfAttentionHead\.attend got 'x'; write 'logits' or"):
+    with pytest.raises(
+        ValueError,
+        match=r"SelfAttentionHead\.attend: expected one of \('logits', 'features'\), but got 'x'",
+    ):
         make(attend='x')
-    with pytest.raises(ValueError, match=r'in_index got 2, but the logits are attended; remove'):
+    with pytest.raises(ValueError, match="in_index: expected None with attend='logits', but got 2"):
         make(in_index=2)
     cfg = dict(in_channels=8, channels=8, num_classes=NUM_CLASSES)
-    with pytest.raises(TypeError, match='classifier got OwnLossByFeat, which computes its own'):
+    with pytest.raises(
+        TypeError, match='classifier: .* stock `loss_by_feat`, but got OwnLossByFeat'
+    ):
         make(dict(cfg, type='OwnLossByFeat'))
-    with pytest.raises(TypeError, match=r'SelfAttentionHead\.classifier got OwnLoss, which'):
+    with pytest.raises(
+        TypeError, match=r'SelfAttentionHead\.classifier: .* stock `loss`, but got OwnLoss'
+    ):
         make(dict(cfg, type='OwnLoss'))

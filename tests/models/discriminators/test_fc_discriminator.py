@@ -116,5 +116,5 @@ def test_initialisation_by_config() -> None:
 
 
 def test_wrong_channels() -> None:
-    with pytest.raises(ValueError, match=r'in_channels got 3, .* 5 channels .*in_channels=5'):
+    with pytest.raises(ValueError, match=r'expected 3 channels, but got .* 5; write in_channels=5'):
         FCDiscriminator(3)(torch.zeros(1, 5, 64, 64))

@@ -9,12 +9,14 @@ import pytest
 import torch
 import toys
 from mmengine.config import ConfigDict
+from mmseg.models import EncoderDecoder
 from mmseg.registry import MODELS
 from torch import Tensor, nn
 from torch.testing import assert_close
 
 from mmseg_uda.models.contexts import set_domain
 from mmseg_uda.models.layers import DiscriminatorAttention
+from mmseg_uda.models.segmentors import AttendedSegmentor
 
 DISCOVERER = dict(type='FCDiscriminator', in_channels=8, channels=(4,), kernel_size=3, stride=1)
 SHAPE = (2, 8, 3, 4)
@@ -100,7 +102,7 @@ def test_when_it_attends(kwargs: dict[str, bool], training: bool, attends: bool)
 def test_watch(attend: bool) -> None:
     layer = attention(attend=attend)
     features = torch.randn(SHAPE, requires_grad=True)
-    with layer.watch() as seen:
+    with layer.record() as seen:
         layer(features)
     assert seen.features.equal(features)
     assert not seen.features.requires_grad
@@ -109,11 +111,11 @@ def test_watch(attend: bool) -> None:
     assert_close(
         got, torch.autograd.grad(layer.discriminator(features).square().sum(), features)[0]
     )
-    with layer.watch() as of_source, set_domain(layer, 'source'):
+    with layer.record() as of_source, set_domain(layer, 'source'):
         layer(features)
     assert of_source.features.equal(features)
     assert not hasattr(of_source, 'score')
-    assert layer._watch is None
+    assert layer._record is None
 
 
 @pytest.mark.parametrize(
@@ -156,7 +158,9 @@ def test_stock_weights_keep_their_names() -> None:
     assert extra == {
         f'attention.discriminator.layers.{i}.{k}' for i in (0, 2) for k in ('weight', 'bias')
     }
-    assert type(model) is type(stock)
+    for cls in (AttendedSegmentor, EncoderDecoder):
+        assert isinstance(model, cls)
+    assert type(model).__name__ == 'AttendedEncoderDecoder'
 
 
 def test_copies_have_an_attention_of_their_own() -> None:
@@ -184,18 +188,24 @@ def test_attention_map() -> None:
 def test_errors() -> None:
     with pytest.raises(
         ValueError,
-        match=r"attend_at got 'backbone.layer9', which EncoderDecoder "
-        r"has not; .* example one of \['data_preprocessor', 'backbone', ",
+        match=r"attend_at: expected the name of a module, but got 'backbone.layer9'; write for "
+        r"example one of \['data_preprocessor', 'backbone', ",
     ):
         attended(attend_at='backbone.layer9')
-    with pytest.raises(ValueError, match='has an attribute `attention` already'):
+    with pytest.raises(ValueError, match='without the attribute `attention`, but got Attended'):
         attention().attach(attended())
     strided = attended(discriminator=dict(DISCOVERER, stride=2))
     with pytest.raises(
         ValueError,
-        match=r'discriminator turns a map of \(8, 12\) into \(2, 3\); '
+        match=r'discriminator: expected scores of size \(8, 12\), but got \(2, 3\); '
         'write kernel_size=3, stride=1, padding=1',
     ):
         strided(torch.randn(1, 3, *toys.SIZE))
     with pytest.raises(TypeError, match='nonsense'):
         attended(nonsense=1)
+    for name in ('FCNHead', 'Nothing'):
+        with pytest.raises(
+            TypeError,
+            match=f"AttendedSegmentor.segmentor_type: expected .* but got '{name}'; write",
+        ):
+            MODELS.build(dict(toys.attended_cfg(), segmentor_type=name))

@@ -11,7 +11,7 @@ from mmseg.registry import MODELS
 from torch import Tensor
 from torch.testing import assert_close
 
-from mmseg_uda.models.layers import SelfAttentionModule, class_attention
+from mmseg_uda.models.layers import SelfAttentionModule
 
 ARGS = [
     dict(),
@@ -79,11 +79,14 @@ def test_init_cfg() -> None:
 @pytest.mark.parametrize(
     ('kwargs', 'message'),
     [
-        (dict(kernel_size=2), r'SelfAttentionModule\.kernel_size got 2; write an odd'),
-        (dict(kernel_size=0), r'kernel_size got 0'),
-        (dict(chunk_elements=0), r'chunk_elements got 0; write at least 1'),
-        (dict(with_conv=False, out_channels=4), r'with_conv is False, but out_channels is 4'),
-        (dict(with_conv=False, kernel_size=3), r'kernel_size 3; remove them'),
+        (
+            dict(kernel_size=2),
+            r'SelfAttentionModule\.kernel_size: expected an odd number, but got 2',
+        ),
+        (dict(kernel_size=0), r'an odd number, but got 0'),
+        (dict(chunk_elements=0), r'chunk_elements: expected at least 1, but got 0'),
+        (dict(with_conv=False, out_channels=4), r'with_conv: expected True with out_channels=4'),
+        (dict(with_conv=False, kernel_size=3), r'kernel_size=3, but got False; remove them'),
     ],
 )
 def test_wrong_arguments(kwargs: dict[str, Any], message: str) -> None:
@@ -101,39 +104,3 @@ def test_attention_maps_are_what_pixels_receive(with_conv: bool) -> None:
     assert_close(maps.sum((2, 3)), torch.ones(2, 2))
     received = torch.einsum('npyx,ncyx->ncp', maps, x)
     assert_close(received, module(x).detach().flatten(2)[..., positions])
-
-
-def test_class_attention_by_hand() -> None:
-    # Of 2 x 2 pixels two are class 0, two are class 2, none is class 1.
-    logits = torch.tensor([[3.0, 8.0, 0.0, 4.0], [0.0, 0.0, 0.0, 0.0], [0.0, 6.0, 5.0, 4.5]]).view(
-        1, 3, 2, 2
-    )
-    found = class_attention(make(with_conv=False).float(), logits)
-    assert found.classes.tolist() == [0, 2]
-    # p_0 is 1 / (1 + 2 exp(-3)) = .91 and 1 / (1 + exp(-2) + exp(-8)) = .88 at pixels 0 and 1, so
-    # that the larger logit loses; p_2 is .99 at pixel 2 and .62 at pixel 3.
-    assert found.positions.tolist() == [0, 2]
-    length = 4.5**2 + 4**2
-    cosines = [[1.0, 0.8, 0.0, 4 / length**0.5], [0.0, 0.6, 1.0, 4.5 / length**0.5]]
-    assert_close(found.maps, torch.tensor(cosines).view(2, 2, 2))
-
-
-def test_class_attention_stays_among_the_pixels_of_the_class() -> None:
-    # Pixel 1 has the greater p_0, .49, but is of class 1; pixel 0 is of class 0 with p_0 = .34.
-    prob = torch.tensor([[0.34, 0.49], [0.33, 0.51], [0.33, 0.001]])
-    found = class_attention(make(with_conv=False).float(), prob.log().view(1, 3, 1, 2))
-    assert found.classes.tolist() == [0, 1]
-    assert found.positions.tolist() == [0, 1]
-
-
-def test_class_attention_looks_by_the_module() -> None:
-    module, logits, x = make().float(), torch.randn(1, 4, 3, 5), torch.randn(1, 3, 3, 5)
-    found = class_attention(module, logits, x)
-    feature = module.conv(x).flatten(2)[0]
-    for position, got in zip(found.positions, found.maps):
-        expected = F.cosine_similarity(feature[:, position, None], feature, dim=0).relu()
-        assert_close(got.flatten(), expected.detach())
-    zero = class_attention(make(with_conv=False).float(), logits, torch.zeros(1, 3, 3, 5))
-    assert (zero.maps == 0).all()
-    with pytest.raises(ValueError, match='seg_logits got 2 images; give one'):
-        class_attention(module, torch.randn(2, 3, 2, 2))

@@ -35,13 +35,13 @@ def test_labels() -> None:
 def test_undecided_by_hand() -> None:
     undecided = torch.zeros(2, 1, 3, 4)
     bce = AdversarialLoss(loss_weight=1.0)
-    assert_close(bce.fool(undecided), torch.tensor(math.log(2)))
+    assert_close(bce.generator_loss(undecided), torch.tensor(math.log(2)))
     # Half of log 2 for the source, half of it for the target.
-    assert_close(bce.discriminate(undecided, undecided), torch.tensor(math.log(2)))
+    assert_close(bce.discriminator_loss(undecided, undecided), torch.tensor(math.log(2)))
     squares = AdversarialLoss('least_squares', loss_weight=1.0)
-    assert_close(squares.fool(undecided + 0.5), torch.tensor(0.25))
-    assert_close(squares.discriminate(undecided + 0.5, undecided + 0.5), torch.tensor(0.25))
-    assert_close(squares.discriminate(undecided, undecided), torch.tensor(0.5))
+    assert_close(squares.generator_loss(undecided + 0.5), torch.tensor(0.25))
+    assert_close(squares.discriminator_loss(undecided + 0.5, undecided + 0.5), torch.tensor(0.25))
+    assert_close(squares.discriminator_loss(undecided, undecided), torch.tensor(0.5))
 
 
 @pytest.mark.parametrize('mode', MODES)
@@ -50,8 +50,8 @@ def test_sides(mode: str) -> None:
     if mode == 'least_squares':
         low, high = torch.zeros(1, 1, 2, 2), torch.ones(1, 1, 2, 2)
     loss = AdversarialLoss(mode)
-    assert loss.discriminate(low, high) < 1e-3 < loss.discriminate(high, low)
-    assert loss.fool(low) < 1e-6 < loss.fool(high)
+    assert loss.discriminator_loss(low, high) < 1e-3 < loss.discriminator_loss(high, low)
+    assert loss.generator_loss(low) < 1e-6 < loss.generator_loss(high)
 
 
 @pytest.mark.parametrize('mode', MODES)
@@ -61,8 +61,10 @@ def test_sides(mode: str) -> None:
 def test_equals_loops(mode: str, loss_weight: float, disc_weight: float) -> None:
     source, target = torch.randn(2, 1, 2, 3), 2 * torch.randn(1, 1, 4, 5)  # sizes may differ
     loss = AdversarialLoss(mode, loss_weight, disc_weight)
-    assert float(loss.fool(target)) == pytest.approx(loss_weight * slow(target, 0, mode), rel=1e-5)
-    assert float(loss.discriminate(source, target)) == pytest.approx(
+    assert float(loss.generator_loss(target)) == pytest.approx(
+        loss_weight * slow(target, 0, mode), rel=1e-5
+    )
+    assert float(loss.discriminator_loss(source, target)) == pytest.approx(
         disc_weight * (slow(source, 0, mode) + slow(target, 1, mode)), rel=1e-5
     )
 
@@ -87,17 +89,20 @@ def test_gradcheck(mode: str) -> None:
     source, target = (
         torch.randn(1, 1, 2, 2, dtype=torch.float64).requires_grad_() for _ in range(2)
     )
-    assert gradcheck(loss.fool, target)
-    assert gradcheck(loss.discriminate, (source, target))
+    assert gradcheck(loss.generator_loss, target)
+    assert gradcheck(loss.discriminator_loss, (source, target))
 
 
 def test_sure_scores_stay_finite() -> None:
     score = torch.tensor([[[[1e4, -1e4]]]], requires_grad=True)
-    loss = AdversarialLoss(loss_weight=1.0).fool(score)
+    loss = AdversarialLoss(loss_weight=1.0).generator_loss(score)
     assert_close(loss, torch.tensor(5e3))
     assert torch.autograd.grad(loss, score)[0].isfinite().all()
 
 
 def test_unknown_mode() -> None:
-    with pytest.raises(ValueError, match=r"AdversarialLoss.mode got 'hinge'; write one of \('bce'"):
+    with pytest.raises(
+        ValueError,
+        match=r"AdversarialLoss.mode: expected one of \('bce', 'least_squares'\), but got 'hinge'",
+    ):
         AdversarialLoss('hinge')

@@ -124,11 +124,14 @@ def test_other_ignore_index_and_precision() -> None:
 @pytest.mark.parametrize(
     ('changes', 'match'),
     [
-        (dict(kind='kl'), "ConsistencyLoss.kind got 'kl'; write one of .'ce', 'mse'"),
-        (dict(normalize='mean'), "ConsistencyLoss.normalize got 'mean'; write one of .'valid'"),
+        (dict(kind='kl'), "ConsistencyLoss.kind: expected one of .'ce', 'mse'., but got 'kl'"),
+        (
+            dict(normalize='mean'),
+            "ConsistencyLoss.normalize: expected one of .'valid', .* but got 'mean'",
+        ),
         (
             dict(loss_name='con'),
-            "ConsistencyLoss.loss_name got 'con'; write a name with `loss` in it",
+            "ConsistencyLoss.loss_name: expected a name that contains `loss`, but got 'con'",
         ),
     ],
 )

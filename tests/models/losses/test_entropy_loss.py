@@ -15,7 +15,7 @@ from mmseg_uda.structures import SegOutput
 
 
 def entropy(logits: Tensor, **kwargs: float) -> Tensor:
-    loss = EntropyLoss(**{'loss_weight': 1.0, **kwargs})(SegOutput((), logits, 'target'))
+    loss = EntropyLoss(**{'loss_weight': 1.0, **kwargs})(SegOutput((), logits, 'target', logits))
     assert list(loss) == ['loss_entropy']
     return loss['loss_entropy']
 
@@ -51,7 +51,8 @@ def test_equals_loops(classes: int, weight: float) -> None:
 
 
 def test_default_weight() -> None:
-    loss = EntropyLoss()(SegOutput((), torch.zeros(1, 3, 2, 2), 'target'))['loss_entropy']
+    logits = torch.zeros(1, 3, 2, 2)
+    loss = EntropyLoss()(SegOutput((), logits, 'target', logits))['loss_entropy']
     assert_close(loss, torch.tensor(1e-3))
 
 
@@ -69,5 +70,5 @@ def test_domains() -> None:
     logits = torch.zeros(1, 3, 2, 2)
     both = EntropyLoss(domains=['source', 'target'])
     for domain in ('source', 'target'):
-        assert both(SegOutput((), logits, domain))
-    assert EntropyLoss()(SegOutput((), logits, 'source')) == {}
+        assert both(SegOutput((), logits, domain, logits))
+    assert EntropyLoss()(SegOutput((), logits, 'source', logits)) == {}

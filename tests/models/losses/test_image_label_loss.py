@@ -82,9 +82,15 @@ def test_reconstruction_loss() -> None:
 
 @pytest.mark.parametrize('loss', [ImageLabelLoss, ReconstructionLoss])
 def test_wrong_arguments(loss: type) -> None:
-    with pytest.raises(ValueError, match=f"{loss.__name__}.reduction got 'none'; write 'mean' or "):
+    with pytest.raises(
+        ValueError,
+        match=f"{loss.__name__}.reduction: expected one of .'mean', 'sum'., but got 'none'",
+    ):
         loss(reduction='none')
-    with pytest.raises(ValueError, match=f"{loss.__name__}.loss_name got 'l'; write a name with "):
+    with pytest.raises(
+        ValueError,
+        match=f"{loss.__name__}.loss_name: expected a name that contains `loss`, but got 'l'",
+    ):
         loss(loss_name='l')
     assert loss(loss_name='loss_x').loss_name == 'loss_x'
 
@@ -93,7 +99,6 @@ def test_wrong_arguments(loss: type) -> None:
 def test_wrong_domains(domains: tuple[str, ...]) -> None:
     with pytest.raises(
         ValueError,
-        match=r'ReconstructionLoss.domains got .*; write one or both '
-        'of .*, or loss_reconstruction=None',
+        match='ReconstructionLoss.domains: expected one or both of .*, but got ',
     ):
         ReconstructionLoss(domains=domains)

@@ -116,5 +116,8 @@ def test_module(changes: dict[str, Any]) -> None:
 
 
 def test_name_without_loss() -> None:
-    with pytest.raises(ValueError, match="PixelCrossEntropyLoss.loss_name got 'ce'; write a name"):
+    with pytest.raises(
+        ValueError,
+        match="PixelCrossEntropyLoss.loss_name: expected a name that contains `loss`, but got 'ce'",
+    ):
         PixelCrossEntropyLoss(loss_name='ce')

@@ -28,7 +28,8 @@ def make(module: dict[str, Any] = MODULE, **kwargs: Any) -> SelfAttentionLoss:
 
 
 def output(logits: Tensor, domain: str = 'target', **kwargs: Any) -> SegOutput:
-    return SegOutput(kwargs.pop('features', ()), logits, domain, **kwargs)
+    raw_logits = kwargs.pop('raw_logits', logits)
+    return SegOutput(kwargs.pop('features', ()), logits, domain, raw_logits, **kwargs)
 
 
 def value_of(loss: SelfAttentionLoss, *args: Any, **kwargs: Any) -> Tensor:
@@ -120,8 +121,8 @@ def test_layers() -> None:
     }
     kwargs = dict(features=features)
     assert float(value_of(of_logits, logits, **kwargs)) == expected['logits']
-    assert float(value_of(of_logits, logits, scores=scores, **kwargs)) == expected['scores']
-    assert float(value_of(of_features, logits, scores=scores, **kwargs)) == expected['last']
+    assert float(value_of(of_logits, logits, raw_logits=scores, **kwargs)) == expected['scores']
+    assert float(value_of(of_features, logits, raw_logits=scores, **kwargs)) == expected['last']
     first = make(NO_CONV, layer='features', in_index=0)
     assert float(value_of(first, logits, **kwargs)) == expected['first']
 
@@ -210,11 +211,15 @@ def test_resuming_needs_no_file(checkpoint: str | None) -> None:
 @pytest.mark.parametrize(
     ('checkpoint', 'error', 'message'),
     [
-        (None, ValueError, r'SelfAttentionLoss\.checkpoint is missing.*write stage A'),
+        (
+            None,
+            ValueError,
+            r'checkpoint: expected a checkpoint of stage A, but got None.*write its path',
+        ),
         (
             'gone.pth',
             FileNotFoundError,
-            r'checkpoint got gone\.pth, which does not exist; train stage',
+            r'checkpoint: .* but gone\.pth does not exist; train stage',
         ),
     ],
 )
@@ -234,35 +239,38 @@ def test_untrained_attention_is_not_followed(
 
 def test_unfit_checkpoints(tmp_path: Path) -> None:
     none = make(checkpoint=save(tmp_path / 'none.pth', 'my_self_attention.'))
-    with pytest.raises(ValueError, match=r'none\.pth, which holds no weights of a self_attention'):
+    with pytest.raises(ValueError, match=r'one self-attention in .*none\.pth, but got none; write'):
         none.init_weights()
     several = make(checkpoint=save(tmp_path / 'two.pth', 'a.self_attention.', 'self_attention.'))
-    with pytest.raises(ValueError, match=r'several self-attentions \(a\.self_attention\., self_'):
+    with pytest.raises(ValueError, match=r"but got \['a\.self_attention\.', 'self_attention\.'\]"):
         several.init_weights()
     path = save(tmp_path / 'shape.pth', 'decode_head.self_attention.')
     other = make(dict(MODULE, out_channels=2), checkpoint=path)
     with pytest.raises(
         ValueError,
-        match=r'decode_head\.self_attention\.\* of shapes .*\(3, 3, 1, 1'
-        r'\).*not .*\(2, 3, 1, 1\)',
+        match=r'but got decode_head\.self_attention\.\* of another shape: 2 of 2 tensors .* is '
+        r'conv\.weight; write the self_attention config',
     ):
         other.init_weights()
     path = save(tmp_path / 'part.pth', 'self_attention.', weights={'conv.bias': torch.ones(3)})
-    with pytest.raises(ValueError, match='of shapes'):
+    with pytest.raises(ValueError, match='1 of 2 tensors are missing .* is conv.weight'):
         make(checkpoint=path).init_weights()
 
 
 @pytest.mark.parametrize(
     ('kwargs', 'message'),
     [
-        (dict(form='both'), r"SelfAttentionLoss\.form got 'both'; write one of \('residual', 'att"),
-        (dict(loss_type='mse'), r"loss_type got 'mse'; write one of \('l1', 'l2'"),
-        (dict(layer='both'), r"layer got 'both'; write one of \('logits', 'features'\)"),
-        (dict(domains='target'), r"domains got 'target'; write a list"),
-        (dict(domains=[]), r'domains got \[\]; write a list'),
+        (
+            dict(form='both'),
+            r"SelfAttentionLoss\.form: expected one of \('residual', .* but got 'both'",
+        ),
+        (dict(loss_type='mse'), r"loss_type: expected one of \('l1', 'l2', .* but got 'mse'"),
+        (dict(layer='both'), r"layer: expected one of \('logits', 'features'\), but got 'both'"),
+        (dict(domains='target'), r"domains: expected a list .* but got 'target'"),
+        (dict(domains=[]), r'domains: expected a list .* but got \[\]'),
         (
             dict(module=NO_CONV, checkpoint='a.pth'),
-            r"got 'a\.pth', but self_attention has no weights",
+            r"expected None, because self_attention has no weights, but got 'a\.pth'",
         ),
     ],
 )

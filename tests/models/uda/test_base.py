@@ -32,42 +32,42 @@ def losses_of(model: nn.Module, **batch: Any) -> dict[str, Tensor]:
         (
             'source_only',
             dict(backward='both'),
-            "SourceOnly.backward got 'both'; write 'sequential' or 'joint'",
+            "SourceOnly.backward: expected one of .'sequential', 'joint'., but got 'both'",
         ),
         (
             'source_only',
             dict(norm_statistics='source'),
-            "SourceOnly.norm_statistics got 'source'; write 'both', 'target' or 'frozen'",
+            "norm_statistics: expected one of .'both', 'target', 'frozen'., but got 'source'",
         ),
         (
             'source_only',
             dict(discriminator=toys.DISCRIMINATOR),
-            'SourceOnly.discriminator got .*; remove it: the method has no adversary',
+            'SourceOnly.discriminator: expected None, because the method has no adversary, but',
         ),
         (
             'source_only',
             dict(adversarial_loss=dict(type='AdversarialLoss')),
-            'SourceOnly.adversarial_loss got .*; remove it',
+            'SourceOnly.adversarial_loss: expected None, because the method has no adversary',
         ),
         (
             'adversarial',
             dict(discriminator=None),
-            'Adversarial.discriminator got None; write its config',
+            'Adversarial.discriminator: expected a config, but got None',
         ),
         (
             'adversarial',
             dict(adversarial_loss=None),
-            'Adversarial.adversarial_loss got None; write its config',
+            'Adversarial.adversarial_loss: expected a config, but got None',
         ),
         (
             'source_only',
             dict(segmentor={**toys.segmentor_cfg(), 'data_preprocessor': None}),
-            'SourceOnly.segmentor.data_preprocessor is missing; write dict',
+            'SourceOnly.segmentor.data_preprocessor: expected a config, but got None; write dict',
         ),
         (
             'source_only',
             dict(segmentor={**toys.segmentor_cfg(), 'test_cfg': None}),
-            "SourceOnly.segmentor.test_cfg is missing; write dict\\(mode='whole'\\)",
+            "segmentor.test_cfg: expected a dict, but got None; write dict\\(mode='whole'\\)",
         ),
     ],
 )
@@ -97,14 +97,16 @@ def test_cascade_is_refused() -> None:
     cascade = dict(
         toys.segmentor_cfg(), type='CascadeEncoderDecoder', num_stages=2, decode_head=[head, head]
     )
-    with pytest.raises(TypeError, match='segmentor got CascadeEncoderDecoder, a cascade of'):
+    with pytest.raises(
+        TypeError, match='expected one decode head, but got CascadeEncoderDecoder, a cascade of'
+    ):
         toys.build('source_only', segmentor=cascade)
 
 
 def test_cdanet_needs_its_head() -> None:
     with pytest.raises(
         TypeError,
-        match='CDANet.segmentor.decode_head got DeepLabV2Head; write '
+        match='decode_head: expected a CrossDomainAttentionHead, but got DeepLabV2Head; write '
         r"dict\(type='CrossDomainAttentionHead'",
     ):
         toys.build('cdanet', segmentor=toys.segmentor_cfg())
@@ -170,8 +172,8 @@ def _renamed(state: dict[str, Tensor]) -> dict[str, Tensor]:
 def test_checkpoint_of_another_network(state: Any, wrong: str) -> None:
     with pytest.raises(
         ValueError,
-        match=f'Adversarial: the checkpoint is of another method or '
-        f'network: {wrong}.*; give the config that wrote the checkpoint',
+        match='Adversarial: expected a checkpoint of this method or of its segmentor, but '
+        f'{wrong}.*; write the config that wrote the checkpoint',
     ):
         toys.build('adversarial').load_state_dict(state(), strict=False)
 
@@ -295,7 +297,8 @@ def test_head_without_logits_is_refused() -> None:
     model = toys.build('source_only', segmentor=toys.segmentor_cfg(dict(type='TwoMapsHead')))
     with pytest.raises(
         TypeError,
-        match='SourceOnly.segmentor.decode_head: TwoMapsHead.forward gives list, not logits',
+        match=r'SourceOnly.segmentor.decode_head: expected logits \(N, C, h, w\), but TwoMapsHead'
+        '.forward computes list; write another decode head',
     ):
         losses_of(model)
 
@@ -317,10 +320,12 @@ def test_pixel_weights() -> None:
     data = model.data_preprocessor(toys.batch(), True)
     batch = ImageBatch(data['inputs']['source'], data['data_samples']['source'])
     output = model.segment(batch, 'source')
-    plain = model.supervised(output, batch.labels)['source.decode.loss_ce']
+    plain = model.supervised_losses(output, batch.labels)['source.decode.loss_ce']
     weight = torch.ones(batch.labels.shape)
     for factor in (0.0, 1.0, 2.0):
-        got = model.supervised(output, batch.labels, weight * factor)['source.decode.loss_ce']
+        got = model.supervised_losses(output, batch.labels, weight * factor)[
+            'source.decode.loss_ce'
+        ]
         torch.testing.assert_close(got, factor * plain)
 
 
@@ -344,13 +349,15 @@ def test_a_name_that_comes_twice() -> None:
     class Twice(SourceOnly):
         def losses(self, batch: DomainBatch) -> Any:
             for _ in range(2):
-                yield self.supervised(self.segment(batch.source, 'source'), batch.source.labels)
+                yield self.supervised_losses(
+                    self.segment(batch.source, 'source'), batch.source.labels
+                )
 
     model = Twice(toys.segmentor_cfg())
     with pytest.raises(
         ValueError,
-        match=r"Twice.losses yields \['source.decode.acc_seg', "
-        "'source.decode.loss_ce'] twice; give each loss its own name",
+        match=r"Twice.losses: expected a name per loss, but got \['source.decode.acc_seg', "
+        "'source.decode.loss_ce'] twice; write another domain into `segment`",
     ):
         losses_of(model)
 
@@ -394,7 +401,7 @@ def test_frozen_norm_statistics(name: str) -> None:
     assert not losses_of(tracked)['source.decode.loss_ce'].equal(losses['source.decode.loss_ce'])
     stock = model.eval().student
     images = model.data_preprocessor(toys.batch(), True)
-    expected = model.supervised(
+    expected = model.supervised_losses(
         model.segment(
             ImageBatch(images['inputs']['source'], images['data_samples']['source']), 'source'
         ),

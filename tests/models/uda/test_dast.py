@@ -96,14 +96,14 @@ def test_attention_off_is_two_discriminators() -> None:
     output = plain.segment(batch.target, 'target')
     assert_close(
         losses['target.decode.loss_ce'],
-        plain.supervised(output, batch.target.labels)['target.decode.loss_ce'],
+        plain.supervised_losses(output, batch.target.labels)['target.decode.loss_ce'],
     )
 
 
 def test_reweighted_corrector() -> None:
     model, plain = shaken(reweight_corrector=True), shaken()
     (losses, batch), (unweighted, _) = losses_of(model), losses_of(plain)
-    with model.student.attention.watch() as seen:
+    with model.student.attention.record() as seen:
         target = model.segment(batch.target, 'target')
     prob = model.probabilities(target.seg_logits, batch.target.images)
     score = model.discriminators['corrector'](prob)
@@ -141,7 +141,7 @@ def test_visualize() -> None:
 def test_needs_an_attended_segmentor() -> None:
     with pytest.raises(
         TypeError,
-        match='DAST.segmentor got EncoderDecoder without attention; '
+        match='DAST.segmentor: expected an AttendedSegmentor, but got EncoderDecoder; '
         "write dict\\(type='AttendedSegmentor'",
     ):
         toys.build('dast', segmentor=toys.segmentor_cfg())

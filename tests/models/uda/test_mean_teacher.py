@@ -83,32 +83,32 @@ def cross_entropy(network: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
 # ------------------------------------------------------------------------------------- objective
 
 
-@pytest.mark.parametrize('confidence', ['ratio', 'batch_ratio', 'pixel', None])
-def test_plain_mean_teacher(confidence: str | None) -> None:
+@pytest.mark.parametrize('label_weight', ['ratio', 'batch_ratio', 'pixel', None])
+def test_plain_mean_teacher(label_weight: str | None) -> None:
     """Source CE, and CE on the target from the teacher's labels, weighed by its confidence."""
-    model = shaken(confidence=confidence, pseudo_threshold=0.97)
+    model = shaken(label_weight=label_weight, pseudo_threshold=0.97)
     losses, batch = losses_of(model)
     conf, label = probabilities(model.teacher.module, batch.target.images).max(1)
-    sure = (conf >= 0.97).float()
+    confident = (conf >= 0.97).float()
     weight = {
-        'ratio': sure.mean((1, 2), keepdim=True),
-        'batch_ratio': sure.mean(),
-        'pixel': sure,
+        'ratio': confident.mean((1, 2), keepdim=True),
+        'batch_ratio': confident.mean(),
+        'pixel': confident,
         None: torch.ones(()),
-    }[confidence]
+    }[label_weight]
     source = cross_entropy(model.student, batch.source.images, batch.source.labels)
     terms = cross_entropy(model.student, batch.target.images, label)
     right = probabilities(model.student, batch.target.images).argmax(1) == label
     expected = {
         'source.decode.loss_ce': source.sum() / (batch.source.labels != 255).sum(),
         'target.decode.loss_con': 0.5 * (weight * terms).mean(),
-        'pseudo.confident_ratio': sure.mean(),
-        'pseudo.agreement': right.float().mean(),
+        'pseudo.confident_ratio': confident.mean(),
+        'target.decode.agreement': right.float().mean(),
     }
     del losses['source.decode.acc_seg']
     assert_close(losses, expected)
-    assert 0 < sure.mean() < 1
-    assert sure[0].mean() != sure[1].mean()
+    assert 0 < confident.mean() < 1
+    assert confident[0].mean() != confident[1].mean()
 
 
 @pytest.mark.parametrize('iteration', [0, 3])
@@ -118,7 +118,7 @@ def test_algorithm_1(iteration: int) -> None:
         mixer=dict(type='LeftFromSource'),
         significance=dict(type='TopCounts'),
         augment=dict(type='Darker'),
-        confidence='ratio',
+        label_weight='ratio',
         pseudo_threshold=0.97,
         consistency=dict(type='ConsistencyLoss'),
     )
@@ -136,7 +136,7 @@ def test_algorithm_1(iteration: int) -> None:
     assert_close(losses['mix.decode.loss_con'], (u_m * weight * terms).sum() / u_m.sum())
     assert_close(losses['pseudo.significant_ratio'], torch.tensor(0.5 + iteration / 20))
     right = probabilities(model.student, x_m - 0.5).argmax(1) == label
-    assert_close(losses['pseudo.agreement'], right[..., HALF:].float().mean())
+    assert_close(losses['mix.decode.agreement'], right[..., HALF:].float().mean())
     assert model.augment.scale['bgr']
     assert_close(model.augment.scale['mean'].flatten(), torch.full((3,), 127.0))
     assert_close(model.augment.scale['std'].flatten(), torch.full((3,), 64.0))
@@ -151,7 +151,7 @@ def test_gradients_reach_the_student_alone() -> None:
 
 
 def test_labels_that_weigh_nothing() -> None:
-    losses, _ = losses_of(toys.build('mean_teacher', confidence='pixel').train())
+    losses, _ = losses_of(toys.build('mean_teacher', label_weight='pixel').train())
     assert losses['pseudo.confident_ratio'] == 0
     assert losses['target.decode.loss_con'] == 0
 
@@ -280,17 +280,21 @@ def test_panels_in_training(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ('changes', 'error', 'match'),
     [
-        (dict(confidence='image'), ValueError, "MeanTeacher.confidence got 'image'; write one of"),
-        (dict(eval_on='ema'), ValueError, "MeanTeacher.eval_on got 'ema'; write one of .'student'"),
+        (
+            dict(label_weight='image'),
+            ValueError,
+            "MeanTeacher.label_weight: expected one of .* but got 'image'",
+        ),
+        (dict(eval_on='ema'), ValueError, "one of .'student', 'teacher'., but got 'ema'"),
         (
             dict(pseudo_threshold=96.8),
             ValueError,
-            'pseudo_threshold got 96.8; write a number in .0, 1',
+            'pseudo_threshold: expected a number in .0, 1., but got 96.8',
         ),
         (
             dict(mixer=dict(type='RandomFlip', prob=0.5)),
             TypeError,
-            'MeanTeacher.mixer got RandomFlip, which mixes no domains; write dict.type=',
+            'MeanTeacher.mixer: expected a mixer of two domains, but got RandomFlip; write',
         ),
         (
             dict(mixer=dict(type='ContextMix', meta_classes={6: (5,)})),
@@ -307,5 +311,7 @@ def test_wrong_arguments(changes: dict[str, Any], error: type[Exception], match:
 
 def test_without_an_iteration() -> None:
     model = MODELS.build(toys.method_cfg('mean_teacher'))
-    with pytest.raises(RuntimeError, match='MeanTeacher does not know the iteration; write'):
+    with pytest.raises(
+        RuntimeError, match='MeanTeacher.iteration: expected a number, but got None; write'
+    ):
         losses_of(model)

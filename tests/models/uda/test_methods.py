@@ -159,12 +159,21 @@ def test_mixed_precision(name: str, dtype: str) -> None:
 def test_an_iteration_stays_on_the_device(
     name: str, backward: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The meta device holds no values: looking at one, or a tensor made on the CPU, would raise."""
+    """It waits for the device once, at its end, for all scalars of the log together.
+
+    The meta device holds no values: reading one, or a tensor made on the CPU, would raise.
+    """
     monkeypatch.setattr(torch, 'autocast', lambda *_, **__: nullcontext())  # meta has none
     model = toys.build(name, backward=backward).train().to('meta')
     wrapper = processes.joint_wrapper(model, name)
+    copied, stepped = [], []
+    monkeypatch.setattr(torch.Tensor, 'cpu', lambda values: copied.append(values) or values)
+    monkeypatch.setattr(wrapper, 'step', lambda **_: stepped.append(len(copied)))
     logs = model.train_step(toys.batch(), wrapper)
-    assert {str(value.device) for value in logs.values()} == {'meta'}
+    assert stepped == [0]
+    (packed,) = copied
+    assert str(packed.device) == 'meta'
+    assert packed.shape == (len(logs),)
     with pytest.raises(RuntimeError, match='meta'):
         logs['loss'].item()
 

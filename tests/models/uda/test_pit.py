@@ -216,7 +216,9 @@ def test_units_beside_another_method(method: str) -> None:
             images = getattr(batch, domain)
             expansion = model.student.auxiliary_head
             maps = expansion(model.student.extract_feat(images.images))
-            assert_close(losses[key], expansion.image_loss(maps, images.labels)['loss_image'])
+            assert_close(
+                losses[key], expansion.loss_by_pixel_labels(maps, images.labels)['loss_image']
+            )
 
 
 # ------------------------------------------------------------------------------------ what is shown
@@ -249,7 +251,7 @@ def test_image_labels_are_missing() -> None:
     del data['data_samples']['target'][1].image_label
     with pytest.raises(
         ValueError,
-        match='PIT got target images without image-level labels; write '
+        match='PIT: expected target images with image-level labels, but got none; write '
         r"dict\(type='LoadImageLabels', label_file=...\) into "
         'train_dataloader.target.dataset.pipeline',
     ):
@@ -262,7 +264,8 @@ def test_image_labels_of_other_classes() -> None:
     for sample in data['data_samples']['target']:
         sample.image_label = torch.ones(3)
     with pytest.raises(
-        ValueError, match='PIT got image-level labels of 3 classes, but the student predicts 4'
+        ValueError,
+        match='PIT: expected image-level labels of 4 classes, as the student predicts, but got 3',
     ):
         model(**data, mode='loss')
 
@@ -273,8 +276,8 @@ def test_one_expansion_head(heads: Any) -> None:
     number = 2 if isinstance(heads, list) else 0
     with pytest.raises(
         TypeError,
-        match=f'PIT.segmentor.auxiliary_head got {number} expansion '
-        "heads; write one: dict.type='LSEExpansionHead'",
+        match=f'PIT.segmentor.auxiliary_head: expected one expansion head, but got {number}; '
+        "write dict.type='LSEExpansionHead'",
     ):
         MODELS.build(dict(type='PIT', segmentor=segmentor))
 
@@ -282,6 +285,6 @@ def test_one_expansion_head(heads: Any) -> None:
 def test_classes_agree() -> None:
     with pytest.raises(
         ValueError,
-        match='PIT.segmentor.auxiliary_head.unit.num_classes got 3; write 4, as decode_head',
+        match=r'PIT.segmentor.auxiliary_head\[0\].num_classes: expected 4, .* but got 3',
     ):
         make(unit=dict(CLASSIFIER, num_classes=3))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ from torch import Tensor, nn
 from torch.testing import assert_close
 from toys import NUM_CLASSES, build, segmentor_cfg
 
-from mmseg_uda.models.class_view import class_view, self_attention_of
+from mmseg_uda.models.class_attention import class_attention, self_attention_of
 
 MODULE = dict(type='SelfAttentionModule', in_channels=NUM_CLASSES)
 CLASSIFIER = segmentor_cfg()['decode_head']
@@ -52,6 +53,40 @@ def make(kind: str) -> nn.Module:
     return model.eval()
 
 
+def logits_model(logits: Tensor) -> Any:
+    """A stand-in whose logits are given, to be looked at with ``plain=True``."""
+    head = SimpleNamespace(forward=lambda inputs: inputs[0])
+    return SimpleNamespace(decode_head=head, extract_feat=lambda image: (logits,))
+
+
+def test_by_hand() -> None:
+    # Of 2 x 2 pixels two are class 0, two are class 2, none is class 1.
+    logits = torch.tensor([[3.0, 8.0, 0.0, 4.0], [0.0, 0.0, 0.0, 0.0], [0.0, 6.0, 5.0, 4.5]])
+    found = class_attention(logits_model(logits.view(1, 3, 2, 2)), torch.zeros(1), plain=True)
+    assert found.classes.tolist() == [0, 2]
+    # p_0 is 1 / (1 + 2 exp(-3)) = .91 and 1 / (1 + exp(-2) + exp(-8)) = .88 at pixels 0 and 1, so
+    # that the larger logit loses; p_2 is .99 at pixel 2 and .62 at pixel 3.
+    assert found.positions.tolist() == [0, 2]
+    length = 4.5**2 + 4**2
+    cosines = [[1.0, 0.8, 0.0, 4 / length**0.5], [0.0, 0.6, 1.0, 4.5 / length**0.5]]
+    assert_close(found.maps, torch.tensor(cosines).view(2, 2, 2))
+
+
+def test_the_most_confident_pixel_is_of_the_class() -> None:
+    # Pixel 1 has the greater p_0, .49, but is of class 1; pixel 0 is of class 0 with p_0 = .34.
+    prob = torch.tensor([[0.34, 0.49], [0.33, 0.51], [0.33, 0.001]])
+    model = logits_model(prob.log().view(1, 3, 1, 2))
+    found = class_attention(model, torch.zeros(1), plain=True)
+    assert found.classes.tolist() == [0, 1]
+    assert found.positions.tolist() == [0, 1]
+
+
+def test_logits_of_zeros() -> None:
+    found = class_attention(logits_model(torch.zeros(1, 4, 3, 5)), torch.zeros(1), plain=True)
+    assert found.classes.tolist() == [0]
+    assert (found.maps == 0).all()
+
+
 def looped(weight: Tensor | None, scores: Tensor, x: Tensor) -> dict[int, tuple[int, Tensor]]:
     """Class -> its most confident pixel, and every pixel's cosine to it where it is positive."""
     feature = x[0].flatten(1) if weight is None else weight[:, :, 0, 0] @ x[0].flatten(1)
@@ -78,7 +113,7 @@ def test_equals_the_looped_computation(kind: str, plain: bool) -> None:
     image = torch.randn(1, 3, 32, 48)
     (part,) = [module for name, module in model.named_modules() if name.endswith('self_attention')]
     part.conv.bias.zero_()
-    view = class_view(model, image, plain)
+    view = class_attention(model, image, plain)
     features = model.extract_feat(image)
     head = getattr(model.decode_head, 'classifier', model.decode_head)
     scores = head.forward(features)
@@ -100,7 +135,7 @@ def test_scores_of_another_size() -> None:
     head, image = model.decode_head, torch.randn(1, 3, 32, 48)
     scores = resize(head.forward(model.extract_feat(image)), scale_factor=2, mode='bilinear')
     head.forward = lambda inputs: scores
-    view = class_view(model, image)
+    view = class_attention(model, image)
     assert view.maps.shape[1:] == (8, 12)
     assert view.positions.max() < 96
     assert_close(view.maps.flatten(1).amax(1), torch.ones(len(view.maps)))
@@ -109,6 +144,10 @@ def test_scores_of_another_size() -> None:
 def test_models_without_self_attention() -> None:
     model = build('source_only').eval()
     assert self_attention_of(model) is None
-    with pytest.raises(TypeError, match='got SourceOnly without .*; write .*plain=True'):
-        class_view(model, torch.randn(1, 3, 32, 48))
-    assert class_view(model, torch.randn(1, 3, 32, 48), plain=True).maps.shape[1:] == (8, 12)
+    with pytest.raises(
+        TypeError, match='a SelfAttentionLoss, but got SourceOnly; write plain=True'
+    ):
+        class_attention(model, torch.randn(1, 3, 32, 48))
+    assert class_attention(model, torch.randn(1, 3, 32, 48), plain=True).maps.shape[1:] == (8, 12)
+    with pytest.raises(ValueError, match='class_attention.image: expected one image, but got 2'):
+        class_attention(model, torch.randn(2, 3, 32, 48), plain=True)

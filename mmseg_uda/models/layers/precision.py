@@ -1,0 +1,24 @@
+"""Precision of sums over many elements."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+__all__ = ['widen']
+
+
+def widen(values: Tensor) -> Tensor:
+    """Cast half precision to fp32, and leave fp32 and fp64 as they are.
+
+    Args:
+        values: Any shape, floating point.
+
+    Returns:
+        The same values, in fp32 at least.
+
+    Examples:
+        >>> widen(torch.ones(2, dtype=torch.bfloat16))
+        tensor([1., 1.])
+    """
+    return values.to(torch.promote_types(values.dtype, torch.float32))
