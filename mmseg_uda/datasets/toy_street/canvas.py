@@ -1,129 +1,29 @@
-"""A pinhole camera and a map of painted parts: the drawing board of the toy streets."""
+"""Canvas of the toy streets: a pinhole camera and a map of painted parts."""
 
 from __future__ import annotations
 
 import cv2
 import numpy as np
+from mmseg.datasets import CityscapesDataset
 
-__all__ = ['CLASS_IDS', 'IGNORE', 'MATERIALS', 'NORMALS', 'Canvas', 'cells']
+from mmseg_uda.datasets.toy_street.palettes import MATERIALS
+from mmseg_uda.datasets.toy_street.shapes import Span, cells
+
+__all__ = ['CLASS_IDS', 'IGNORE', 'NORMALS', 'Canvas']
 
 IGNORE = 255
-CLASS_IDS = {
-    name: index
-    for index, name in enumerate(
-        (
-            'road',
-            'sidewalk',
-            'building',
-            'wall',
-            'fence',
-            'pole',
-            'traffic light',
-            'traffic sign',
-            'vegetation',
-            'terrain',
-            'sky',
-            'person',
-            'rider',
-            'car',
-            'truck',
-            'bus',
-            'train',
-            'motorcycle',
-            'bicycle',
-        )
-    )
-}
+CLASS_IDS = {name: index for index, name in enumerate(CityscapesDataset.METAINFO['classes'])}
 CLASS_IDS['ignore'] = IGNORE
-
-MATERIALS = (
-    'asphalt',
-    'marking',
-    'rail',
-    'paving',
-    'joint',
-    'curb',
-    'plaster',
-    'roof',
-    'frame',
-    'window',
-    'lit',
-    'door',
-    'awning',
-    'skyline',
-    'brick',
-    'coping',
-    'picket',
-    'gap',
-    'metal',
-    'signalbox',
-    'red',
-    'amber',
-    'green',
-    'dull',
-    'signred',
-    'signwhite',
-    'signblue',
-    'signyellow',
-    'leafdark',
-    'leaf',
-    'leaflight',
-    'trunk',
-    'grass',
-    'grasslight',
-    'sky',
-    'cloud',
-    'skin',
-    'hair',
-    'shirt',
-    'trousers',
-    'shoe',
-    'jersey',
-    'helmet',
-    'paint',
-    'glass',
-    'tyre',
-    'hub',
-    'taillight',
-    'headlight',
-    'plate',
-    'cargo',
-    'cargoline',
-    'cab',
-    'bus',
-    'busstripe',
-    'tram',
-    'tramstripe',
-    'moto',
-    'bike',
-    'spokes',
-    'bonnet',
-)
 _MATERIAL_IDS = {name: index for index, name in enumerate(MATERIALS)}
 
-# Where a surface looks: `screen` is unlit (sky), `front` faces the camera.
+# Direction that a surface faces: `screen` is unlit (sky), `front` is the camera's.
 NORMALS = ('screen', 'up', 'front', 'left', 'right')
 _NORMAL_IDS = {name: index for index, name in enumerate(NORMALS)}
 
 _SHIFT = 4  # fractional bits of OpenCV's polygon coordinates
 
-
-def cells(face: np.ndarray, u0, u1, v0, v1) -> np.ndarray:  # type: ignore[no-untyped-def]
-    """Rectangles inside a four-cornered face.
-
-    Args:
-        face: Corners, shape (4, 3), in the order (u, v) = (0, 0), (1, 0), (1, 1), (0, 1).
-        u0: Left edges in [0, 1], a number or shape (M,); ``u1``, ``v0``, ``v1`` likewise.
-
-    Returns:
-        Corners of the rectangles by bilinear interpolation, shape (M, 4, 3).
-    """
-    u0, u1, v0, v1 = np.broadcast_arrays(*np.atleast_1d(u0, u1, v0, v1))
-    u = np.stack([u0, u1, u1, u0], -1)[..., None]
-    v = np.stack([v0, v0, v1, v1], -1)[..., None]
-    bottom = face[0] + (face[1] - face[0]) * u
-    top = face[3] + (face[2] - face[3]) * u
-    return bottom + (top - bottom) * v
+Base = tuple[float, float, float, float]
+"""x0, x1, z0 and z1 of a rectangle on the ground, in metres."""
 
 
 class Canvas:
@@ -164,7 +64,7 @@ class Canvas:
         self.casters: list[tuple[float, float, float, float, float]] = []
 
     def project(self, points: np.ndarray) -> np.ndarray:
-        """Metres, shape (..., 3), to map pixels, shape (..., 2)."""
+        """Project points in metres, shape (..., 3), to map pixels, shape (..., 2)."""
         z = np.maximum(points[..., 2], self.near)
         scale = self.focal / z
         pixels = np.empty((*z.shape, 2))
@@ -190,6 +90,7 @@ class Canvas:
         self.attributes.append(
             (CLASS_IDS[cls], _MATERIAL_IDS[material], _NORMAL_IDS[normal], pick, tone, depth)
         )
+        # OpenCV counts in int32; far beyond the map a polygon's corner may lie anywhere.
         limit = 8.0 * max(self.shape)
         corners = (polygons.clip(-limit, limit) * (1 << _SHIFT)).astype(np.int32)
         if corners.ndim == 2:
@@ -213,32 +114,28 @@ class Canvas:
             middle = max(float(depth.sum()) / len(depth), self.near)
             self.fill_pixels(self.project(polygons), cls, material, normal, pick, tone, middle)
 
-    def ground(
+    def panel(
         self,
-        x0: float,
-        x1: float,
-        z0: float,
-        z1: float,
+        face: np.ndarray,
+        span: Span,
         cls: str,
         material: str,
+        normal: str = 'front',
         pick: float = 0.5,
-        y: float = 0.0,
+        tone: float = 1.0,
     ) -> None:
+        """Paint rectangles inside a face; ``span`` is u0, u1, v0, v1 of :func:`cells`."""
+        self.fill(cells(face, *span), cls, material, normal, pick, tone)
+
+    def ground(self, x0: float, x1: float, z0: float, z1: float, cls: str, material: str) -> None:
         """Paint a strip of ground along the street's bend."""
         z = np.geomspace(max(z0, self.near), max(z1, self.near), 12 if z1 - z0 > 20 else 2)
         z = np.concatenate([z, z[::-1]])
         x = np.repeat([x0, x1], len(z) // 2)
-        self.fill(np.stack([x, np.full_like(z, y), z], -1), cls, material, 'up', pick)
+        self.fill(np.stack([x, np.zeros_like(z), z], -1), cls, material, 'up')
 
     def card(
-        self,
-        x: float,
-        z: float,
-        outline: np.ndarray,
-        cls: str,
-        material: str,
-        pick: float = 0.5,
-        tone: float = 1.0,
+        self, x: float, z: float, outline: np.ndarray, cls: str, material: str, pick: float = 0.5
     ) -> None:
         """Paint an upright cut-out facing the camera; ``outline`` in metres, shape (..., 2)."""
         scale = self.focal / z
@@ -246,24 +143,19 @@ class Canvas:
             0.5 * self.shape[1] + (x + self.curve * z * z) * scale,
             self.horizon + self.eye * scale,
         )
-        self.fill_pixels(outline * (scale, -scale) + origin, cls, material, 'front', pick, tone, z)
+        pixels = outline * (scale, -scale) + origin
+        self.fill_pixels(pixels, cls, material, 'front', pick, depth=z)
 
-    def faces(
-        self,
-        bottom: tuple[float, float, float, float],
-        y0: float,
-        top: tuple[float, float, float, float],
-        y1: float,
-    ) -> dict[str, np.ndarray]:
-        """The faces of a (tapered) box that the camera sees, far ones first.
+    def faces(self, bottom: Base, y0: float, top: Base, y1: float) -> dict[str, np.ndarray]:
+        """Compute the faces of a (tapered) box that the camera sees, far ones first.
 
         Args:
             bottom: x0, x1, z0, z1 of the lower rectangle, at height ``y0``.
             top: The same of the upper rectangle, at height ``y1``.
 
         Returns:
-            Corners by the way the face looks, each of shape (4, 3) and in the order of
-            :func:`cells`; u runs to the right for ``front`` and away for the sides.
+            Corners by direction, each of shape (4, 3) and in the order of :func:`cells`; u runs to
+            the right for ``front`` and away from the camera for the sides.
         """
         (a0, a1, c0, c1), (b0, b1, d0, d1) = bottom, top
         seen = {}
@@ -279,9 +171,9 @@ class Canvas:
 
     def box(
         self,
-        bottom: tuple[float, float, float, float],
+        bottom: Base,
         y0: float,
-        top: tuple[float, float, float, float],
+        top: Base,
         y1: float,
         cls: str,
         material: str,
@@ -295,5 +187,5 @@ class Canvas:
         return seen
 
     def cast(self, x0: float, x1: float, z0: float, z1: float, height: float) -> None:
-        """Remember that something of this footprint throws a shadow."""
+        """Register an object of this footprint and height that casts a shadow."""
         self.casters.append((x0, x1, z0, z1, height))

@@ -1,4 +1,4 @@
-"""The embedded data set: procedural street scenes in two domains."""
+"""The embedded dataset: procedural street scenes in two domains."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ class ToyStreetDataset(BaseSegDataset):
 
     Reads ``<data_root>/<domain>/images/<split>/NAME.png`` and
     ``<data_root>/<domain>/labels/<split>/NAME.png``, as
-    ``tools/dataset_converters/toy_street.py`` writes them. The layout of the streets has the same
-    statistics in both domains, the appearance has not.
+    ``tools/dataset_converters/toy_street.py`` writes them. Both domains draw the layout of streets
+    from one distribution; their appearance differs.
 
     Args:
-        data_root: Folder of the generated set.
+        data_root: Directory of the generated set.
         domain: ``'source'`` (flat clean render) or ``'target'`` (dashcam at dusk).
         split: ``'train'`` or ``'val'``.
-        **kwargs: Those of mmseg's ``BaseSegDataset``, e.g. ``pipeline``.
+        **kwargs: Arguments of mmseg's ``BaseSegDataset``, e.g. ``pipeline``.
 
     Raises:
         ValueError: If ``domain`` or ``split`` has another value.
-        FileNotFoundError: If the set, or a label, is not there.
+        FileNotFoundError: If the set or a label does not exist.
     """
 
     METAINFO = CityscapesDataset.METAINFO
@@ -39,7 +39,7 @@ class ToyStreetDataset(BaseSegDataset):
         for key, value, known in (('domain', domain, DOMAINS), ('split', split, SPLITS)):
             if value not in known:
                 raise ValueError(
-                    f'ToyStreetDataset.{key} got {value!r}; write one of {known} instead'
+                    f'ToyStreetDataset.{key}: expected one of {known}, but got {value!r}'
                 )
         prefix = {
             'img_path': f'{domain}/images/{split}',
@@ -56,23 +56,22 @@ class ToyStreetDataset(BaseSegDataset):
     def load_data_list(self) -> list[dict[str, Any]]:
         """List the images with their labels, in the order of their names."""
         command = f'python tools/dataset_converters/toy_street.py {self.data_root}'
-        folders = [self.data_prefix[key] for key in ('img_path', 'seg_map_path')]
-        for folder in folders:
-            if not osp.isdir(folder):
+        for directory in (self.data_prefix['img_path'], self.data_prefix['seg_map_path']):
+            if not osp.isdir(directory):
                 raise FileNotFoundError(
-                    f'ToyStreetDataset.data_root: there is no folder {folder}; '
-                    f'generate it with `{command}`'
+                    f'ToyStreetDataset.data_root: expected the directory {directory}, but it does '
+                    f'not exist; generate it with `{command}`'
                 )
         data_list: list[dict[str, Any]] = super().load_data_list()
         if not data_list:
             raise FileNotFoundError(
-                f'ToyStreetDataset.data_root: the folder {folders[0]} holds no '
-                f'image; generate them with `{command}`'
+                f'ToyStreetDataset.data_root: expected images in {self.data_prefix["img_path"]}, '
+                f'but got none; generate them with `{command}`'
             )
         for item in data_list:
             if not osp.isfile(item['seg_map_path']):
                 raise FileNotFoundError(
-                    f'ToyStreetDataset: {item["img_path"]} has no label '
-                    f'{item["seg_map_path"]}; generate it with `{command}`'
+                    f'ToyStreetDataset: expected the label {item["seg_map_path"]} of '
+                    f'{item["img_path"]}, but it does not exist; generate it with `{command}`'
                 )
         return data_list

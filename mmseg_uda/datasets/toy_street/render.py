@@ -9,8 +9,8 @@ from typing import Any
 import cv2
 import numpy as np
 
-from mmseg_uda.datasets.toy_street.canvas import MATERIALS, NORMALS, Canvas
-from mmseg_uda.datasets.toy_street.palettes import SOURCE_PALETTE, TARGET_PALETTE
+from mmseg_uda.datasets.toy_street.canvas import NORMALS, Canvas
+from mmseg_uda.datasets.toy_street.palettes import COLOURS, MATERIALS
 from mmseg_uda.datasets.toy_street.scene import compose
 
 __all__ = ['DOMAINS', 'SPLITS', 'VERSION', 'draw']
@@ -35,11 +35,16 @@ def draw(
     Returns:
         Image of shape (H, W, 3), BGR, uint8; label of shape (H, W), Cityscapes' train ids with
         255 = ignore, uint8.
+
+    Example:
+        >>> image, label = draw('source', 'train', index=0, size=(32, 64))
+        >>> image.shape, label.shape, label.dtype
+        ((32, 64, 3), (32, 64), dtype('uint8'))
     """
     if domain not in DOMAINS:
-        raise ValueError(f'draw.domain got {domain!r}; write one of {DOMAINS} instead')
+        raise ValueError(f'draw.domain: expected one of {DOMAINS}, but got {domain!r}')
     if split not in SPLITS:
-        raise ValueError(f'draw.split got {split!r}; write one of {SPLITS} instead')
+        raise ValueError(f'draw.split: expected one of {SPLITS}, but got {split!r}')
     key = [seed, DOMAINS.index(domain), SPLITS.index(split), index]
     layout, look = (
         np.random.Generator(np.random.PCG64(child))
@@ -55,9 +60,12 @@ def draw(
 @functools.lru_cache(maxsize=2)
 def _palette(domain: str) -> tuple[np.ndarray, np.ndarray]:
     """Colours, shape (materials, most, 3), RGB in [0, 1], and how many each material has."""
-    table = SOURCE_PALETTE if domain == 'source' else TARGET_PALETTE
+    column = DOMAINS.index(domain)
     rows = [
-        [[int(code[i : i + 2], 16) / 255 for i in (0, 2, 4)] for code in table[name].split()]
+        [
+            [int(code[i : i + 2], 16) / 255 for i in (0, 2, 4)]
+            for code in COLOURS[name][column].split()
+        ]
         for name in MATERIALS
     ]
     colours = np.zeros((len(rows), max(map(len, rows)), 3), np.float32)
@@ -84,7 +92,7 @@ def _shrink(canvas: Canvas, values: np.ndarray) -> np.ndarray:
 
 
 def _render_source(canvas: Canvas, rng: np.random.Generator) -> np.ndarray:
-    """Flat colours and nothing else."""
+    """Flat colours without light, texture or camera."""
     colour = _albedo(canvas, 'source', 0.07) * rng.uniform(0.97, 1.03, 3)
     image = _shrink(canvas, np.clip(colour, 0, 1))
     return np.rint(image[..., ::-1] * 255).astype(np.uint8)
@@ -125,7 +133,7 @@ _GLOW = {'lit': 0.75, 'headlight': 1.0, 'taillight': 0.7, 'red': 1.2, 'amber': 1
 
 
 def _per_material(table: Mapping[str, Any], default: Any, canvas: Canvas) -> np.ndarray:
-    """Look every part's material up, shape (parts, ...)."""
+    """Values of every part's material, shape (parts, ...)."""
     values = np.array([table.get(name, default) for name in MATERIALS], np.float32)
     return values[[item[1] for item in canvas.attributes]]
 
