@@ -92,7 +92,7 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({OPTIONS: {'default_hooks.checkpoint.out_dir': 'x'}}, 'has default_hooks.checkpoint.out_dir'),
     ({OPTIONS: {'default_hooks.checkpoint.save_best': ['a', 'b']}}, 'write one metric'),
     ({OPTIONS: {'train_dataloader': None}}, 'no train_dataloader or no train_cfg'),
-    ({'labels1.rule': 'best'}, r"stage 'labels1': rule \[ValueError\] PseudoLabelLoop.rule.type"),
+    ({'labels1.rule': 'best'}, r"stage 'labels1': rule \[ValueError\] expected PseudoLabelLoop.r"),
     ({'labels1.options': {'train_dataloader.target': None}}, 'no train_dataloader.target'),
     ({'test.options': {'test_evaluator': None}}, "stage 'test': config has no test_evaluator"),
 ]

@@ -101,8 +101,8 @@ def test_rule_arguments(tool):
 @pytest.mark.parametrize(
     ('options', 'message'),
     [
-        (['--share', '0'], 'BDLRule.share got 0.0; write a number in (0, 1]'),
-        (['--rule', 'fixed', '--share', '0.5'], "FixedRule got the unknown key 'share'"),
+        (['--share', '0'], 'expected BDLRule.share in (0, 1], but got 0.0'),
+        (['--rule', 'fixed', '--share', '0.5'], "expected keys of FixedRule, but got 'share'"),
         (['--rule', 'best'], 'invalid choice'),
     ],
 )
