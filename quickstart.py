@@ -2,11 +2,12 @@
 """Make an environment of its own, install the project into it, and show it at work.
 
     python3 quickstart.py           # data, training, evaluation, a table and a contact sheet
-    python3 quickstart.py --test    # every test
+    python3 quickstart.py --test    # the tests; those marked `slow` with -m slow
 
 Nothing but Python 3.10 to 3.12 with pip is needed. The environment is ``.venv`` beside this file
 (or ``$MMSEG_UDA_VENV``); it is made once, and completed when the project's requirements change.
-Further arguments go to ``tools/quickstart.py`` or to pytest.
+Further arguments go to ``tools/quickstart.py`` or to pytest, which runs one process per core, at
+most four; ``-n 0`` runs the tests in its own.
 """
 
 import hashlib
@@ -75,6 +76,8 @@ def main() -> None:
     arguments = sys.argv[1:]
     if '--test' in arguments:
         arguments.remove('--test')
+        if not any(each.startswith(('-n', '--numprocesses')) for each in arguments):
+            arguments = [f'-n{min(os.cpu_count() or 1, 4)}', '--dist=worksteal', *arguments]
         command = ['-m', 'pytest', '-q', '--durations=10', *arguments]
     else:
         command = [str(ROOT / 'tools' / 'quickstart.py'), *arguments]

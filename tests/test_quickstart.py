@@ -67,18 +67,23 @@ def test_interrupted_installation_is_taken_up(quickstart, monkeypatch):
     assert quickstart.STAMP.exists()
 
 
-def test_second_command_is_pytest(quickstart, monkeypatch):
-    monkeypatch.setattr(sys, 'argv', ['quickstart.py', '--test', '-k', 'name'])
+@pytest.mark.parametrize(
+    ('cores', 'given', 'passed'),
+    [
+        (2, ['-k', 'name'], ['-n2', '--dist=DISTMODE', '-k', 'name']),
+        (48, [], ['-n4', '--dist=DISTMODE']),
+        (None, [], ['-n1', '--dist=DISTMODE']),
+        (2, ['-n', '0'], ['-n', '0']),
+        (2, ['-n8'], ['-n8']),
+        (2, ['--numprocesses=8'], ['--numprocesses=8']),
+    ],
+)
+def test_second_command_is_pytest(quickstart, monkeypatch, cores, given, passed):
+    monkeypatch.setattr(quickstart.os, 'cpu_count', lambda: cores)
+    monkeypatch.setattr(sys, 'argv', ['quickstart.py', '--test', *given])
     quickstart.main()
-    assert quickstart.commands[-1] == [
-        str(quickstart.PYTHON),
-        '-m',
-        'pytest',
-        '-q',
-        '--durations=10',
-        '-k',
-        'name',
-    ]
+    python = str(quickstart.PYTHON)
+    assert quickstart.commands[-1] == [python, '-m', 'pytest', '-q', '--durations=10', *passed]
     assert 'quickstart.py --test' in (PATH.parent / '.ci' / 'run').read_text()
 
 
