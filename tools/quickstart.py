@@ -92,6 +92,8 @@ def evaluate(method: str, checkpoint: Path, folder: Path) -> dict[str, float]:
     config.work_dir, config.load_from = str(folder), str(checkpoint)
     config.test_evaluator = dict(type='SubsetIoUMetric', per_class=True)
     config.log_level = 'WARNING'
+    # Persistent workers would outlive the test and be waited for in vain.
+    config.test_dataloader.persistent_workers = False
     metrics = {key: float(value) for key, value in build_runner(config).test().items()}
     with atomic_write(path) as partial:
         partial.write_text(json.dumps(metrics, indent=2))

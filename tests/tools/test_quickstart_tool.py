@@ -28,11 +28,24 @@ def untrained(method: str, folder: Path, seed: int) -> Path:
     return path
 
 
+def run_here(script: Path, *arguments: object) -> None:
+    """Run a tool in this process, as another takes seconds to import everything."""
+    toys.load_script(script).main([str(each) for each in arguments])
+
+
+def test_exit_code_of_a_tool_is_passed_on() -> None:
+    TOOL.run_tool('-c', 'pass')
+    with pytest.raises(SystemExit) as caught:
+        TOOL.run_tool('-c', 'raise SystemExit(3)')
+    assert caught.value.code == 3
+
+
 def test_table_and_sheet_and_nothing_twice(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv('MMSEG_UDA_DATA', '')  # the tool sets it; have it restored
     monkeypatch.setattr(TOOL, 'train', untrained)
+    monkeypatch.setattr(TOOL, 'run_tool', run_here)
     monkeypatch.setattr(TOOL, 'NUM_TRAIN', 1)
     monkeypatch.setattr(TOOL, 'NUM_VAL', 2)
     TOOL.main(['--work-dir', str(tmp_path)])

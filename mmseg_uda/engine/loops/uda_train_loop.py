@@ -223,7 +223,10 @@ class UDATrainLoop(IterBasedTrainLoop):
         try:
             return super().run()
         finally:
-            del self.dataloader_iterator  # end the workers now, not when the runner is collected
+            # End the workers now: PyTorch waits in vain for those of a collected runner.
+            del self.dataloader_iterator
+            for loader in self.dataloaders.values():
+                loader._iterator = None  # holds the workers if `persistent_workers`
 
     def run_iter(self, data_batch: dict[str, Any]) -> None:
         """Run one iteration, both random generators and the device's seeded for it alone."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 from pathlib import Path
 from typing import Any
 
@@ -97,8 +98,10 @@ def test_workers_see_the_same_stream(tmp_path: Path, persistent: bool) -> None:
     cfg = config(tmp_path, 'workers', 4, num_workers=1)
     for loader in cfg.train_dataloader.values():
         loader.persistent_workers = persistent
+    before = set(multiprocessing.active_children())
     _, recorder = record(cfg)
     assert (recorder.images, recorder.draws) == (alone.images, alone.draws)
+    assert set(multiprocessing.active_children()) <= before
 
 
 def test_processes_share_the_first_ones_seed(
