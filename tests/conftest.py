@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import random
 import sys
 from pathlib import Path
@@ -16,6 +17,7 @@ import mmseg_uda  # noqa: F401  (registers)
 
 sys.path.insert(0, str(Path(__file__).parent))  # tests/toys.py is what tests share
 torch.set_num_threads(1)
+gc.freeze()  # mmengine collects garbage often; what was imported stays
 
 
 @pytest.fixture(autouse=True, scope='session')

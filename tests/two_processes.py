@@ -1,13 +1,12 @@
-"""Training in two processes: ``python two_processes.py RANK FOLDER`` is one of them.
+"""Training in two processes, each of which runs :func:`main`.
 
-What it computes goes to ``FOLDER/RANK.pth``; the tests read it and compute the same with the joint
-batch by the functions below, called without a rank.
+What a process computes goes to ``FOLDER/RANK.pth``; the tests read it and compute the same with the
+joint batch by the functions below, called without a rank.
 """
 
 from __future__ import annotations
 
 import os
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -152,7 +151,3 @@ def main(rank: int, folder: Path) -> None:
     results = _results(rank, folder)
     torch.save(results, folder / f'{rank}.pth')
     dist.destroy_process_group()
-
-
-if __name__ == '__main__':
-    main(int(sys.argv[1]), Path(sys.argv[2]))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import json
 import os
 import shutil
@@ -72,7 +71,6 @@ def processes(folder: Path, config: Path) -> Iterator[dict[str, list[Any]]]:
         start(folder / 'half' / 'toy_pipeline.py', folder / 'pair', '--rank', rank)
         for rank in range(2)
     ]
-    gc.freeze()  # mmengine collects garbage whenever it builds a data set
     running = {
         'killed': [start(config, folder / 'killed', '--kill', 'generation1', 5)],
         'pair': pair,
@@ -80,7 +78,6 @@ def processes(folder: Path, config: Path) -> Iterator[dict[str, list[Any]]]:
     yield running
     for process in running['killed'] + running['pair']:
         process.kill()
-    gc.unfreeze()
 
 
 @pytest.fixture(scope='module')

@@ -236,16 +236,10 @@ def test_bad_arguments(tmp_path):
     assert not (tmp_path / 'out').exists()
 
 
-def _process(rank, root, port):
+def _process(rank, root):
     torch.set_num_threads(1)
-    os.environ.update(
-        RANK=str(rank),
-        LOCAL_RANK=str(rank),
-        WORLD_SIZE='2',
-        MASTER_ADDR='127.0.0.1',
-        MASTER_PORT=str(port),
-    )
-    torch.distributed.init_process_group('gloo')
+    meeting = f'file://{root}/meeting'
+    torch.distributed.init_process_group('gloo', meeting, rank=rank, world_size=2)
     for rule in ('bdl', 'cbst'):
         make_runner(root, f'two_{rule}', rule).test()
     make_runner(root, 'two_binned', budget=50, bins=4096).test()
@@ -261,8 +255,7 @@ def test_two_processes_equal_one(tmp_path):
     for rule in ('bdl', 'cbst'):
         make_runner(tmp_path, f'one_{rule}', rule).test()
     make_runner(tmp_path, 'one_binned', budget=50, bins=4096).test()
-    port = 29500 + os.getpid() % 2000
-    torch.multiprocessing.start_processes(_process, (tmp_path, port), nprocs=2, start_method='fork')
+    torch.multiprocessing.start_processes(_process, (tmp_path,), nprocs=2, start_method='fork')
     for case in ('bdl', 'cbst', 'binned'):
         one, two = read(tmp_path / f'one_{case}'), read(tmp_path / f'two_{case}')
         assert len(one) == NUM_IMAGES + 1

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import os
 from pathlib import Path
 from typing import Any
 
@@ -340,16 +339,10 @@ def test_wrong_sets(tmp_path: Path) -> None:
         runner.build_val_loop(runner._val_loop)
 
 
-def _process(rank: int, root: Path, port: int) -> None:
+def _process(rank: int, root: Path) -> None:
     torch.set_num_threads(1)
-    os.environ.update(
-        RANK=str(rank),
-        LOCAL_RANK=str(rank),
-        WORLD_SIZE='2',
-        MASTER_ADDR='127.0.0.1',
-        MASTER_PORT=str(port),
-    )
-    torch.distributed.init_process_group('gloo')
+    meeting = f'file://{root}/meeting'
+    torch.distributed.init_process_group('gloo', meeting, rank=rank, world_size=2)
     metrics = Runner.from_cfg(config(root, f'two{rank}')).val()
     torch.save({key: float(value) for key, value in metrics.items()}, root / f'{rank}.pth')
     torch.distributed.destroy_process_group()
@@ -358,7 +351,6 @@ def _process(rank: int, root: Path, port: int) -> None:
 def test_two_processes_equal_one(tmp_path: Path) -> None:
     """Sets of odd sizes, so that the sampler pads."""
     one = Runner.from_cfg(config(tmp_path, 'one')).val()
-    port = 29500 + (os.getpid() + 1000) % 2000
-    torch.multiprocessing.start_processes(_process, (tmp_path, port), nprocs=2, start_method='fork')
+    torch.multiprocessing.start_processes(_process, (tmp_path,), nprocs=2, start_method='fork')
     for rank in range(2):
         assert torch.load(tmp_path / f'{rank}.pth', weights_only=True) == one

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -26,22 +23,7 @@ def ranks(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[dict[str
     folder = tmp_path_factory.mktemp('processes')
     for seed, domain in enumerate(('source', 'target')):
         toys.write_domain(folder / 'data', domain, 5 + 2 * seed, seed)
-    script = Path(processes.__file__)
-    root = str(script.parents[1])
-    path = os.pathsep.join(filter(None, (root, os.environ.get('PYTHONPATH'))))
-    running = [
-        subprocess.Popen(
-            [sys.executable, str(script), str(rank), str(folder)],
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            text=True,
-            env=dict(os.environ, PYTHONPATH=path, OMP_NUM_THREADS='1'),
-        )
-        for rank in range(2)
-    ]
-    for process in running:
-        _, errors = process.communicate(timeout=300)
-        assert process.returncode == 0, errors[-2000:]
+    torch.multiprocessing.start_processes(processes.main, (folder,), nprocs=2, start_method='fork')
     return folder, [torch.load(folder / f'{rank}.pth', weights_only=True) for rank in range(2)]
 
 
