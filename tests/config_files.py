@@ -7,7 +7,7 @@ import os
 import re
 from pathlib import Path
 
-from mmengine.config import Config
+from mmengine.config import Config, utils
 
 from mmseg_uda.config.tables import Table
 
@@ -43,6 +43,8 @@ NAME = re.compile(
     r'_(?P<data>[a-z0-9_-]+?)-(?P<crop>\d+x\d+)(?:_(?P<variant>[a-z0-9-]+))?'
 )
 
+# mmengine parses every metafile of mmseg for each base that a config takes from there.
+utils.load = functools.cache(utils.load)
 read = functools.cache(Config.fromfile)
 
 
