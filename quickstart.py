@@ -77,7 +77,7 @@ def main() -> None:
     if '--test' in arguments:
         arguments.remove('--test')
         if not any(each.startswith(('-n', '--numprocesses')) for each in arguments):
-            arguments = [f'-n{min(os.cpu_count() or 1, 4)}', '--dist=worksteal', *arguments]
+            arguments = [f'-n{min(os.cpu_count() or 1, 4)}', '--dist=loadfile', *arguments]
         command = ['-m', 'pytest', '-q', '--durations=10', *arguments]
     else:
         command = [str(ROOT / 'tools' / 'quickstart.py'), *arguments]

@@ -70,9 +70,9 @@ def test_interrupted_installation_is_taken_up(quickstart, monkeypatch):
 @pytest.mark.parametrize(
     ('cores', 'given', 'passed'),
     [
-        (2, ['-k', 'name'], ['-n2', '--dist=DISTMODE', '-k', 'name']),
-        (48, [], ['-n4', '--dist=DISTMODE']),
-        (None, [], ['-n1', '--dist=DISTMODE']),
+        (2, ['-k', 'name'], ['-n2', '--dist=loadfile', '-k', 'name']),
+        (48, [], ['-n4', '--dist=loadfile']),
+        (None, [], ['-n1', '--dist=loadfile']),
         (2, ['-n', '0'], ['-n', '0']),
         (2, ['-n8'], ['-n8']),
         (2, ['--numprocesses=8'], ['--numprocesses=8']),
