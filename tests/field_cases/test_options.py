@@ -7,9 +7,6 @@ from field_cases.own_dataset import OwnDataset
 from mmseg.registry import MODELS
 
 
-@pytest.mark.xfail(
-    strict=True, reason="AttributeError: 'SourceOnly' object has no attribute 'out_channels'"
-)
 def test_test_time_augmentation_of_a_method(own: OwnDataset) -> None:
     own.write()
     cfg = own.config()
@@ -24,9 +21,6 @@ def test_test_time_augmentation_of_a_method(own: OwnDataset) -> None:
     assert 0 <= own.test(cfg, checkpoint, '--tta')['mIoU'] <= 100
 
 
-@pytest.mark.xfail(
-    strict=True, reason='builds, although the softmax over one output is 1 and has no gradient'
-)
 def test_one_output_for_two_classes_is_refused(own: OwnDataset) -> None:
     model = own.config(classes=('rest', 'car')).model
     model.type = 'Adversarial'
