@@ -1,4 +1,4 @@
-"""An endless, shuffled stream of samples in which every position can be computed on its own."""
+"""An endless, shuffled stream of samples whose positions are computed independently."""
 
 from __future__ import annotations
 
@@ -17,13 +17,26 @@ __all__ = ['EndlessDataset', 'PositionSampler', 'derive_seed', 'seeded']
 
 
 def derive_seed(*entropy: int) -> int:
-    """A 31-bit seed from several integers, well mixed."""
+    """Derive a 31-bit seed from several integers.
+
+    Example:
+        >>> derive_seed(0, 1) == derive_seed(0, 1), derive_seed(0, 1) == derive_seed(1, 0)
+        (True, False)
+    """
     return int(np.random.SeedSequence(entropy).generate_state(1)[0] >> 1)
 
 
 @contextmanager
 def seeded(seed: int) -> Iterator[None]:
-    """Seed python, numpy and torch (CPU); give them their old states back afterwards."""
+    """Seed python, numpy and torch (CPU) in a block, and restore their states at its end.
+
+    Example:
+        >>> with seeded(3):
+        ...     first = random.random()
+        >>> with seeded(3):
+        ...     print(random.random() == first)
+        True
+    """
     states = random.getstate(), np.random.get_state(), torch.get_rng_state()
     random.seed(seed)
     np.random.seed(seed)
@@ -42,16 +55,21 @@ def _permutation(seed: int, epoch: int, length: int) -> np.ndarray:
 
 
 class EndlessDataset(Dataset[Any]):
-    """Maps a position in an endless stream to a sample.
+    """Map a position in an endless stream to a sample.
 
-    The stream is one permutation of the dataset after another. Which image stands at a position,
-    and every random choice that its pipeline makes, depend on ``(seed, position)`` alone: not on
-    workers, processes, or on whether training was resumed in between.
+    The stream is one permutation of the dataset after another. The image at a position and every
+    random choice of its pipeline depend on ``(seed, position)`` alone, and not on workers,
+    processes or resumed training.
 
     Args:
         dataset: A mmseg dataset.
         seed: Seed of this stream; two domains need different ones.
-        shuffle: Whether each pass is permuted.
+        shuffle: Permute each pass.
+
+    Example:
+        >>> stream = EndlessDataset('abc', seed=0)
+        >>> sorted(stream[i] for i in range(3)), sorted(stream[i] for i in range(3, 6))
+        (['a', 'b', 'c'], ['a', 'b', 'c'])
     """
 
     def __init__(self, dataset: Any, seed: int, shuffle: bool = True) -> None:
@@ -61,11 +79,11 @@ class EndlessDataset(Dataset[Any]):
 
     @property
     def metainfo(self) -> dict[str, Any]:
-        """The wrapped dataset's meta information."""
+        """Meta information of the wrapped dataset."""
         return self.dataset.metainfo
 
     def index(self, position: int) -> int:
-        """Index into the dataset of the sample at ``position``."""
+        """Compute the index in the dataset of the sample at ``position``."""
         epoch, offset = divmod(position, len(self.dataset))
         if not self.shuffle:
             return offset
@@ -80,11 +98,12 @@ class EndlessDataset(Dataset[Any]):
             try:
                 return self.dataset[index]
             except (OSError, SyntaxError) as error:  # Pillow's, of a damaged file
+                # A missing file is named by the error already.
                 if getattr(error, 'filename', None) is not None or not str(error):
                     raise
                 raise OSError(
-                    f'{type(self.dataset).__name__}: sample {index} cannot be read '
-                    f'({error}): {self._describe(index)}'
+                    f'{type(self.dataset).__name__}: expected readable files, but got sample '
+                    f'{index} ({self._describe(index)}): {error}'
                 ) from error
 
     def _describe(self, index: int) -> str:
@@ -95,15 +114,20 @@ class EndlessDataset(Dataset[Any]):
 
 
 class PositionSampler(Sampler[int]):
-    """Endless positions ``start + rank, start + rank + world_size, ...`` of a stream.
+    """Yield the endless positions ``start + rank, start + rank + world_size, ...`` of a stream.
 
-    N processes with batches of B together see, iteration by iteration, what one process with
+    In each iteration, N processes with batches of B together see the samples that one process with
     batches of N·B sees.
 
     Args:
-        length: Samples in one pass over the data; only for those who ask for ``len``.
-        start: Position of the first sample over all processes; resuming at iteration i seeks to
-            ``i * batch_size * world_size``.
+        length: Samples in one pass over the data, for ``len``.
+        start: Position of the first sample over all processes. Training that resumes at iteration i
+            starts at ``i * batch_size * world_size``.
+
+    Example:
+        >>> positions = iter(PositionSampler(length=3, start=5))
+        >>> [next(positions) for _ in range(4)]
+        [5, 6, 7, 8]
     """
 
     def __init__(self, length: int, start: int = 0) -> None:

@@ -1,4 +1,4 @@
-"""GTA5."""
+"""GTA5, the dataset."""
 
 from __future__ import annotations
 
@@ -13,8 +13,7 @@ __all__ = ['GTADataset']
 class GTADataset(StreetDataset):
     """GTA5, 24,966 rendered images of 1914x1052 with all 19 classes.
 
-    Paper: *Playing for Data: Ground Truth from Computer Games* (ECCV 2016). The labels are those
-    that ``tools/dataset_converters/gta.py`` writes: ``images/00001.png`` has
-    ``labels/00001_labelTrainIds.png``. The converter also writes ``train.txt`` with all samples
-    whose label is sound: give it as ``ann_file``.
+    Richter et al., *Playing for Data: Ground Truth from Computer Games* (ECCV 2016). Run
+    ``tools/dataset_converters/gta.py`` first: it writes ``labels/00001_labelTrainIds.png`` for
+    ``images/00001.png``, and ``train.txt``, the ``ann_file`` of all samples with a valid label.
     """

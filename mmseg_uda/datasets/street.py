@@ -16,16 +16,16 @@ __all__ = ['StreetDataset']
 class StreetDataset(BaseSegDataset):
     """Images and, optionally, labels with Cityscapes' 19 train ids (255 is ignored).
 
-    Unlike its base it refuses a missing or empty folder and a missing label when it is built. Leave
-    ``seg_map_path`` out of ``data_prefix`` for a set without labels.
+    In contrast to its base class, it refuses a missing or empty directory and a missing label when
+    it is built. A set without labels has no ``seg_map_path`` in ``data_prefix``.
 
     Args:
-        img_suffix: End of the image files' names.
-        seg_map_suffix: End of the label files' names.
+        img_suffix: Suffix of the image files.
+        seg_map_suffix: Suffix of the label files.
         **kwargs: Arguments of :class:`mmseg.datasets.BaseSegDataset`.
 
     Raises:
-        ValueError: If a folder, the list file, an image or a label is missing, or there are no
+        ValueError: If a directory, the list file, an image or a label is missing, or there are no
             images.
     """
 

@@ -135,7 +135,7 @@ def test_every_target_image_needs_its_pseudo_label(folder, tmp_path):
     ).write(str(tmp_path / 'pseudo'))
     for name in names[1:]:
         (tmp_path / 'pseudo' / name).touch()
-    with pytest.raises(FileNotFoundError, match=f'lacks the file .*{names[0]}'):
+    with pytest.raises(FileNotFoundError, match=f'expected the file .*{names[0]}'):
         check_pseudo_labels(dataset)
     (tmp_path / 'pseudo' / names[0]).touch()
     check_pseudo_labels(dataset)
@@ -143,7 +143,12 @@ def test_every_target_image_needs_its_pseudo_label(folder, tmp_path):
     assert inner is dataset.dataset
     transform.read_from(None)
     check_pseudo_labels(dataset, made_in_training=True)
-    with pytest.raises(ValueError, match='pseudo_dir got None, and no hook makes pseudo labels'):
+    with pytest.raises(
+        ValueError,
+        match='LoadPseudoLabels.pseudo_dir: expected a directory, but got None, and no hook '
+        'makes labels; write the directory that tools/generate_pseudo_labels.py wrote, or '
+        r"custom_hooks=\[dict\(type='PseudoLabelRefreshHook', interval=...\)\]",
+    ):
         check_pseudo_labels(dataset)
 
 

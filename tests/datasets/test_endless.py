@@ -123,7 +123,11 @@ def test_damaged_file_is_named() -> None:
             raise OSError('image file is truncated')
 
     stream = EndlessDataset(Damaged(), seed=0, shuffle=False)
-    with pytest.raises(OSError, match=r'Damaged: sample 2 .*truncated.*seg_map_path=2\.png'):
+    with pytest.raises(
+        OSError,
+        match=r'Damaged: expected readable files, but got sample 2 \(img_path=a.png, '
+        r'seg_map_path=2.png\): image file is truncated',
+    ):
         stream[2]
 
 

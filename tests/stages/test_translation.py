@@ -273,7 +273,7 @@ def test_unknown_files_are_refused(data: Path) -> None:
 
 def test_wrong_arguments(data: Path) -> None:
     for changes, match in (
-        (dict(beta=0), r'translate_folder\.beta got 0'),
+        (dict(beta=0), r'translate_folder\.beta: expected a number in \(0, 1\], .*, but got 0'),
         (dict(seed=-1), r'translate_folder\.seed: expected at least 0, but got -1'),
         (dict(max_images=0), r'translate_folder\.max_images: expected at least 1, but got 0'),
         (dict(nproc=0), r'translate_folder\.nproc: expected at least 1, but got 0'),
@@ -295,6 +295,10 @@ def test_wrong_arguments(data: Path) -> None:
         translate(data, image_suffix='.png', labels=None)
     for path in (data / 'target').rglob('*.*'):
         path.unlink()
-    with pytest.raises(FileNotFoundError, match=r'translate_folder\.target got .* no file ends in'):
+    with pytest.raises(
+        FileNotFoundError,
+        match=r'translate_folder.target: expected a directory with images \(.png, .jpg, .jpeg\), '
+        "but got '.*'",
+    ):
         translate(data, 'new')
     assert not (data / 'new').exists()

@@ -1,4 +1,4 @@
-"""Transforms of one sample: what travels with an image, styles of another domain."""
+"""Transforms of one sample: labels and positions of its pixels, and styles of another domain."""
 
 from mmseg_uda.datasets.transforms.formatting import PackUDAInputs
 from mmseg_uda.datasets.transforms.fourier import FourierAmplitudeMix, mix_amplitude

@@ -1,4 +1,4 @@
-"""Packing of pseudo labels beside the ground truth, and of tracked positions."""
+"""Packing of pseudo labels beside ground truth, and of tracked positions."""
 
 from __future__ import annotations
 
@@ -32,18 +32,24 @@ META_KEYS = (
 
 @TRANSFORMS.register_module()
 class PackUDAInputs(PackSegInputs):
-    """Stock ``PackSegInputs`` that also packs the pseudo label and positions in a spatial prior.
+    """Stock ``PackSegInputs`` that also packs pseudo labels, image labels and prior positions.
 
-    ``results['pseudo_seg_map']``, shape (H, W), becomes ``SegDataSample.pseudo_sem_seg``: a
-    ``PixelData`` whose ``data`` has shape (1, H, W), int64. Ground truth stays ``gt_sem_seg``, so
-    the two can never be taken for one another. What :class:`TrackPositions` tracked, if it is
-    there, becomes ``SegDataSample.prior_positions``: ``data`` of shape (1, H, W), int32, the flat
-    index of a cell of the prior or -1 for none, with ``prior_shape`` (height, width) as meta
-    information. :class:`LoadImageLabels`' label becomes ``SegDataSample.image_label``, a float32
-    tensor (C, ).
+    Fields of the ``SegDataSample``, each if its transform stands in the pipeline:
+
+    - ``pseudo_sem_seg`` of :class:`LoadPseudoLabels`: ``data`` (1, H, W), int64. Ground truth stays
+      in ``gt_sem_seg``, so that the two cannot be confused.
+    - ``prior_positions`` of :class:`TrackPositions`: ``data`` (1, H, W), int32, the flat index of a
+      cell of the prior or -1 for none, and ``prior_shape`` (height, width) as meta information.
+    - ``image_label`` of :class:`LoadImageLabels`: a float32 tensor (C,).
 
     Args:
-        meta_keys: Keys of ``results`` that go into the sample's meta information, if present.
+        meta_keys: Keys of ``results`` to copy into the sample's meta information, if present.
+
+    Example:
+        >>> label = np.array([[0, 255]], np.uint8)
+        >>> results = dict(img=np.zeros((1, 2, 3), np.uint8), pseudo_seg_map=label)
+        >>> PackUDAInputs()(results)['data_samples'].pseudo_sem_seg.data
+        tensor([[[  0, 255]]])
     """
 
     def __init__(self, meta_keys: Sequence[str] = META_KEYS) -> None:
@@ -53,47 +59,33 @@ class PackUDAInputs(PackSegInputs):
         """Pack ``results`` into ``dict(inputs=Tensor (3, H, W), data_samples=SegDataSample)``.
 
         Raises:
-            ValueError: If the pseudo label is not (H, W), or what goes with the image is not of its
-                size.
+            ValueError: If a map is not of the image's size (H, W).
         """
         packed: dict[str, Any] = super().transform(results)
+        sample = packed['data_samples']
         if 'pseudo_seg_map' in results:
-            data = torch.from_numpy(self._pseudo_label(results)[None].astype(np.int64))
-            packed['data_samples'].pseudo_sem_seg = PixelData(data=data)
+            label = self._map(results, 'pseudo_seg_map', 'LoadPseudoLabels').astype(np.int64)
+            sample.pseudo_sem_seg = PixelData(data=torch.from_numpy(label[None]))  # (1, H, W)
         if 'image_label' in results:
-            packed['data_samples'].image_label = torch.from_numpy(results['image_label'])
+            sample.image_label = torch.from_numpy(results['image_label'])
         if 'prior_positions' in results:
-            packed['data_samples'].prior_positions = self._positions(results)
+            positions = self._map(results, 'prior_positions', 'TrackPositions').astype(np.int32)
+            # Padding is below the offset: 0 or 255.
+            cells = torch.from_numpy(np.maximum(positions - OFFSET, NOWHERE)[None])
+            sample.prior_positions = PixelData(
+                data=cells, metainfo=dict(prior_shape=results['prior_shape'])
+            )
         return packed
 
     @staticmethod
-    def _pseudo_label(results: dict[str, Any]) -> NDArray[np.uint8]:
-        label: NDArray[np.uint8] = results['pseudo_seg_map']
-        if label.ndim != 2:
+    def _map(results: dict[str, Any], key: str, origin: str) -> NDArray[Any]:
+        """A map of the image's size."""
+        values: NDArray[Any] = results[key]
+        if values.ndim != 2 or values.shape != results.get('img', values).shape[:2]:
+            size = results['img'].shape[:2] if 'img' in results else '(H, W)'
             raise ValueError(
-                f'PackUDAInputs.pseudo_seg_map got shape {label.shape}; write a single-channel '
-                'label map of shape (H, W) instead'
+                f'PackUDAInputs.{key}: expected shape {size}, the size of the image, but got '
+                f'{values.shape}; write {origin} before the transforms that change the size, and '
+                "pad by the model's data_preprocessor, because Pad moves ground truth only"
             )
-        if 'img' in results and label.shape != results['img'].shape[:2]:
-            raise ValueError(
-                f'PackUDAInputs.pseudo_seg_map got shape {label.shape} for an image of shape '
-                f'{results["img"].shape[:2]}; write LoadPseudoLabels before the transforms that '
-                "change the size, and pad by the model's data_preprocessor instead of Pad, which "
-                'moves ground truth only'
-            )
-        return label
-
-    @staticmethod
-    def _positions(results: dict[str, Any]) -> PixelData:
-        positions = results['prior_positions']
-        if 'img' in results and positions.shape != results['img'].shape[:2]:
-            raise ValueError(
-                f'PackUDAInputs.prior_positions got shape {positions.shape} for an image of shape '
-                f'{results["img"].shape[:2]}; write TrackPositions before the transforms that '
-                "change the size, and pad by the model's data_preprocessor instead of Pad, which "
-                'moves ground truth only'
-            )
-        cells = np.maximum(positions.astype(np.int32) - OFFSET, NOWHERE)
-        return PixelData(
-            data=torch.from_numpy(cells[None]), metainfo=dict(prior_shape=results['prior_shape'])
-        )
+        return values

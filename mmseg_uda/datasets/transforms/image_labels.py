@@ -17,19 +17,27 @@ __all__ = ['LoadImageLabels']
 
 @TRANSFORMS.register_module()
 class LoadImageLabels(BaseTransform):
-    """Load the label of a whole image: how much of each class it shows.
+    """Load the label of a whole image: the share or presence of each class in it.
 
-    An image ``<images>/aachen/x.png`` finds the longest name in the file that ends its path.
+    The label is that of the longest name in the file that ends the image's path.
 
-    Required keys: ``img_path``. Added keys: ``image_label`` (C, ) float32, which
+    Required key: ``img_path``. Added key: ``image_label`` (C,) float32, which
     :class:`PackUDAInputs` packs.
 
     Args:
-        label_file: File that ``tools/train_image_labels.py`` wrote. It is read at the first image
-            of each worker, so that a config builds without it; training checks it at its start.
+        label_file: File that ``tools/train_image_labels.py`` wrote. Each worker reads it at its
+            first image, so that a config builds without it; training checks it at its start.
         num_classes: Number of classes; the file must agree.
-        presence: Whether the file must hold 0 and 1 for the presence of each class (weakly
-            supervised adaptation) instead of shares.
+        presence: True if the file must hold 0 and 1 for the presence of each class (weakly
+            supervised adaptation), False if it must hold shares.
+
+    Example:
+        >>> import tempfile
+        >>> path = tempfile.mkdtemp() + '/labels.npz'
+        >>> ImageLabels(['ulm/x.png'], np.array([[0.25, 0.75]])).write(path)
+        >>> load = LoadImageLabels(path, num_classes=2)
+        >>> load(dict(img_path='images/ulm/x.png'))['image_label']
+        array([0.25, 0.75], dtype=float32)
     """
 
     loads_labels = True
@@ -39,8 +47,8 @@ class LoadImageLabels(BaseTransform):
         super().__init__()
         if not isinstance(label_file, str) or not label_file:
             raise TypeError(
-                f'LoadImageLabels.label_file got {label_file!r}; write the file that '
-                'tools/train_image_labels.py wrote'
+                'LoadImageLabels.label_file: expected the path of a file that '
+                f'tools/train_image_labels.py wrote, but got {label_file!r}'
             )
         self.label_file = label_file
         self.num_classes = num_classes
@@ -49,32 +57,33 @@ class LoadImageLabels(BaseTransform):
 
     @property
     def labels(self) -> ImageLabels:
-        """The file's content, read and checked once per process.
+        """Content of the file, read and checked once per process.
 
         Raises:
             FileNotFoundError: If there is no such file.
-            ValueError: If it is damaged, of another number of classes or of the other kind.
+            ValueError: If it is damaged, of another number of classes or of another kind.
         """
         if self._labels is None:
             with error_context('LoadImageLabels.label_file'):
                 labels = ImageLabels.read(self.label_file)
             if labels.num_classes != self.num_classes:
                 raise ValueError(
-                    f'LoadImageLabels.num_classes got {self.num_classes}, but {self.label_file!r} '
-                    f'has labels of {labels.num_classes} classes; write '
-                    f'num_classes={labels.num_classes} or make the labels again'
+                    f'LoadImageLabels.num_classes: expected {labels.num_classes}, as in '
+                    f'{self.label_file!r}, but got {self.num_classes}; correct it or make the '
+                    'labels again'
                 )
             if (labels.kind == 'presence') != self.presence:
                 raise ValueError(
-                    f'LoadImageLabels.presence got {self.presence}, but {self.label_file!r} holds '
-                    f'the {labels.kind} of classes; write presence={not self.presence} (and, in '
-                    "PIT's expansion head, image_label='presence' or 'share') or another file"
+                    f'LoadImageLabels.presence: expected {not self.presence}, because '
+                    f'{self.label_file!r} holds the {labels.kind} of classes, but got '
+                    f"{self.presence}; write presence={not self.presence} (and, in PIT's "
+                    "expansion head, image_label='presence' or 'share') or another file"
                 )
             self._labels = labels
         return self._labels
 
     def label_of(self, img_path: str) -> NDArray[np.float32]:
-        """An image's label, shape (C, ).
+        """Find an image's label, shape (C,).
 
         Raises:
             FileNotFoundError: If the file does not list it.
@@ -82,8 +91,8 @@ class LoadImageLabels(BaseTransform):
         label = self.labels.find(img_path)
         if label is None:
             raise FileNotFoundError(
-                f'LoadImageLabels.label_file {self.label_file!r} has no label for {img_path!r}; '
-                'run tools/train_image_labels.py on this data set instead'
+                f'LoadImageLabels.label_file: expected a label of {img_path!r}, but '
+                f'{self.label_file!r} has none; run tools/train_image_labels.py on this dataset'
             )
         return label
 

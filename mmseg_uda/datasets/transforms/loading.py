@@ -21,19 +21,20 @@ __all__ = ['LoadPseudoLabels', 'resize_label']
 
 @lru_cache(maxsize=64)
 def _inverse_nearest(stored: int, size: int) -> NDArray[np.intp]:
-    """For each of ``size`` pixels, the stored pixel that a nearest resize would take from it."""
+    """Last stored pixel whose source in a nearest resize is not beyond each of ``size`` pixels."""
     pixels = np.arange(size, dtype=np.float32)[None]
     taken = mmcv.imresize(pixels, (stored, 1), interpolation='nearest').reshape(-1)
     return np.searchsorted(taken, pixels[0], side='right') - 1
 
 
 def resize_label(label: NDArray[Any], height: int, width: int) -> NDArray[Any]:
-    r"""Nearest resize that OpenCV's nearest resize undoes exactly.
+    r"""Resize a label map so that OpenCV's nearest resize restores it exactly.
 
     OpenCV shrinks by :math:`x \mapsto \lfloor x W / w \rfloor` (up to its rounding). Its own
-    enlargement :math:`X \mapsto \lfloor X w / W \rfloor` inverts that only where W is a multiple
-    of w, so here each pixel takes the last x whose image is not beyond it. A label stored at the
-    network's input size thus survives "enlarge to the raw image, resize as the image" unchanged.
+    enlargement :math:`X \mapsto \lfloor X w / W \rfloor` inverts that only if W is a multiple of
+    w. Here each pixel X takes the last x with :math:`\lfloor x W / w \rfloor \le X`. A label
+    stored at the network's input size is thus unchanged after it was enlarged to the raw image and
+    resized with it.
 
     Args:
         label: Label map, shape (h, w).
@@ -42,6 +43,10 @@ def resize_label(label: NDArray[Any], height: int, width: int) -> NDArray[Any]:
 
     Returns:
         Shape (H, W).
+
+    Example:
+        >>> resize_label(np.array([[1, 2]]), height=1, width=5)
+        array([[1, 1, 2, 2, 2]])
     """
     rows, columns = (_inverse_nearest(*sizes) for sizes in zip(label.shape, (height, width)))
     return label[rows[:, None], columns]
@@ -49,27 +54,36 @@ def resize_label(label: NDArray[Any], height: int, width: int) -> NDArray[Any]:
 
 @TRANSFORMS.register_module()
 class LoadPseudoLabels(BaseTransform):
-    """Load the pseudo label of an image; takes the place of ``LoadAnnotations`` on the target.
+    """Load the pseudo label of a target image, in place of ``LoadAnnotations``.
 
-    Put it right after ``LoadImageFromFile``: the label joins ``results['seg_fields']``, so mmseg's
-    Resize, RandomFlip and RandomCrop move it in step with the image (mmcv's Pad does not: leave
-    padding to the data preprocessor). Labels are stored at the input size of the network that made
-    them; where the image has another size, the label is brought to it by :func:`resize_label`,
-    which the following ``Resize`` to the stored size undoes exactly.
+    Put it right after ``LoadImageFromFile``: the label joins ``results['seg_fields']``, so that
+    mmseg's Resize, RandomFlip and RandomCrop move it in step with the image (mmcv's Pad does not:
+    leave padding to the data preprocessor). Labels are stored at the input size of the network that
+    made them. If the image has another size, :func:`resize_label` resizes the label to it, and a
+    following ``Resize`` to the stored size restores the label exactly.
 
-    The folder keeps the sub-folders of the image folder (Cityscapes' cities), so an image
-    ``<images>/aachen/x.jpg`` finds ``<pseudo_dir>/aachen/x.png``; the folder's ``manifest.json``
-    lists all files, and the longest listed path that ends the image's path is taken.
+    The label directory has the subdirectories of the image directory (Cityscapes' cities):
+    ``<pseudo_dir>/aachen/x.png`` is the label of ``<images>/aachen/x.jpg``. The ``manifest.json``
+    lists all files; the longest listed path that ends the image's path is taken.
 
     Required keys: ``img``, ``img_path``. Added keys: ``pseudo_seg_map`` (H, W) uint8,
-    ``pseudo_path``. Modified keys: ``seg_fields``.
+    ``pseudo_path``. Modified key: ``seg_fields``.
 
     Args:
-        pseudo_dir: Folder that ``tools/generate_pseudo_labels.py`` wrote. Its manifest is checked
-            at the first image of each worker, so that a config builds without the data. None where
+        pseudo_dir: Directory that ``tools/generate_pseudo_labels.py`` wrote. Each worker checks its
+            manifest at the first image, so that a config builds without the data. None if
             ``PseudoLabelRefreshHook`` makes the labels during training.
         suffix: Suffix of the label files.
         num_classes: Number of classes; the manifest must agree, and labels must be below it or 255.
+
+    Example:
+        >>> import tempfile
+        >>> directory = tempfile.mkdtemp()
+        >>> _ = mmcv.imwrite(np.array([[0, 255]], np.uint8), f'{directory}/x.png')
+        >>> Manifest({}, 2, '', '', files=['x.png'], complete=True).write(directory)
+        >>> load = LoadPseudoLabels(directory, num_classes=2)
+        >>> load(dict(img=np.zeros((1, 2, 3)), img_path='images/x.jpg'))['pseudo_seg_map']
+        array([[  0, 255]], dtype=uint8)
     """
 
     loads_labels = True
@@ -79,8 +93,8 @@ class LoadPseudoLabels(BaseTransform):
         super().__init__()
         if pseudo_dir is not None and (not isinstance(pseudo_dir, str) or not pseudo_dir):
             raise TypeError(
-                f'LoadPseudoLabels.pseudo_dir got {pseudo_dir!r}; write the folder '
-                'that tools/generate_pseudo_labels.py wrote instead'
+                'LoadPseudoLabels.pseudo_dir: expected a directory that '
+                f'tools/generate_pseudo_labels.py wrote, or None, but got {pseudo_dir!r}'
             )
         self.pseudo_dir = pseudo_dir
         self.suffix = suffix
@@ -88,18 +102,18 @@ class LoadPseudoLabels(BaseTransform):
         self._manifest: Manifest | None = None
 
     def read_from(self, pseudo_dir: str) -> None:
-        """Take another folder from now on; workers that run already do not hear of it."""
+        """Read from another directory; workers that already run keep theirs."""
         self.pseudo_dir = pseudo_dir
         self._manifest = None
 
     @property
     def manifest(self) -> Manifest:
-        """The folder's manifest, read and checked once per process.
+        """Manifest of the directory, read and checked once per process.
 
         Raises:
-            FileNotFoundError: If the folder has no manifest.
-            ValueError: If it is incomplete, of another version or of another number of classes,
-                or no folder is named.
+            FileNotFoundError: If the directory has no manifest.
+            ValueError: If it is incomplete, of another version or of another number of classes, or
+                if no directory is named.
         """
         if self._manifest is None:
             folder = self._folder()
@@ -118,13 +132,13 @@ class LoadPseudoLabels(BaseTransform):
         """
         if results.get('flip'):
             raise ValueError(
-                'LoadPseudoLabels got an image that was flipped already; write '
-                'LoadPseudoLabels right after LoadImageFromFile instead'
+                'LoadPseudoLabels: expected an image as loaded, but got a flipped one; write '
+                'LoadPseudoLabels right after LoadImageFromFile'
             )
         path = self.path_of(results['img_path'])
         label = self._read(path)
         height, width = results['img'].shape[:2]
-        if label.shape != (height, width):
+        if label.shape != (height, width):  # stored at the network's input size
             label = resize_label(label, height, width)
         results['pseudo_seg_map'] = label
         results['pseudo_path'] = path
@@ -132,7 +146,7 @@ class LoadPseudoLabels(BaseTransform):
         return results
 
     def path_of(self, img_path: str) -> str:
-        """Path of an image's label.
+        """Find the file of an image's label.
 
         Raises:
             FileNotFoundError: If the manifest does not list it, or the file is missing.
@@ -140,41 +154,42 @@ class LoadPseudoLabels(BaseTransform):
         name = self.manifest.find(img_path, self.suffix)
         if name is None:
             raise FileNotFoundError(
-                f'LoadPseudoLabels.pseudo_dir {self.pseudo_dir!r} has no label for {img_path!r} in '
-                'its manifest; run tools/generate_pseudo_labels.py on this dataset instead'
+                f'LoadPseudoLabels.pseudo_dir: expected a label of {img_path!r}, but the manifest '
+                f'of {self.pseudo_dir!r} lists none; run tools/generate_pseudo_labels.py on this '
+                'dataset'
             )
         path = osp.join(self._folder(), name)
         if not osp.isfile(path):
             raise FileNotFoundError(
-                f'LoadPseudoLabels.pseudo_dir lacks the file {path!r} that its manifest lists; run '
-                'tools/generate_pseudo_labels.py with --overwrite again'
+                f'LoadPseudoLabels.pseudo_dir: expected the file {path!r}, which the manifest '
+                'lists, but it does not exist; run tools/generate_pseudo_labels.py --overwrite'
             )
         return path
 
     def _folder(self) -> str:
         if self.pseudo_dir is None:
             raise ValueError(
-                'LoadPseudoLabels.pseudo_dir got None, and no hook makes pseudo '
-                'labels; write the folder that tools/generate_pseudo_labels.py wrote, '
-                "or custom_hooks=[dict(type='PseudoLabelRefreshHook', interval=...)]"
+                'LoadPseudoLabels.pseudo_dir: expected a directory, but got None, and no hook '
+                'makes labels; write the directory that tools/generate_pseudo_labels.py wrote, or '
+                "custom_hooks=[dict(type='PseudoLabelRefreshHook', interval=...)]"
             )
         return self.pseudo_dir
 
     def _read(self, path: str) -> NDArray[np.uint8]:
         try:
             label = mmcv.imread(path, flag='unchanged', backend='pillow')
-        except (OSError, SyntaxError):  # what Pillow says of a damaged file, without its name
+        except (OSError, SyntaxError):  # Pillow's, of a damaged file, without its name
             label = None
         if label is None or label.ndim != 2 or label.dtype != np.uint8:
             raise ValueError(
-                f'LoadPseudoLabels.pseudo_dir got the file {path!r}, which is not a '
-                'single-channel 8-bit image; generate it again'
+                f'LoadPseudoLabels.pseudo_dir: expected a single-channel 8-bit image, but got '
+                f'{path!r}; generate it again'
             )
         wrong = label[(label >= self.num_classes) & (label != IGNORE_INDEX)]
         if wrong.size:
             raise ValueError(
-                f'LoadPseudoLabels.num_classes got {self.num_classes}, but {path!r} holds the '
-                f'value {int(wrong[0])}; write train ids below num_classes or {IGNORE_INDEX}'
+                f'LoadPseudoLabels.num_classes: expected labels below {self.num_classes} or '
+                f'{IGNORE_INDEX}, but got {int(wrong[0])} in {path!r}; write train ids'
             )
         return label
 

@@ -1,4 +1,4 @@
-"""Where the pixels of a cropped, resized and flipped image were in the whole one."""
+"""Positions in the whole image of the pixels of a cropped, resized and flipped one."""
 
 from __future__ import annotations
 
@@ -16,20 +16,26 @@ __all__ = ['TrackPositions']
 
 @TRANSFORMS.register_module()
 class TrackPositions(BaseTransform):
-    """Note for every pixel the cell of a spatial prior that it lies in.
+    """Record for every pixel its cell in a spatial prior.
 
-    Put it after ``LoadImageFromFile``, before ``RandomCrop`` and ``RandomFlip``; before or after
-    ``Resize``. The map joins ``results['seg_fields']``, so that mmseg's transforms move it in step
-    with the image, and ``PackUDAInputs`` hands it on. Where the image is resized to the prior's
-    size, each pixel gets exactly its own cell.
+    Put it after ``LoadImageFromFile``, before ``RandomCrop`` and ``RandomFlip``, and before or
+    after ``Resize``. The map joins ``results['seg_fields']``, so that mmseg's transforms move it in
+    step with the image; ``PackUDAInputs`` packs it. If the image is resized to the prior's size,
+    each pixel gets exactly its own cell.
 
-    Required key: ``img``. Added keys: ``prior_positions`` (H, W) float32 (OpenCV resizes no
-    integers of that size), the flat index of the cell plus 256; ``prior_shape``. Modified keys:
+    Required key: ``img``. Added keys: ``prior_positions`` (H, W) float32 (OpenCV does not resize
+    integers of that size), the flat index of the cell plus 256; ``prior_shape``. Modified key:
     ``seg_fields``.
 
     Args:
         height: H of the prior, as given to ``tools/spatial_prior.py --size H W``.
         width: W of the prior.
+
+    Example:
+        >>> results = TrackPositions(height=2, width=2)(dict(img=np.zeros((2, 4, 3), np.uint8)))
+        >>> results['prior_positions'] - OFFSET  # two columns of the image per cell
+        array([[0., 0., 1., 1.],
+               [2., 2., 3., 3.]], dtype=float32)
     """
 
     loads_labels = False
@@ -40,12 +46,12 @@ class TrackPositions(BaseTransform):
         for key, value in (('height', height), ('width', width)):
             if isinstance(value, bool) or not isinstance(value, int) or value < 1:
                 raise ValueError(
-                    f'TrackPositions.{key} got {value!r}; write a number of pixels instead'
+                    f'TrackPositions.{key}: expected a number of pixels, but got {value!r}'
                 )
-        if height * width + OFFSET > 2**24:
+        if height * width + OFFSET > 2**24:  # beyond, float32 skips integers
             raise ValueError(
-                f'TrackPositions got height={height}, width={width}, more cells than '
-                'float32 can count; make a smaller spatial prior'
+                f'TrackPositions: expected at most {2**24 - OFFSET} cells, as float32 can count, '
+                f'but got height={height}, width={width}; make a smaller spatial prior'
             )
         self.height = height
         self.width = width
@@ -58,9 +64,10 @@ class TrackPositions(BaseTransform):
         """
         if results.get('flip'):
             raise ValueError(
-                'TrackPositions got an image that was flipped already; write '
-                'TrackPositions before RandomCrop and RandomFlip instead'
+                'TrackPositions: expected an image as loaded, but got a flipped one; write '
+                'TrackPositions before RandomCrop and RandomFlip'
             )
+        # The offset keeps every cell apart from 255, with which transforms pad.
         cells = np.arange(OFFSET, OFFSET + self.height * self.width, dtype=np.float32)
         height, width = results['img'].shape[:2]
         results['prior_positions'] = resize_label(

@@ -45,7 +45,17 @@ def test_meta_keys():
 
 
 @pytest.mark.parametrize(
-    ('shape', 'match'), [((4, 5), 'before the transforms'), ((1, 4, 6), 'single-channel')]
+    ('shape', 'match'),
+    [
+        ((4, 5), 'before the transforms'),
+        (
+            (1, 4, 6),
+            r'PackUDAInputs.pseudo_seg_map: expected shape \(4, 6\), the size of the image, but '
+            r'got \(1, 4, 6\); write LoadPseudoLabels before the transforms that change the '
+            "size, and pad by the model's data_preprocessor, because Pad moves ground truth "
+            'only',
+        ),
+    ],
 )
 def test_wrong_shape(shape, match):
     with pytest.raises(ValueError, match=match):

@@ -133,12 +133,18 @@ def test_types_rounding_and_clipping() -> None:
 def test_wrong_arguments() -> None:
     image = noise((8, 12), 0)
     for style in (image[:4], image[..., :1]):
-        with pytest.raises(ValueError, match=r'mix_amplitude\.style got shape'):
+        with pytest.raises(
+            ValueError,
+            match=r'mix_amplitude\.style: expected shape \(H, W, C\), that of the image, but got '
+            r'\(.*\) for an image of shape \(8, 12, 3\)',
+        ):
             mix_amplitude(image, style, 0.1)
-    with pytest.raises(ValueError, match=r'two \(H, W, C\) arrays'):
+    with pytest.raises(ValueError, match=r'but got \(8, 12\) for an image of shape \(8, 12\)'):
         mix_amplitude(image[..., 0], image[..., 0], 0.1)
     for beta in (0, -1, 1.1, float('nan'), True, '0.1'):
-        with pytest.raises(ValueError, match=r'mix_amplitude\.beta got .* number in \(0, 1\]'):
+        with pytest.raises(
+            ValueError, match=r'mix_amplitude\.beta: expected a number in \(0, 1\], .* but got '
+        ):
             mix_amplitude(image, image, beta)
 
 
@@ -217,20 +223,31 @@ def test_names_are_sorted(styles: Path) -> None:
 
 def test_transform_says_what_is_wrong(tmp_path: Path, styles: Path) -> None:
     for style_dir in ('', None):
-        with pytest.raises(TypeError, match=r'FourierAmplitudeMix\.style_dir got'):
+        with pytest.raises(
+            TypeError, match=r'FourierAmplitudeMix\.style_dir: expected a directory, but got '
+        ):
             FourierAmplitudeMix(style_dir, 0.1)
     for prob in (-0.1, 1.1):
-        with pytest.raises(ValueError, match=r'FourierAmplitudeMix\.prob got'):
+        with pytest.raises(
+            ValueError, match=r'FourierAmplitudeMix\.prob: expected a number in \[0, 1\], but got '
+        ):
             FourierAmplitudeMix('styles', 0.1, prob)
-    with pytest.raises(ValueError, match=r'FourierAmplitudeMix\.beta got no number'):
+    with pytest.raises(
+        ValueError, match=r'FourierAmplitudeMix\.beta: expected one number at least'
+    ):
         FourierAmplitudeMix('styles', ())
-    with pytest.raises(ValueError, match=r'FourierAmplitudeMix\.beta got 5; write a number in'):
+    with pytest.raises(
+        ValueError, match=r'FourierAmplitudeMix\.beta: expected a number in .*, but got 5'
+    ):
         FourierAmplitudeMix('styles', (0.1, 5))
     empty = FourierAmplitudeMix(str(tmp_path / 'nothing'), 0.1)  # a config builds without the data
     assert repr(empty).endswith('beta=(0.1,), prob=1.0)')
-    with pytest.raises(FileNotFoundError, match=r'style_dir got .*nothing.* no file ends in \.png'):
+    with pytest.raises(
+        FileNotFoundError,
+        match=r'style_dir: expected a directory with images \(\.png, .*, but got .*nothing',
+    ):
         empty(results())
     for path in styles.rglob('*.*'):
         path.write_bytes(b'no image')
-    with pytest.raises(ValueError, match=r'not a readable image; remove it'):
+    with pytest.raises(ValueError, match=r'expected readable images, but got .*; remove it'):
         FourierAmplitudeMix(str(styles), 0.1)(results())

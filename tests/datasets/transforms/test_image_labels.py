@@ -32,8 +32,8 @@ def test_the_longest_name_counts(tmp_path: Path) -> None:
     assert load.label_of('x.png').tolist() == LABELS[1].tolist()
     with pytest.raises(
         FileNotFoundError,
-        match=r"label_file '.*labels.npz' has no label for "
-        "'y.png'; run tools/train_image_labels.py on this data set",
+        match="LoadImageLabels.label_file: expected a label of 'y.png', but '.*' has none; run "
+        'tools/train_image_labels.py on this dataset',
     ):
         load(dict(img_path='y.png'))
     assert repr(load) == (
@@ -57,24 +57,32 @@ def test_what_does_not_fit_is_refused(tmp_path: Path) -> None:
     assert LoadImageLabels(given, 3, presence=True).label_of('aachen/x.png').tolist() == [1, 1, 0]
     with pytest.raises(
         ValueError,
-        match=r'LoadImageLabels.num_classes got 19, but .* labels of 3 '
-        'classes; write num_classes=3',
+        match="LoadImageLabels.num_classes: expected 3, as in '.*', but got 19; correct it or "
+        'make the labels again',
     ):
         LoadImageLabels(shares).label_of('x.png')
     with pytest.raises(
         ValueError,
-        match='presence got True, but .* holds the share of classes; write presence=False',
+        match="LoadImageLabels.presence: expected False, because '.*' holds the share of "
+        r"classes, but got True; write presence=False \(and, in PIT's expansion head, "
+        r"image_label='presence' or 'share'\) or another file",
     ):
         LoadImageLabels(shares, 3, presence=True).label_of('x.png')
     with pytest.raises(
         ValueError,
-        match='presence got False, but .* holds the presence of classes; write presence=True',
+        match="LoadImageLabels.presence: expected True, because '.*' holds the presence of "
+        r"classes, but got False; write presence=True \(and, in PIT's expansion head, "
+        r"image_label='presence' or 'share'\) or another file",
     ):
         LoadImageLabels(given, 3).label_of('x.png')
     with pytest.raises(FileNotFoundError, match=r'run tools/train_image_labels.py CONFIG --out '):
         LoadImageLabels(str(tmp_path / 'none.npz'), 3).label_of('x.png')
     for wrong in ('', None):
-        with pytest.raises(TypeError, match='LoadImageLabels.label_file got .*; write the file'):
+        with pytest.raises(
+            TypeError,
+            match='LoadImageLabels.label_file: expected the path of a file that '
+            'tools/train_image_labels.py wrote, but got ',
+        ):
             LoadImageLabels(wrong)
 
 
@@ -104,5 +112,9 @@ def test_training_checks_every_image(tmp_path: Path) -> None:
     ):
         check_image_labels(dataset(path, 'abcd'))
     few = write(tmp_path / 'few.npz', names=['aachen/x.png'], labels=LABELS[:1])
-    with pytest.raises(FileNotFoundError, match=r"no label for '.*images/x.png'"):
+    with pytest.raises(
+        FileNotFoundError,
+        match="LoadImageLabels.label_file: expected a label of '.*images/x.png', but '.*few.npz' has none; run "
+        'tools/train_image_labels.py on this dataset',
+    ):
         check_image_labels(dataset(few))

@@ -103,9 +103,17 @@ def test_pipeline_moves_the_label_in_step(tmp_path, label):
 def test_missing_file_is_named(tmp_path, label):
     write_folder(tmp_path, {'a/x.png': label})
     (tmp_path / 'a/x.png').unlink()
-    with pytest.raises(FileNotFoundError, match=r'LoadPseudoLabels.pseudo_dir lacks.*a/x\.png'):
+    with pytest.raises(
+        FileNotFoundError,
+        match="LoadPseudoLabels.pseudo_dir: expected the file '.*a/x.png', which the manifest lists, "
+        'but it does not exist; run tools/generate_pseudo_labels.py --overwrite',
+    ):
         LoadPseudoLabels(str(tmp_path))(make_results())
-    with pytest.raises(FileNotFoundError, match=r'no label for.*other\.jpg'):
+    with pytest.raises(
+        FileNotFoundError,
+        match="LoadPseudoLabels.pseudo_dir: expected a label of '/images/other.jpg', but the "
+        "manifest of '.*' lists none; run tools/generate_pseudo_labels.py on this dataset",
+    ):
         LoadPseudoLabels(str(tmp_path))(make_results('/images/other.jpg'))
 
 
@@ -128,7 +136,11 @@ def test_manifest_is_checked_at_the_first_image(tmp_path, label):
 
 def test_bad_labels(tmp_path, label):
     write_folder(tmp_path, {'a/x.png': label + 1})
-    with pytest.raises(ValueError, match=r'num_classes got 19.*holds the value 19'):
+    with pytest.raises(
+        ValueError,
+        match='LoadPseudoLabels.num_classes: expected labels below 19 or 255, but got 19 in '
+        "'.*'; write train ids",
+    ):
         LoadPseudoLabels(str(tmp_path))(make_results())
     write_folder(tmp_path, {'a/x.png': np.zeros((8, 12, 3), np.uint8)})
     with pytest.raises(ValueError, match='single-channel 8-bit'):
@@ -146,10 +158,19 @@ def test_bad_use(tmp_path, label):
     write_folder(tmp_path, {'a/x.png': label})
     with pytest.raises(ValueError, match='flipped'):
         LoadPseudoLabels(str(tmp_path))({**make_results(), 'flip': True})
-    with pytest.raises(TypeError, match="pseudo_dir got ''"):
+    with pytest.raises(
+        TypeError,
+        match='LoadPseudoLabels.pseudo_dir: expected a directory that '
+        "tools/generate_pseudo_labels.py wrote, or None, but got ''",
+    ):
         LoadPseudoLabels('')
     nowhere = LoadPseudoLabels(None)
-    with pytest.raises(ValueError, match=r"pseudo_dir got None, .*type='PseudoLabelRefreshHook'"):
+    with pytest.raises(
+        ValueError,
+        match='LoadPseudoLabels.pseudo_dir: expected a directory, but got None, and no hook '
+        'makes labels; write the directory that tools/generate_pseudo_labels.py wrote, or '
+        r"custom_hooks=\[dict\(type='PseudoLabelRefreshHook', interval=...\)\]",
+    ):
         nowhere(make_results())
 
 

@@ -177,10 +177,14 @@ def test_largest_prior_is_exact() -> None:
 @pytest.mark.parametrize(
     ('size', 'match'),
     [
-        ((0, 4), 'TrackPositions.height got 0; write a number of pixels'),
-        ((4, 2.0), 'TrackPositions.width got 2.0'),
-        ((True, 4), 'TrackPositions.height got True'),
-        ((4096, 4096), 'got height=4096, width=4096, more cells than float32 can count'),
+        ((0, 4), 'TrackPositions.height: expected a number of pixels, but got 0'),
+        ((4, 2.0), 'TrackPositions.width: expected a number of pixels, but got 2.0'),
+        ((True, 4), 'TrackPositions.height: expected a number of pixels, but got True'),
+        (
+            (4096, 4096),
+            'TrackPositions: expected at most 16776960 cells, as float32 can count, but got '
+            'height=4096, width=4096; make a smaller spatial prior',
+        ),
     ],
 )
 def test_errors(size: tuple[Any, Any], match: str) -> None:
@@ -196,8 +200,10 @@ def test_flipped_image() -> None:
 def test_transform_that_leaves_positions_behind() -> None:
     with pytest.raises(
         ValueError,
-        match=r'PackUDAInputs.prior_positions got shape \(24, 36\) for '
-        r'an image of shape \(32, 48\); .*data_preprocessor instead of Pad',
+        match=r'PackUDAInputs.prior_positions: expected shape \(32, 48\), the size of the image, '
+        r'but got \(24, 36\); write TrackPositions before the transforms that change the '
+        "size, and pad by the model's data_preprocessor, because Pad moves ground truth "
+        'only',
     ):
         run(
             np.zeros((24, 36, 3), np.uint8),

@@ -491,7 +491,12 @@ def test_bad_configs(
 def test_none_needs_the_hook(tmp_path: Path) -> None:
     cfg = config(tmp_path, 'alone')
     cfg.custom_hooks = []
-    with pytest.raises(ValueError, match=r'LoadPseudoLabels\.pseudo_dir got None, and no hook'):
+    with pytest.raises(
+        ValueError,
+        match='LoadPseudoLabels.pseudo_dir: expected a directory, but got None, and no hook '
+        'makes labels; write the directory that tools/generate_pseudo_labels.py wrote, or '
+        r"custom_hooks=\[dict\(type='PseudoLabelRefreshHook', interval=...\)\]",
+    ):
         Runner.from_cfg(cfg).train()
 
 
