@@ -1,7 +1,7 @@
-"""Checks that end a wrong data set in one clear error before training starts.
+"""Checks that refuse a wrong dataset by one clear error before training starts.
 
-``check_folders`` looks at a config, before anything is built; the others look at built data sets.
-``key`` is always the place in the config that the error names.
+``check_folders`` reads a config before anything is built; the others read built datasets. ``key``
+is the place in the config that the error names.
 """
 
 from __future__ import annotations
@@ -34,22 +34,22 @@ ROOT_HINT = 'set `data_root`, or the environment variable MMSEG_UDA_DATA that th
 LABEL_HINT = 'tools/dataset_converters writes the labels of GTA5, SYNTHIA and Cityscapes'
 FILE_HINTS = {
     'img_path': 'correct `data_prefix.img_path` or `ann_file`',
-    'seg_map_path': f'{LABEL_HINT}; an `ann_file` leaves out the samples that it does not list',
+    'seg_map_path': f'{LABEL_HINT}; an `ann_file` leaves out samples without a label',
 }
 
 
 def check_folders(cfg: Mapping[str, Any], key: str = 'dataset') -> None:
-    """Check that the folders and the list file of a data set config exist and are not empty.
+    """Check that the directories and the list file of a dataset's config exist and are not empty.
 
-    Wrapped data sets are checked as well; data that is not in the local file system is not. Stock
-    classes end in an error that does not name the folder, so call this before they are built.
+    Wrapped datasets are checked too; data outside of the local file system is not. Call it before
+    the dataset is built, because the errors of stock classes do not name the directory.
 
     Args:
-        cfg: Config of a data set.
+        cfg: Config of a dataset.
         key: Its place in the config.
 
     Raises:
-        ValueError: If a folder or the list file is missing, or has no image.
+        ValueError: If a directory or the list file is missing, or has no image.
     """
     for place, dataset in iter_datasets(cfg, key):
         _check_folders(dataset, place)
@@ -65,8 +65,8 @@ def _check_folders(cfg: Mapping[str, Any], key: str) -> None:
         if path and not osp.isdir(path):
             hint = f'; {LABEL_HINT}' if prefix_key == 'seg_map_path' else ''
             raise ValueError(
-                f'{name}: {key}.data_prefix.{prefix_key} got {path!r}, which is not a '
-                f'folder; {ROOT_HINT}, or correct `data_prefix`{hint}'
+                f'{name}: expected a directory in {key}.data_prefix.{prefix_key}, but got '
+                f'{path!r}; {ROOT_HINT}, or correct `data_prefix`{hint}'
             )
     if cfg.get('ann_file'):
         _check_list(osp.join(root, cfg['ann_file']), name, key)
@@ -75,14 +75,14 @@ def _check_folders(cfg: Mapping[str, Any], key: str) -> None:
 
 
 def check_dataset(dataset: Any, key: str = 'dataset') -> tuple[str, ...]:
-    """Check that a built data set is not empty and that the files it lists exist.
+    """Check that a built dataset is not empty and that the listed files exist.
 
     Args:
-        dataset: A data set, wrapped or not.
+        dataset: A dataset, wrapped or not.
         key: Its place in the config.
 
     Returns:
-        The names of its classes.
+        Names of its classes.
 
     Raises:
         ValueError: If it is empty, lists a missing image or label, or does not name its classes.
@@ -90,7 +90,7 @@ def check_dataset(dataset: Any, key: str = 'dataset') -> tuple[str, ...]:
     for inner in unwrap(dataset):
         if len(inner) == 0:
             raise ValueError(
-                f'{_name(inner)}: {key} got no sample; correct `data_prefix`, '
+                f'{_name(inner)}: expected samples in {key}, but got none; correct `data_prefix`, '
                 '`ann_file` or `indices`'
             )
         if isinstance(inner, BaseDataset) and _is_local(getattr(inner, 'backend_args', None)):
@@ -98,7 +98,8 @@ def check_dataset(dataset: Any, key: str = 'dataset') -> tuple[str, ...]:
     classes = dataset.metainfo.get('classes')
     if not classes:
         raise ValueError(
-            f'{_name(dataset)}: {key} got no class names; write metainfo=dict(classes=...)'
+            f'{_name(dataset)}: expected class names in {key}, but got none; write '
+            'metainfo=dict(classes=...)'
         )
     return tuple(classes)
 
@@ -111,14 +112,14 @@ def check_unlabelled(dataset: Any, key: str = 'train_dataloader.target.dataset')
     """
     for transform, inner in _transforms(dataset, LABEL_LOADERS):
         raise ValueError(
-            f'{_name(inner)}: {key}.pipeline got {type(transform).__name__}, but '
-            'adaptation never sees target labels; delete it (LoadPseudoLabels is for '
-            'pseudo labels)'
+            f'{_name(inner)}: expected no ground truth in {key}.pipeline, because adaptation never '
+            f'reads target labels, but got {type(transform).__name__}; delete it '
+            '(LoadPseudoLabels is for pseudo labels)'
         )
 
 
 def pseudo_label_loaders(dataset: Any) -> Iterator[tuple[LoadPseudoLabels, Any]]:
-    """The transforms that load pseudo labels, each with the data set whose pipeline it is in."""
+    """Find the transforms that load pseudo labels, each with the dataset of its pipeline."""
     yield from _transforms(dataset, LoadPseudoLabels)
 
 
@@ -126,12 +127,12 @@ def check_pseudo_labels(dataset: Any, made_in_training: bool = False) -> None:
     """Check that the images of a training set have the pseudo labels that its pipeline loads.
 
     Args:
-        dataset: A data set, wrapped or not.
-        made_in_training: Whether ``pseudo_dir=None`` is right, as a hook will name the folder.
+        dataset: A dataset, wrapped or not.
+        made_in_training: Accept ``pseudo_dir=None``, because a hook will name the directory.
 
     Raises:
-        FileNotFoundError: If the folder has no manifest, or an image no label.
-        ValueError: If no folder is named, or its manifest does not fit.
+        FileNotFoundError: If the directory has no manifest, or an image no label.
+        ValueError: If no directory is named, or its manifest does not fit.
     """
     for transform, inner in pseudo_label_loaders(dataset):
         if transform.pseudo_dir is None and made_in_training:
@@ -141,22 +142,21 @@ def check_pseudo_labels(dataset: Any, made_in_training: bool = False) -> None:
 
 
 def check_image_labels(dataset: Any) -> None:
-    """Check that the images of a training set have the labels that its pipeline loads for them.
+    """Check that the images of a training set have the image-level labels of its pipeline.
 
     Args:
-        dataset: A data set, wrapped or not.
+        dataset: A dataset, wrapped or not.
 
     Raises:
-        FileNotFoundError: If there is no file of image-level labels, or it lacks an image.
-        ValueError: If it does not fit, or has not as many classes as the data set.
+        FileNotFoundError: If the file of image-level labels is missing, or lacks an image.
+        ValueError: If it does not fit, or has another number of classes than the dataset.
     """
     for transform, inner in _transforms(dataset, LoadImageLabels):
         classes = inner.metainfo.get('classes') or ()
         if len(classes) != transform.num_classes:
             raise ValueError(
-                f'LoadImageLabels.num_classes got {transform.num_classes}, but '
-                f'{_name(inner)} has {len(classes)} classes; write '
-                f'num_classes={len(classes)}'
+                f'LoadImageLabels.num_classes: expected {len(classes)}, as {_name(inner)} has, but '
+                f'got {transform.num_classes}; write num_classes={len(classes)}'
             )
         for index in range(len(inner)):
             transform.label_of(inner.get_data_info(index)['img_path'])
@@ -166,25 +166,24 @@ def check_same_classes(source: Any, target: Any) -> None:
     """Check that source and target have the same classes in the same order.
 
     Raises:
-        ValueError: If they have not.
+        ValueError: If they differ.
     """
     ours, theirs = (tuple(dataset.metainfo.get('classes') or ()) for dataset in (source, target))
     if ours == theirs:
         return
-    pair = f'{_name(source)} has {len(ours)} classes and {_name(target)} has {len(theirs)}'
+    pair = f'{len(ours)} classes of {_name(source)} and {len(theirs)} of {_name(target)}'
     for index, (one, other) in enumerate(zip(ours, theirs)):
         if one != other:
             pair += f', first difference {index}: {one!r} and {other!r}'
             break
     raise ValueError(
-        'train_dataloader.source and train_dataloader.target must have the same '
-        f'classes in the same order, but {pair}; write the same '
-        'metainfo=dict(classes=...) for both'
+        'train_dataloader: expected the same classes in the same order in source and target, but '
+        f'got {pair}; write the same metainfo=dict(classes=...) for both'
     )
 
 
 def _transforms(dataset: Any, kind: type | tuple[type, ...]) -> Iterator[tuple[Any, Any]]:
-    """The transforms of a kind, each with the data set whose pipeline it is in."""
+    """Transforms of a class, each with the dataset of its pipeline."""
     for transform in _flatten(getattr(dataset, 'pipeline', ())):
         if isinstance(transform, kind):
             yield transform, dataset
@@ -201,7 +200,7 @@ def _flatten(transform: Any) -> Iterator[Any]:
 
 
 def unwrap(dataset: Any) -> Iterator[Any]:
-    """The data sets that lie inside ConcatDataset, RepeatDataset and the like."""
+    """Find the built datasets inside of wrappers such as ConcatDataset and RepeatDataset."""
     inner = _wrapped(dataset)
     if not inner:
         yield dataset
@@ -215,31 +214,28 @@ def _wrapped(dataset: Any) -> list[Any]:
 
 
 def _check_list(path: str, name: str, key: str) -> None:
-    if not osp.isfile(path):
+    size = osp.getsize(path) if osp.isfile(path) else None
+    if not size:
+        got = f'{path!r}, which ' + ('does not exist' if size is None else 'is empty')
         raise ValueError(
-            f'{name}: {key}.ann_file got {path!r}, which is not a file; {ROOT_HINT}, '
-            "run the data set's converter in tools/dataset_converters, which writes "
-            "this list, or write ann_file='' to use all images"
-        )
-    if osp.getsize(path) == 0:
-        raise ValueError(
-            f'{name}: {key}.ann_file got {path!r}, which has no line; run the data '
-            "set's converter again, or write ann_file='' to use all images"
+            f'{name}: expected a list of samples in {key}.ann_file, but got {got}; {ROOT_HINT}, '
+            "run the dataset's converter in tools/dataset_converters, which writes this list, or "
+            "write ann_file='' to use all images"
         )
 
 
-def _check_any_image(folder: str, cfg: Mapping[str, Any], name: str, key: str) -> None:
+def _check_any_image(directory: str, cfg: Mapping[str, Any], name: str, key: str) -> None:
     suffix = cfg.get('img_suffix')
     cls = DATASETS.get(name) if isinstance(name, str) else name
     if suffix is None and cls is not None:
         parameter = inspect.signature(cls).parameters.get('img_suffix')
         suffix = parameter.default if parameter else ''
-    for _, _, files in os.walk(folder, followlinks=True):
+    for _, _, files in os.walk(directory, followlinks=True):
         if any(file.endswith(suffix or '') for file in files):
             return
     raise ValueError(
-        f'{name}: {key}.data_prefix.img_path got {folder!r}, in which no file ends in '
-        f'{suffix!r}; correct `data_prefix.img_path` or `img_suffix`'
+        f'{name}: expected files that end in {suffix!r} in {key}.data_prefix.img_path, but got '
+        f'{directory!r} without any; correct `data_prefix.img_path` or `img_suffix`'
     )
 
 
@@ -250,8 +246,8 @@ def _check_files(dataset: BaseDataset, key: str) -> None:
             path = info.get(field)
             if path is not None and not osp.isfile(path):
                 raise ValueError(
-                    f'{_name(dataset)}: {key} lists {path!r} ({field}), which does '
-                    f'not exist; {hint}'
+                    f'{_name(dataset)}: expected the file {path!r}, which {key} lists ({field}), '
+                    f'but it does not exist; {hint}'
                 )
 
 

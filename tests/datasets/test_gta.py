@@ -55,23 +55,39 @@ def test_without_labels_needs_no_label_folder(gta):
 
 
 def test_missing_folder_names_class_key_and_path(tmp_path):
-    with pytest.raises(ValueError, match=r'GTADataset: dataset.data_prefix.img_path got .*images'):
+    with pytest.raises(
+        ValueError,
+        match='GTADataset: expected a directory in dataset.data_prefix.img_path, but got '
+        "'.*images'",
+    ):
         build(tmp_path)
 
 
 def test_missing_label_folder_names_the_converter(tmp_path):
     write_png(tmp_path / 'images/00001.png')
-    with pytest.raises(ValueError, match=r'seg_map_path got .*labels.*tools/dataset_converters'):
+    with pytest.raises(
+        ValueError,
+        match='GTADataset: expected a directory in dataset.data_prefix.seg_map_path, but got '
+        "'.*labels'",
+    ):
         build(tmp_path)
 
 
 def test_missing_list_file(gta):
-    with pytest.raises(ValueError, match=r'GTADataset: dataset.ann_file got .*train.txt.*convert'):
+    with pytest.raises(
+        ValueError,
+        match='GTADataset: expected a list of samples in dataset.ann_file, but got '
+        "'.*train.txt', which does not exist",
+    ):
         build(gta, ann_file='train.txt')
 
 
 def test_empty_folder(gta):
-    with pytest.raises(ValueError, match=r"GTADataset: .*images', in which no file ends in '.jpg'"):
+    with pytest.raises(
+        ValueError,
+        match="GTADataset: expected files that end in '.jpg' in dataset.data_prefix.img_path, "
+        "but got '.*images' without any",
+    ):
         build(gta, img_suffix='.jpg')
 
 
@@ -83,11 +99,19 @@ def test_missing_label_is_named(gta):
 
 def test_missing_listed_image_is_named(gta):
     (gta / 'train.txt').write_text('00001\n00009\n')
-    with pytest.raises(ValueError, match=r'00009.png.* \(img_path\), which does not exist'):
+    with pytest.raises(
+        ValueError,
+        match=r"GTADataset: expected the file '.*00009.png', which dataset lists \(img_path\), "
+        'but it does not exist; correct `data_prefix.img_path` or `ann_file`',
+    ):
         build(gta, ann_file='train.txt')
 
 
 def test_lazy_init_defers_the_checks(tmp_path):
     dataset = build(tmp_path, lazy_init=True)
-    with pytest.raises(ValueError, match='not a folder'):
+    with pytest.raises(
+        ValueError,
+        match='GTADataset: expected a directory in dataset.data_prefix.img_path, but got '
+        "'.*images'",
+    ):
         dataset.full_init()

@@ -24,5 +24,9 @@ def test_lists_converted_labels(tmp_path):
 
 
 def test_missing_folder_names_the_class(tmp_path):
-    with pytest.raises(ValueError, match=r'SYNTHIADataset: dataset.data_prefix.img_path got'):
+    with pytest.raises(
+        ValueError,
+        match='SYNTHIADataset: expected a directory in dataset.data_prefix.img_path, but got '
+        "'.*RGB'",
+    ):
         SYNTHIADataset(data_root=str(tmp_path), data_prefix={'img_path': 'RGB'})

@@ -113,7 +113,7 @@ def test_wrong_command_lines(
                 '--cfg-options',
                 'train_dataloader.source.dataset.data_root=nowhere',
             ],
-            'is not a folder',
+            'expected a directory in train_dataloader.source.dataset.data_prefix.img_path',
         ),
     ):
         assert tool.main(arguments) == 1

@@ -214,7 +214,11 @@ def test_bad_arguments(tmp_path):
         PseudoLabelLoop(runner, loader, str(tmp_path / 'file'))
     for changes, match in (
         (dict(test_mode=False), 'write test_mode=True'),
-        (dict(img_suffix='.bmp'), r"in which no file ends in '\.bmp'"),
+        (
+            dict(img_suffix='.bmp'),
+            "BaseSegDataset: expected files that end in '.bmp' in "
+            "test_dataloader.dataset.data_prefix.img_path, but got '.*images' without any",
+        ),
     ):
         dataset = {**loader.dataset, **changes}
         with pytest.raises(ValueError, match=match):

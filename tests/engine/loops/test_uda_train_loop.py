@@ -227,7 +227,12 @@ def test_sampler_is_refused(tmp_path: Path) -> None:
 def test_classes_of_the_domains(tmp_path: Path) -> None:
     cfg = config(tmp_path, 'classes')
     cfg.train_dataloader.target.dataset.metainfo = dict(classes=('a', 'b', 'x', 'd'))
-    refused(cfg, "must have the same classes in the same order.*first difference 2: 'c' and 'x'")
+    refused(
+        cfg,
+        'train_dataloader: expected the same classes in the same order in source and '
+        'target, but got 4 classes of BaseSegDataset and 4 of BaseSegDataset, first '
+        "difference 2: 'c' and 'x'",
+    )
 
 
 def test_classes_of_the_network(tmp_path: Path) -> None:
@@ -251,8 +256,8 @@ def test_missing_folder(tmp_path: Path, where: str) -> None:
     place.dataset.data_prefix.img_path = 'nowhere'
     refused(
         cfg,
-        f'BaseSegDataset: {where}.dataset.data_prefix.img_path got .*nowhere., which is '
-        'not a folder; set `data_root`, or the environment variable MMSEG_UDA_DATA',
+        f'BaseSegDataset: expected a directory in {where}.dataset.data_prefix.img_path, but got '
+        '.*nowhere.; set `data_root`, or the environment variable MMSEG_UDA_DATA',
     )
 
 
@@ -263,15 +268,19 @@ def test_empty_folder(tmp_path: Path, domain: str) -> None:
         file.unlink()
     refused(
         cfg,
-        f'BaseSegDataset: train_dataloader.{domain}.dataset.data_prefix.img_path got '
-        r".*images', in which no file ends in '.png'",
+        r"BaseSegDataset: expected files that end in '\.png' in "
+        rf"train_dataloader\.{domain}\.dataset\.data_prefix\.img_path, but got '.*images' without",
     )
 
 
 def test_missing_label(tmp_path: Path) -> None:
     cfg = config(tmp_path, 'label')
     (tmp_path / 'source' / 'labels' / '3.png').unlink()
-    refused(cfg, r'train_dataloader.source.dataset lists .*3.png. \(seg_map_path\), which does not')
+    refused(
+        cfg,
+        "BaseSegDataset: expected the file '.*3.png', which "
+        r'train_dataloader.source.dataset lists \(seg_map_path\), but it does not exist',
+    )
 
 
 def test_target_labels_are_refused_before_training(tmp_path: Path) -> None:
@@ -279,8 +288,9 @@ def test_target_labels_are_refused_before_training(tmp_path: Path) -> None:
     cfg.train_dataloader.target.dataset.pipeline.insert(1, dict(type='LoadAnnotations'))
     refused(
         cfg,
-        'BaseSegDataset: train_dataloader.target.dataset.pipeline got LoadAnnotations, '
-        'but adaptation never sees target labels; delete it',
+        'BaseSegDataset: expected no ground truth in '
+        'train_dataloader.target.dataset.pipeline, because adaptation never reads target '
+        'labels, but got LoadAnnotations',
     )
 
 
