@@ -16,14 +16,7 @@ from torch import Tensor, nn
 
 from mmseg_uda.artifacts.files import MANIFEST_NAME, PathLike, list_files
 
-__all__ = [
-    'digest_config',
-    'digest_directory',
-    'digest_file',
-    'digest_path',
-    'digest_weights',
-    'sha256',
-]
+__all__ = ['digest_config', 'digest_path', 'digest_weights', 'sha256']
 
 BLOCK = 2**20  # bytes
 
@@ -53,29 +46,23 @@ def digest_weights(module: nn.Module) -> str:
     return sha256(chain.from_iterable(module.state_dict().items()))
 
 
-def digest_file(path: PathLike) -> str:
-    """Compute the digest of a file's content, as ``sha256sum`` does."""
+def digest_path(path: PathLike) -> str | None:
+    """Compute the digest of a file or of a directory; None if there is neither.
 
-    def blocks() -> Iterator[bytes]:
-        with open(path, 'rb') as file:
-            while block := file.read(BLOCK):
-                yield block
-
-    return sha256(blocks())
-
-
-def digest_directory(directory: PathLike) -> str:
-    """Compute the digest of names and sizes of all files below, and of a manifest's content.
-
-    The content of images is left out: it is too much to read before each stage of a pipeline.
+    That of a file is the one of ``sha256sum``. That of a directory is of the names and sizes of all
+    files below, and of a manifest's content: the content of images is too much to read before each
+    stage of a pipeline.
     """
-    root, manifest = Path(directory), Path(directory, MANIFEST_NAME)
+    if os.path.isfile(path):
+        return sha256(_blocks(path))
+    if not os.path.isdir(path):
+        return None
+    root, manifest = Path(path), Path(path, MANIFEST_NAME)
     lines = (f'{name} {os.path.getsize(root / name)}\n' for name in list_files(root))
     return sha256(chain(lines, [manifest.read_bytes()] if manifest.is_file() else []))
 
 
-def digest_path(path: PathLike) -> str | None:
-    """Compute the digest of a file or of a directory; None if there is neither."""
-    if os.path.isfile(path):
-        return digest_file(path)
-    return digest_directory(path) if os.path.isdir(path) else None
+def _blocks(path: PathLike) -> Iterator[bytes]:
+    with open(path, 'rb') as file:
+        while block := file.read(BLOCK):
+            yield block

@@ -19,15 +19,7 @@ from mmseg_uda.stages.options import check_options
 from mmseg_uda.stages.references import find_references, split_reference, substitute
 from mmseg_uda.utils.configs import misspelt_names
 
-__all__ = [
-    'CheckpointStage',
-    'ConfigStage',
-    'PipelineContext',
-    'Resolve',
-    'Result',
-    'Stage',
-    'StageError',
-]
+__all__ = ['CheckpointStage', 'ConfigStage', 'PipelineContext', 'Resolve', 'Result', 'Stage']
 
 # Gives the path behind a reference.
 Resolve = Callable[[str], str]
@@ -310,3 +302,7 @@ class CheckpointStage(ConfigStage):
             *super().inputs(),
             Input('checkpoint', self.arguments['checkpoint'], 'checkpoint'),
         ]
+
+    def checkpoint(self, resolve: Resolve) -> str:
+        """Give the checkpoint's path."""
+        return str(substitute(self.arguments['checkpoint'], resolve))

@@ -1,10 +1,10 @@
-"""The segmentor inside a trained method as a checkpoint and a config of stock mmseg."""
+"""Export of the segmentor inside a trained method as checkpoint and config of stock mmseg."""
 
 from __future__ import annotations
 
-import copy
+import re
 from pathlib import Path
-from typing import Any, Iterator
+from typing import Any
 
 import torch
 from mmengine.config import Config
@@ -15,38 +15,12 @@ from mmseg_uda.artifacts.files import atomic_write
 from mmseg_uda.config.tables import read_config
 from mmseg_uda.stages.base import CheckpointStage, Resolve, Result
 from mmseg_uda.stages.inputs import Input
-from mmseg_uda.stages.references import substitute
 from mmseg_uda.utils.processes import on_main
 
-__all__ = ['KEPT_CONFIG', 'ExportStage', 'export_segmentor', 'plain_config']
+__all__ = ['ExportStage', 'export_segmentor', 'plain_config']
 
-KEPT_META = (
-    'dataset_meta',
-    'CLASSES',
-    'PALETTE',
-    'iter',
-    'epoch',
-    'seed',
-    'experiment_name',
-    'time',
-    'mmengine_version',
-)
-# What testing needs of a training config; the rest is about training.
-KEPT_CONFIG = (
-    'env_cfg',
-    'vis_backends',
-    'visualizer',
-    'log_level',
-    'dataset_type',
-    'data_root',
-    'test_pipeline',
-    'val_dataloader',
-    'val_evaluator',
-    'test_dataloader',
-    'test_evaluator',
-    'tta_pipeline',
-    'tta_model',
-)
+# Beginnings of the names that testing needs in a training config; the rest is about training.
+KEPT = ('data_root', 'dataset_type', 'env_cfg', 'log_level', 'test_', 'tta_', 'val_', 'vis')
 
 
 def export_segmentor(
@@ -66,113 +40,79 @@ def export_segmentor(
         module: The module to export, for example ``teacher.module``.
 
     Returns:
-        How many tensors were written.
+        Number of tensors written.
 
     Raises:
-        ValueError: The checkpoint has no such module, or ``out_config`` nothing to be made of.
+        ValueError: The checkpoint has no such module, or there is no config for ``out_config``.
     """
     content = load_checkpoint(checkpoint)
-    weights = _weights_below(module, weights_of(content), checkpoint)
-    meta = content.get('meta', {})
-    cfg = _read_config(config, meta)
-    if cfg is None and out_config is not None:
+    weights, meta = weights_of(content), content.get('meta', {})
+    exported = strip_prefix(weights, f'{module}.')
+    if not exported:
+        modules = sorted({key.split('.')[0] for key in weights})
         raise ValueError(
-            f'export_segmentor: {checkpoint} holds no config; pass the one that '
-            'it was trained with as --config'
+            f'export_segmentor: expected weights of {module!r} in {checkpoint}, but got those of '
+            f'{", ".join(map(repr, modules)) or "nothing"}; pass a checkpoint that a method of '
+            'mmseg_uda wrote, or another --module'
         )
-    plain = None if cfg is None else plain_config(cfg)
-    if plain is not None:  # which has no auxiliary head
-        weights = {
-            key: value for key, value in weights.items() if not key.startswith('auxiliary_head.')
+    if isinstance(config, (str, Path)):
+        config = read_config(config)
+    elif config is None and meta.get('cfg'):
+        config = Config.fromstring(meta['cfg'], file_format='.py')
+    # Records of the hooks are about training; stock loaders may refuse their numbers.
+    kept = {key: value for key, value in meta.items() if key not in ('cfg', 'hook_msgs')}
+    if config is not None:
+        kept['cfg'] = plain_config(config).pretty_text
+        exported = {
+            key: value for key, value in exported.items() if not key.startswith('auxiliary_head.')
         }
-    kept = {key: meta[key] for key in KEPT_META if key in meta}
-    if plain is not None:
-        kept['cfg'] = plain.pretty_text
+    elif out_config is not None:
+        raise ValueError(
+            f'export_segmentor: {checkpoint} holds no config; pass the one that it was trained '
+            'with as --config'
+        )
     with atomic_write(out) as partial:
-        torch.save({'meta': kept, 'state_dict': weights}, partial)
-    if out_config is not None and plain is not None:
+        torch.save({'meta': kept, 'state_dict': exported}, partial)
+    if out_config is not None:
         with atomic_write(out_config) as partial:
-            partial.write_text(plain.pretty_text, encoding='utf-8')
-    return len(weights)
+            partial.write_text(kept['cfg'], encoding='utf-8')
+    return len(exported)
 
 
 def plain_config(cfg: Config) -> Config:
-    """A config of the bare segmentor, on the test split of the method's config.
+    """Make a config of the bare segmentor, on the test split of the method's config.
 
     Auxiliary heads, which only training runs, are left out.
 
     Raises:
         ValueError: The config is not one of a method of this package.
     """
-    if 'segmentor' not in cfg.model:
-        raise ValueError(
-            f"export_segmentor: the config's model {cfg.model.get('type')!r} has no "
-            'key `segmentor`; pass the config of a method of mmseg_uda'
-        )
     content = cfg.to_dict()
-    model = copy.deepcopy(content['model']['segmentor'])
-    model.pop('auxiliary_head', None)  # tests do not run it, and PIT's units are no more of use
-    joint = content['model'].get('data_preprocessor')
-    if joint:  # what the method sees target images with; else the segmentor's own
-        model['data_preprocessor'] = copy.deepcopy(joint.get('target') or joint['source'])
+    if 'segmentor' not in content['model']:
+        raise ValueError(
+            f"export_segmentor: the config's model {content['model'].get('type')!r} has no key "
+            '`segmentor`; pass the config of a method of mmseg_uda'
+        )
+    model, joint = content['model']['segmentor'], content['model'].get('data_preprocessor')
+    model.pop('auxiliary_head', None)
+    if joint:  # the method sees target images through it; else through the segmentor's own
+        model['data_preprocessor'] = joint.get('target') or joint['source']
     if model['data_preprocessor'].get('size') is None:  # stock benchmark.py pads, as in training
         model['data_preprocessor'].setdefault('size_divisor', 1)
-    plain: dict[str, Any] = {'default_scope': 'mmseg', 'model': model}
-    plain.update((key, content[key]) for key in KEPT_CONFIG if key in content)
-    plain['val_cfg'] = {'type': 'ValLoop'}
-    plain['test_cfg'] = {'type': 'TestLoop'}
-    plain['default_hooks'] = {'visualization': {'type': 'SegVisualizationHook'}}
-    if _own_types().intersection(_types_in(plain)):
+    plain = {
+        'default_scope': 'mmseg',
+        'model': model,
+        **{key: value for key, value in content.items() if key.startswith(KEPT)},
+        'val_cfg': {'type': 'ValLoop'},
+        'test_cfg': {'type': 'TestLoop'},
+        'default_hooks': {'visualization': {'type': 'SegVisualizationHook'}},
+    }
+    types = re.findall(r"'type': '(?:[\w.]*\.)?(\w+)'", str(plain))
+    registered = [getattr(registry, name).module_dict for name in registry.__all__]
+    classes = [known[name] for known in registered for name in types if name in known]
+    if any(cls.__module__.startswith('mmseg_uda') for cls in classes):
         plain['custom_imports'] = {'imports': ['mmseg_uda'], 'allow_failed_imports': False}
     return Config(plain)
-
-
-def _types_in(value: Any) -> Iterator[str]:
-    """Every ``type`` in a nested config."""
-    if isinstance(value, dict):
-        if 'type' in value:
-            yield str(value['type']).rpartition('.')[2]
-        value = list(value.values())
-    if isinstance(value, (list, tuple)):
-        for item in value:
-            yield from _types_in(item)
-
-
-def _own_types() -> set[str]:
-    """Names that this package adds to mmseg's registries."""
-    registries = [getattr(registry, name) for name in registry.__all__]
-    return {
-        name
-        for entry in registries
-        for name, cls in entry.module_dict.items()
-        if cls.__module__.startswith('mmseg_uda')
-    }
-
-
-def _read_config(config: str | Config | None, meta: dict[str, Any]) -> Config | None:
-    """The method's config, from its file or else from the checkpoint's meta data."""
-    if isinstance(config, Config):
-        return config
-    if config is not None:
-        return read_config(config)
-    return Config.fromstring(meta['cfg'], file_format='.py') if meta.get('cfg') else None
-
-
-def _weights_below(module: str, weights: dict[str, Any], path: str) -> dict[str, Any]:
-    """Select the weights of a module, named as that module names them.
-
-    Raises:
-        ValueError: There are none.
-    """
-    found = strip_prefix(weights, f'{module}.')
-    if not found:
-        modules = sorted({key.split('.')[0] for key in weights})
-        raise ValueError(
-            f'export_segmentor: expected weights of {module!r} in {path}, but got those of '
-            f'{", ".join(map(repr, modules)) or "nothing"}; pass a checkpoint that a method of '
-            'mmseg_uda wrote, or another --module'
-        )
-    return found
 
 
 class ExportStage(CheckpointStage):
@@ -181,11 +121,11 @@ class ExportStage(CheckpointStage):
     kind = 'export'
     optional = ('options', 'module')
     makes = 'checkpoint'
-    fingerprint_keys = tuple(
-        key
-        for key in ('model', *KEPT_CONFIG)
-        if key not in ('vis_backends', 'visualizer', 'log_level')
-    )
+
+    def fingerprint(self, cfg: Config) -> dict[str, Any]:
+        unrecorded = ('vis_backends', 'visualizer', 'log_level')
+        content = plain_config(cfg).to_dict()
+        return {key: value for key, value in content.items() if key not in unrecorded}
 
     def inputs(self) -> list[Input]:
         # The config's datasets are written about, not read.
@@ -193,13 +133,7 @@ class ExportStage(CheckpointStage):
 
     def run(self, resolve: Resolve, experiment: str) -> Result:
         out = self.directory / 'segmentor.pth'
-        on_main(
-            lambda: export_segmentor(
-                substitute(self.arguments['checkpoint'], resolve),
-                out,
-                self.load(resolve),
-                out.with_suffix('.py'),
-                self.arguments.get('module', 'student'),
-            )
-        )
-        return Result({'output': out, 'config': out.with_suffix('.py')})
+        config, checkpoint = out.with_suffix('.py'), self.checkpoint(resolve)
+        cfg, module = self.load(resolve), self.arguments.get('module', 'student')
+        on_main(lambda: export_segmentor(checkpoint, out, cfg, config, module))
+        return Result({'output': out, 'config': config})

@@ -7,7 +7,7 @@ import os.path as osp
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from mmseg_uda.artifacts.digest import digest_directory, digest_file, sha256
+from mmseg_uda.artifacts.digest import digest_path, sha256
 from mmseg_uda.config.datasets import iter_datasets
 from mmseg_uda.datasets.checks import check_folders
 from mmseg_uda.stages.references import find_references
@@ -63,11 +63,9 @@ class Input:
                 "write '{NAME}' for the output of stage NAME"
             )
 
-    def digest(self) -> str:
+    def digest(self) -> str | None:
         """Compute the digest of its content, or of a dataset's file names and sizes."""
-        if self.kind == 'dataset':
-            return _dataset_digest(self.value)
-        return (digest_directory if self.kind == 'directory' else digest_file)(self.value)
+        return _dataset_digest(self.value) if self.kind == 'dataset' else digest_path(self.value)
 
 
 def find_inputs(parts: Mapping[str, Any], weights: bool = True) -> Iterator[Input]:
@@ -103,8 +101,7 @@ def _dataset_digest(cfg: Mapping[str, Any]) -> str:
     for _, each in iter_datasets(cfg):
         root = each.get('data_root') or ''
         for key, prefix in sorted((each.get('data_prefix') or {}).items()):
-            directory = osp.join(root, prefix or '')
-            parts.append(f'{key} {digest_directory(directory) if osp.isdir(directory) else None}')
-        if each.get('ann_file') and osp.isfile(osp.join(root, each['ann_file'])):
-            parts.append(digest_file(osp.join(root, each['ann_file'])))
+            parts.append(f'{key} {digest_path(osp.join(root, prefix or ""))}')
+        if each.get('ann_file'):
+            parts.append(digest_path(osp.join(root, each['ann_file'])) or '')
     return sha256(parts)

@@ -37,17 +37,7 @@ from mmseg_uda.artifacts.files import atomic_write
 from mmseg_uda.structures import IGNORE_INDEX
 from mmseg_uda.utils.processes import map_with_progress
 
-__all__ = [
-    'LabelFormat',
-    'LabelJob',
-    'LabelResult',
-    'convert_dataset',
-    'convert_label',
-    'find_jobs',
-    'read_index_png',
-    'read_uint16_png',
-    'run_converter',
-]
+__all__ = ['LabelFormat', 'read_index_png', 'read_uint16_png', 'run_converter']
 
 CLASSES: tuple[str, ...] = CityscapesDataset.METAINFO['classes']
 

@@ -13,7 +13,6 @@ from mmseg_uda.artifacts.pseudo_labels import Manifest
 from mmseg_uda.config.datasets import iter_datasets, unlabelled_images
 from mmseg_uda.pseudo_labels import build_rule
 from mmseg_uda.stages.base import CheckpointStage, Resolve, Result
-from mmseg_uda.stages.references import substitute
 from mmseg_uda.utils.clear_errors import clear_errors
 from mmseg_uda.utils.cli import build_runner
 
@@ -21,7 +20,7 @@ __all__ = ['PseudoLabelStage', 'build_labeller', 'make_label_config', 'target_da
 
 
 def target_dataset(cfg: Config) -> dict[str, Any]:
-    """Config of the target's training images, through the test pipeline without labels.
+    """Give the config of the target's training images, with the test pipeline without labels.
 
     Raises:
         ValueError: If the config has no target, or no test pipeline.
@@ -29,14 +28,14 @@ def target_dataset(cfg: Config) -> dict[str, Any]:
     target = (cfg.get('train_dataloader') or {}).get('target')
     if not target:
         raise ValueError(
-            'target_dataset: the config has no train_dataloader.target; '
-            'write one with the images to label'
+            'target_dataset: the config has no train_dataloader.target; write one with the images '
+            'to label'
         )
     _, test = next(iter_datasets((cfg.get('test_dataloader') or {}).get('dataset') or {}))
     if 'pipeline' not in test:
         raise ValueError(
-            'target_dataset: the config has no '
-            'test_dataloader.dataset.pipeline; write one for the images to label'
+            'target_dataset: the config has no test_dataloader.dataset.pipeline; write one for the '
+            'images to label'
         )
     return unlabelled_images(target['dataset'], test['pipeline'])
 
@@ -53,37 +52,25 @@ def make_label_config(
     Args:
         cfg: Config that the checkpoint was trained with.
         checkpoint: Its file.
-        out_dir: Folder to write labels and manifest to.
+        out_dir: Directory of labels and manifest.
         rule: As for :class:`PseudoLabelLoop`.
         overwrite: Replace labels that were made with other settings.
     """
     dataset = target_dataset(cfg)
     workers = cfg.test_dataloader.get('num_workers', 2)
-    for key in (
-        'train_dataloader',
-        'train_cfg',
-        'optim_wrapper',
-        'param_scheduler',
-        'val_dataloader',
-        'val_cfg',
-        'val_evaluator',
-    ):
+    for key in ('train_dataloader', 'train_cfg', 'optim_wrapper', 'param_scheduler'):
         cfg[key] = None
+    cfg.val_dataloader = cfg.val_cfg = cfg.val_evaluator = None
     cfg.custom_hooks = []
     cfg.load_from, cfg.resume = checkpoint, False
     cfg.test_dataloader = {'batch_size': 1, 'num_workers': workers, 'dataset': dataset}
-    cfg.test_cfg = {
-        'type': 'PseudoLabelLoop',
-        'out_dir': out_dir,
-        'rule': rule,
-        'overwrite': overwrite,
-    }
+    cfg.test_cfg = dict(type='PseudoLabelLoop', out_dir=out_dir, rule=rule, overwrite=overwrite)
     cfg.test_evaluator = []
     return cfg
 
 
 def build_labeller(cfg: Config) -> Runner:
-    """The runner of :func:`make_label_config`'s config; its ``test()`` writes the labels.
+    """Build the runner of :func:`make_label_config`'s config; its ``test()`` writes the labels.
 
     Raises:
         ValueError: If the checkpoint is of another network.
@@ -115,7 +102,7 @@ class PseudoLabelStage(CheckpointStage):
         out = self.directory / 'labels'
         cfg = make_label_config(
             self.load_to_run(resolve, experiment),
-            substitute(self.arguments['checkpoint'], resolve),
+            self.checkpoint(resolve),
             str(out),
             self.arguments.get('rule', 'bdl'),
         )

@@ -8,10 +8,10 @@ counted at each pixel, smoothed by a Gaussian of 70 x 70 pixels, and normalised 
 
 from __future__ import annotations
 
-import copy
 import dataclasses
 import sys
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import cv2
@@ -23,7 +23,7 @@ from mmengine.registry import DefaultScope
 from mmengine.utils import track_iter_progress
 from mmseg.registry import DATASETS
 from numpy.typing import NDArray
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader
 
 from mmseg_uda.artifacts.digest import sha256
 from mmseg_uda.artifacts.spatial_prior import BORDERS, FORMAT_VERSION, PriorRecipe, SpatialPrior
@@ -34,18 +34,7 @@ from mmseg_uda.stages.base import ConfigStage, Resolve, Result
 from mmseg_uda.utils.processes import on_main
 from mmseg_uda.version import __version__
 
-__all__ = [
-    'Counts',
-    'SpatialPriorStage',
-    'build_prior',
-    'count_classes',
-    'make_spatial_prior',
-    'normalize',
-    'only_labels',
-    'prior_size',
-    'smooth',
-    'source_dataset',
-]
+__all__ = ['SpatialPriorStage', 'make_spatial_prior', 'prior_size', 'source_dataset']
 
 KEY = 'train_dataloader.source.dataset'
 
@@ -158,21 +147,19 @@ def build_prior(
 
 
 def source_dataset(cfg: Config) -> dict[str, Any]:
-    """Config of the source training set.
+    """Give the config of the source training set.
 
     Raises:
         ValueError: If the config has none.
     """
     dataset = cfg.get('train_dataloader', {}).get('source', {}).get('dataset')
     if not dataset:
-        raise ValueError(
-            f'the config has no {KEY}; write a config that adapts from a source domain'
-        )
-    return copy.deepcopy(dict(dataset))
+        raise ValueError(f'the config has no {KEY}; write a config that adapts from a source')
+    return dict(dataset)
 
 
 def prior_size(cfg: Config) -> tuple[int, int]:
-    """Height and width that the target pipeline's ``TrackPositions`` says.
+    """Give height and width as the target pipeline's ``TrackPositions`` says.
 
     Raises:
         ValueError: If there is none.
@@ -187,13 +174,13 @@ def prior_size(cfg: Config) -> tuple[int, int]:
 
 
 def only_labels(dataset: Mapping[str, Any]) -> dict[str, Any]:
-    """A data set that does nothing but load labels, by the transform that it has for that.
+    """Give the config of a dataset that only loads labels, by its own transform for that.
 
     Args:
-        dataset: Its config; data sets inside wrappers are treated alike.
+        dataset: Its config; datasets inside wrappers are treated alike.
 
     Raises:
-        ValueError: If a data set does not load labels.
+        ValueError: If a dataset does not load labels.
     """
 
     def change(labels: dict[str, Any]) -> dict[str, Any]:
@@ -222,25 +209,15 @@ def make_spatial_prior(
     with DefaultScope.overwrite_default_scope('mmseg'):  # mmengine has another LoadAnnotations
         built: Any = DATASETS.build(only_labels(dataset))
     classes = check_dataset(built, KEY)
-    small = _SmallLabels(built, recipe.height, recipe.width)
-    # The collate function leaves arrays as they are.
-    loader = DataLoader(small, batch_size=None, num_workers=workers, collate_fn=np.asarray)
+    # The collate function works in the workers, which so hand over small labels.
+    collate = partial(_small_label, height=recipe.height, width=recipe.width)
+    loader = DataLoader(built, batch_size=None, num_workers=workers, collate_fn=collate)
     labels = track_iter_progress((loader, len(built)), file=sys.stderr)
     return build_prior(labels, recipe, classes)
 
 
-class _SmallLabels(Dataset[NDArray[Any]]):
-    """Labels of a dataset, resized before they leave a worker."""
-
-    def __init__(self, dataset: Any, height: int, width: int) -> None:
-        self.dataset = dataset
-        self.size = (height, width)
-
-    def __len__(self) -> int:
-        return len(self.dataset)
-
-    def __getitem__(self, index: int) -> NDArray[Any]:
-        return resize_nearest(self.dataset[index]['gt_seg_map'], *self.size)
+def _small_label(sample: dict[str, Any], height: int, width: int) -> NDArray[Any]:
+    return resize_nearest(sample['gt_seg_map'], height, width)
 
 
 class SpatialPriorStage(ConfigStage):

@@ -10,7 +10,7 @@ import pytest
 import toys
 
 from mmseg_uda.artifacts.checkpoint import find_checkpoints
-from mmseg_uda.artifacts.digest import digest_directory
+from mmseg_uda.artifacts.digest import digest_path
 from mmseg_uda.artifacts.recipe import differences
 from mmseg_uda.pipeline import Pipeline, Plan, read_pipeline
 from mmseg_uda.pipeline.report import format_report, format_time
@@ -214,7 +214,7 @@ def test_inputs(tmp_path: Path) -> None:
     digests = []
     for name, content in (('a', 'x'), ('b', 'x'), ('b', 'xy'), ('b.tmp', '')):
         (tmp_path / name).write_text(content)
-        digests.append(digest_directory(tmp_path))
+        digests.append(digest_path(tmp_path))
     assert len(set(digests)) == 3  # what is not finished yet does not count
 
 

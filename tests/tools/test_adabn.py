@@ -99,7 +99,7 @@ def test_errors_leave_nothing_behind(
     with pytest.raises(ValueError, match='another'):
         run(tool, tmp_path)
     prepare(tmp_path, segmentor_cfg())
-    with pytest.raises(ValueError, match='without batch-norm statistics'):
+    with pytest.raises(ValueError, match='expected batch-norm statistics'):
         run(tool, tmp_path)
     with pytest.raises(SystemExit):
         run(tool, tmp_path, '--batch-size', '0')

@@ -213,7 +213,7 @@ class TestExport:
         torch.save(dict(state_dict=student.state_dict()), tmp_path / 'stock.pth')
         with pytest.raises(
             ValueError,
-            match=r"expected weights of 'student' in .*stock\.pth, but got those of 'backbone'",
+            match=r"expected weights of 'student' in .*stock\.pth, but got those of 'backbone', ",
         ):
             export(str(tmp_path / 'stock.pth'))
         assert not (tmp_path / 'export').exists()

@@ -19,7 +19,7 @@ from mmseg.registry import LOOPS
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from mmseg_uda.artifacts.digest import digest_config, digest_file, digest_weights
+from mmseg_uda.artifacts.digest import digest_config, digest_path, digest_weights
 from mmseg_uda.artifacts.files import MANIFEST_NAME
 from mmseg_uda.artifacts.lookup import relative_names
 from mmseg_uda.artifacts.pseudo_labels import LABEL_SUFFIX, Manifest, read_counts, write_label
@@ -156,10 +156,8 @@ class PseudoLabelLoop(BaseLoop):
         )
 
     def _weights_digest(self) -> str:
-        path = self.runner._load_from
-        if path is not None and osp.isfile(path):
-            return digest_file(path)
-        return digest_weights(self.runner.model)  # of a URL, or of weights in memory
+        # Weights of a URL, or those in memory, have no file.
+        return digest_path(self.runner._load_from or '') or digest_weights(self.runner.model)
 
     def _look_up(self) -> tuple[Manifest, bool]:
         """Return the manifest to continue with, and True if an earlier run's files count."""
