@@ -1,14 +1,13 @@
 """See adaptation at work: generate street scenes, train source only and CDANet, compare them.
 
-Everything is written below the work directory; what is complete there is not done again, and a
-training that was cut off goes on from its last checkpoint.
+All results are written to the work directory. Complete ones are kept, and an interrupted training
+resumes from its last checkpoint.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import math
 import os
 import subprocess
 import sys
@@ -27,12 +26,13 @@ from mmseg.registry import MODELS
 import mmseg_uda  # noqa: F401 (registers)
 from mmseg_uda.artifacts.files import atomic_write
 from mmseg_uda.utils.cli import build_runner
-from mmseg_uda.utils.drawing import contact_sheet, heat_map, label_to_color, overlay
+from mmseg_uda.utils.drawing import contact_sheet, heat_map, label_to_color, overlay, save_picture
 
 ROOT = Path(__file__).resolve().parents[1]
-SOURCE_ONLY = 'source_only/source-only_toy_1xb2-600_toy-street-256x128.py'
-CDANET = 'cdanet/cdanet_toy_1xb2-600_toy-street-256x128.py'
-METHODS = {'source only': SOURCE_ONLY, 'CDANet': CDANET}
+METHODS = {
+    'source only': 'source_only/source-only_toy_1xb2-600_toy-street-256x128.py',
+    'CDANet': 'cdanet/cdanet_toy_1xb2-600_toy-street-256x128.py',
+}
 NUM_TRAIN, NUM_VAL = 400, 100
 
 
@@ -43,53 +43,34 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
-def run_tool(*arguments: object) -> None:
-    """Run a tool of the project in sight; stop where it stops."""
-    code = subprocess.call([sys.executable, *map(str, arguments)])
+def run_tool(tool: str, *arguments: object) -> None:
+    """Run a tool of the project in the foreground and propagate its exit code."""
+    code = subprocess.call([sys.executable, str(ROOT / 'tools' / tool), *map(str, arguments)])
     if code:
         sys.exit(code)
-
-
-def generate(root: Path) -> None:
-    """The embedded data; complete files are kept."""
-    run_tool(
-        ROOT / 'tools/dataset_converters/toy_street.py',
-        root,
-        '--train',
-        NUM_TRAIN,
-        '--val',
-        NUM_VAL,
-    )
 
 
 def config_of(method: str) -> Path:
     return ROOT / 'configs' / METHODS[method]
 
 
-def train(method: str, folder: Path, seed: int) -> Path:
-    """Train unless the last checkpoint is there; give that checkpoint."""
-    config = Config.fromfile(config_of(method))
-    checkpoint = folder / f'iter_{config.train_cfg.max_iters}.pth'
+def train(method: str, directory: Path, seed: int) -> Path:
+    """Train a method unless its last checkpoint is there, and return that checkpoint."""
+    config = config_of(method)
+    checkpoint = directory / f'iter_{Config.fromfile(config).train_cfg.max_iters}.pth'
     if not checkpoint.exists():
-        run_tool(
-            ROOT / 'tools/train.py',
-            config_of(method),
-            '--work-dir',
-            folder,
-            '--resume',
-            '--cfg-options',
-            f'randomness.seed={seed}',
-        )
+        flags = ('--resume', '--cfg-options', f'randomness.seed={seed}')
+        run_tool('train.py', config, '--work-dir', directory, *flags)
     return checkpoint
 
 
-def evaluate(method: str, checkpoint: Path, folder: Path) -> dict[str, float]:
-    """Stock test loop on the target's validation split; the result is kept beside the weights."""
-    path = folder / 'metrics.json'
+def evaluate(method: str, checkpoint: Path, directory: Path) -> dict[str, float]:
+    """Test on the target's validation split, unless the metrics beside the weights are newer."""
+    path = directory / 'metrics.json'
     if path.exists() and path.stat().st_mtime >= checkpoint.stat().st_mtime:
         return json.loads(path.read_text())
     config = Config.fromfile(config_of(method))
-    config.work_dir, config.load_from = str(folder), str(checkpoint)
+    config.work_dir, config.load_from = str(directory), str(checkpoint)
     config.test_evaluator = dict(type='SubsetIoUMetric', per_class=True)
     config.log_level = 'WARNING'
     # Persistent workers would outlive the test and be waited for in vain.
@@ -101,55 +82,47 @@ def evaluate(method: str, checkpoint: Path, folder: Path) -> dict[str, float]:
 
 
 def table(results: dict[str, dict[str, float]]) -> str:
-    """Per-class IoU, the mean, and what adaptation gained, in percent."""
+    """Format the IoU of each class, the mean, and the gain by adaptation, in percent."""
     before, after = results.values()
-    rows = [(key[4:], before[key], after[key]) for key in before if key.startswith('IoU_')]
-    rows.append(('mIoU', before['mIoU'], after['mIoU']))
-    lines = [
-        f'{"IoU on the target, %":22}'
-        + ''.join(f'{name:>14}' for name in results)
-        + f'{"gain":>10}'
-    ]
-    for name, low, high in rows:
-        numbers = ['-' if math.isnan(x) else f'{x:.1f}' for x in (low, high)]
-        gain = '-' if math.isnan(high - low) else f'{high - low:+.1f}'
-        lines.append(f'{name:22}' + ''.join(f'{x:>14}' for x in numbers) + f'{gain:>10}')
+    rows = [['IoU on the target, %', *results, 'gain']]
+    for key in [*(key for key in before if key.startswith('IoU_')), 'mIoU']:
+        low, high = before[key], after[key]
+        cells = [f'{low:.1f}', f'{high:.1f}', f'{high - low:+.1f}']
+        cells = ['-' if 'nan' in cell else cell for cell in cells]  # a class without pixels
+        rows.append([key.removeprefix('IoU_'), *cells])
+    lines = [f'{name:22}{one:>14}{other:>14}{gain:>10}' for name, one, other, gain in rows]
     rule = '-' * len(lines[0])
     return '\n'.join([rule, lines[0], rule, *lines[1:-1], rule, lines[-1], rule])
 
 
 def load(method: str, checkpoint: Path) -> torch.nn.Module:
-    config = Config.fromfile(config_of(method))
-    model = MODELS.build(config.model)
+    model = MODELS.build(Config.fromfile(config_of(method)).model)
     load_checkpoint(model, str(checkpoint), map_location='cpu')
     return model.eval()
 
 
 @torch.no_grad()
 def draw(checkpoints: dict[str, Path], path: Path, count: int = 6) -> None:
-    """Contact sheet: target image, ground truth, both predictions, where CDANet looks."""
+    """Draw target images, ground truth, both predictions, and CDANet's attention of a point."""
     models = {method: load(method, checkpoint) for method, checkpoint in checkpoints.items()}
     config = Config.fromfile(config_of('CDANet'))
     dataset = Runner.build_dataloader(config.test_dataloader).dataset
-    palette = dataset.metainfo['palette']
     rows = []
     for index in np.linspace(0, len(dataset) - 1, count).astype(int):
         item = dataset[int(index)]
         image = item['inputs'].permute(1, 2, 0).numpy()[..., ::-1]
-        label = item['data_samples'].gt_sem_seg.data[0].numpy()
-        batch = dict(inputs=[item['inputs']], data_samples=[item['data_samples']])
-        row = [image, label_to_color(label, palette)]
-        for model in models.values():
-            prediction = model.test_step(batch)[0].pred_sem_seg.data[0].numpy()
-            row.append(label_to_color(prediction, palette))
-        rows.append([*row, attention(models['CDANet'], batch, image)])
-    sheet = contact_sheet(rows, ['target image', 'ground truth', *models, 'attention of the dot'])
-    with atomic_write(path) as partial:
-        partial.write_bytes(cv2.imencode('.png', sheet[..., ::-1])[1].tobytes())
+        batch = {key: [value] for key, value in item.items()}
+        labels = [item['data_samples'].gt_sem_seg]
+        labels += [model.test_step(batch)[0].pred_sem_seg for model in models.values()]
+        palette = dataset.metainfo['palette']
+        painted = [label_to_color(label.data[0].numpy(), palette) for label in labels]
+        rows.append([image, *painted, attention(models['CDANet'], batch, image)])
+    titles = ['target image', 'ground truth', *models, 'attention of the dot']
+    save_picture(contact_sheet(rows, titles), path)
 
 
 def attention(model: torch.nn.Module, batch: dict[str, Any], image: np.ndarray) -> np.ndarray:
-    """Over the image, where the middle of the road ahead looks."""
+    """Draw the attention of a point in the middle of the road over the image."""
     features = model.extract_feat(model.data_preprocessor(batch, False)['inputs'])
     height, width = features[model.decode_head.in_index].shape[2:]
     y, x = int(height * 0.8), width // 2
@@ -167,13 +140,14 @@ def main(argv: list[str] | None = None) -> None:
     start = time.time()
     data = args.work_dir / 'data'
     os.environ['MMSEG_UDA_DATA'] = str(data)
-    generate(data / 'toy_street')
+    sizes = ('--train', NUM_TRAIN, '--val', NUM_VAL)
+    run_tool('dataset_converters/toy_street.py', data / 'toy_street', *sizes)  # keeps what is there
     results, checkpoints = {}, {}
     for method in METHODS:
         print(f'\nquickstart: {method}', flush=True)
-        folder = args.work_dir / f'{method.replace(" ", "_").lower()}_seed{args.seed}'
-        checkpoints[method] = train(method, folder, args.seed)
-        results[method] = evaluate(method, checkpoints[method], folder)
+        directory = args.work_dir / f'{method.replace(" ", "_").lower()}_seed{args.seed}'
+        checkpoints[method] = train(method, directory, args.seed)
+        results[method] = evaluate(method, checkpoints[method], directory)
     sheet = args.work_dir / f'contact_sheet_seed{args.seed}.png'
     draw(checkpoints, sheet)
     print(f'\n{table(results)}\ncontact sheet: {sheet}\n{time.time() - start:.0f} s', flush=True)

@@ -52,9 +52,9 @@ def test_a_constant_label_has_no_correlation(
 
 def test_what_does_not_belong_together(tmp_path: Path) -> None:
     predicted = write(tmp_path / 'p.npz', [[0.5, 0.5, 0]], **RECIPE)
-    with pytest.raises(ValueError, match="kind 'presence'; make them with --from-labels share"):
+    with pytest.raises(ValueError, match="kind 'share' in .* but got 'presence'; make them with"):
         tool.main([predicted, write(tmp_path / 'a.npz', [[1, 0, 1]], 'presence')])
-    with pytest.raises(ValueError, match='has 1 images and 3 classes, .* others .2 and 3.;'):
+    with pytest.raises(ValueError, match='the 1 images and 3 classes of .* got others .2 and 3.;'):
         tool.main([predicted, write(tmp_path / 'b.npz', [[1, 0, 0], [1, 0, 0]])])
-    with pytest.raises(ValueError, match='which holds no predictions'):
+    with pytest.raises(ValueError, match='expected predictions in .* but got none; write'):
         tool.main([write(tmp_path / 'c.npz', [[1, 0, 0]]), predicted])

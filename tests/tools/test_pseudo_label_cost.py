@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 
@@ -63,11 +64,11 @@ def test_naive_forms_by_hand(tool: ModuleType, tmp_path: Path, name: str) -> Non
         yield from maps[:, :, None]  # (C, 1, 2)
 
     if name == 'bdl':
-        generate = tool.naive_bdl(build_rule(name), 3, 2, (1, 2))
+        generate = partial(tool.naive_bdl, build_rule(name), 3, 2, (1, 2))
         # Class 0: .55, .6, .8 -> element round(1.5) = 2; class 1: .7 -> round(.5) = 0.
         expected, kept = [0.8, 0.7, 0.0], [[[255, 1]], [[0, 255]]]
     else:
-        generate = tool.naive_cbst(build_rule(dict(type=name, stride=1)), 3, tmp_path)
+        generate = partial(tool.naive_cbst, build_rule(dict(type=name, stride=1)), 3, tmp_path)
         # Class 0: .8, .6, .55 -> element floor(1.5) - 1 = 0; class 1: .7; no element: 1.
         expected, kept = [0.8, 0.7, 1.0], [[[255, 1]], [[0, 255]]]
     thresholds, labels = generate(images)

@@ -74,8 +74,8 @@ def test_draws(
     seen = {}
     monkeypatch.setattr(
         tool,
-        'draw',
-        lambda *args, draw=tool.draw: (
+        'point_rows',
+        lambda *args, draw=tool.point_rows: (
             seen.update(zip(('source', 'target', 'points', 'maps'), args)),
             draw(*args),
         )[1],
@@ -87,7 +87,7 @@ def test_draws(
     assert seen['source'].shape == (32, 48, 3)
     assert seen['target'].shape == (64, 96, 3)
     assert seen['maps'].shape == (4, 8, 12)
-    np.testing.assert_allclose(seen['maps'].sum((1, 2)), 1, rtol=1e-5)
+    np.testing.assert_allclose(seen['maps'].sum((1, 2)), np.ones(4), rtol=1e-5)
 
     paths = [str(tmp_path / domain / 'images/2.png') for domain in ('source', 'target')]
     run(tool, tmp_path, '--source', paths[0], '--target', paths[1], '--points', '0,0', '47,31')
@@ -108,7 +108,7 @@ def test_draws(
             for name, image in images.items()
         ]
         maps = model.decode_head.attention_maps(*features, torch.tensor([0, 16 * 24 - 1]))
-    np.testing.assert_allclose(seen['maps'], maps[0].numpy(), rtol=1e-5)
+    torch.testing.assert_close(seen['maps'], maps[0], rtol=1e-5, atol=0)
 
 
 def test_marks_points_and_maps(tool: ModuleType) -> None:
@@ -118,9 +118,9 @@ def test_marks_points_and_maps(tool: ModuleType) -> None:
     assert marked[5, 50].any()
     assert not marked[35:, :].any()
     assert not target.any()
-    maps = np.zeros((1, 4, 6), np.float32)
+    maps = torch.zeros(1, 4, 6)
     maps[0, 1, 4] = 1
-    panel = tool.draw(source, target, [(10, 20)], maps, 60)
+    panel = tool.tile_panel(tool.point_rows(source, target, [(10, 20)], maps), 60)
     third = panel[-46:-6, -66:-6].astype(int)  # the attention's picture, 60 x 40
     y, x = np.unravel_index(third.sum(2).argmax(), third.shape[:2])
     assert (y // 10, x // 10) == (1, 4)
@@ -131,7 +131,9 @@ def test_plain_segmentor(tool: ModuleType, tmp_path: Path) -> None:
     assert run(tool, tmp_path, '--points', '3,4').size
     cfg.pop('train_dataloader')
     cfg.dump(tmp_path / 'config.py')
-    with pytest.raises(ValueError, match=r'the config has no train_dataloader.source; write the'):
+    with pytest.raises(
+        ValueError, match=r'expected train_dataloader.source in the config, but got'
+    ):
         run(tool, tmp_path)
 
 
@@ -220,7 +222,9 @@ def test_discriminator(tool: ModuleType, tmp_path: Path, kind: str) -> None:
 
 def test_errors(tool: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     prepare(tmp_path, method_cfg('cdanet'))
-    with pytest.raises(ValueError, match='--points got 48,0, but the target image is 48x32; write'):
+    with pytest.raises(
+        ValueError, match='--points in the target image of 48x32, but got 48,0; wri'
+    ):
         run(tool, tmp_path, '--points', '48,0')
     with pytest.raises(FileNotFoundError, match='paths got none.png, which is no file'):
         run(tool, tmp_path, '--source', 'none.png')
@@ -241,18 +245,20 @@ def test_errors(tool: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[
     prepare(tmp_path, segmentor_cfg())
     with pytest.raises(
         TypeError,
-        match='DeepLabV2Head has no attention; write the config of .* or --kind plain_classes',
+        match='of some kind, but got DeepLabV2Head without; write .* or --kind plain_classes',
     ):
         run(tool, tmp_path)
     prepare(tmp_path, method_cfg('dast'))
-    with pytest.raises(TypeError, match='has no attention of kind classes; .* or --kind discrimin'):
+    with pytest.raises(TypeError, match='attention of classes, but got .* without; .* or --kind d'):
         run(tool, tmp_path, '--kind', 'classes')
     prepare(tmp_path, method_cfg('cdanet'))
-    with pytest.raises(ValueError, match='--kind points got 2 target images; write one'):
+    with pytest.raises(
+        ValueError, match='one target image for --kind points, but got 2; write one'
+    ):
         run(tool, tmp_path, '--images', '2')
     with pytest.raises(SystemExit):
         run(tool, tmp_path, '--images', '0')
     assert '--images got 0; write at least 1' in capsys.readouterr().err
-    with pytest.raises(ValueError, match='the config has no test_dataloader; write the config'):
+    with pytest.raises(ValueError, match='expected test_dataloader in the config, but got none'):
         tool.load_targets(dict(test_dataloader=None), None, 1)
     assert not (tmp_path / 'out').exists()

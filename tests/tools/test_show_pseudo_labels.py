@@ -134,7 +134,7 @@ def test_captions_and_spread(tool: ModuleType, tmp_path: Path, rounds: list[str]
 
 
 def test_errors(tool: ModuleType, tmp_path: Path, rounds: list[str]) -> None:
-    with pytest.raises(ValueError, match='--images got 0; write at least 1'):
+    with pytest.raises(ValueError, match='expected --images >= 1, but got 0; write'):
         run(tool, tmp_path, *rounds, '--images', '0')
     with pytest.raises(FileNotFoundError, match=r'no file .*manifest.json'):
         run(tool, tmp_path, str(tmp_path))
@@ -142,14 +142,16 @@ def test_errors(tool: ModuleType, tmp_path: Path, rounds: list[str]) -> None:
     with pytest.raises(ValueError, match='not complete'):
         run(tool, tmp_path, rounds[0], unfinished)
     Path(rounds[1], '0.png').unlink()
-    with pytest.raises(FileNotFoundError, match=r'0.png is missing; run .* again to write it'):
+    with pytest.raises(
+        FileNotFoundError, match=r'0.png, but got no such file; run .* again to write it'
+    ):
         run(tool, tmp_path, *rounds)
     source = f'train_dataloader.target.dataset.data_root={tmp_path / "elsewhere"}'
     (tmp_path / 'data/target').rename(tmp_path / 'elsewhere')
     for file in (tmp_path / 'elsewhere/images').iterdir():
         file.rename(file.with_stem(f'other_{file.stem}'))
-    with pytest.raises(ValueError, match='none of the 7 target images .* has a label'):
+    with pytest.raises(ValueError, match='but got none in every round for any of the 7; write'):
         run(tool, tmp_path, *rounds, '--cfg-options', source)
-    with pytest.raises(ValueError, match='no train_dataloader.target; write the config'):
+    with pytest.raises(ValueError, match='expected train_dataloader.target .* got none; write'):
         tool.target_dataset(tool.Config(dict(train_dataloader=None)))
     assert not (tmp_path / 'out').exists()

@@ -1,18 +1,17 @@
-"""Time of one CAMix iteration against the bare passes that it needs.
+"""Time one CAMix iteration against the bare passes that it needs.
 
 The passes are the student's forward and backward on the source and on the mixed images, with the
 cross entropy they learn by, and the teacher's forwards: one for the labels, and the noisy ones for
-their significance. What is more, CAMix itself makes: labels, masks, mixed images and their
-augmentation, entropies, logs, the step and the average. Images are random, weights too.
+their significance. The rest is CAMix's own: labels, masks, mixed images and their augmentation,
+entropies, logs, the step and the average. Images and weights are random.
 """
 
 from __future__ import annotations
 
 import argparse
-import statistics
-import time
 from collections.abc import Callable
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import torch
@@ -25,59 +24,52 @@ from mmseg.structures import SegDataSample
 from torch import Tensor, nn
 
 import mmseg_uda  # noqa: F401  (registers)
+from mmseg_uda.utils.measure import clock_name, describe_machine, paired_times
 
+Call = Callable[[], Any]
 SEGMENTOR = Path(__file__).parents[2] / 'configs/_base_/models/deeplabv2_mobilenetv2-035.py'
+SGD = dict(type='SGD', lr=1e-4, momentum=0.9, weight_decay=5e-4)
 OPTIM_WRAPPER = dict(
-    constructor='JointOptimWrapperConstructor',
-    optimizers=dict(
-        student=dict(optimizer=dict(type='SGD', lr=1e-4, momentum=0.9, weight_decay=5e-4))
-    ),
+    constructor='JointOptimWrapperConstructor', optimizers=dict(student=dict(optimizer=SGD))
 )
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument(
-        '--segmentor',
-        default=str(SEGMENTOR),
-        help="config whose `model` is the student's (default: the small network)",
-    )
-    parser.add_argument('--size', type=int, nargs=2, default=(180, 240), metavar=('H', 'W'))
-    parser.add_argument('--batch-size', type=int, default=2, help='images of each domain')
-    parser.add_argument('--passes', type=int, default=8, help='noisy passes, N')
-    parser.add_argument('--chunk', type=int, default=2, help='of them at once')
-    parser.add_argument('--no-augment', action='store_true', help='without strong augmentation')
-    parser.add_argument('--channels-last', action='store_true', help='as the small configs have it')
-    parser.add_argument('--dtype', choices=('float16', 'bfloat16'), help='autocast; default fp32')
-    parser.add_argument('--device', default='cpu')
-    parser.add_argument('--repeat', type=int, default=15, help='timed rounds, the median counts')
+    parser = argparse.ArgumentParser(description=__doc__)
+    add = parser.add_argument
+    add('--segmentor', default=str(SEGMENTOR), help="config with the student's `model`")
+    add('--size', type=int, nargs=2, default=(180, 240), metavar=('H', 'W'))
+    add('--batch-size', type=int, default=2, help='images of each domain')
+    add('--passes', type=int, default=8, help='noisy passes, N')
+    add('--chunk', type=int, default=2, help='of them at once')
+    add('--no-augment', action='store_true', help='without strong augmentation')
+    add('--channels-last', action='store_true', help='as the small configs have it')
+    add('--dtype', choices=('float16', 'bfloat16'), help='autocast; default fp32')
+    add('--device', default='cpu')
+    add('--repeat', type=int, default=15, help='timed rounds, the median counts')
     return parser.parse_args(argv)
 
 
 def build(args: argparse.Namespace) -> nn.Module:
-    """CAMix, with random weights and without a prior's file."""
-    segmentor = Config.fromfile(args.segmentor).model
+    """Build CAMix with random weights and without a spatial prior."""
     torch.manual_seed(0)
-    model = MODELS.build(
-        dict(
-            type='MeanTeacher',
-            segmentor=segmentor,
-            teacher=dict(type='EMATeacher'),
-            mixer=dict(type='ContextMix', meta_classes={0: (1,), 1: (2, 3)}),
-            augment=None if args.no_augment else dict(type='StrongAugment'),
-            significance=dict(type='EntropySignificance', passes=args.passes, chunk=args.chunk),
-            consistency=dict(type='ConsistencyLoss'),
-        )
+    cfg = dict(
+        type='MeanTeacher',
+        segmentor=Config.fromfile(args.segmentor).model,
+        teacher=dict(type='EMATeacher'),
+        mixer=dict(type='ContextMix', meta_classes={0: (1,), 1: (2, 3)}),
+        augment=None if args.no_augment else dict(type='StrongAugment'),
+        significance=dict(type='EntropySignificance', passes=args.passes, chunk=args.chunk),
+        consistency=dict(type='ConsistencyLoss'),
     )
+    model = MODELS.build(cfg)
     model.iteration = 0
     layout = torch.channels_last if args.channels_last else torch.preserve_format
     return model.to(args.device, memory_format=layout).train()
 
 
 def draw_batch(args: argparse.Namespace, model: nn.Module) -> dict[str, Any]:
-    """Images and blocky labels."""
+    """Draw images of both domains, and labels of 16x16 blocks for the source."""
     height, width = args.size
     data = {}
     for domain in ('source', 'target'):
@@ -94,52 +86,17 @@ def draw_batch(args: argparse.Namespace, model: nn.Module) -> dict[str, Any]:
     return data
 
 
-class Clock:
-    """Collects seconds by name: of the processor on a CPU, elapsed on a GPU."""
-
-    def __init__(self, device: str) -> None:
-        self.on_cuda = torch.device(device).type == 'cuda'
-        self.seconds: dict[str, list[float]] = {}
-
-    def now(self) -> float:
-        if self.on_cuda:
-            torch.cuda.synchronize()
-            return time.perf_counter()
-        return time.process_time()
-
-    def time(self, name: str, call: Callable[[], Any]) -> None:
-        start = self.now()
-        call()
-        self.seconds.setdefault(name, []).append(self.now() - start)
-
-    def median(self, name: str) -> float:
-        return statistics.median(self.seconds[name])
-
-    def ratio(self, name: str, parts: list[str]) -> float:
-        """Of one time to the sum of others, round by round; the median."""
-        totals = map(sum, zip(*(self.seconds[part] for part in parts)))
-        return statistics.median(own / total for own, total in zip(self.seconds[name], totals))
-
-
 def bare_passes(
-    args: argparse.Namespace,
-    model: nn.Module,
-    images: Tensor,
-    labels: Tensor,
-    context: Callable[[], Any],
-) -> dict[str, Callable[[], Any]]:
-    """The passes by name."""
+    args: argparse.Namespace, model: nn.Module, images: Tensor, labels: Tensor, context: Call
+) -> dict[str, Call]:
+    """Return the passes by name."""
     student, teacher = model.student, model.teacher
 
     def learn() -> None:
         with context():
-            logits = student.decode_head(student.extract_feat(images))
-            logits = nn.functional.interpolate(
-                logits.float(),
-                labels.shape[1:],
-                mode='bilinear',
-                align_corners=student.align_corners,
-            )
+            logits = student.decode_head(student.extract_feat(images)).float()
+            size, align = labels.shape[1:], student.align_corners
+            logits = nn.functional.interpolate(logits, size, mode='bilinear', align_corners=align)
             loss = nn.functional.cross_entropy(logits, labels)
         loss.backward()
 
@@ -160,30 +117,23 @@ def bare_passes(
     }
 
 
-def measure(args: argparse.Namespace) -> tuple[Clock, list[str]]:
-    """Time an iteration and its passes in turn, so that a busy machine is busy for both."""
+def measure(args: argparse.Namespace) -> dict[str, list[float]]:
+    """Time the passes and, under the last name, a whole iteration, round by round."""
     model = build(args)
     wrapper = build_optim_wrapper(model, dict(OPTIM_WRAPPER, dtype=args.dtype))
     data = draw_batch(args, model)
     batch = model.data_preprocessor(data, True)
     labels = torch.cat([each.gt_sem_seg.data for each in batch['data_samples']['source']])
-    passes = bare_passes(
-        args, model, batch['inputs']['target'], labels, lambda: wrapper.optim_context(model)
-    )
+    images = batch['inputs']['target']
 
     def iteration() -> None:
+        wrapper.zero_grad()  # of the bare passes
         model.train_step(data, wrapper)
         model.teacher.update(model.student)
 
-    clock = Clock(args.device)
-    for count in range(args.repeat + 1):
-        if count == 1:  # the first one allocates, and chooses kernels
-            clock.seconds.clear()
-        for name, call in passes.items():
-            clock.time(name, call)
-        wrapper.zero_grad()
-        clock.time('iteration', iteration)
-    return clock, list(passes)
+    passes = bare_passes(args, model, images, labels, lambda: wrapper.optim_context(model))
+    calls = {**passes, 'iteration of CAMix': iteration}
+    return paired_times(calls, torch.device(args.device), args.repeat, warm_up=1)
 
 
 def main(argv: list[str] | None = None) -> dict[str, float]:
@@ -194,25 +144,22 @@ def main(argv: list[str] | None = None) -> dict[str, float]:
     """
     args = parse_args(argv)
     init_default_scope('mmseg')
-    clock, passes = measure(args)
-    where = (
-        torch.cuda.get_device_name(args.device)
-        if clock.on_cuda
-        else f'CPU, {torch.get_num_threads()} thread(s)'
-    )
+    device = torch.device(args.device)
+    times = measure(args)
+    *passes, iteration = times
+    sums = [sum(each) for each in zip(*(times[name] for name in passes))]
+    ratio = median(own / total for own, total in zip(times[iteration], sums))
+    medians = {name: 1e3 * median(values) for name, values in times.items()}
+    whole = medians.pop(iteration)
     print(
-        f'torch {torch.__version__}, {where}, {args.dtype or "float32"}\n'
+        f'{describe_machine(device)}, {args.dtype or "float32"}\n'
         f'{Path(args.segmentor).stem}, {args.batch_size} + {args.batch_size} images of '
         f'{args.size[0]}x{args.size[1]}, {args.passes} noisy passes, {args.chunk} at once'
-        f'{", no augmentation" if args.no_augment else ""}\n'
+        f'{", no augmentation" if args.no_augment else ""}\n\n{clock_name(device):<32}{"ms":>10}'
     )
-    print(f'{"elapsed" if clock.on_cuda else "processor time":<32}{"ms":>10}')
-    for name in passes:
-        print(f'{name:<32}{1e3 * clock.median(name):>10.1f}')
-    total = sum(clock.median(name) for name in passes)
-    ratio = clock.ratio('iteration', passes)
-    print(f'{"all passes":<32}{1e3 * total:>10.1f}')
-    print(f'{"iteration of CAMix":<32}{1e3 * clock.median("iteration"):>10.1f}')
+    rows = {**medians, 'all passes': sum(medians.values()), iteration: whole}
+    for name, milliseconds in rows.items():
+        print(f'{name:<32}{milliseconds:>10.1f}')
     print(f'{"ratio":<32}{ratio:>10.2f}')
     return dict(time=ratio)
 

@@ -1,11 +1,11 @@
-"""Draw what a model's attention looks at; which one follows from the model.
+"""Draw a model's attention on target images; the model determines its kind.
 
 points         CDANet (its Figure 6): where points of a target image look in a source image
-classes        SAM (its Figure 3): what is similar to the most confident pixel of each class
+classes        SAM (its Figure 3): similarity to the most confident pixel of each class
 plain_classes  the same for a network's own scores, of any model
 discriminator  DAST (its Figure 3): where features of the target are badly aligned
 
-One picture, with a block of rows for each target image.
+The output is one picture, with a block of rows for each target image.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import Any
 import cv2
 import numpy as np
 import torch
-from mmengine.config import Config, DictAction
+from mmengine.config import Config
 from mmengine.dataset import pseudo_collate
 from mmengine.device import get_device
 from mmengine.registry import init_default_scope
@@ -32,17 +32,19 @@ from mmseg_uda.engine.hooks.reference_context_hook import load_images, plain_dat
 from mmseg_uda.engine.observe import segment
 from mmseg_uda.models.class_attention import class_attention, self_attention_of
 from mmseg_uda.structures import ImageBatch
+from mmseg_uda.utils.cli import add_config_options
 from mmseg_uda.utils.drawing import heat_map, label_to_color, overlay, save_picture, tile_panel
 
 COLUMNS = 3
 KINDS = ('points', 'classes', 'plain_classes', 'discriminator')
-Point = tuple[int, int]
+SPREAD = ((0.5, 0.2), (0.2, 0.5), (0.8, 0.5), (0.5, 0.85))  # default points, shares of the size
+Point = tuple[int, int]  # x, y
 Sample = dict[str, Any]
 Tiles = list[tuple[str, np.ndarray]]
 
 
 def parse_point(text: str) -> Point:
-    """``x,y`` in pixels."""
+    """Read ``x,y`` in pixels."""
     try:
         x, y = (int(number) for number in text.split(','))
     except ValueError:
@@ -54,44 +56,19 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument('config', help='config of the model')
-    parser.add_argument('checkpoint')
-    parser.add_argument('--kind', choices=KINDS, help='(default: what the model has)')
-    parser.add_argument(
-        '--target',
-        metavar='IMG',
-        nargs='+',
-        help='target images (default: the first of the test split)',
-    )
-    parser.add_argument(
-        '--images',
-        type=int,
-        default=1,
-        metavar='N',
-        help='how many of the test split without --target (default: 1)',
-    )
-    parser.add_argument(
-        '--source',
-        metavar='IMG',
-        help="points: source image (default: the first of the config's source domain)",
-    )
-    parser.add_argument(
-        '--points',
-        type=parse_point,
-        nargs='+',
-        metavar='x,y',
-        help='points: pixels of the target image (default: four spread over it)',
-    )
-    parser.add_argument('--out', default='attention.png', help='picture to write')
-    parser.add_argument('--device', default=None)
-    parser.add_argument('--cell-width', type=int, default=480, help='of one picture, in pixels')
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=DictAction,
-        metavar='KEY=VALUE',
-        help='override settings of the config',
-    )
+    add = parser.add_argument
+    add('config', help='config of the model')
+    add('checkpoint')
+    add('--kind', choices=KINDS, help='(default: the kind that the model has)')
+    add('--target', metavar='IMG', nargs='+', help='target images (default: of the test split)')
+    add('--images', type=int, default=1, metavar='N', help='first N of the test split (default: 1)')
+    add('--source', metavar='IMG', help="points: source image (default: the config's first)")
+    point_help = 'points: pixels of the target image (default: four spread over it)'
+    add('--points', type=parse_point, nargs='+', metavar='x,y', help=point_help)
+    add('--out', default='attention.png', help='picture to write')
+    add('--device', default=None)
+    add('--cell-width', type=int, default=480, help='of one picture, in pixels')
+    add_config_options(parser)
     args = parser.parse_args(argv)
     if args.images < 1:
         parser.error(f'--images got {args.images}; write at least 1')
@@ -99,7 +76,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 
 
 def load_model(cfg: Config, path: str, device: str) -> Any:
-    """The config's model with the checkpoint's weights, in evaluation mode.
+    """Build the config's model with the checkpoint's weights, in evaluation mode.
 
     Raises:
         ValueError: The checkpoint is of another model.
@@ -110,10 +87,10 @@ def load_model(cfg: Config, path: str, device: str) -> Any:
 
 
 def choose_kind(model: Any, wanted: str | None) -> str:
-    """What to draw.
+    """Choose the kind of attention to draw.
 
     Raises:
-        TypeError: The model has not the attention that is asked for, or none.
+        TypeError: The model does not have the attention that is asked for, or none.
     """
     head = model.decode_head
     has = dict(
@@ -122,134 +99,121 @@ def choose_kind(model: Any, wanted: str | None) -> str:
         classes=self_attention_of(model) is not None,
     )
     kinds = [kind for kind, there in has.items() if there]
-    if wanted in kinds or wanted == 'plain_classes':
-        return wanted
     if wanted is None and kinds:
         return kinds[0]
+    kinds.append('plain_classes')  # which every model has
+    if wanted in kinds:
+        return wanted
     raise TypeError(
-        f'show_attention: {type(head).__name__} has no attention'
-        + (f' of kind {wanted}' if wanted else '')
-        + '; write the config of a model '
-        f'with one, or --kind {" or ".join([*kinds, "plain_classes"])}'
+        f'show_attention: expected attention of {wanted or "some kind"}, but got '
+        f'{type(head).__name__} without; write the config of a model with it, or --kind '
+        f'{" or ".join(kinds)}'
+    )
+
+
+def find_dataset(cfg: Config, *keys: str) -> dict[str, Any]:
+    """Return the config of the first dataloader's dataset that is there."""
+    for key in keys:
+        loader = cfg
+        for part in key.split('.'):
+            loader = (loader or {}).get(part)
+        if loader is not None:
+            return loader['dataset']
+    raise ValueError(
+        f'show_attention: expected {keys[0]} in the config, but got none; write the config that '
+        'the model was trained with'
     )
 
 
 def load_source(cfg: Config, path: str | None) -> Sample:
-    """One source image through its pipeline, without augmentation."""
-    loader = (cfg.get('train_dataloader') or {}).get('source')
-    if loader is None:
-        raise ValueError(
-            'show_attention: the config has no train_dataloader.source; write the '
-            'config that the model was trained with'
-        )
-    dataset = plain_dataset(cfg, loader['dataset'])
+    """Load one source image through its pipeline, without augmentation."""
+    dataset = plain_dataset(cfg, find_dataset(cfg, 'train_dataloader.source'))
     return dataset[0] if path is None else load_images(dataset, [path])[0]
 
 
 def load_targets(
-    cfg: Config,
-    paths: Sequence[str] | None,
-    count: int,
+    cfg: Config, paths: Sequence[str] | None, count: int
 ) -> tuple[list[Sample], dict[str, Any]]:
-    """Target images, with ground truth where they are the test split's own, and its meta data."""
-    loader = cfg.get('test_dataloader') or cfg.get('val_dataloader')
-    if loader is None:
-        raise ValueError(
-            'show_attention: the config has no test_dataloader; write the config that '
-            'the model was trained with'
-        )
-    dataset = plain_dataset(cfg, loader['dataset'])
+    """Load target images, of the test split with ground truth, and the split's meta data."""
+    config = find_dataset(cfg, 'test_dataloader', 'val_dataloader')
     if paths is not None:
+        dataset = plain_dataset(cfg, config)
         return load_images(dataset, paths), dataset.metainfo
-    dataset = DATASETS.build(loader['dataset'])
+    dataset = DATASETS.build(config)
     return [dataset[index] for index in range(min(count, len(dataset)))], dataset.metainfo
 
 
 def picture(sample: Sample) -> np.ndarray:
-    """The image as the pipeline gives it, as RGB."""
+    """Return the image that the pipeline gives, as RGB."""
     return np.ascontiguousarray(sample['inputs'].numpy()[::-1].transpose(1, 2, 0))
 
 
-def preprocess(model: Any, sample: Sample, domain: str) -> ImageBatch:
-    """One image as the network sees it."""
+def preprocess(model: Any, sample: Sample, domain: str = 'target') -> ImageBatch:
+    """Prepare one image for the network."""
     preprocessor = getattr(model.data_preprocessor, domain, model.data_preprocessor)
     return ImageBatch(*preprocessor(pseudo_collate([sample]), False).values())
 
 
-def place(points: list[Point], size: tuple[int, int], grid: tuple[int, int]) -> list[Point]:
+def place(points: list[Point], size: tuple[int, ...], grid: tuple[int, ...]) -> list[Point]:
     """Move points (x, y) from an image of ``size`` (height, width) to a grid (height, width).
 
     Raises:
         ValueError: A point lies outside the image.
     """
+    (height, width), moved = size, []
     for x, y in points:
-        if not (0 <= x < size[1] and 0 <= y < size[0]):
+        if not (0 <= x < width and 0 <= y < height):
             raise ValueError(
-                f'show_attention: --points got {x},{y}, but the target image is '
-                f'{size[1]}x{size[0]}; write points inside it'
+                f'show_attention: expected --points in the target image of {width}x{height}, but '
+                f'got {x},{y}; write other points'
             )
-    return [
-        (int((x + 0.5) * grid[1] / size[1]), int((y + 0.5) * grid[0] / size[0])) for x, y in points
-    ]
+        moved.append((int((x + 0.5) * grid[1] / width), int((y + 0.5) * grid[0] / height)))
+    return moved
 
 
 def mark(image: np.ndarray, points: list[Point]) -> np.ndarray:
-    """Number the points."""
+    """Number the points on a copy of the image."""
     image = image.copy()
     radius = max(4, image.shape[1] // 80)
     for number, point in enumerate(points, 1):
         cv2.circle(image, point, radius, (255, 255, 255), -1)
         cv2.circle(image, point, radius - 1, (230, 30, 30), -1)
         corner = point[0] + radius + 1, point[1] + radius
+        font = cv2.FONT_HERSHEY_SIMPLEX, radius / 8
         for color, width in (((0, 0, 0), 3), ((255, 255, 255), 1)):
-            cv2.putText(
-                image,
-                str(number),
-                corner,
-                cv2.FONT_HERSHEY_SIMPLEX,
-                radius / 8,
-                color,
-                width,
-                cv2.LINE_AA,
-            )
+            cv2.putText(image, str(number), corner, *font, color, width, cv2.LINE_AA)
     return image
 
 
-def draw(
-    source: np.ndarray, target: np.ndarray, points: list[Point], maps: np.ndarray, cell_width: int
-) -> np.ndarray:
-    """The whole picture.
+def stretch(values: Tensor, image: np.ndarray) -> np.ndarray:
+    """Resize a map (h, w) to the size of an image."""
+    array = values.float().cpu().numpy()
+    return cv2.resize(array, image.shape[1::-1], interpolation=cv2.INTER_LINEAR)
 
-    Args:
-        source: RGB, shape (H_s, W_s, 3).
-        target: RGB, shape (H_t, W_t, 3).
-        points: In pixels of ``target``.
-        maps: Attention of each point over the source, shape (P, h, w).
-        cell_width: Width of one picture.
-    """
-    size = source.shape[1::-1]
+
+def in_rows(tiles: Tiles) -> list[Tiles]:
+    return [tiles[i : i + COLUMNS] for i in range(0, len(tiles), COLUMNS)]
+
+
+def point_rows(
+    source: np.ndarray, target: np.ndarray, points: list[Point], maps: Tensor
+) -> list[Tiles]:
+    """Draw two RGB images, points of the target, and their attention (P, h, w) over the source."""
     tiles = [('target', mark(target, points)), ('source', source)]
-    for number, values in enumerate(maps, 1):
-        # Rounding errors of an even attention are not to look like a pattern.
-        high = max(values.max(), 1.1 / values.size)
-        heat = heat_map(cv2.resize(values, size, interpolation=cv2.INTER_LINEAR), high=high)
-        tiles.append(
-            (
-                f'point {number}: {values.size * values.max():.1f} x uniform at the peak',
-                overlay(source, heat, 0.6),
-            )
-        )
-    return tile_panel([tiles[i : i + COLUMNS] for i in range(0, len(tiles), COLUMNS)], cell_width)
+    for number, values in enumerate(maps.float().cpu(), 1):
+        peak = values.max().numpy()
+        # Above the uniform attention, whose rounding errors would else look like a pattern.
+        heat = heat_map(stretch(values, source), high=max(peak, 1.1 / values.numel()))
+        title = f'point {number}: {peak * values.numel():.1f} x uniform at the peak'
+        tiles.append((title, overlay(source, heat, 0.6)))
+    return in_rows(tiles)
 
 
-def draw_points(cfg: Config, model: Any, sample: Sample, args: argparse.Namespace) -> np.ndarray:
-    """The picture of ``points``."""
+def draw_points(cfg: Config, model: Any, sample: Sample, args: argparse.Namespace) -> list[Tiles]:
+    """Draw the rows of ``points``."""
     source = load_source(cfg, args.source)
     size = tuple(sample['data_samples'].ori_shape[:2])
-    points = args.points or [
-        (int(size[1] * x), int(size[0] * y))
-        for x, y in ((0.5, 0.2), (0.2, 0.5), (0.8, 0.5), (0.5, 0.85))
-    ]
+    points = args.points or [(int(size[1] * x), int(size[0] * y)) for x, y in SPREAD]
     features = [
         model.extract_feat(preprocess(model, one, domain).images)
         for domain, one in dict(source=source, target=sample).items()
@@ -257,90 +221,70 @@ def draw_points(cfg: Config, model: Any, sample: Sample, args: argparse.Namespac
     grid = features[1][model.decode_head.in_index].shape[2:]
     cells = place(points, size, grid)
     positions = torch.tensor([y * grid[1] + x for x, y in cells], device=features[1][0].device)
-    maps = model.decode_head.attention_maps(*features, positions)[0].float().cpu().numpy()
+    maps = model.decode_head.attention_maps(*features, positions)[0]
     image = picture(sample)
-    print(
-        f'{len(points)} points of {sample["data_samples"].img_path} in '
-        f'{source["data_samples"].img_path}'
-    )
-    return draw(picture(source), image, place(points, size, image.shape[:2]), maps, args.cell_width)
+    paths = [one['data_samples'].img_path for one in (sample, source)]
+    print(f'{len(points)} points of {paths[0]} in {paths[1]}')
+    return point_rows(picture(source), image, place(points, size, image.shape[:2]), maps)
 
 
 def label_tiles(model: Any, sample: Sample, batch: ImageBatch, palette: Any) -> Tiles:
-    """Prediction, and ground truth if there is one."""
+    """Draw the prediction, and the ground truth if there is one."""
     height, width = sample['inputs'].shape[1:]
-    label = segment(model, batch)[0][0, :height, :width].cpu().numpy()
-    tiles = [('prediction', label_to_color(label, palette))]
+    labels = dict(prediction=segment(model, batch)[0][0, :height, :width])
     if 'gt_sem_seg' in sample['data_samples']:
-        truth = sample['data_samples'].gt_sem_seg.data[0].numpy()
-        tiles.append(('ground truth', label_to_color(truth, palette)))
-    return tiles
-
-
-def stretch(values: Tensor, image: np.ndarray) -> np.ndarray:
-    """A map (h, w) at the size of an image."""
-    return cv2.resize(
-        values.float().cpu().numpy(), image.shape[1::-1], interpolation=cv2.INTER_LINEAR
-    )
+        labels['ground truth'] = sample['data_samples'].gt_sem_seg.data[0]
+    return [(title, label_to_color(x.cpu().numpy(), palette)) for title, x in labels.items()]
 
 
 def class_rows(model: Any, sample: Sample, meta: dict[str, Any], plain: bool) -> list[Tiles]:
-    """An image with the most confident pixels, its labels, and a map for each of the pixels."""
-    batch, image = preprocess(model, sample, 'target'), picture(sample)
+    """Draw an image with the most confident pixels, its labels, and a map for each pixel."""
+    batch, image = preprocess(model, sample), picture(sample)
     view = class_attention(model, batch.images, plain)
-    grid = (view.maps.shape[1], view.maps.shape[2])
+    grid = view.maps.shape[1:]
     cells = [(position % grid[1], position // grid[1]) for position in view.positions.tolist()]
-    tiles = [
-        ('most confident pixels', mark(image, place(cells, grid, image.shape[:2]))),
-        *label_tiles(model, sample, batch, meta['palette']),
-    ]
+    marked = mark(image, place(cells, grid, image.shape[:2]))
+    labels = label_tiles(model, sample, batch, meta['palette'])
     maps: Tiles = []
     for number, (index, values) in enumerate(zip(view.classes.tolist(), view.maps), 1):
         heat = heat_map(stretch(values, image), 0, 1)
         maps.append((f'{number}: {meta["classes"][index]}', overlay(image, heat, 0.6)))
-    return [tiles, *(maps[i : i + COLUMNS] for i in range(0, len(maps), COLUMNS))]
+    return [[('most confident pixels', marked), *labels], *in_rows(maps)]
 
 
 def discriminator_rows(model: Any, sample: Sample, meta: dict[str, Any]) -> list[Tiles]:
-    """An image, the attention on it, and its labels."""
-    batch, image = preprocess(model, sample, 'target'), picture(sample)
+    """Draw an image, the attention on it, and its labels."""
+    batch, image = preprocess(model, sample), picture(sample)
     segmentor = getattr(model, 'student', model)
     values = stretch(segmentor.attention.attention_map(segmentor, batch.images)[0], image)
-    return [
-        [
-            ('target', image),
-            (f'attention, {values.min():.2f} to {values.max():.2f}', heat_map(values)),
-            *label_tiles(model, sample, batch, meta['palette']),
-        ]
-    ]
+    title = f'attention, {values.min():.2f} to {values.max():.2f}'
+    labels = label_tiles(model, sample, batch, meta['palette'])
+    return [[('target', image), (title, heat_map(values)), *labels]]
 
 
 @torch.no_grad()
 def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
     cfg = read_config(args.config)
-    if args.cfg_options is not None:
-        cfg.merge_from_dict(args.cfg_options)
+    cfg.merge_from_dict(args.cfg_options or {})
     init_default_scope(cfg.get('default_scope', 'mmseg'))
     model = load_model(cfg, args.checkpoint, args.device or get_device())
     kind = choose_kind(model, args.kind)
     samples, meta = load_targets(cfg, args.target, args.images)
-    if kind == 'points':
-        if len(samples) > 1:
-            raise ValueError(
-                f'show_attention: --kind points got {len(samples)} target images; write one'
-            )
-        panel = draw_points(cfg, model, samples[0], args)
-    else:
-        rows: list[Tiles] = []
-        for sample in samples:
-            rows += (
-                discriminator_rows(model, sample, meta)
-                if kind == 'discriminator'
-                else class_rows(model, sample, meta, kind == 'plain_classes')
-            )
-        panel = tile_panel(rows, args.cell_width)
-    save_picture(panel, Path(args.out))
+    if kind == 'points' and len(samples) > 1:
+        raise ValueError(
+            f'show_attention: expected one target image for --kind points, but got {len(samples)}; '
+            'write one'
+        )
+    rows: list[Tiles] = []
+    for sample in samples:
+        if kind == 'points':
+            rows += draw_points(cfg, model, sample, args)
+        elif kind == 'discriminator':
+            rows += discriminator_rows(model, sample, meta)
+        else:
+            rows += class_rows(model, sample, meta, kind == 'plain_classes')
+    save_picture(tile_panel(rows, args.cell_width), Path(args.out))
     print(f'{args.out}: {kind} of {len(samples)} target image(s)')
 
 

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.testing import assert_close
 
 from mmseg_uda.models.layers import lse_pool, pool_upsampled
-from mmseg_uda.utils.memory import peak_memory
+from mmseg_uda.utils.measure import peak_memory
 
 
 def slow_pool(maps: Tensor, r: float, inv_r: bool, valid: Tensor | None) -> Tensor:
