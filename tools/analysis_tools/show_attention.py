@@ -265,7 +265,7 @@ def discriminator_rows(model: Any, sample: Sample, meta: dict[str, Any]) -> list
 @torch.no_grad()
 def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
-    cfg = read_config(args.config)
+    cfg = read_config(args.config, args.row, args.cell)
     cfg.merge_from_dict(args.cfg_options or {})
     init_default_scope(cfg.get('default_scope', 'mmseg'))
     model = load_model(cfg, args.checkpoint, args.device or get_device())

@@ -158,7 +158,7 @@ def main(argv: list[str] | None = None) -> None:
         raise ValueError(
             f'show_pseudo_labels: expected --images >= 1, but got {args.images}; write at least 1'
         )
-    cfg = read_config(args.config)
+    cfg = read_config(args.config, args.row, args.cell)
     cfg.merge_from_dict(args.cfg_options or {})
     init_default_scope(cfg.get('default_scope', 'mmseg'))
     dataset = target_dataset(cfg)
