@@ -171,7 +171,11 @@ def describe_mismatch(
 
 
 def raise_mismatch(
-    owner: str, network: nn.Module, state_dict: Mapping[str, Tensor], prefix: str = ''
+    owner: str,
+    network: nn.Module,
+    state_dict: Mapping[str, Tensor],
+    prefix: str = '',
+    hint: str = '',
 ) -> None:
     """Refuse weights of another network, which mmengine would load in part.
 
@@ -180,6 +184,7 @@ def raise_mismatch(
         network: As for :func:`describe_mismatch`.
         state_dict: The same.
         prefix: The same.
+        hint: Another way out, for the end of the error.
 
     Raises:
         ValueError: If a tensor is missing or a parameter has another shape.
@@ -188,7 +193,7 @@ def raise_mismatch(
     if wrong:
         raise ValueError(
             f'{owner}: the checkpoint is of another method or network: {wrong}; give the config '
-            f'that wrote the checkpoint, or another checkpoint of {type(network).__name__}'
+            f'that wrote the checkpoint, or another checkpoint of {type(network).__name__}{hint}'
         )
 
 

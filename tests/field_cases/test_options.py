@@ -43,7 +43,6 @@ def test_automatic_learning_rate_is_refused(own: OwnDataset) -> None:
         own.train(own.config(), '--cfg-options', *options)
 
 
-@pytest.mark.xfail(strict=True, reason='refuses without the name of a key that helps')
 def test_checkpoint_of_other_classes_is_refused_with_a_way_out(own: OwnDataset) -> None:
     own.write()
     checkpoint = own.train(own.config())

@@ -47,8 +47,9 @@ class CDANet(BaseUDASegmentor):
                 losses.update(
                     self.decode_losses(target[view], batch.target.labels, f'target.{view}')
                 )
-            target_prob = self.probabilities(target[view], batch.target.images)  # (N, C, H, W)
-            losses.update(self.generator_losses(view, target_prob))  # Eq. (10)-(12)
+            losses.update(  # Eq. (10)-(12)
+                self.generator_losses(view, self.probabilities(target[view], batch.target.images))
+            )
         yield losses
 
         for view in self.views:  # Eq. (10)-(12)

@@ -18,6 +18,11 @@ from mmseg_uda.structures import DOMAINS
 
 __all__ = ['StudentSegmentor', 'auxiliary_heads', 'build_student', 'fit_checkpoint']
 
+BACKBONE_HINT = (
+    ", or take the backbone alone by segmentor.backbone.init_cfg=dict(type='Pretrained', "
+    "checkpoint=..., prefix='student.backbone.')"
+)
+
 
 class StudentSegmentor(BaseSegmentor):
     """A segmentor that owns another one, the student, and predicts as it.
@@ -224,7 +229,8 @@ def fit_checkpoint(method: Any, state_dict: dict[str, Tensor], prefix: str = '')
         children = tuple(f'{prefix}{name}.' for name, _ in student.named_children())
         for key in [key for key in state_dict if key.startswith(children)]:
             state_dict[of_student + key[len(prefix) :]] = state_dict.pop(key)
-    raise_mismatch(type(method).__name__, student, state_dict, of_student)
+    name = type(method).__name__
+    raise_mismatch(name, student, state_dict, of_student, BACKBONE_HINT)
     if not hasattr(method, 'teacher'):
         return
     of_teacher = f'{prefix}teacher.'
@@ -237,4 +243,4 @@ def fit_checkpoint(method: Any, state_dict: dict[str, Tensor], prefix: str = '')
             }
         )
         state_dict[f'{of_teacher}steps'] = torch.zeros_like(method.teacher.steps)
-    raise_mismatch(type(method).__name__, method.teacher, state_dict, of_teacher)
+    raise_mismatch(name, method.teacher, state_dict, of_teacher, BACKBONE_HINT)

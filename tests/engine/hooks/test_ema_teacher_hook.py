@@ -220,9 +220,8 @@ def test_checkpoint_of_another_network() -> None:
     state['teacher.module.backbone.stem.weight'] = torch.zeros(2, 3, 3, 3)
     with pytest.raises(
         ValueError,
-        match='MeanTeacher: the checkpoint is of another method or '
-        'network: 1 of 11 tensors are missing or of another shape, '
-        'the first is teacher.module.backbone.stem.weight',
+        match='MeanTeacher: expected a checkpoint of this method or of its segmentor, but 1 of 11 '
+        'tensors are missing or of another shape, the first is teacher.module.backbone.stem.weight',
     ):
         model.load_state_dict(state)
     del state['student.backbone.stem.weight']

@@ -256,17 +256,17 @@ def test_errors() -> None:
         make(resize_to='both')
     with pytest.raises(ValueError, match='got 2 and 1; write the same batch_size'):
         make().forward_pair(features(2), features(1))
-    with pytest.raises(ValueError, match='spatial_weight is None: there is no spatial attention'):
+    with pytest.raises(ValueError, match='spatial_weight: expected a number, .* but got None'):
         make(spatial_weight=None).attention_maps(features(), features(), torch.tensor([0]))
     head = make(test_context='reference')
-    with pytest.raises(ValueError, match='no source features are stored; write custom_hooks'):
+    with pytest.raises(ValueError, match='expects stored source features, but got none; write'):
         head(features())
     for shape in ((CHANNELS, 3, 4), (1, CHANNELS + 1, 3, 4)):
-        with pytest.raises(ValueError, match=r'reference got shape .*; write features of shape'):
+        with pytest.raises(ValueError, match=r'expected the shape \(K, .*, h, w\), but got'):
             head.set_reference(torch.zeros(shape))
     head.set_reference(features()[0])
     head.set_reference(None)
-    with pytest.raises(ValueError, match='no source features'):
+    with pytest.raises(ValueError, match='stored source features'):
         head(features())
     with pytest.raises(TypeError, match='unknown'):
         make(unknown=1)

@@ -103,6 +103,51 @@ def test_cascade_is_refused() -> None:
         toys.build('source_only', segmentor=cascade)
 
 
+AUXILIARY = dict(
+    type='FCNHead',
+    in_channels=8,
+    in_index=0,
+    channels=2,
+    num_convs=1,
+    concat_input=False,
+    num_classes=toys.NUM_CLASSES,
+    dropout_ratio=0.0,
+    loss_decode=dict(type='PixelCrossEntropyLoss', loss_weight=0.4),
+)
+
+
+@pytest.mark.parametrize('name', ['source_only', 'mean_teacher'])
+def test_auxiliary_heads_of_other_classes_are_refused(name: str) -> None:
+    other = dict(AUXILIARY, num_classes=toys.NUM_CLASSES + 1)
+    segmentor = dict(toys.segmentor_cfg(), auxiliary_head=[AUXILIARY, other])
+    message = rf'segmentor.auxiliary_head\[1\].num_classes: expected {toys.NUM_CLASSES}, as '
+    with pytest.raises(ValueError, match=message + 'decode_head has, but got 5'):
+        toys.build(name, segmentor=segmentor)
+    segmentor['auxiliary_head'] = other
+    with pytest.raises(ValueError, match=message.replace('1', '0', 1)):
+        toys.build(name, segmentor=segmentor)
+    own_loss = dict(type='OwnLossHead', num_classes=2)  # as STDC's heads for boundaries
+    toys.build(name, segmentor=dict(toys.segmentor_cfg(), auxiliary_head=own_loss))
+
+
+@pytest.mark.parametrize('num_classes', [1, 2])
+def test_one_output_is_refused(num_classes: int) -> None:
+    head = dict(AUXILIARY, num_classes=num_classes, out_channels=1, threshold=0.3)
+    with pytest.raises(
+        ValueError,
+        match='SourceOnly.segmentor.decode_head.out_channels: expected at least 2, but got 1; write'
+        ' num_classes=2, out_channels=2 and a loss_decode without use_sigmoid',
+    ):
+        toys.build('source_only', segmentor=toys.segmentor_cfg(head))
+
+
+@pytest.mark.parametrize('key', ['pretrained', 'train_cfg'])
+def test_keys_that_only_mmseg_writes(key: str) -> None:
+    assert toys.build('source_only', **{key: None}).num_classes == toys.NUM_CLASSES
+    with pytest.raises(ValueError, match=f"SourceOnly.{key}: expected None, but got 'x'; write it"):
+        toys.build('source_only', **{key: 'x'})
+
+
 def test_cdanet_needs_its_head() -> None:
     with pytest.raises(
         TypeError,
@@ -119,6 +164,7 @@ def test_preprocessor_defaults_come_from_the_student() -> None:
     assert model.backbone is model.student.backbone
     assert model.decode_head is model.student.decode_head
     assert model.align_corners is True
+    assert model.out_channels == toys.NUM_CLASSES
     own = dict(type='UDADataPreprocessor', num_classes=9, source=dict(type='SegDataPreProcessor'))
     model = toys.build('source_only', data_preprocessor=own)
     assert model.data_preprocessor.num_classes == 9
@@ -238,18 +284,8 @@ def test_regularizers_see_every_pass(name: str, domains: list[str], backward: st
 
 
 def test_auxiliary_heads() -> None:
-    aux = dict(
-        type='FCNHead',
-        in_channels=8,
-        in_index=0,
-        channels=2,
-        num_convs=1,
-        concat_input=False,
-        num_classes=toys.NUM_CLASSES,
-        dropout_ratio=0.0,
-        loss_decode=dict(type='PixelCrossEntropyLoss', loss_weight=0.4),
-    )
-    for heads, names in ((aux, {'aux_0'}), ([aux, aux], {'aux_0', 'aux_1'})):
+    one, two = AUXILIARY, [AUXILIARY, AUXILIARY]
+    for heads, names in ((one, {'aux_0'}), (two, {'aux_0', 'aux_1'})):
         segmentor = dict(toys.segmentor_cfg(), auxiliary_head=heads)
         losses = losses_of(toys.build('adversarial', segmentor=segmentor))
         assert {
@@ -265,7 +301,8 @@ class OwnLossHead(BaseDecodeHead):
     """A decode head that computes its loss itself."""
 
     def __init__(self, **kwargs: Any) -> None:
-        super().__init__(in_channels=8, channels=8, num_classes=toys.NUM_CLASSES, **kwargs)
+        kwargs.setdefault('num_classes', toys.NUM_CLASSES)
+        super().__init__(in_channels=8, channels=8, **kwargs)
 
     def forward(self, inputs: tuple[Tensor, ...]) -> Tensor:
         return self.cls_seg(inputs[-1])

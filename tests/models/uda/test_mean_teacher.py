@@ -142,6 +142,31 @@ def test_algorithm_1(iteration: int) -> None:
     assert_close(model.augment.scale['std'].flatten(), torch.full((3,), 64.0))
 
 
+def test_a_further_consistency_term() -> None:
+    """A subclass adds a pass; the teacher predicts once, and each pass has names of its own."""
+    model = shaken(
+        type='ToyMaskedTeacher', mixer=dict(type='LeftFromSource'), pseudo_threshold=0.97
+    )
+    predicted = []
+    model.teacher.register_forward_hook(lambda *_: predicted.append(1))
+    losses, batch = losses_of(model)
+    assert predicted == [1]
+    assert {key for key in losses if not key.startswith('source')} == {
+        'mix.decode.loss_con',
+        'mix.decode.agreement',
+        'masked.decode.loss_con',
+        'masked.decode.agreement',
+        'pseudo.confident_ratio',
+    }
+    label = probabilities(model.teacher.module, batch.target.images).argmax(1)
+    masked = batch.target.images.clone()
+    masked[..., ::4] = 0
+    terms = cross_entropy(model.student, masked, label)
+    assert_close(losses['masked.decode.loss_con'], 0.5 * terms.mean())
+    right = probabilities(model.student, masked).argmax(1) == label
+    assert_close(losses['masked.decode.agreement'], right.float().mean())
+
+
 def test_gradients_reach_the_student_alone() -> None:
     model = shaken(mixer=dict(type='ClassMix'), significance=toys.SIGNIFICANCE)
     losses, _ = losses_of(model)
@@ -307,6 +332,15 @@ def test_panels_in_training(tmp_path: Path) -> None:
 def test_wrong_arguments(changes: dict[str, Any], error: type[Exception], match: str) -> None:
     with pytest.raises(error, match=match):
         toys.build('mean_teacher', **changes)
+
+
+def test_old_name_of_the_label_weight() -> None:
+    cfg = toys.method_cfg('mean_teacher')
+    del cfg['label_weight']
+    with pytest.warns(DeprecationWarning, match='please use "label_weight" instead'):
+        model = MODELS.build(dict(cfg, confidence='batch_ratio'))
+    assert model.label_weight == 'batch_ratio'
+    assert MODELS.build(cfg).label_weight == 'ratio'
 
 
 def test_without_an_iteration() -> None:

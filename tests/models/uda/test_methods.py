@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import json
+import weakref
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
@@ -20,6 +22,7 @@ from torch import nn
 from torch.testing import assert_close
 
 from mmseg_uda.artifacts.checkpoint import load_checkpoint
+from mmseg_uda.structures import DomainBatch
 
 every_method = pytest.mark.parametrize('name', toys.METHODS)
 every_exact_method = pytest.mark.parametrize(
@@ -149,6 +152,46 @@ def test_mixed_precision(name: str, dtype: str) -> None:
     assert not model.student.backbone.stem.weight.equal(start)
     for key, value in model.student.state_dict().items():
         assert_close(value, twin.student.state_dict()[key], atol=5e-3, rtol=0)
+
+
+# ------------------------------------------------------------------------------------------ memory
+
+
+@pytest.mark.parametrize(
+    'name', ['adversarial', 'self_training', 'pit', 'mean_teacher', 'masked_mean_teacher']
+)
+def test_features_are_freed_before_the_next_pass(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = toys.build(name).train()
+    extract_feat, earlier = model.student.extract_feat, []
+
+    def extract(images: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        assert not any(reference() is not None for reference in earlier)
+        features = extract_feat(images)
+        earlier.extend(map(weakref.ref, features))
+        return features
+
+    monkeypatch.setattr(model.student, 'extract_feat', extract)
+    model.train_step(toys.batch(), processes.joint_wrapper(model, name))
+    assert len(earlier) == (3 if name == 'masked_mean_teacher' else 2)
+
+
+@pytest.mark.parametrize(
+    ('name', 'expected'),
+    [('adversarial', [0, 1, 2]), ('dast', [0, 1, 1, 2]), ('cdanet', [0, 2, 2, 2])],
+)
+def test_probabilities_at_the_size_of_the_images(name: str, expected: list[int]) -> None:
+    """They are computed where a discriminator reads them, one view at a time."""
+    model = toys.build(name).train()
+    steps = model._steps(DomainBatch.collect(**model.data_preprocessor(toys.batch(), True)))
+    alive = []
+    for losses in steps:
+        model.parse_losses(losses)[0].backward()
+        del losses
+        shapes = [each.shape for each in gc.get_objects() if type(each) is torch.Tensor]
+        alive.append(shapes.count((2, toys.NUM_CLASSES, *toys.SIZE)))
+    assert alive == expected
 
 
 # ---------------------------------------------------------------------------------- target labels
