@@ -4,7 +4,7 @@ env_cfg = dict(
     cudnn_benchmark=True,
     mp_cfg=dict(mp_start_method='fork', opencv_num_threads=0),
     dist_cfg=dict(backend='nccl'))
-# Every step of the losses is synchronised; batch-norm statistics are averaged over processes.
+# Synchronises gradients in each step of the losses; averages batch-norm statistics over processes.
 model_wrapper_cfg = dict(type='UDADistributedDataParallel')
 vis_backends = [dict(type='LocalVisBackend')]
 visualizer = dict(type='SegLocalVisualizer', vis_backends=vis_backends, name='visualizer')

@@ -1,5 +1,5 @@
-# Least squares with the weight of AdaptSegNet's official code in place of the paper's cross entropy;
-# not trained by us.
+# AdaptSegNet, one level: the paper's cross entropy, and least squares with the weight of its
+# official code. Not trained by us.
 #   python tools/train.py configs/adversarial/ablations.py --row ls --cell r101-gta
 seed = 0
 cells = {
@@ -10,7 +10,7 @@ metrics = {'r101-synthia': 'mIoU_synthia13'}
 loss = 'model.adversarial_loss'
 
 rows = {
-    # 45.9 is the literature's (DAST, Table 2).
+    # 45.9 is from the literature (DAST, Table 2).
     'adversarial': dict(text='AdaptSegNet, one level', table='1', paper=(41.4, 45.9)),
     'ls': dict(
         text='least squares',

@@ -1,5 +1,5 @@
-# CAMix' ablations on GTA5 (Tables 4, 5) and our own, mIoU in the paper; not trained by us. The rows of
-# its Tables 2 and 6 without contextual mixing are in ../mean_teacher/ablations.py.
+# CAMix's ablations on GTA5 (Tables 4, 5) and our own rows, with the paper's mIoU. Not trained by
+# us. ../mean_teacher/ablations.py has the rows of Tables 2 and 6 without contextual mixing.
 #   python tools/train.py configs/camix/ablations.py --row ce
 #   python tools/run_pipeline.py configs/camix/ablations.py
 seed = 0
@@ -10,7 +10,7 @@ cells = {
 }
 metrics = {'r101-synthia': 'mIoU_synthia13'}
 links = {'model.mixer.prior': '{prior}'}
-# Cross entropy in place of SRC: the mean is over all pixels, as in DACS.
+# Cross entropy in place of SRC, averaged over all pixels as in DACS.
 no_src = {'model.significance': None, 'model.consistency.normalize': 'official'}
 
 rows = {
@@ -25,15 +25,15 @@ rows = {
         table='4, 5',
         options=no_src,
         paper=(54.1, )),
-    # Our choice: of the softmax from the one-hot label, a mean over all pixels.
+    # Our choice: the squared error between softmax and one-hot label, averaged over all pixels.
     'mse': dict(
         text='squared error in place of SRC',
         table='5',
         options={'model.consistency.kind': 'mse', **no_src},
         paper=(44.5, )),
-    # What the published code comes to, in place of eq. (9): it multiplies the mean cross entropy, a
-    # number, by the significance mask and divides by the mask's sum. The mask is computed and logged,
-    # and the gradients are those of `ce`.
+    # The published code in place of eq. (9): it multiplies the mean cross entropy, a number, by the
+    # significance mask and divides by the mask's sum. So the mask cancels: it is computed and
+    # logged, but the gradients are those of `ce`.
     'official': dict(
         text="SRC as the published code has it",
         options={'model.consistency.normalize': 'official'},
@@ -47,7 +47,7 @@ rows = {
         text="CAMix's mixing from the first iteration, as in the paper; its code begins with DACS's",
         options={'model.mixer.warmup_iters': 0},
         cells=['r101-gta']),
-    # As Algorithm 1 ends; the paper's number is the student's by its code.
+    # As in Algorithm 1; by the published code the paper's number is the student's.
     'teacher': dict(
         text='the teacher is tested',
         options={'model.eval_on': 'teacher'},

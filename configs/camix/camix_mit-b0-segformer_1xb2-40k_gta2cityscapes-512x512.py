@@ -1,4 +1,4 @@
-# Mixing: CAMix with SegFormer, from mmseg's own base config. Warm-up and ramp are the same shares
+# Mixing: CAMix with SegFormer from mmseg's own base config. Warm-up and ramp take the same shares
 # of the training as in camix_r101-*.py. Not in a paper, not trained by us.
 _base_ = [
     'mmseg::_base_/models/segformer_mit-b0.py', '../_base_/datasets/gta2cityscapes_512x512.py',
@@ -19,7 +19,7 @@ model = dict(
         decode_head=dict(
             _base_.model.decode_head,
             norm_cfg=dict(type='BN'),  # SyncBN on several devices
-            # As the cross entropy of the base, but the mean is over pixels with a class.
+            # The base's cross entropy, but averaged over the labelled pixels.
             loss_decode=dict(type='PixelCrossEntropyLoss'))),
     teacher=dict(type='EMATeacher', alpha=0.99, mode='train'),
     mixer=dict(
@@ -29,7 +29,7 @@ model = dict(
         meta_classes={6: (5, ), 7: (5, ), 5: (6, 7), 12: (18, 17)},
         warmup_iters=17600),
     augment=dict(type='StrongAugment'),
-    significance=dict(type='EntropySignificance', ramp_iters=20800),  # noise: images are divided
+    significance=dict(type='EntropySignificance', ramp_iters=20800),  # images have variance 1
     consistency=dict(type='ConsistencyLoss', kind='ce', normalize='significance'),
     label_weight='batch_ratio')
 custom_hooks = [*_base_.custom_hooks, dict(type='EMATeacherHook')]

@@ -1,5 +1,5 @@
-# The spatial prior: tools/spatial_prior.py, or the pipeline. Warm-up and ramp are GTA5's shares of
-# the training, 110k and 130k of 250k.
+# tools/spatial_prior.py, or the pipeline, makes the spatial prior. Warm-up and ramp take the same
+# shares of the training as on GTA5, 110k and 130k of 250k.
 _base_ = ['../mean_teacher/mean-teacher_mobilenetv2-035-deeplabv2_1xb2-1500_synth_street2camvid_day-240x180.py']
 train_dataloader = dict(
     target=dict(

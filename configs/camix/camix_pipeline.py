@@ -1,6 +1,6 @@
-# CAMix, from raw data to the final number: 55.2 mIoU on GTA5 (Tables 1, 2) and 59.7 over 13 classes
-# on SYNTHIA (Table 3) in the paper, those of the student by the published code. The teacher, which
-# Algorithm 1 gives, is tested and exported beside it. Run by us on the small pairs only.
+# CAMix from raw data to the final number: 55.2 mIoU on GTA5 (Tables 1, 2) and 59.7 over 13 classes
+# on SYNTHIA (Table 3) in the paper. The published code tests the student, Algorithm 1 returns the
+# teacher; the pipeline tests and exports both. Run by us on the small pairs only.
 #   python tools/run_pipeline.py configs/camix/camix_pipeline.py --cell r101-gta
 prior = {'model.mixer.prior': '{prior}'}
 
@@ -35,7 +35,7 @@ def with_exported_teacher(config):
 
 seed = 0
 small = 'camix_mobilenetv2-035-deeplabv2_1xb2-1500'
-last = {'train_cfg.val_interval': 1500}  # the last checkpoint counts
+last = {'train_cfg.val_interval': 1500}  # the last checkpoint only
 cells = {
     'r101-gta':
     with_exported_teacher('camix_r101-deeplabv2_1xb2-250k_gta2cityscapes-512x512.py'),

@@ -1,5 +1,5 @@
-# Mixing: CAMix with PIT's expansion units as an auxiliary head, which learn on the source which
-# classes an image shows (PIT's L_c). Not in a paper, not trained by us.
+# Mixing: CAMix with PIT's expansion units as an auxiliary head. The units are trained on the
+# source's image-level labels (PIT's L_c). Not in a paper, not trained by us.
 _base_ = ['./camix_r101-deeplabv2_1xb2-250k_gta2cityscapes-512x512.py']
 model = dict(
     segmentor=dict(

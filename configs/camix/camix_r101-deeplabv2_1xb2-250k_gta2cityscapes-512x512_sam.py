@@ -1,5 +1,5 @@
-# Mixing: CAMix with SAM's loss on the source's and the mixed images' scores. The self-attention is
-# that of SAM's stage A, ../sam/sam_r101-deeplabv2_1xb1-120k_gta2cityscapes-1280x720_attention.py.
+# Mixing: CAMix with SAM's loss on the scores of source and mixed images. The self-attention comes
+# from SAM's stage A, ../sam/sam_r101-deeplabv2_1xb1-120k_gta2cityscapes-1280x720_attention.py.
 # Not in a paper, not trained by us.
 _base_ = ['./camix_r101-deeplabv2_1xb2-250k_gta2cityscapes-512x512.py']
 model = dict(

@@ -1,5 +1,5 @@
-# CDANet's ablations (Tables 3 to 5), mIoU in the paper, with ResNet-101 on SYNTHIA over 13 classes, with
-# VGG-16 over 16. Not trained by us. Pseudo labels first: README.md.
+# CDANet's ablations (Tables 3 to 5) with the paper's mIoU; on SYNTHIA it is over 13 classes with
+# ResNet-101 and over 16 with VGG-16. Not trained by us. Make the pseudo labels first: README.md.
 #   python tools/train.py configs/cdanet/ablations.py --row cd-sam --cell r101-gta
 #   python tools/run_pipeline.py configs/cdanet/ablations.py --cell r101-gta
 seed = 0
@@ -22,7 +22,7 @@ def adam(rate):
     return dict(optimizer=dict(type='Adam', lr=rate, betas=(0.9, 0.99)))
 
 
-# Without the attention there is no optimizer of its own: as in ../_base_/schedules/adam_120k.py
+# Without attention there is no optimizer for it; these are the values of adam_120k.py.
 without_optimizer = {
     'optim_wrapper.optimizers':
     dict(_delete_=True, student=adam(1e-5), discriminators=adam(1e-6)),
@@ -39,7 +39,7 @@ rows = {
         cell_options={
             'vgg16-gta': without_optimizer,
             'vgg16-synthia': without_optimizer,
-            'r101-synthia': {  # sgd_120k.py; r101-gta keeps CDANet's, with the same classifier's rate
+            'r101-synthia': {  # sgd_120k.py; r101-gta: CDANet's keys, same classifier's rate
                 'optim_wrapper.optimizers.student.paramwise_cfg.custom_keys': dict(
                     _delete_=True, decode_head=dict(lr_mult=10.))
             },
@@ -58,7 +58,7 @@ rows = {
     'weight-0p1': dict(
         text='lambda = xi = 0.1', table='5', options=weights(0.1), paper=(43.7, )),
     'weight-10': dict(text='lambda = xi = 10', table='5', options=weights(10.), paper=(40.6, )),
-    # Nearest to the paper, but a result depends on their number and choice (our choice: 4, seed 0).
+    # Nearest to the paper, but the result depends on the images stored (our choice: 4, seed 0).
     'reference': dict(
         text='a test image attends to fixed source images, as in training, instead of to itself',
         options={

@@ -8,13 +8,13 @@ model = dict(
     type='CDANet',
     segmentor=dict(
         _base_.model,
-        # Running statistics over some 200 images, not 20: they decide at test time.
+        # Running statistics, used at test time, over about 200 images instead of 20.
         backbone=dict(_base_.model.backbone, norm_cfg=dict(type='BN', momentum=0.01)),
         decode_head=dict(
             type='CrossDomainAttentionHead',
             in_channels=112,
-            # N(0, 0.01), the default, mutes features of so few channels. CD-CAM keeps it: its
-            # energies sum over all positions, and large ones make its gradient explode.
+            # The default, N(0, 0.01), shrinks features of so few channels. CD-CAM keeps it: its
+            # energies are sums over all positions, and its gradient explodes if they are large.
             init_cfg=dict(
                 type='Kaiming', layer='Conv2d', mode='fan_in', nonlinearity='linear',
                 override=dict(name='conv_channel', type='Normal', std=0.01)),
@@ -23,7 +23,7 @@ model = dict(
     norm_statistics='target',
     channels_last=True,
     adversarial_loss=dict(type='AdversarialLoss', loss_weight=0.001))
-# Up to six cross entropies are added: a smaller rate for the classifier, and a bound on the gradient.
+# Up to six cross entropies add up, hence a smaller rate for the classifier and clipped gradients.
 optim_wrapper = dict(
     optimizers=dict(
         student=dict(

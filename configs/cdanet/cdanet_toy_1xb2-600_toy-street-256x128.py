@@ -10,8 +10,8 @@ model = dict(
         decode_head=dict(
             type='CrossDomainAttentionHead',
             in_channels=160,
-            # N(0, 0.01), the default, mutes features of so few channels. CD-CAM keeps it: its
-            # energies sum over all positions, and large ones make its gradient explode.
+            # The default, N(0, 0.01), shrinks features of so few channels. CD-CAM keeps it: its
+            # energies are sums over all positions, and its gradient explodes if they are large.
             init_cfg=dict(
                 type='Kaiming', layer='Conv2d', mode='fan_in', nonlinearity='linear',
                 override=dict(name='conv_channel', type='Normal', std=0.01)),

@@ -1,8 +1,8 @@
 # 44.9 mIoU in the paper (Table 1); not trained by us.
-# Pseudo labels of the target come from tools/generate_pseudo_labels.py, rule `bdl`, run with the
-# model of configs/adversarial. The paper's source images are translated to the target's style by
-# CycleGAN: the data set's file says where they go.
-# Our choice: 120k iterations and one image per domain (BDL), as the paper gives neither.
+# tools/generate_pseudo_labels.py makes the pseudo labels, by rule `bdl` and with the model of
+# configs/adversarial. The paper translates its source images to the target's style by CycleGAN;
+# ../_base_/datasets/gta2cityscapes.py says how to use such images.
+# Our choice: 120k iterations and one image per domain, as in BDL. The paper gives neither.
 _base_ = [
     '../_base_/models/deeplabv2_vgg16.py', '../_base_/datasets/gta2cityscapes_pseudo.py',
     '../_base_/schedules/adam_120k_cdanet.py', '../_base_/default_runtime.py'

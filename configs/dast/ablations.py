@@ -1,5 +1,5 @@
-# DAST's ablations of stage 1 (Table 3) and our own, mIoU in the paper; not trained by us. Shares of
-# pseudo labels (Table 4) are the cell r101-gta-q of dast_pipeline.py.
+# DAST's ablations of stage 1 (Table 3) and our own rows, with the paper's mIoU; not trained by us.
+# For the shares of pseudo labels (Table 4) run the cell r101-gta-q of dast_pipeline.py.
 #   python tools/train.py configs/dast/ablations.py --row 2d --cell r101-gta
 #   python tools/run_pipeline.py configs/dast/ablations.py
 seed = 0
@@ -10,7 +10,7 @@ cells = {
 attention = 'model.segmentor.attention'
 
 rows = {
-    # The corrector alone.
+    # The corrector without the discoverer.
     'mse': dict(
         text='+MSE, the baseline (AdaptSegNet) with least squares',
         table='3',
@@ -22,7 +22,7 @@ rows = {
         options={f'{attention}.attend': False},
         paper=(37.2, 43.9)),
     'da': dict(text='discriminator attention', table='1, 3', paper=(38.8, 44.8)),
-    # The published ResNet code, whose `return` inside a loop drops two.
+    # The published ResNet code: a `return` inside its loop drops two branches.
     'aspp2': dict(
         text='two branches of the classifier',
         options={'model.segmentor.decode_head.aspp_branches': 2},

@@ -9,7 +9,7 @@ model = dict(
         _base_.model,
         type='AttendedSegmentor',
         segmentor_type='EncoderDecoder',
-        # Running statistics over some 200 images, not 20: they decide at test time.
+        # Running statistics, used at test time, over about 200 images instead of 20.
         backbone=dict(_base_.model.backbone, norm_cfg=dict(type='BN', momentum=0.01)),
         attention=dict(
             type='DiscriminatorAttention',

@@ -1,5 +1,5 @@
-# A round of self-training. It goes on from the stage before, with that stage's pseudo labels:
-#   --cfg-options load_from=CHECKPOINT train_dataloader.target.dataset.pipeline.1.pseudo_dir=FOLDER
+# A round of self-training. It continues from the previous stage with that stage's pseudo labels:
+#   --cfg-options load_from=CHECKPOINT train_dataloader.target.dataset.pipeline.1.pseudo_dir=DIR
 _base_ = ['./dast_mobilenetv2-035-deeplabv2_1xb2-1500_camvid_day2camvid_dusk-240x180.py']
 pseudo_dir = '{{$MMSEG_UDA_PSEUDO_LABELS:work_dirs/pseudo_labels}}/camvid_day2camvid_dusk'
 
@@ -13,8 +13,9 @@ train_dataloader = dict(
             dict(type='PackUDAInputs')
         ])))
 model = dict(norm_statistics='frozen')
-# As in the published code no 10x for the classifier, and a fifth of the decay. Its rate, 0.8 of the
-# first stage's, diverges here, where batch norm no longer normalises: a fifth of it, and a bound.
+# As in the published code, the classifier has the backbone's rate, and the round covers a fifth of
+# the decay. The published rate, 0.8 of the first stage's, diverges here because batch norm no
+# longer normalises by the batch. Hence a fifth of that rate, and clipped gradients.
 optim_wrapper = dict(
     optimizers=dict(
         student=dict(

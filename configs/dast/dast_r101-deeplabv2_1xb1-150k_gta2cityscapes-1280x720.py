@@ -1,5 +1,5 @@
 # Stage 1, discriminator attention ("DA"): 44.8 mIoU in the paper (Table 1); not trained by us.
-# dast_r101-deeplabv2_1xb1-20k_gta2cityscapes-1280x720_round.py goes on from it.
+# Next: dast_r101-deeplabv2_1xb1-20k_gta2cityscapes-1280x720_round.py.
 _base_ = [
     '../_base_/models/deeplabv2_r101.py', '../_base_/datasets/gta2cityscapes.py',
     '../_base_/schedules/sgd_150k.py', '../_base_/default_runtime.py'
@@ -13,11 +13,11 @@ model = dict(
         segmentor_type='EncoderDecoder',
         attention=dict(
             type='DiscriminatorAttention',
-            attend_at='backbone.layer4.1',  # of three blocks: the published code's
+            attend_at='backbone.layer4.1',  # second of three blocks: the published code
             discriminator=dict(
                 type='FCDiscriminator',  # discoverer, Network Architecture
                 in_channels=2048,
-                channels=(1024, 512, 256),  # the paper's 256, 128, 64 are VGG-16's
+                channels=(1024, 512, 256),  # the paper's 256, 128, 64 fit VGG-16 only
                 kernel_size=3,
                 stride=1,
                 padding=1))),

@@ -1,5 +1,5 @@
 # Stage 1, discriminator attention ("DA"): 38.8 mIoU in the paper (Table 1); not trained by us.
-# dast_vgg16-deeplabv2_1xb1-20k_gta2cityscapes-1280x720_round.py goes on from it.
+# Next: dast_vgg16-deeplabv2_1xb1-20k_gta2cityscapes-1280x720_round.py.
 _base_ = [
     '../_base_/models/deeplabv2_vgg16.py', '../_base_/datasets/gta2cityscapes.py',
     '../_base_/schedules/sgd_150k.py', '../_base_/default_runtime.py'
@@ -13,7 +13,7 @@ model = dict(
         segmentor_type='EncoderDecoder',
         attention=dict(
             type='DiscriminatorAttention',
-            attend_at='backbone.conv5',  # conv5_3: the published code's
+            attend_at='backbone.conv5',  # conv5_3: the published code
             discriminator=dict(
                 type='FCDiscriminator',  # discoverer, Network Architecture
                 in_channels=512,
@@ -35,7 +35,7 @@ model = dict(
         disc_weight=1.))  # no 1/2 in L_adv^D and L_adv^C
 optim_wrapper = dict(
     optimizers={
-        'student': dict(paramwise_cfg=None),  # one rate: the published code's VGG-16
+        'student': dict(paramwise_cfg=None),  # one rate: the published code for VGG-16
         'student.attention': dict(
             optimizer=dict(type='Adam', lr=1e-4, betas=(0.9, 0.99))),  # Implementation Details
     })

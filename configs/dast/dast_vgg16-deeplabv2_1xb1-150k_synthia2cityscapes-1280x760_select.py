@@ -1,8 +1,7 @@
-# Stage 1 with its checkpoint chosen without labels of the target ("When to Start the
-# Self-Training"): by the mean mIoU on 500 SYNTHIA images in Cityscapes' style of two strengths.
-# Those are made by dast_pipeline.py.
-# As far as the paper says, their originals are not taken out of the training set; nor are ours.
-# The target is validated too (Figure 4) and chooses nothing.
+# Stage 1 with a checkpoint chosen without labels of the target ("When to Start the Self-Training"):
+# the one with the best mean mIoU on 500 SYNTHIA images in Cityscapes' style, in two strengths.
+# dast_pipeline.py makes these images. Their originals stay in the training set, because the paper
+# does not say that it takes them out. The target is validated too (Figure 4) but chooses nothing.
 _base_ = ['./dast_vgg16-deeplabv2_1xb1-150k_synthia2cityscapes-1280x760.py']
 train_cfg = dict(val_interval=5000)  # our choice: the paper does not say how often
 val_cfg = dict(
@@ -23,7 +22,7 @@ val_cfg = dict(
                         dict(type='LoadAnnotations'),  # scored at full resolution
                         dict(type='PackSegInputs')
                     ])))
-        for name in ('beta05', 'beta09')  # 0.5 and 0.9
+        for name in ('beta05', 'beta09')  # beta = 0.5 and 0.9
     },
     mean='translated')
 default_hooks = dict(checkpoint=dict(save_best='translated/mIoU', rule='greater'))

@@ -1,6 +1,6 @@
-# A round of self-training. It goes on from the stage before, with that stage's pseudo labels:
-#   --cfg-options load_from=CHECKPOINT train_dataloader.target.dataset.pipeline.1.pseudo_dir=FOLDER
-# After three: 39.6 mIoU over 16 classes in the paper (Table 2); not trained by us.
+# A round of self-training. It continues from the previous stage with that stage's pseudo labels:
+#   --cfg-options load_from=CHECKPOINT train_dataloader.target.dataset.pipeline.1.pseudo_dir=DIR
+# After three rounds: 39.6 mIoU over 16 classes in the paper (Table 2); not trained by us.
 _base_ = ['./dast_vgg16-deeplabv2_1xb1-150k_synthia2cityscapes-1280x760.py']
 pseudo_dir = '{{$MMSEG_UDA_PSEUDO_LABELS:work_dirs/pseudo_labels}}/synthia2cityscapes'
 
@@ -12,7 +12,7 @@ train_dataloader = dict(
             dict(type='Resize', scale=_base_.target_scale, interpolation='bicubic'),
             dict(type='PackUDAInputs')
         ])))
-# Batch norm, rate and decay are the published code's: the paper gives the 20,000 iterations only.
+# Batch norm, rate and decay: the published code. The paper gives the 20,000 iterations only.
 # VGG-16 has no batch norm, so there is nothing to freeze.
 model = dict(norm_statistics='frozen')
 optim_wrapper = dict(

@@ -1,6 +1,6 @@
-# Rows of CAMix' Tables 2, 4 and 6 without contextual mixing, mIoU in its paper; not trained by us but
-# for the small pairs, see ../camix/README.md. All rows of Table 2 are "implemented under the same
-# settings": they differ in the mixer alone.
+# The rows of CAMix's Tables 2, 4 and 6 without contextual mixing, with the mIoU of its paper.
+# Trained by us on the small pairs only, see ../camix/README.md. All rows of Table 2 are
+# "implemented under the same settings": only the mixer differs.
 #   python tools/train.py configs/mean_teacher/ablations.py --row dacs --cell r101-gta
 #   python tools/run_pipeline.py configs/mean_teacher/ablations.py --cell r101-gta
 seed = 0
@@ -15,7 +15,7 @@ metrics = {'r101-synthia': 'mIoU_synthia13'}
 rows = {
     'mean_teacher': dict(
         text='mean teacher, no mixing', table='2, 6', cells=[*cells], paper=(43.1, 45.9)),
-    'cowmix': dict(  # our choice: half of the image on average, in blobs smoothed by 8 to 32 pixels
+    'cowmix': dict(  # our choice: half of the image on average, blobs smoothed by 8 to 32 pixels
         text='CowMix',
         table='2',
         options={'model.mixer': dict(type='CowMix', sigma=(8., 32.), ratio=0.5)},
@@ -45,11 +45,11 @@ rows = {
             'model.significance': dict(
                 type='EntropySignificance',
                 passes=8,  # N, Sec. 4.2
-                noise_std=5.7,  # 0.1 of a deviation of some 57, as in ../camix
+                noise_std=5.7,  # 0.1 of a standard deviation of about 57, as in ../camix
                 noise_clip=11.4),
             'model.consistency.normalize': 'significance',  # Eq. (9)
         },
-        cell_options={  # the published code's
+        cell_options={  # from the published code
             'r101-gta': {'model.significance.ramp_iters': 130000},
             'r101-synthia': {'model.significance.ramp_iters': 10000}
         },

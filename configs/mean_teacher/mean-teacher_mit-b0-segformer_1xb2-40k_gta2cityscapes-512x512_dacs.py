@@ -1,5 +1,4 @@
-# Mixing: DACS with SegFormer, from mmseg's own base config. Not in a paper of ours, not trained by
-# us.
+# Mixing: DACS with SegFormer from mmseg's own base config. Not in a paper, not trained by us.
 _base_ = [
     'mmseg::_base_/models/segformer_mit-b0.py', '../_base_/datasets/gta2cityscapes_512x512.py',
     '../_base_/schedules/adamw_40k_segformer.py', '../_base_/default_runtime.py'
@@ -19,7 +18,7 @@ model = dict(
         decode_head=dict(
             _base_.model.decode_head,
             norm_cfg=dict(type='BN'),  # SyncBN on several devices
-            # As the cross entropy of the base, but the mean is over pixels with a class.
+            # The base's cross entropy, but averaged over the labelled pixels.
             loss_decode=dict(type='PixelCrossEntropyLoss'))),
     teacher=dict(type='EMATeacher', alpha=0.99, mode='train'),
     mixer=dict(type='ClassMix', direction='source2target'),

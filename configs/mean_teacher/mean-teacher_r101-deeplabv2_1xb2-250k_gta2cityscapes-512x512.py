@@ -1,5 +1,5 @@
 # Mean teacher, no mixing: 43.1 mIoU in CAMix's paper (Tables 2, 6); not trained by us.
-# All rows of Table 2 are "implemented under the same settings": they differ in the mixer alone.
+# All rows of Table 2 are "implemented under the same settings": only the mixer differs.
 _base_ = [
     '../_base_/models/deeplabv2_r101_coco.py', '../_base_/datasets/gta2cityscapes_512x512.py',
     '../_base_/schedules/sgd_250k.py', '../_base_/default_runtime.py'
@@ -10,12 +10,12 @@ model = dict(
     segmentor=_base_.model,
     teacher=dict(
         type='EMATeacher',  # Eq. (3)
-        alpha=0.99,  # not printed: the published code's, as are batch statistics in the teacher
-        mode='train'),
+        alpha=0.99,  # not in the paper: the published code
+        mode='train'),  # batch statistics in the teacher: the published code
     augment=dict(type='StrongAugment'),  # Sec. 4.2: colour jitter and blur of DACS
-    # Our choice: cross entropy with the teacher's arg-max, a mean over all pixels, as in DACS.
+    # Our choice: cross entropy with the teacher's arg-max, averaged over all pixels as in DACS.
     consistency=dict(type='ConsistencyLoss', kind='ce', normalize='official'),
-    # lambda_con, Sec. 4.2, "as DACS": the batch's share of pixels above 0.968 (DACS's code).
+    # lambda_con, Sec. 4.2, "as DACS": the share of the batch's pixels above 0.968 (DACS's code).
     label_weight='batch_ratio',
     pseudo_threshold=0.968)
 custom_hooks = [*_base_.custom_hooks, dict(type='EMATeacherHook')]

@@ -1,6 +1,6 @@
-# Mixing: DACS with DAST's attention. It begins as DAST's first stage ends, and the discoverer stays
-# as it was trained there: no gradient reaches it. It looks at mixed images and, in the teacher and
-# in tests, at target images; see README.md. Not in a paper, not trained by us.
+# Mixing: DACS with DAST's attention. Training starts from DAST's first stage, whose discoverer
+# stays as it is: no gradient reaches it. The discoverer attends mixed images, and target images in
+# the teacher and at test time; see README.md. Not in a paper, not trained by us.
 _base_ = [
     '../_base_/models/deeplabv2_r101.py', '../_base_/datasets/gta2cityscapes_512x512.py',
     '../_base_/schedules/sgd_250k.py', '../_base_/default_runtime.py'

@@ -1,5 +1,5 @@
-# PIT's ablations (Sec. 5.3 to 5.5), mIoU in the paper, on SYNTHIA over 16 classes. Not trained by us
-# but for the small pairs, see README.md.
+# PIT's ablations (Sec. 5.3 to 5.5) with the paper's mIoU, on SYNTHIA over 16 classes. Trained by us
+# on the small pairs only, see README.md.
 #   python tools/train.py configs/pit/ablations.py --row no-lc --cell r101-gta
 #   python tools/run_pipeline.py configs/pit/ablations.py --cell r101-gta
 seed = 0
@@ -42,9 +42,9 @@ rows = {
             ('units-2', 'two units', '4', (0.5, 1.), (40.2, 48.2, 37.3, 42.5)),
             ('units-4', 'four units', '4', (0.5, 1., 1.5, 2.), (41.3, 50.7, 37.0, 43.5)))
     },
-    # It is given which classes an image shows, of both domains. The file: tools/train_image_labels.py
-    # CONFIG --out FILE --from-labels, or the pipeline, of which the first stage alone reads labels of
-    # the target.
+    # The classes that an image shows are given, in both domains. The label file comes from
+    # tools/train_image_labels.py CONFIG --out FILE --from-labels, or from the pipeline. No stage of
+    # the pipeline but the first reads labels of the target.
     'weak': dict(
         text='weak supervision: image-level labels of the target are given',
         table='5',

@@ -17,7 +17,7 @@ model = dict(
     type='PIT',
     segmentor=dict(
         _base_.model,
-        # Running statistics over some 200 images, not 20: they decide at test time.
+        # Running statistics, used at test time, over about 200 images instead of 20.
         backbone=dict(_base_.model.backbone, norm_cfg=dict(type='BN', momentum=0.01)),
         auxiliary_head=dict(
             type='LSEExpansionHead',
@@ -27,7 +27,7 @@ model = dict(
             loss_reconstruction=dict(type='ReconstructionLoss', loss_weight=0.5))),
     norm_statistics='target',
     channels_last=True)
-# Losses of four classifiers are added: a smaller rate for them, and a bound on the gradient.
+# The losses of four classifiers add up, hence a smaller rate for them and clipped gradients.
 optim_wrapper = dict(
     optimizers=dict(
         _delete_=True,

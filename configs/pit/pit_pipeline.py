@@ -1,6 +1,6 @@
-# PIT, from raw data to the final number: 41.8 and 50.6 mIoU on GTA5 in the paper (Table 1), 38.1 and
-# 44.0 over 16 classes on SYNTHIA (Table 2). With given image-level labels, cells *-weak: 43.8, 52.9,
-# 42.4 and 47.3 (Table 5). Run by us on the small pairs only.
+# PIT from raw data to the final number. In the paper VGG-16 and ResNet-101 have 41.8 and 50.6 mIoU
+# on GTA5 (Table 1), 38.1 and 44.0 over 16 classes on SYNTHIA (Table 2). The cells *-weak are given
+# image-level labels: 43.8, 52.9, 42.4 and 47.3 (Table 5). Run by us on the small pairs only.
 #   python tools/run_pipeline.py configs/pit/pit_pipeline.py --cell r101-gta
 def stages_of(config, often={}, **image_labels):
     labels = {'train_dataloader.target.dataset.pipeline.1.label_file': '{image_labels}'}
@@ -24,11 +24,11 @@ small = {
     'small-dusk': 'pit_mobilenetv2-035-deeplabv2_1xb2-1500_camvid_day2camvid_dusk-240x180.py',
 }
 # Sec. 5.2, multinomial logistic regression: rate 1e-4, times 0.99 per epoch, at least 1e-6.
-# Our choice: 30 epochs, batch 4, images at Inception-ResNet-v2's own size.
+# Our choice: 30 epochs, batch 4, images at the input size of Inception-ResNet-v2.
 regression = dict(features='timm:inception_resnet_v2', lr=1e-4, epochs=30)
 # The network's own backbone with its ImageNet weights; few images, hence a higher rate.
 small_regression = dict(features='config', lr=3e-3, epochs=30)
-last = {'train_cfg.val_interval': 1500}  # the last checkpoint counts
+last = {'train_cfg.val_interval': 1500}  # the last checkpoint only
 target = 'train_dataloader.target.dataset'
 
 cells = {

@@ -1,9 +1,9 @@
-# SAM's ablations (Tables 1 and A.5), generation 1, mIoU in the paper, on SYNTHIA over 16 classes; not
-# trained by us.
+# SAM's ablations (Tables 1 and A.5), generation 1, with the paper's mIoU; on SYNTHIA over 16
+# classes, not trained by us.
 #   python tools/train.py configs/sam/ablations.py --row kl --cell r101-gta
 #   python tools/run_pipeline.py configs/sam/ablations.py --cell r101-gta
-# A row alone needs the pseudo labels and a stage A, trained before: README.md. A run of the table makes
-# both.
+# A single row needs pseudo labels and a stage A that exist already: README.md. A run of the table
+# makes both.
 seed = 0
 pipeline = 'sam_pipeline.py'
 cells = {
@@ -32,7 +32,7 @@ rows = {
         options={'model.segmentor.decode_head.attend': 'features'},
         cells=['r101-gta'],
         links={}),
-    # Table 1. Our own cell has (8) with (10) on GTA5 and (9) with (11) on SYNTHIA.
+    # Table 1. The row `sam` has (8) with (10) on GTA5 and (9) with (11) on SYNTHIA.
     'attended': dict(
         text='Eq. (9) with (10)', table='1', options={f'{sam}.form': 'attended'}, paper=(50.3, )),
     'target-only': dict(

@@ -9,7 +9,7 @@ model = dict(
     type='SelfTraining',
     segmentor=dict(
         _base_.model,
-        # Running statistics over some 200 images, not 20: they decide at test time.
+        # Running statistics, used at test time, over about 200 images instead of 20.
         backbone=dict(_base_.model.backbone, norm_cfg=dict(type='BN', momentum=0.01))),
     regularizers=dict(
         sam=dict(
@@ -17,14 +17,15 @@ model = dict(
             self_attention=dict(type='SelfAttentionModule', in_channels=19),
             checkpoint='work_dirs/sam_mobilenetv2-035-deeplabv2_1xb2-1500_camvid_day2camvid_dusk-'
             '240x180_attention/iter_1500.pth',
-            # (8) and (10) with the weight of FCN-8s. At this rate 0.1 has scores at several hundred
-            # after 200 iterations; (9), which pulls them together, does not help here.
+            # (8) and (10) with the weight of FCN-8s. At this learning rate a weight of 0.1 brings
+            # scores to several hundred after 200 iterations. (9) pulls scores together, but does
+            # not help here.
             form='residual',
             domains=('source', 'target'),
             loss_weight=0.001)),
     norm_statistics='target',
     channels_last=True)
-# Two cross entropies are added: a smaller rate for the classifier, and a bound on the gradient.
+# Two cross entropies add up, hence a smaller rate for the classifier and clipped gradients.
 optim_wrapper = dict(
     optimizers=dict(
         _delete_=True,

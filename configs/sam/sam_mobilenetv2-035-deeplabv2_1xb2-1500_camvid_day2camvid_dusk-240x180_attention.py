@@ -1,4 +1,4 @@
-# Stage A: the self-attention learns on source what pixels have to do with one another.
+# Stage A: the self-attention is trained on the source.
 _base_ = [
     '../_base_/models/deeplabv2_mobilenetv2-035.py', '../_base_/datasets/camvid_day2camvid_dusk.py',
     '../_base_/schedules/sgd_small.py', '../_base_/default_runtime.py'
@@ -11,11 +11,11 @@ model = dict(
         decode_head=dict(
             type='SelfAttentionHead',
             self_attention=dict(type='SelfAttentionModule'),
-            # With it, scores that fit the source already leave the self-attention nothing to learn.
+            # With a skip connection, scores that fit the source leave nothing to learn here.
             skip=False,
             classifier=_base_.model.decode_head)),
     channels_last=True)
-# Scores and what attends to them add up, and so do their gradients: a smaller rate, and a bound.
+# The gradients of scores and attention add up, hence a smaller rate and clipped gradients.
 optim_wrapper = dict(
     optimizers=dict(
         _delete_=True,

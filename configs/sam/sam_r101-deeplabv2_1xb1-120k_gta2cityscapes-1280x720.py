@@ -1,8 +1,8 @@
 # Stage B, generation 1: 50.7 mIoU in the paper (Table 1); not trained by us.
-# Pseudo labels of the target come from tools/generate_pseudo_labels.py, rule `bdl` (App. C), run
-# with the model before: source only for generation 1. The self-attention is that of stage A.
-# The paper's source images are translated to the target's style by CycleGAN: the data set's file
-# says where they go.
+# tools/generate_pseudo_labels.py makes the pseudo labels, by rule `bdl` (App. C) and with the
+# previous model. For generation 1 that is source only. The self-attention comes from stage A.
+# The paper translates its source images to the target's style by CycleGAN;
+# ../_base_/datasets/gta2cityscapes.py says how to use such images.
 _base_ = [
     '../_base_/models/deeplabv2_r101.py', '../_base_/datasets/gta2cityscapes_pseudo.py',
     '../_base_/schedules/sgd_120k_sam.py', '../_base_/default_runtime.py'
@@ -21,7 +21,7 @@ model = dict(
             checkpoint='work_dirs/sam_r101-deeplabv2_1xb1-120k_gta2cityscapes-1280x720_'
             'attention/iter_120000.pth',
             form='residual',  # Eq. (8)
-            loss_type='l1',  # our choice: the norm's name is lost in the text
+            loss_type='l1',  # our choice: our copy of the text lacks the norm
             domains=('source', 'target'),  # Eq. (10)
             loss_weight=0.1)))  # lambda, Sec. 5.1
 val_evaluator = [_base_.val_evaluator, dict(type='EntropyMetric')]  # Figure 4

@@ -1,4 +1,4 @@
-# Mixing: SAM's loss on output-space adversarial training, by one entry. Not in the paper; not
+# Mixing: one entry adds SAM's loss to output-space adversarial training. Not in the paper; not
 # trained by us.
 _base_ = ['../adversarial/adversarial_r101-deeplabv2_1xb1-120k_gta2cityscapes-1280x720.py']
 model = dict(

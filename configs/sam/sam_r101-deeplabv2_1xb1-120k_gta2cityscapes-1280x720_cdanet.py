@@ -1,5 +1,5 @@
-# Mixing: SAM's loss on CDANet, whose scores o are those of the aggregate, by one entry. Not in the
-# paper; not trained by us.
+# Mixing: one entry adds SAM's loss to CDANet, on the scores o of the aggregate. Not in the paper;
+# not trained by us.
 _base_ = ['../cdanet/cdanet_r101-deeplabv2_1xb1-120k_gta2cityscapes-1280x720.py']
 model = dict(
     regularizers=dict(

@@ -17,6 +17,6 @@ model = dict(
                 checkpoint='work_dirs/sam_r50-pspnet_4xb2-40k_cityscapes-1024x512_'
                 'attention/iter_40000.pth',
                 form='residual',
-                domains=('source', ),  # the only one that there is
+                domains=('source', ),  # a stock model has no other
                 loss_weight=0.1)),
         head=_base_.model.decode_head))

@@ -7,11 +7,11 @@ model = dict(
     type='SelfTraining',
     segmentor=dict(
         _base_.model,
-        # Running statistics over some 200 images, not 20: they decide at test time.
+        # Running statistics, used at test time, over about 200 images instead of 20.
         backbone=dict(_base_.model.backbone, norm_cfg=dict(type='BN', momentum=0.01))),
     norm_statistics='target',
     channels_last=True)
-# Two cross entropies are added: a smaller rate for the classifier, and a bound on the gradient.
+# Two cross entropies add up, hence a smaller rate for the classifier and clipped gradients.
 optim_wrapper = dict(
     optimizers=dict(
         _delete_=True,

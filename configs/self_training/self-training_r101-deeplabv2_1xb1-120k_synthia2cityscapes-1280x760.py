@@ -1,8 +1,9 @@
 # "Pseudo-Only" of SAM, generation 1: 43.1 mIoU over 16 classes in the paper (Tables 1, 2); not
-# trained by us. Pseudo labels of the target come from tools/generate_pseudo_labels.py, rule `bdl`
-# (App. C), run with the model before: source only for generation 1.
-# The paper's source images are translated to the target's style by CycleGAN: the data set's file
-# says where they go.
+# trained by us.
+# tools/generate_pseudo_labels.py makes the pseudo labels, by rule `bdl` (App. C) and with the
+# previous model. For generation 1 that is source only.
+# The paper translates its source images to the target's style by CycleGAN;
+# ../_base_/datasets/gta2cityscapes.py says how to use such images.
 _base_ = [
     '../_base_/models/deeplabv2_r101.py', '../_base_/datasets/synthia2cityscapes_pseudo.py',
     '../_base_/schedules/sgd_120k_sam.py', '../_base_/default_runtime.py'

@@ -1,8 +1,8 @@
 # "Pseudo-Only" of SAM, generation 1: 42.8 mIoU in the paper (Table A.2); not trained by us.
-# Pseudo labels of the target come from tools/generate_pseudo_labels.py, rule `bdl` (App. C), run
-# with the model before: source only for generation 1.
-# The paper's source images are translated to the target's style by CycleGAN: the data set's file
-# says where they go.
+# tools/generate_pseudo_labels.py makes the pseudo labels, by rule `bdl` (App. C) and with the
+# previous model. For generation 1 that is source only.
+# The paper translates its source images to the target's style by CycleGAN;
+# ../_base_/datasets/gta2cityscapes.py says how to use such images.
 _base_ = [
     '../_base_/models/fcn8s_vgg16.py', '../_base_/datasets/gta2cityscapes_pseudo.py',
     '../_base_/schedules/adam_120k_fcn8s.py', '../_base_/default_runtime.py'

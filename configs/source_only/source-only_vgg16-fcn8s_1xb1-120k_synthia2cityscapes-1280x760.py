@@ -1,5 +1,5 @@
 # 25.1 mIoU over 16 classes in the literature (PIT, Table 2); not trained by us.
-# Our choice: the schedule of CDANet and BDL, for comparable rows.
+# Our choice: the schedule of CDANet and BDL, so that rows compare.
 _base_ = [
     '../_base_/models/fcn8s_vgg16.py', '../_base_/datasets/synthia2cityscapes.py',
     '../_base_/schedules/adam_120k.py', '../_base_/default_runtime.py'
@@ -10,4 +10,4 @@ optim_wrapper = dict(
         _delete_=True,
         student=dict(
             optimizer=_base_.optim_wrapper.optimizers.student.optimizer,
-            paramwise_cfg=dict(bias_lr_mult=2.))))  # as BDL's FCN-8s
+            paramwise_cfg=dict(bias_lr_mult=2.))))  # as in BDL's FCN-8s

@@ -1,4 +1,5 @@
-# CamVid by day -> CamVid at dusk (drive 0001TP: first half unlabelled, second half for validation).
+# CamVid by day -> CamVid at dusk. Dusk is drive 0001TP: its first half is the unlabelled training
+# set, its second half the validation set.
 _base_ = ['./synth_street2camvid_day.py']
 data_root = '{{$MMSEG_UDA_DATA:data}}/'
 

@@ -1,6 +1,7 @@
-# GTA5 -> Cityscapes. Folders: data/gta, where tools/dataset_converters/gta.py writes the labels and
-# train.txt; data/cityscapes (tools/dataset_converters/cityscapes.py). No flip, crop or colour jitter.
-# Source images translated to the target's style, with the names of the originals:
+# GTA5 -> Cityscapes, without flip, crop or colour jitter.
+# tools/dataset_converters/gta.py prepares data/gta: it writes the labels and train.txt.
+# tools/dataset_converters/cityscapes.py prepares data/cityscapes.
+# To train on source images in the target's style, which have the names of the originals:
 #   --cfg-options train_dataloader.source.dataset.data_prefix.img_path=images_translated
 data_root = '{{$MMSEG_UDA_DATA:data}}/'
 source_scale = (1280, 720)
@@ -17,7 +18,7 @@ target_pipeline = [
     dict(type='Resize', scale=target_scale, interpolation='bicubic'),
     dict(type='PackUDAInputs')
 ]
-# Labels are loaded after Resize: predictions are scored at full resolution.
+# Labels are loaded after Resize, so that predictions are scored at full resolution.
 test_pipeline = [
     dict(type='LoadImageFromFile'),
     dict(type='Resize', scale=target_scale, interpolation='bicubic'),

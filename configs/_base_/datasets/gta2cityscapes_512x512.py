@@ -1,7 +1,8 @@
-# GTA5 -> Cityscapes in crops of 512x512, 2 + 2 (CAMix, Sec. 4.2). `prior_positions` says where the
-# target's crops were, for mixers with a spatial prior; others leave it alone. No flip.
-# Our choice: "all images" are resized to 1280x720 in the paper, and the target not at all in its
-# code; here the target has the size at which it is tested, as in DACS.
+# GTA5 -> Cityscapes in crops of 512x512, 2 source and 2 target images (CAMix, Sec. 4.2), no flip.
+# `TrackPositions` records where each target crop was. Mixers with a spatial prior need it, other
+# methods do not.
+# Our choice: the target is resized to the size at which it is tested, as in DACS. The paper resizes
+# "all images" to 1280x720; its code does not resize the target.
 _base_ = ['./gta2cityscapes.py']
 crop_size = (512, 512)
 
@@ -21,6 +22,6 @@ train_dataloader = dict(
             dict(type='LoadImageFromFile'),
             dict(type='Resize', scale=_base_.target_scale, interpolation='bicubic'),
             dict(type='TrackPositions', height=512, width=1024),  # the prior's size
-            dict(type='RandomCrop', crop_size=crop_size, cat_max_ratio=1.),  # looks at no label
+            dict(type='RandomCrop', crop_size=crop_size, cat_max_ratio=1.),  # below 1: reads labels
             dict(type='PackUDAInputs')
         ])))

@@ -1,7 +1,7 @@
-# As gta2cityscapes.py, in PIT's size and number (Sec. 5.2): GTA5 at 1280x640, batch 4. Which classes
-# target images show comes from tools/train_image_labels.py. Another file:
+# As gta2cityscapes.py, with PIT's image and batch size (Sec. 5.2): GTA5 at 1280x640, batch 4.
+# tools/train_image_labels.py writes the target's image-level labels. For another file:
 #   --cfg-options train_dataloader.target.dataset.pipeline.1.label_file=FILE
-# Our choice: "batch size 4" is 4 of each domain.
+# Our choice: "batch size 4" is 4 images of each domain.
 _base_ = ['./gta2cityscapes.py']
 source_scale = (1280, 640)
 

@@ -1,5 +1,5 @@
-# Procedural street scenes -> CamVid by day: 480x360, train ids as PNG, 11 of the 19 classes. Training
-# is at `scale`; predictions are scored at full resolution over the 11 classes.
+# Procedural street scenes -> CamVid by day. Images are 480x360; labels are PNGs of train ids, with
+# 11 of the 19 classes. Training is at `scale`; predictions are scored at full resolution.
 data_root = '{{$MMSEG_UDA_DATA:data}}/'
 scale = (240, 180)  # half resolution, for a CPU
 

@@ -1,6 +1,6 @@
-# As synth_street2camvid_day.py, with the target's pseudo labels from
-# tools/generate_pseudo_labels.py. Another folder:
-#   --cfg-options train_dataloader.target.dataset.pipeline.1.pseudo_dir=FOLDER
+# As synth_street2camvid_day.py, with the pseudo labels that tools/generate_pseudo_labels.py
+# wrote for the target. For another directory:
+#   --cfg-options train_dataloader.target.dataset.pipeline.1.pseudo_dir=DIRECTORY
 _base_ = ['./synth_street2camvid_day.py']
 pseudo_dir = '{{$MMSEG_UDA_PSEUDO_LABELS:work_dirs/pseudo_labels}}/synth_street2camvid_day'
 

@@ -1,6 +1,6 @@
-# SYNTHIA-RAND-CITYSCAPES -> Cityscapes. Folder: data/synthia (tools/dataset_converters/synthia.py).
-# The network keeps 19 outputs; mIoU is the mean over SYNTHIA's 16 classes, mIoU_synthia13 that without
-# wall, fence and pole.
+# SYNTHIA-RAND-CITYSCAPES -> Cityscapes. tools/dataset_converters/synthia.py prepares data/synthia.
+# The network keeps 19 outputs. mIoU is the mean over SYNTHIA's 16 classes; mIoU_synthia13 leaves
+# out wall, fence and pole.
 _base_ = ['./gta2cityscapes.py']
 data_root = '{{$MMSEG_UDA_DATA:data}}/'
 source_scale = (1280, 760)

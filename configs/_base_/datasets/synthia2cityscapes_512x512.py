@@ -1,5 +1,5 @@
-# SYNTHIA-RAND-CITYSCAPES -> Cityscapes in crops of 512x512, 2 + 2: synthia2cityscapes.py and
-# gta2cityscapes_512x512.py in one.
+# SYNTHIA-RAND-CITYSCAPES -> Cityscapes in crops of 512x512, 2 source and 2 target images: the
+# datasets of synthia2cityscapes.py with the crops of gta2cityscapes_512x512.py.
 _base_ = ['./gta2cityscapes.py']
 data_root = '{{$MMSEG_UDA_DATA:data}}/'
 source_scale = (1280, 760)
@@ -16,7 +16,7 @@ target_pipeline = [
     dict(type='LoadImageFromFile'),
     dict(type='Resize', scale=_base_.target_scale, interpolation='bicubic'),
     dict(type='TrackPositions', height=512, width=1024),  # the prior's size
-    dict(type='RandomCrop', crop_size=crop_size, cat_max_ratio=1.),  # looks at no label
+    dict(type='RandomCrop', crop_size=crop_size, cat_max_ratio=1.),  # below 1: reads labels
     dict(type='PackUDAInputs')
 ]
 

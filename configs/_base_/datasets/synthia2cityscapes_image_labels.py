@@ -1,7 +1,8 @@
-# As synthia2cityscapes.py, in PIT's number (Sec. 5.2): batch 4, SYNTHIA's "resolution remains
-# unchanged". Which classes target images show comes from tools/train_image_labels.py. Another file:
+# As synthia2cityscapes.py, with PIT's batch size 4 (Sec. 5.2); SYNTHIA's "resolution remains
+# unchanged". tools/train_image_labels.py writes the target's image-level labels. For another file:
 #   --cfg-options train_dataloader.target.dataset.pipeline.1.label_file=FILE
-# Our choice: "batch size 4" is 4 of each domain; SYNTHIA's images are 1280x760, not the printed 960.
+# Our choices: "batch size 4" is 4 images of each domain; SYNTHIA's images stay at 1280x760, their
+# size, where the paper prints a height of 960.
 _base_ = ['./gta2cityscapes.py']
 data_root = '{{$MMSEG_UDA_DATA:data}}/'
 source_scale = (1280, 760)

@@ -1,4 +1,4 @@
-# Embedded data, see tools/dataset_converters/toy_street.py
+# The embedded data, drawn by tools/dataset_converters/toy_street.py.
 dataset_type = 'ToyStreetDataset'
 data_root = '{{$MMSEG_UDA_DATA:data}}/toy_street'
 source_pipeline = [

@@ -1,6 +1,6 @@
 # A small network for runs on a CPU: MobileNetV2 with output stride 8, four-branch classifier.
-# A local file of weights is given by backbone.init_cfg.checkpoint; where its keys start with
-# 'backbone.' (a classifier of MMPretrain), by backbone.init_cfg.prefix='backbone' as well.
+# For weights from a local file set backbone.init_cfg.checkpoint. If the file's keys start with
+# 'backbone.' (a classifier of MMPretrain), set backbone.init_cfg.prefix='backbone' too.
 model = dict(
     type='EncoderDecoder',
     data_preprocessor=dict(
@@ -10,7 +10,7 @@ model = dict(
         bgr_to_rgb=True,
         pad_val=0,
         seg_pad_val=255,
-        size_divisor=1,  # stack as they are
+        size_divisor=1,  # stack images without padding
     ),
     backbone=dict(
         type='MobileNetV2',

@@ -1,9 +1,9 @@
 # DeepLab-v2 with ResNet-101: output stride 8, four-branch classifier.
-# BN keeps its affine parameters and uses batch statistics. That rules out the MSRA weights behind
-# 'open-mmlab://detectron2/resnet101_caffe': their statistics are folded into the frozen affine
-# parameters (running mean 0, variance 1), which is right for norm_eval=True only.
-# In torchvision's weights the stride of a bottleneck is in its 3x3 convolution instead of the
-# first 1x1: it concerns one layer, layer2.0, as the other stages have stride 1 here.
+# Batch norm freezes its affine parameters and uses batch statistics. The MSRA weights behind
+# 'open-mmlab://detectron2/resnet101_caffe' do not fit this: their statistics are folded into the
+# frozen affine parameters (running mean 0, variance 1), which is correct for norm_eval=True only.
+# Torchvision trained its weights with a bottleneck's stride in the 3x3 convolution; here it is in
+# the first 1x1. One layer differs, layer2.0, because the other stages have stride 1 here.
 # The Caffe weights of AdaptSegNet and its successors (DeepLab_resnet_pretrained_init-f81d91e8.pth)
 # load with init_cfg=dict(type='Pretrained', checkpoint=<path>, prefix='Scale') and
 # data_preprocessor=dict(mean=[104.00698793, 116.66876762, 122.67891434], std=[1, 1, 1],
@@ -17,7 +17,7 @@ model = dict(
         bgr_to_rgb=True,
         pad_val=0,
         seg_pad_val=255,
-        size_divisor=1,  # stack as they are
+        size_divisor=1,  # stack images without padding
     ),
     backbone=dict(
         type='CeilPoolResNet',

@@ -1,6 +1,6 @@
-# As deeplabv2_r101.py, with weights pretrained on ImageNet and MSCOCO in Caffe's way: images are
-# BGR less a mean, and not divided. The file is that of DACS's and CAMix's code; if its address is
-# gone, a copy goes by backbone.init_cfg.checkpoint=FILE.
+# As deeplabv2_r101.py, with weights pretrained on ImageNet and MSCOCO. Their input is Caffe's: BGR
+# images less a mean, without division. The code of DACS and of CAMix uses this file. If its address
+# is gone, set backbone.init_cfg.checkpoint to a copy.
 _base_ = ['./deeplabv2_r101.py']
 model = dict(
     data_preprocessor=dict(

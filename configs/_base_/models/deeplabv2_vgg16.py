@@ -8,12 +8,12 @@ model = dict(
         bgr_to_rgb=True,
         pad_val=0,
         seg_pad_val=255,
-        size_divisor=1,  # stack as they are
+        size_divisor=1,  # stack images without padding
     ),
     backbone=dict(
         type='VGG16DeepLab',
         fc_channels=1024,
-        init_cfg=dict(  # fc6 and fc7 start at random
+        init_cfg=dict(  # fc6 and fc7 are initialised at random
             type='Pretrained',
             checkpoint='https://download.pytorch.org/models/vgg16-397923af.pth',
         ),

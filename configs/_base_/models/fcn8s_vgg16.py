@@ -1,4 +1,4 @@
-# FCN-8s with VGG-16: fc6 and fc7 included in the pretrained weights, frozen bilinear upsampling.
+# FCN-8s with VGG-16. The pretrained weights include fc6 and fc7; the bilinear upsampling is frozen.
 model = dict(
     type='EncoderDecoder',
     data_preprocessor=dict(
@@ -8,7 +8,7 @@ model = dict(
         bgr_to_rgb=True,
         pad_val=0,
         seg_pad_val=255,
-        size_divisor=1,  # stack as they are
+        size_divisor=1,  # stack images without padding
     ),
     backbone=dict(
         type='VGG16FCN',

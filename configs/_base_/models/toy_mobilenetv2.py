@@ -1,5 +1,5 @@
-# The small network at half width and without pretrained weights, for the embedded toy data;
-# its maps have 16x32 positions, so the classifier looks less far.
+# The small network at half width and without pretrained weights, for the embedded toy data. Its
+# maps have 16x32 positions, so the classifier has smaller dilations.
 _base_ = ['./deeplabv2_mobilenetv2.py']
 model = dict(
     backbone=dict(widen_factor=0.5, init_cfg=None),

@@ -1,4 +1,4 @@
-# VGG-16's schedule in BDL: Adam, a tenth of the learning rate every 50k iterations.
+# BDL's schedule for VGG-16: Adam, whose rate falls to a tenth every 50k iterations.
 optim_wrapper = dict(
     constructor='JointOptimWrapperConstructor',
     optimizers=dict(

@@ -1,7 +1,8 @@
-# CDANet with VGG-16, Sec. 4.2: Adam in steps for the network, SGD with poly for the attention. The
-# longest key wins: `student` is the backbone, `student.decode_head` the attention. Adam treats each
-# parameter by itself, so two optimizers with equal settings are as one.
-# Our choice: the convolutions around the modules and the aggregation belong to the attention; the
+# CDANet with VGG-16, Sec. 4.2: Adam in steps for the network, SGD with poly for the attention.
+# A parameter goes to the longest key that fits its name: `student` gets the backbone,
+# `student.decode_head` the attention. Adam treats each parameter by itself, so two Adams with equal
+# settings act as one.
+# Our choice: the attention includes the convolutions around its modules and the aggregation; the
 # discriminators' rate falls in steps too, as in BDL.
 _base_ = ['./adam_120k.py']
 optim_wrapper = dict(

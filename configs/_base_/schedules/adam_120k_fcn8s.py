@@ -1,6 +1,6 @@
-# SAM with FCN-8s, App. A.1: Adam with momentums 0.9 and 0.99, a tenth of the rate every 50,000
-# iterations. There is no adversary.
-# Our choice: the text lost the rate. 1e-5, and twice that for biases, are BDL's.
+# SAM with FCN-8s, App. A.1: Adam with momentums 0.9 and 0.99, whose rate falls to a tenth every
+# 50,000 iterations. There is no adversary.
+# Our choice: BDL's rate, 1e-5, and twice that for biases. Our copy of the text lacks the number.
 _base_ = ['./adam_120k.py']
 optim_wrapper = dict(
     optimizers=dict(

@@ -1,5 +1,5 @@
-# SegFormer's optimizer in mmseg's own configs, for 40,000 iterations: AdamW at 6e-5, 10 times that
-# in the head, a warm-up of 1,500 iterations, linear decay. There is no adversary.
+# SegFormer's optimizer from mmseg's own configs, for 40,000 iterations: AdamW at 6e-5, 10 times
+# that in the head, a warm-up of 1,500 iterations, linear decay. There is no adversary.
 optim_wrapper = dict(
     constructor='JointOptimWrapperConstructor',
     optimizers=dict(

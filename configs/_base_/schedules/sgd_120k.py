@@ -1,5 +1,6 @@
-# The common schedule of AdaptSegNet and BDL: poly over 250k iterations, stopped early (CDANet: 120k).
-# `discriminators` belongs to adversarial methods; others remove it.
+# The common schedule of AdaptSegNet and BDL: poly over 250k iterations, stopped early.
+# CDANet stops at 120k.
+# Adversarial methods use `discriminators`; the others remove it.
 optim_wrapper = dict(
     constructor='JointOptimWrapperConstructor',
     optimizers=dict(

@@ -1,5 +1,6 @@
-# CDANet with ResNet-101, Sec. 4.2: the attention has its own rate, 1e-4. The longest key wins.
-# Our choice: the convolutions around the modules and the aggregation belong to the attention; the
+# CDANet with ResNet-101, Sec. 4.2: the attention has its own rate, 1e-4. A parameter
+# goes to the longest key that fits its name.
+# Our choice: the attention includes the convolutions around its modules and the aggregation; the
 # classifier has 10 times the backbone's rate, as in AdaptSegNet.
 _base_ = ['./sgd_120k.py']
 optim_wrapper = dict(

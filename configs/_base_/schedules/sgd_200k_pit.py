@@ -1,6 +1,7 @@
 # PIT, Sec. 5.2, both networks and benchmarks: SGD at 2.5e-5, momentum 0.9, poly with power 0.9,
-# 200,000 iterations. There is no adversary. Our choice: weight decay 5e-4, and 10 times the rate
-# for the classifier and the expansion units (AdaptSegNet's); the decay ends with the training.
+# 200,000 iterations. There is no adversary.
+# Our choices: weight decay 5e-4, and 10 times the rate for the classifier and the expansion units,
+# as in AdaptSegNet; the decay ends with the training.
 _base_ = ['./sgd_120k.py']
 optim_wrapper = dict(
     optimizers=dict(
