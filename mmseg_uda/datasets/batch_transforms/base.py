@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from torch import nn
 
+from mmseg_uda.utils.arguments import expect
+
 __all__ = ['BatchTransform', 'check_share']
 
 
@@ -29,7 +31,6 @@ def check_share(key: str, value: float, whole: bool = False) -> float:
         1.0
     """
     number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    if not number or not (0 < value < 1 or (whole and value == 1)):
-        bound = ']' if whole else ')'
-        raise ValueError(f'{key}: expected a number in (0, 1{bound}, but got {value!r}')
+    inside = number and (0 < value < 1 or (whole and value == 1))
+    expect(inside, key, f'a number in (0, 1{"]" if whole else ")"}', value)
     return float(value)

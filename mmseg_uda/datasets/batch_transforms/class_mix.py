@@ -9,6 +9,7 @@ from torch import Generator, Tensor
 from mmseg_uda.datasets.batch_transforms.base import check_share
 from mmseg_uda.datasets.batch_transforms.mixer import Mixer
 from mmseg_uda.structures import DomainBatch, TeacherPrediction
+from mmseg_uda.utils.arguments import check_choice
 
 __all__ = [
     'DIRECTIONS',
@@ -115,10 +116,7 @@ class ClassMix(Mixer):
 
     def __init__(self, direction: str = 'source2target', share: float = 0.5) -> None:
         super().__init__()
-        if direction not in DIRECTIONS:
-            raise ValueError(
-                f'ClassMix.direction: expected one of {DIRECTIONS}, but got {direction!r}'
-            )
+        check_choice('ClassMix.direction', direction, DIRECTIONS)
         self.direction = direction
         self.share = check_share('ClassMix.share', share, whole=True)
 

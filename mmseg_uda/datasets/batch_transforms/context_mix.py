@@ -18,6 +18,7 @@ from mmseg_uda.datasets.batch_transforms.class_mix import (
 )
 from mmseg_uda.datasets.batch_transforms.mixer import Mixer
 from mmseg_uda.structures import DomainBatch, ImageBatch, TeacherPrediction
+from mmseg_uda.utils.arguments import expect
 from mmseg_uda.utils.errors import error_context
 
 __all__ = ['ContextMix', 'related_classes']
@@ -103,11 +104,10 @@ class ContextMix(Mixer):
                 'ContextMix.prior: expected the path of a file that tools/spatial_prior.py wrote, '
                 f'or None, but got {prior!r}'
             )
-        if isinstance(warmup_iters, bool) or not isinstance(warmup_iters, int) or warmup_iters < 0:
-            raise ValueError(
-                'ContextMix.warmup_iters: expected a number of iterations, 0 for none, but got '
-                f'{warmup_iters!r}'
-            )
+        number = type(warmup_iters) is int and warmup_iters >= 0
+        expect(
+            number, 'ContextMix.warmup_iters', 'a number of iterations, 0 for none', warmup_iters
+        )
         self.prior = prior
         self.meta_classes = _check_meta_classes(meta_classes or {})
         self.share = check_share('ContextMix.share', share, whole=True)
@@ -233,10 +233,11 @@ def _check_meta_classes(meta_classes: Mapping[int, Sequence[int]]) -> dict[int, 
     for key, pulled in meta_classes.items():
         listed = isinstance(pulled, Sequence) and not isinstance(pulled, str)
         values = [key, *pulled] if listed else []
-        if not values or any(type(value) is not int or value < 0 for value in values):
-            raise ValueError(
-                'ContextMix.meta_classes: expected a class id and the ids that it pulls along, '
-                f'such as {{6: (5,)}}, but got {{{key!r}: {pulled!r}}}'
-            )
+        expect(
+            bool(values) and all(type(value) is int and value >= 0 for value in values),
+            'ContextMix.meta_classes',
+            'a class id and the ids that it pulls along, such as {6: (5,)}',
+            {key: pulled},
+        )
         checked[key] = tuple(pulled)
     return checked

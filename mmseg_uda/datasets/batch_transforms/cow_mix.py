@@ -13,6 +13,7 @@ from torch import Generator, Tensor
 from mmseg_uda.datasets.batch_transforms.base import check_share
 from mmseg_uda.datasets.batch_transforms.mixer import Mixer
 from mmseg_uda.structures import DomainBatch, TeacherPrediction
+from mmseg_uda.utils.arguments import expect
 
 __all__ = ['CowMix', 'cow_masks']
 
@@ -78,11 +79,8 @@ class CowMix(Mixer):
 
     def __init__(self, sigma: Sequence[float] = (8.0, 32.0), ratio: float = 0.5) -> None:
         super().__init__()
-        if not isinstance(sigma, Sequence) or len(sigma) != 2 or not 0 < sigma[0] <= sigma[1]:
-            raise ValueError(
-                'CowMix.sigma: expected two positive numbers (smallest, largest), but got '
-                f'{sigma!r}'
-            )
+        ordered = isinstance(sigma, Sequence) and len(sigma) == 2 and 0 < sigma[0] <= sigma[1]
+        expect(ordered, 'CowMix.sigma', 'two positive numbers (smallest, largest)', sigma)
         self.sigma = tuple(sigma)
         self.ratio = check_share('CowMix.ratio', ratio)
 

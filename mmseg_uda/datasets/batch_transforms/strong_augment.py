@@ -11,6 +11,7 @@ from mmseg.registry import TRANSFORMS
 from torch import Generator, Tensor
 
 from mmseg_uda.datasets.batch_transforms.base import BatchTransform
+from mmseg_uda.utils.arguments import expect
 
 __all__ = ['StrongAugment', 'gaussian_blur', 'hsv_to_rgb', 'rgb_to_hsv']
 
@@ -150,15 +151,13 @@ class StrongAugment(BatchTransform):
             ('jitter_prob', jitter_prob, 1),
             ('blur_prob', blur_prob, 1),
         ):
-            if not 0 <= value <= most:
-                raise ValueError(
-                    f'StrongAugment.{key}: expected a number in [0, {most}], but got {value!r}'
-                )
-        if len(blur_sigma) != 2 or not 0 < blur_sigma[0] <= blur_sigma[1]:
-            raise ValueError(
-                'StrongAugment.blur_sigma: expected two positive numbers (smallest, largest), but '
-                f'got {blur_sigma!r}'
-            )
+            expect(0 <= value <= most, f'StrongAugment.{key}', f'a number in [0, {most}]', value)
+        expect(
+            len(blur_sigma) == 2 and 0 < blur_sigma[0] <= blur_sigma[1],
+            'StrongAugment.blur_sigma',
+            'two positive numbers (smallest, largest)',
+            blur_sigma,
+        )
         self.limits = (brightness, contrast, saturation, hue)
         self.jitter_prob = jitter_prob
         self.blur_sigma = tuple(blur_sigma)

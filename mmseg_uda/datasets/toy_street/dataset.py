@@ -9,6 +9,7 @@ from mmseg.datasets import BaseSegDataset, CityscapesDataset
 from mmseg.registry import DATASETS
 
 from mmseg_uda.datasets.toy_street.render import DOMAINS, SPLITS
+from mmseg_uda.utils.arguments import check_choice
 
 __all__ = ['ToyStreetDataset']
 
@@ -37,10 +38,7 @@ class ToyStreetDataset(BaseSegDataset):
 
     def __init__(self, data_root: str, domain: str, split: str = 'train', **kwargs: Any) -> None:
         for key, value, known in (('domain', domain, DOMAINS), ('split', split, SPLITS)):
-            if value not in known:
-                raise ValueError(
-                    f'ToyStreetDataset.{key}: expected one of {known}, but got {value!r}'
-                )
+            check_choice(f'ToyStreetDataset.{key}', value, known)
         prefix = {
             'img_path': f'{domain}/images/{split}',
             'seg_map_path': f'{domain}/labels/{split}',

@@ -12,6 +12,7 @@ import numpy as np
 from mmseg_uda.datasets.toy_street.canvas import NORMALS, Canvas
 from mmseg_uda.datasets.toy_street.palettes import COLOURS, MATERIALS
 from mmseg_uda.datasets.toy_street.scene import compose
+from mmseg_uda.utils.arguments import check_choice
 
 __all__ = ['DOMAINS', 'SPLITS', 'VERSION', 'draw']
 
@@ -41,10 +42,8 @@ def draw(
         >>> image.shape, label.shape, label.dtype
         ((32, 64, 3), (32, 64), dtype('uint8'))
     """
-    if domain not in DOMAINS:
-        raise ValueError(f'draw.domain: expected one of {DOMAINS}, but got {domain!r}')
-    if split not in SPLITS:
-        raise ValueError(f'draw.split: expected one of {SPLITS}, but got {split!r}')
+    check_choice('draw.domain', domain, DOMAINS)
+    check_choice('draw.split', split, SPLITS)
     key = [seed, DOMAINS.index(domain), SPLITS.index(split), index]
     layout, look = (
         np.random.Generator(np.random.PCG64(child))

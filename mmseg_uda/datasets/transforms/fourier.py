@@ -33,6 +33,8 @@ from mmcv.transforms import BaseTransform
 from mmseg.registry import TRANSFORMS
 from numpy.typing import NDArray
 
+from mmseg_uda.utils.arguments import expect
+
 __all__ = [
     'IMAGE_SUFFIXES',
     'FourierAmplitudeMix',
@@ -106,11 +108,9 @@ def check_beta(key: str, beta: Any) -> None:
     Raises:
         ValueError: If it is not.
     """
-    if isinstance(beta, bool) or not isinstance(beta, (int, float)) or not 0 < beta <= 1:
-        raise ValueError(
-            f"{key}: expected a number in (0, 1], such as the authors' 0.01, 0.05 or 0.09, but got "
-            f'{beta!r}'
-        )
+    number = isinstance(beta, (int, float)) and not isinstance(beta, bool)
+    known = "a number in (0, 1], such as the authors' 0.01, 0.05 or 0.09"
+    expect(number and 0 < beta <= 1, key, known, beta)
 
 
 def find_images(key: str, folder: str) -> list[str]:
@@ -178,14 +178,10 @@ class FourierAmplitudeMix(BaseTransform):
             raise TypeError(
                 f'FourierAmplitudeMix.style_dir: expected a directory, but got {style_dir!r}'
             )
-        if not 0 <= prob <= 1:
-            raise ValueError(
-                f'FourierAmplitudeMix.prob: expected a number in [0, 1], but got {prob}'
-            )
+        expect(0 <= prob <= 1, 'FourierAmplitudeMix.prob', 'a number in [0, 1]', prob)
         self.style_dir = style_dir
         self.betas = tuple(beta) if isinstance(beta, Sequence) else (beta,)
-        if not self.betas:
-            raise ValueError('FourierAmplitudeMix.beta: expected one number at least, but got none')
+        expect(bool(self.betas), 'FourierAmplitudeMix.beta', 'one number at least', beta)
         for value in self.betas:
             check_beta('FourierAmplitudeMix.beta', value)
         self.prob = prob

@@ -10,6 +10,7 @@ from mmseg.registry import TRANSFORMS
 
 from mmseg_uda.datasets.transforms.loading import resize_label
 from mmseg_uda.structures import OFFSET
+from mmseg_uda.utils.arguments import expect
 
 __all__ = ['TrackPositions']
 
@@ -44,10 +45,12 @@ class TrackPositions(BaseTransform):
     def __init__(self, height: int, width: int) -> None:
         super().__init__()
         for key, value in (('height', height), ('width', width)):
-            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-                raise ValueError(
-                    f'TrackPositions.{key}: expected a number of pixels, but got {value!r}'
-                )
+            expect(
+                type(value) is int and value > 0,
+                f'TrackPositions.{key}',
+                'a number of pixels',
+                value,
+            )
         if height * width + OFFSET > 2**24:  # beyond, float32 skips integers
             raise ValueError(
                 f'TrackPositions: expected at most {2**24 - OFFSET} cells, as float32 can count, '
