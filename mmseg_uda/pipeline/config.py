@@ -10,6 +10,7 @@ from typing import Any
 
 from mmengine.config import Config
 
+from mmseg_uda.config.tables import choose
 from mmseg_uda.pipeline.run import Pipeline
 from mmseg_uda.pipeline.tables import select_stages, successors
 from mmseg_uda.stages import STAGES
@@ -84,32 +85,19 @@ def _check_names(content: Mapping[str, Any], path: Path) -> None:
 
 def _apply(content: dict[str, Any], options: Mapping[str, Any]) -> None:
     """Set ``seed``, ``work_dir``, ``stages.NAME.key`` and ``stages.NAME.options.dotted.path``."""
-    by_name = {each.get('name'): each for each in content['stages'] if isinstance(each, dict)}
-    for key, value in options.items():
-        parts = key.split('.')
-        if parts[0] != 'stages':
-            if key not in ('seed', 'work_dir'):
-                raise ValueError(
-                    f'--cfg-options got `{key}`; write seed, work_dir, '
-                    'stages.NAME.KEY or stages.NAME.options.PATH'
-                )
-            content[key] = value
-            continue
-        if len(parts) < 3 or parts[1] not in by_name:
+    by_name = {str(each.get('name')): each for each in content['stages'] if isinstance(each, dict)}
+    for option, value in options.items():
+        kind, name, key, path = [*option.split('.', 3), '', '', ''][:4]
+        if option in ('seed', 'work_dir'):
+            content[option] = value
+        elif kind != 'stages' or not key or (path and key != 'options'):
             raise ValueError(
-                f'--cfg-options got `{key}`; write stages.NAME.KEY with one of the '
-                f'stages {", ".join(map(str, by_name))}'
+                f'--cfg-options got `{option}`; write seed, work_dir, stages.NAME.KEY or '
+                'stages.NAME.options.PATH'
             )
-        stage = by_name[parts[1]]
-        if parts[2] == 'options' and len(parts) > 3:
-            stage['options'] = {**stage.get('options', {}), '.'.join(parts[3:]): value}
-        elif len(parts) == 3:
-            stage[parts[2]] = value
         else:
-            raise ValueError(
-                f'--cfg-options got `{key}`; write stages.{parts[1]}.{parts[2]}, or '
-                f'stages.{parts[1]}.options.PATH'
-            )
+            stage = by_name[choose('stage', name, by_name, f'--cfg-options {option}')]
+            stage[key] = {**stage.get('options', {}), path: value} if path else value
 
 
 def _build(index: int, each: Any, context: PipelineContext) -> Stage:
@@ -122,6 +110,4 @@ def _build(index: int, each: Any, context: PipelineContext) -> Stage:
             f'stages[{index}].name got {name!r}; write letters, digits, _ and -, '
             f'but not {RESERVED!r}'
         )
-    if kind not in STAGES:
-        raise ValueError(f'stage {name!r}: type got {kind!r}; write one of {", ".join(STAGES)}')
-    return STAGES[kind](name, arguments, context)
+    return STAGES[choose('type', kind, STAGES, f'stage {name!r}')](name, arguments, context)

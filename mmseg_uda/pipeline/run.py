@@ -16,7 +16,7 @@ from mmengine.dist import barrier, get_world_size, is_main_process
 from mmengine.logging import MMLogger
 
 from mmseg_uda.artifacts.files import atomic_write
-from mmseg_uda.config.tables import Table
+from mmseg_uda.config.tables import Table, choose
 from mmseg_uda.pipeline.plan import Plan, plan_stage
 from mmseg_uda.pipeline.report import format_report
 from mmseg_uda.pipeline.state import StageRecord, State
@@ -72,8 +72,8 @@ class Pipeline:
             ValueError: An input is missing, or stages before ``start`` are not done.
         """
         self.check_inputs()
-        if start is not None and start not in self.stages:
-            raise ValueError(f'--from got {start!r}; write one of {", ".join(self.stages)}')
+        if start is not None:
+            choose('stage', start, self.stages, '--from')
         state = State(self.context.work_dir)
         plans: dict[str, Plan] = {}
         for name, stage in self.stages.items():

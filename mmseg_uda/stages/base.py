@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import dataclasses
-import difflib
 import functools
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -13,7 +12,7 @@ from typing import Any, ClassVar
 
 from mmengine.config import Config
 
-from mmseg_uda.config.tables import read_config
+from mmseg_uda.config.tables import choose, read_config
 from mmseg_uda.stages.inputs import Input, find_inputs
 from mmseg_uda.stages.options import check_options
 from mmseg_uda.stages.references import find_references, split_reference, substitute
@@ -72,7 +71,7 @@ class Stage:
         context: Values that all stages share.
 
     Raises:
-        StageError: A key is unknown or missing.
+        ValueError: A key is unknown or missing.
     """
 
     # Its type in configs.
@@ -88,18 +87,8 @@ class Stage:
         self.name = name
         self.arguments = dict(arguments)
         self.context = context
-        self._check_keys()
-
-    def _check_keys(self) -> None:
-        known = (*self.required, *self.optional)
         for key in self.arguments:
-            if key not in known:
-                similar = difflib.get_close_matches(key, known, n=1)
-                raise self.error(
-                    key,
-                    'is unknown; write '
-                    + (f'`{similar[0]}`' if similar else f'one of {", ".join(known)}'),
-                )
+            choose('key', key, (*self.required, *self.optional), f'stage {name!r}')
         for key in self.required:
             if key not in self.arguments:
                 raise self.error(key, 'is missing')
@@ -143,27 +132,14 @@ class Stage:
             earlier: The stages before this one.
 
         Raises:
-            StageError: Names the stage, the key and a remedy.
+            ValueError: Names the stage, the key and a remedy.
         """
         for key, value in self.arguments.items():
             for reference in find_references(value):
                 stage, part = split_reference(reference)
-                if stage not in earlier:
-                    raise self.error(
-                        key,
-                        f'refers to {{{reference}}}, but no stage before this one is called '
-                        f'{stage!r}; write one of {", ".join(earlier) or "none"}',
-                    )
-                if part not in earlier[stage].parts():
-                    names = ', '.join(
-                        f'{{{stage}}}' if name == 'output' else f'{{{stage}.{name}}}'
-                        for name in earlier[stage].parts()
-                    )
-                    raise self.error(
-                        key,
-                        f'refers to {{{reference}}}, which stage {stage!r} does not make; it makes '
-                        f'{names}',
-                    )
+                where = f'stage {self.name!r}: {key} refers to {{{reference}}}'
+                choose('stage before this one', stage, earlier, where)
+                choose(f'part of {stage!r}', part, earlier[stage].parts(), where)
         with self.error_context('type'):
             self.settings()
         for each in self.inputs():

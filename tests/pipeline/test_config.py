@@ -48,13 +48,19 @@ def read(
 
 OPTIONS = 'generation1.options'
 WRONG: list[tuple[dict[str, Any], str]] = [
-    ({'stage0.type': 'trian'}, "stage 'stage0': type got 'trian'; write one of train, pseudo_l"),
-    ({'stage0.type': None}, "stage 'stage0': type got None"),
+    ({'stage0.type': 'trian'}, "stage 'stage0': expected a type, but got trian; write train"),
+    (
+        {'stage0.type': None},
+        "'stage0': expected a type, but got none; write one of train, ps",
+    ),
     ({'stage0.name': 'a/b'}, r"stages\[0\].name got 'a/b'; write letters"),
     ({'stage0.name': 'replaced'}, r"stages\[0\].name got 'replaced'"),
     ({'labels2.name': 'labels1'}, "stage 'labels1': name is taken by 2 stages"),
-    ({'stage0.cofnig': 1}, "stage 'stage0': cofnig is unknown; write `config`"),
-    ({'stage0.rule': 'bdl'}, "stage 'stage0': rule is unknown; write one of config, options"),
+    ({'stage0.cofnig': 1}, "stage 'stage0': expected a key, but got cofnig; write config"),
+    (
+        {'stage0.rule': 'bdl'},
+        "'stage0': expected a key, but got rule; write one of config, opt",
+    ),
     ({'stage0.config': None}, "stage 'stage0': config is missing"),
     (
         {'stage0.config': 'no.py'},
@@ -62,13 +68,13 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ),
     (
         {'labels1.checkpoint': '{stage9}'},
-        "'labels1': checkpoint refers to {stage9}, but no stage before .* write one of stage0$",
+        "'labels1': checkpoint refers to {stage9}: expected a stage before .* write stage0$",
     ),
-    ({'labels1.checkpoint': '{generation1}'}, 'no stage before this one is called .generation1'),
+    ({'labels1.checkpoint': '{generation1}'}, 'stage before this one, but got generation1; write'),
     (
         {'labels1.checkpoint': '{stage0.worst}'},
-        'which stage .stage0. does not make; it makes '
-        r'\{stage0\}, \{stage0.best\}',
+        r'refers to \{stage0.worst\}: expected a part of .stage0., but got worst; write one of '
+        'output, best',
     ),
     ({'labels2.checkpoint': '{labels1}'}, r'checkpoint got \{labels1\}, which is a directory'),
     (
@@ -172,8 +178,8 @@ def test_options_of_the_command_line(folder: Path) -> None:
     assert cfg.train_dataloader.target.dataset.pipeline[1].pseudo_dir == '/labels1'
     for key, match in (
         ('train_cfg.max_iters', 'write seed, work_dir, stages.NAME.KEY'),
-        ('stages.1.rule', 'one of the stages stage0, labels1'),
-        ('stages.labels1.rule.share', 'write stages.labels1.rule, or'),
+        ('stages.1.rule', 'expected a stage, but got 1; write one of stage0, labels1'),
+        ('stages.labels1.rule.share', 'write seed, work_dir, stages.NAME.KEY or'),
     ):
         with pytest.raises(ValueError, match=match):
             read(folder, {}, {key: 1})

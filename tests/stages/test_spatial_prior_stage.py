@@ -81,7 +81,7 @@ def test_recipe(folder: Path) -> None:
     [
         (dict(norm='max'), r"stage 'prior': type \[ValueError\] PriorRecipe.norm: .*got 'max'"),
         (dict(size=(0, 4)), 'PriorRecipe.height: .*got 0'),
-        (dict(kernels=3), "stage 'prior': kernels is unknown; write `kernel`"),
+        (dict(kernels=3), "stage 'prior': expected a key, but got kernels; write kernel"),
         (dict(options={'train_dataloader.source.dataset.pipeline': []}), 'add LoadAnnotations'),
         (
             dict(options={'train_dataloader.target.dataset.pipeline': []}),

@@ -104,7 +104,7 @@ def test_features_of_an_earlier_stage(folder: Path) -> None:
             dict(epochs=0),
             r"'labels': type .* expected a positive epochs, but got 0",
         ),
-        (dict(epoch=3), "stage 'labels': epoch is unknown; write `epochs`"),
+        (dict(epoch=3), "stage 'labels': expected a key, but got epoch; write epochs"),
         (
             dict(from_labels='count'),
             r"from_labels got 'count'; write one of \('share', 'presence'\)",
@@ -115,7 +115,7 @@ def test_features_of_an_earlier_stage(folder: Path) -> None:
             'weights, input_size, epochs, lr',
         ),
         (dict(features='none.py'), "stage 'labels': features "),
-        (dict(weights='{labels}'), 'no stage before this one is called'),
+        (dict(weights='{labels}'), 'expected a stage before this one, but got labels'),
     ],
 )
 def test_errors(folder: Path, change: dict[str, Any], match: str) -> None:
