@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import os.path as osp
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,12 +14,13 @@ from mmcv.transforms import LoadAnnotations, LoadImageFromFile
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from mmengine.utils import ProgressBar
-from mmseg.registry import DATASETS, TRANSFORMS
+from mmseg.registry import DATASETS
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from mmseg_uda.artifacts.digest import sha256
 from mmseg_uda.artifacts.files import write_npz
+from mmseg_uda.config.datasets import map_datasets, only_steps
 from mmseg_uda.datasets.checks import check_dataset, check_folders, unwrap
 from mmseg_uda.models.decode_heads import class_shares
 from mmseg_uda.stages.image_labels.features import FeatureNet
@@ -55,38 +55,35 @@ class DomainImages(Dataset[Any]):
                 f'train_image_labels: the config has no train_dataloader.{domain}; write one'
             )
         check_folders(loader['dataset'], self.key)
-        dataset = DATASETS.build(copy.deepcopy(loader['dataset']))
-        if hasattr(dataset, 'full_init'):
-            dataset.full_init()
-        self.classes = check_dataset(dataset, self.key)
-        self.num_classes = len(self.classes)
         self.size = size
         self.labels = labels
-        self.samples: list[tuple[dict[str, Any], Any, Any]] = []
-        for inner in unwrap(dataset):
-            load, annotate = _loaders(inner)
-            self.samples += [(inner.get_data_info(i), load, annotate) for i in range(len(inner))]
-        roots = {inner.data_prefix.get('img_path') for inner in unwrap(dataset)}
+        self.dataset = DATASETS.build(map_datasets(loader['dataset'], self._load_only, unwrap=True))
+        self.classes = check_dataset(self.dataset, self.key)
+        self.num_classes = len(self.classes)
+        infos = [self.dataset.get_data_info(index) for index in range(len(self.dataset))]
+        self.paths = [info['img_path'] for info in infos]
+        self.label_paths = [info.get('seg_map_path') for info in infos] if labels else []
+        roots = {inner.data_prefix.get('img_path') for inner in unwrap(self.dataset)}
         self.root = roots.pop() if len(roots) == 1 else None
-        if labels and any(not info.get('seg_map_path') for info, _, _ in self.samples):
+        if not all(self.label_paths):
             raise ValueError(
                 f'train_image_labels: {self.key} lists no labels; write data_prefix.seg_map_path'
             )
 
-    @property
-    def paths(self) -> list[str]:
-        """Image files."""
-        return [info['img_path'] for info, _, _ in self.samples]
+    def _load_only(self, dataset: dict[str, Any]) -> dict[str, Any]:
+        """Keep the pipeline's own loaders of images and of labels, or take the stock ones."""
+        steps = []
+        for cls, wanted in ((LoadImageFromFile, self.size), (LoadAnnotations, self.labels)):
+            own = only_steps(dataset.get('pipeline') or (), cls)
+            steps += (own[:1] or [dict(type=cls.__name__)]) if wanted else []
+        return {**dataset, 'pipeline': steps, 'test_mode': True}
 
     def digest(self) -> str:
         """Compute the SHA-256 of the files' names and sizes."""
-        files = (
-            path
-            for info, _, _ in self.samples
-            for path in (info['img_path'], info['seg_map_path'] if self.labels else '')
-        )
+        labels = self.label_paths or [''] * len(self)
+        files = (path for pair in zip(self.paths, labels) for path in pair)
         return sha256(
-            f'{osp.basename(path)} {osp.getsize(path) if path else 0}\n' for path in files
+            f'{osp.basename(path)} {(path and osp.getsize(path)) or 0}\n' for path in files
         )
 
     def batches(
@@ -97,37 +94,26 @@ class DomainImages(Dataset[Any]):
         return DataLoader(subset, batch_size=batch_size, num_workers=num_workers)
 
     def __len__(self) -> int:
-        return len(self.samples)
+        return len(self.dataset)
 
     def __getitem__(self, index: int) -> dict[str, Tensor]:
         """Give ``image``, BGR (3, h, w) uint8, and ``shares``, (C, ), as asked for."""
-        info, load, annotate = self.samples[index]
-        results, found = copy.deepcopy(info), {}
+        results, found = self.dataset[index], {}
         if self.size is not None:
-            image = load(results)['img']
+            image = results['img']
             image = mmcv.imresize(image, self.size, interpolation='bicubic', backend='pillow')
             found['image'] = torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1)))
         if self.labels:
-            label = torch.from_numpy(annotate(results)['gt_seg_map'].astype(np.int64))[None]
+            label = torch.from_numpy(results['gt_seg_map'].astype(np.int64))[None]
             outside = label[(label >= self.num_classes) & (label != IGNORE_INDEX)]
             if outside.numel():
                 raise ValueError(
-                    f'train_image_labels: {info["seg_map_path"]} has the value '
+                    f'train_image_labels: {self.label_paths[index]} has the value '
                     f'{int(outside[0])}; convert labels to train ids with '
                     'tools/dataset_converters'
                 )
             found['shares'] = class_shares(label, self.num_classes, IGNORE_INDEX)[0]
         return found
-
-
-def _loaders(dataset: Any) -> tuple[Any, Any]:
-    """Give the pipeline's own loaders of images and of labels, or the stock ones."""
-
-    def find(kind: type) -> Any:
-        own = (each for each in dataset.pipeline.transforms if isinstance(each, kind))
-        return next(own, None) or TRANSFORMS.build(dict(type=kind.__name__))
-
-    return find(LoadImageFromFile), find(LoadAnnotations)
 
 
 def extract_features(
