@@ -1,6 +1,6 @@
 """Write pseudo labels of a config's target training images with a trained network.
 
-The folder can then be given to ``LoadPseudoLabels.pseudo_dir``. Called again, it goes on where it
+The directory can then be given to ``LoadPseudoLabels.pseudo_dir``. Called again, it goes on where it
 was stopped.
 """
 
@@ -27,7 +27,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     )
     parser.add_argument('config', help='config that the checkpoint was trained with')
     parser.add_argument('checkpoint', help='checkpoint file')
-    parser.add_argument('--out-dir', required=True, help='folder to write labels and manifest to')
+    parser.add_argument('--out-dir', required=True, help='directory of labels and manifest')
     parser.add_argument(
         '--rule',
         choices=sorted(RULES),

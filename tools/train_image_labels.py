@@ -30,7 +30,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument('config', help='config of a method, for its data sets')
+    parser.add_argument('config', help='config of a method, for its datasets')
     parser.add_argument('--out', required=True, help='file to write (.npz)')
     parser.add_argument(
         '--features',

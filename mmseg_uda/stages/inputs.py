@@ -42,7 +42,7 @@ class Input:
 
     @property
     def pending(self) -> bool:
-        """Whether an earlier stage makes it, or a part of it."""
+        """True if an earlier stage makes it, or a part of it."""
         return next(find_references(self.value), None) is not None
 
     def check(self) -> None:
@@ -73,7 +73,7 @@ def find_inputs(parts: Mapping[str, Any], weights: bool = True) -> Iterator[Inpu
 
     Args:
         parts: Top-level names and values.
-        weights: Whether files count; they do where a network is initialised and trained.
+        weights: True if files count, as where a network is initialised and trained.
     """
     for path, key, value in _walk(parts, ''):
         kind = KINDS.get(key, 'dataset')
@@ -82,6 +82,7 @@ def find_inputs(parts: Mapping[str, Any], weights: bool = True) -> Iterator[Inpu
 
 
 def _walk(node: Any, path: str) -> Iterator[tuple[str, str, Any]]:
+    """Find datasets, files and directories: place, key and value of each."""
     items = node.items() if isinstance(node, Mapping) else enumerate(node)
     for key, value in items:
         place = f'{path}.{key}' if path else str(key)

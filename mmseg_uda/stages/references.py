@@ -1,4 +1,4 @@
-"""``{stage}`` in the strings of a pipeline: the output of an earlier stage."""
+"""References in the strings of a pipeline: ``{stage}`` is the output of an earlier stage."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ REFERENCE = re.compile(r'\{([A-Za-z0-9][\w.-]*)\}')
 
 
 def find_references(value: Any) -> Iterator[str]:
-    """Every reference in a nested value, without its braces."""
+    """Find every reference in a nested value, without its braces."""
     if isinstance(value, str):
         yield from REFERENCE.findall(value)
     elif isinstance(value, Mapping):
@@ -24,17 +24,17 @@ def find_references(value: Any) -> Iterator[str]:
 
 
 def split_reference(reference: str) -> tuple[str, str]:
-    """Stage and part: ``('stage0', 'best')`` for ``stage0.best``, else the part ``'output'``."""
+    """Split ``stage0.best`` into ``('stage0', 'best')``; without a part it is ``'output'``."""
     stage, _, part = reference.partition('.')
     return stage, part or 'output'
 
 
-def substitute(value: Any, lookup: Callable[[str], str]) -> Any:
-    """A copy of a nested value in which each reference is what ``lookup`` has for it."""
+def substitute(value: Any, resolve: Callable[[str], str]) -> Any:
+    """Copy a nested value with ``resolve(reference)`` in place of each reference."""
     if isinstance(value, str):
-        return REFERENCE.sub(lambda match: lookup(match[1]), value)
+        return REFERENCE.sub(lambda match: resolve(match[1]), value)
     if isinstance(value, Mapping):
-        return {key: substitute(item, lookup) for key, item in value.items()}
+        return {key: substitute(item, resolve) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return type(value)(substitute(item, lookup) for item in value)
+        return type(value)(substitute(item, resolve) for item in value)
     return value

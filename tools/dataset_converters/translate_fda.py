@@ -20,9 +20,9 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__.splitlines()[0], formatter_class=argparse.ArgumentDefaultsHelpFormatter
     )
-    parser.add_argument('source', help='folder of the images to translate')
-    parser.add_argument('target', help='folder of the images that give the style')
-    parser.add_argument('out', help='folder to write to')
+    parser.add_argument('source', help='directory of the images to translate')
+    parser.add_argument('target', help='directory of the images that give the style')
+    parser.add_argument('out', help='directory to write to')
     parser.add_argument(
         '--beta',
         type=float,
@@ -34,7 +34,9 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         '--max-images', type=int, help='translate so many images, chosen at random (default: all)'
     )
-    parser.add_argument('--labels', help='folder of the labels to copy (default: none is copied)')
+    parser.add_argument(
+        '--labels', help='directory of the labels to copy (default: none is copied)'
+    )
     parser.add_argument(
         '--image-suffix',
         default='.png',

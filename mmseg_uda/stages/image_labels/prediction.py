@@ -1,4 +1,4 @@
-"""PIT's image-level stage: from a config to the file of the target's image-level labels."""
+"""Image-level labels of a config's target images, predicted or counted (PIT)."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ class ImageLabelRecipe:
     """Settings of predicted image-level labels; numbers as in :func:`fit_softmax`.
 
     Args:
-        features: As for :func:`build_feature_net`.
-        weights: The same.
+        features: Network, as for :func:`build_feature_net`.
+        weights: File of its weights, or None.
         input_size: Width and height of the images that the network sees; None for those that it is
             made for, or else those that the source pipeline's ``Resize`` makes.
         epochs: Passes over the source.
-        lr: Of the first one.
+        lr: Learning rate of the first one.
         batch_size: Images in one step.
-        seed: Of the order of the images.
+        seed: Seed of the images' order.
     """
 
     features: str = 'timm:inception_resnet_v2'
@@ -185,7 +185,7 @@ def _existing(
 
 
 def _resize_scale(cfg: Config) -> tuple[int, int]:
-    """Width and height that the source pipeline makes."""
+    """Give width and height as the source pipeline's ``Resize`` makes them."""
     for step in steps_of_class(cfg.train_dataloader.source.dataset, Resize):
         if step.get('scale'):
             scale = step['scale']

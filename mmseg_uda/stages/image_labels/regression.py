@@ -24,17 +24,17 @@ class SoftmaxRegression:
     bias: Tensor
 
     def predict(self, features: Tensor) -> Tensor:
-        """Shares of the classes, shape (M, C), from features (M, D)."""
+        """Predict the shares of the classes, shape (M, C), from features (M, D)."""
         return F.linear(features, self.weight, self.bias).softmax(1)
 
 
 def has_labels(shares: Tensor) -> Tensor:
-    """Which images have a pixel with a class, shape (M, ), from shares (M, C)."""
+    """Select the images that have a pixel with a class: bool (M, ), from shares (M, C)."""
     return shares.sum(1) > 0
 
 
 def soft_cross_entropy(probabilities: Tensor, shares: Tensor) -> float:
-    """Mean of -sum y log p over images, shapes (M, C)."""
+    """Compute the mean of -sum y log p over images, shapes (M, C)."""
     return float(-(shares * probabilities.clamp(min=1e-12).log()).sum(1).mean())
 
 
@@ -59,12 +59,12 @@ def fit_softmax(
         features: Shape (M, D), float32, on the CPU.
         shares: Targets, shape (M, C); an image whose shares are all 0 is left out.
         epochs: Passes over the images, in an order drawn for each.
-        lr: Of the first epoch.
-        momentum: Of the descent.
-        decay: Of the learning rate, per epoch.
-        min_lr: Its floor.
+        lr: Learning rate of the first epoch.
+        momentum: Momentum of the descent, in [0, 1).
+        decay: Factor of the learning rate per epoch, in (0, 1].
+        min_lr: Floor of the learning rate.
         batch_size: Images in one step.
-        seed: Of the order.
+        seed: Seed of the order.
 
     Raises:
         ValueError: No image has a share.

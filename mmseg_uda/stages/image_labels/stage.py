@@ -127,7 +127,7 @@ class ImageLabelsStage(ConfigStage):
 
 
 def _only_loading(dataset: Mapping[str, Any]) -> dict[str, Any]:
-    """A data set's config, wrapped or not, without what training does with its images."""
+    """Keep of a dataset's config, wrapped or not, the steps that load and resize."""
     return map_datasets(
         dataset, lambda each: {**each, 'pipeline': only_steps(each.get('pipeline') or (), *LOADING)}
     )
