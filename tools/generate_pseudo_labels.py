@@ -1,6 +1,6 @@
 """Write pseudo labels of a config's target training images with a trained network.
 
-The directory can then be given to ``LoadPseudoLabels.pseudo_dir``. Called again, it goes on where it
+``LoadPseudoLabels.pseudo_dir`` reads the directory. Called again, it goes on where it
 was stopped.
 """
 
@@ -25,26 +25,17 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument('config', help='config that the checkpoint was trained with')
-    parser.add_argument('checkpoint', help='checkpoint file')
-    parser.add_argument('--out-dir', required=True, help='directory of labels and manifest')
-    parser.add_argument(
-        '--rule',
-        choices=sorted(RULES),
-        default='bdl',
-        help='which predictions to keep (default: bdl)',
-    )
-    parser.add_argument(
-        '--share', type=float, help='bdl, cbst, global: share of the pixels to keep (default: 0.5)'
-    )
-    parser.add_argument(
-        '--cap', type=float, help='bdl, cbst, global: upper bound of thresholds (default: 0.9)'
-    )
-    parser.add_argument('--threshold', type=float, help='fixed: the threshold (default: 0.9)')
-    parser.add_argument(
-        '--overwrite', action='store_true', help='replace labels that were made with other settings'
-    )
-    parser.add_argument('--work-dir', help='the directory to save logs')
+    add = parser.add_argument
+    add('config', help='config that the checkpoint was trained with')
+    add('checkpoint', help='checkpoint file')
+    add('--out-dir', required=True, help='directory of labels and manifest')
+    rule = 'selection of the predictions to keep (default: bdl)'
+    add('--rule', choices=sorted(RULES), default='bdl', help=rule)
+    add('--share', type=float, help='bdl, cbst, global: share of the pixels to keep (default: 0.5)')
+    add('--cap', type=float, help='bdl, cbst, global: upper bound of thresholds (default: 0.9)')
+    add('--threshold', type=float, help='fixed: the threshold (default: 0.9)')
+    add('--overwrite', action='store_true', help='replace labels made with other settings')
+    add('--work-dir', help='directory of logs')
     add_config_options(parser)
     add_launcher(parser)
     args = parser.parse_args(argv)
@@ -56,7 +47,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 
 
 def rule_config(args: argparse.Namespace) -> dict[str, Any]:
-    """The rule's config: its name and the arguments that were given."""
+    """Make the rule's config of its name and the arguments that were given."""
     given = {key: getattr(args, key) for key in ('share', 'cap', 'threshold')}
     return {'type': args.rule, **{key: value for key, value in given.items() if value is not None}}
 

@@ -23,49 +23,27 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument('config', help='config whose source training set is counted')
-    parser.add_argument('out', help='the .npz file to write')
-    parser.add_argument(
-        '--size',
-        nargs=2,
-        type=int,
-        metavar=('H', 'W'),
-        help='of the prior (default: as in TrackPositions of the config)',
-    )
-    parser.add_argument(
-        '--kernel',
-        type=int,
-        help='pixels of the Gaussian, odd, 1 for none (default: 71 for 1024 rows, '
-        'in proportion for others)',
-    )
-    parser.add_argument(
-        '--sigma',
-        type=float,
-        help='deviation of the Gaussian in pixels (default: a sixth of the window)',
-    )
-    parser.add_argument(
-        '--border',
-        choices=list(BORDERS),
-        default='constant',
-        help='what lies beyond the image (default: constant, zero)',
-    )
-    parser.add_argument(
-        '--norm',
-        choices=NORMS,
-        default='class',
-        help='what sums to 1 (default: class, each over the pixels)',
-    )
-    parser.add_argument(
-        '--workers', type=int, default=2, help='processes that load labels (default: 2)'
-    )
-    parser.add_argument('--overwrite', action='store_true', help='replace the file')
+    add, size = parser.add_argument, 'default: as in TrackPositions of the config'
+    add('config', help='config whose source training set is counted')
+    add('out', help='the .npz file to write')
+    add('--size', nargs=2, type=int, metavar=('H', 'W'), help=f'size of the prior ({size})')
+    kernel = 'pixels of the Gaussian, odd, 1 for none (default: 71 for 1024 rows, in proportion)'
+    add('--kernel', type=int, help=kernel)
+    sigma = 'deviation of the Gaussian in pixels (default: a sixth of the window)'
+    add('--sigma', type=float, help=sigma)
+    border = 'continuation beyond the image (default: constant, zero)'
+    add('--border', choices=list(BORDERS), default='constant', help=border)
+    norm = 'axis that sums to 1 (default: class, each class over the pixels)'
+    add('--norm', choices=NORMS, default='class', help=norm)
+    add('--workers', type=int, default=2, help='processes that load labels (default: 2)')
+    add('--overwrite', action='store_true', help='replace the file')
     add_config_options(parser)
     parser.set_defaults(launcher='none', work_dir=None)
     return parser.parse_args(argv)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Command line entry; returns the exit status."""
+    """Run the command line and return the exit status."""
     args = parse_args(argv)
     try:
         write_prior(args)
@@ -79,7 +57,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def write_prior(args: argparse.Namespace) -> None:
-    """Check everything that can be wrong, count, write."""
+    """Check the arguments, count, and write the prior."""
     if Path(args.out).suffix != '.npz':
         raise ValueError(f'out got {args.out!r}; write a name that ends in .npz')
     if Path(args.out).exists() and not args.overwrite:

@@ -11,6 +11,7 @@ supervised adaptation.
 from __future__ import annotations
 
 import argparse
+import dataclasses
 
 from mmengine.registry import init_default_scope
 
@@ -30,59 +31,41 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument('config', help='config of a method, for its datasets')
-    parser.add_argument('--out', required=True, help='file to write (.npz)')
-    parser.add_argument(
+    add, default = parser.add_argument, '(default: %(default)s)'
+    add('config', help='config of a method, for its datasets')
+    add('--out', required=True, help='file to write (.npz)')
+    add(
         '--features',
         default=DEFAULTS.features,
-        help="timm:NAME, `config` for the config's own backbone, or the file of a "
-        f'mmseg config, for its backbone (default: {DEFAULTS.features})',
+        help="timm:NAME, `config` for the config's own backbone, or the file of a mmseg config for "
+        f'its backbone {default}',
     )
-    parser.add_argument(
-        '--weights',
-        help="file of that network's weights (default: those that timm or the config names)",
-    )
-    parser.add_argument(
+    add('--weights', help='file of its weights (default: those that timm or the config names)')
+    add(
         '--input-size',
         type=int,
         nargs=2,
         metavar=('WIDTH', 'HEIGHT'),
-        help='of the images that it sees (default: what it is made for, or else '
-        "the source pipeline's Resize)",
+        help="size of its images (default: its own, or else that of the source pipeline's Resize)",
     )
-    parser.add_argument(
-        '--epochs',
-        type=int,
-        default=DEFAULTS.epochs,
-        help='passes over the source (default: %(default)s)',
-    )
-    parser.add_argument(
-        '--lr', type=float, default=DEFAULTS.lr, help='learning rate (default: %(default)s)'
-    )
-    parser.add_argument(
-        '--batch-size',
-        type=int,
-        default=DEFAULTS.batch_size,
-        help='images in one step of the regression (default: %(default)s)',
-    )
-    parser.add_argument(
-        '--seed',
-        type=int,
-        default=DEFAULTS.seed,
-        help='of the order of the images (default: %(default)s)',
-    )
-    parser.add_argument('--num-workers', type=int, default=2, help='processes that read images')
-    parser.add_argument(
+    for key, text in (
+        ('epochs', 'passes over the source'),
+        ('lr', 'learning rate'),
+        ('batch_size', 'images in one step of the regression'),
+        ('seed', "seed of the images' order"),
+    ):
+        value = getattr(DEFAULTS, key)
+        flag = f'--{key.replace("_", "-")}'
+        add(flag, type=type(value), default=value, help=f'{text} {default}')
+    add('--num-workers', type=int, default=2, help='processes that read images')
+    add(
         '--from-labels',
         nargs='?',
         choices=KINDS,
         const='presence',
-        help="count labels in the target's label files: presence of the classes "
-        '(default), or their share',
+        help="count the target's label files: presence of the classes (default), or their share",
     )
-    parser.add_argument(
-        '--overwrite', action='store_true', help='replace a file that was made with other settings'
-    )
+    add('--overwrite', action='store_true', help='replace a file that was made with other settings')
     add_config_options(parser)
     parser.set_defaults(launcher='none', work_dir=None)
     return parser.parse_args(argv)
@@ -92,30 +75,16 @@ def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
     cfg = load_config(args)
     init_default_scope('mmseg')
+    more = (args.num_workers, args.overwrite)
     if args.from_labels:
-        labels = count_image_labels(
-            cfg, args.out, args.from_labels, args.num_workers, args.overwrite
-        )
-        print(
-            f'{args.out}: {labels.kind} of {labels.num_classes} classes in '
-            f'{len(labels.names)} images'
-        )
-        return
-    recipe = ImageLabelRecipe(
-        args.features,
-        args.weights,
-        tuple(args.input_size) if args.input_size else None,
-        args.epochs,
-        args.lr,
-        args.batch_size,
-        args.seed,
-    )
-    labels, metrics = predict_image_labels(cfg, args.out, recipe, args.num_workers, args.overwrite)
-    print(
-        f'{args.out}: shares of {labels.num_classes} classes in {len(labels.names)} images; '
-        + ', '.join(f'{key} {value:.4f}' for key, value in metrics.items())
-        + ' (source)'
-    )
+        labels, text = count_image_labels(cfg, args.out, args.from_labels, *more), ''
+    else:
+        keys = [field.name for field in dataclasses.fields(ImageLabelRecipe)]
+        recipe = ImageLabelRecipe(**{key: getattr(args, key) for key in keys})
+        labels, metrics = predict_image_labels(cfg, args.out, recipe, *more)
+        text = ''.join(f'; {key} {value:.4f} (source)' for key, value in metrics.items())
+    size = f'{labels.num_classes} classes in {len(labels.names)} images'
+    print(f'{args.out}: {labels.kind} of {size}{text}')
 
 
 if __name__ == '__main__':

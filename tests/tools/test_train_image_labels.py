@@ -40,7 +40,7 @@ def test_predicted_labels_train_pit(
     ]
     tool.main(arguments)
     said = capsys.readouterr().out
-    assert f'{out}: shares of 4 classes in 7 images; cross entropy ' in said
+    assert f'{out}: share of 4 classes in 7 images; cross entropy ' in said
     labels = ImageLabels.read(out)
     assert labels.names == [f'{i}.png' for i in range(7)]
     keys = ('features', 'input_size', 'epochs', 'lr', 'batch_size', 'seed')

@@ -6,22 +6,23 @@ Run again, it writes only what is missing; with another seed or size it starts a
 from __future__ import annotations
 
 import argparse
-import hashlib
 import json
 import os
 import re
 import time
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import cv2
-import numpy as np
-from mmengine.utils import track_parallel_progress, track_progress
 
+from mmseg_uda.artifacts.digest import sha256
+from mmseg_uda.artifacts.files import atomic_write, write_json
 from mmseg_uda.datasets.toy_street.render import DOMAINS, SPLITS, VERSION, draw
+from mmseg_uda.utils.processes import map_with_progress
 
 _PNG_END = b'IEND\xaeB`\x82'
-_NAME = re.compile(r'(source|target)_(train|val)_(\d{5})\.png(\.part)?')
+# The last group is the suffix of a file that a killed process left.
+_NAME = re.compile(r'(source|target)_(train|val)_(\d{5})\.png(\..*)?')
 
 
 class Task(NamedTuple):
@@ -35,15 +36,15 @@ class Task(NamedTuple):
     size: tuple[int, int]
 
     def paths(self) -> tuple[Path, Path]:
-        """Files of the image and of its label."""
+        """Give the files of the image and of its label."""
         name = f'{self.domain}_{self.split}_{self.index:05d}.png'
-        folder = Path(self.root, self.domain)
-        return folder / 'images' / self.split / name, folder / 'labels' / self.split / name
+        root = Path(self.root, self.domain)
+        return root / 'images' / self.split / name, root / 'labels' / self.split / name
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument('root', nargs='?', default='data/toy_street', help='folder to write to')
+    parser.add_argument('root', nargs='?', default='data/toy_street', help='directory to write to')
     parser.add_argument('--train', type=int, default=400, help='training images per domain')
     parser.add_argument('--val', type=int, default=100, help='validation images per domain')
     parser.add_argument('--size', type=int, nargs=2, default=(128, 256), metavar=('H', 'W'))
@@ -59,7 +60,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 
 
 def complete(path: Path) -> bool:
-    """Whether a PNG is there to its last byte."""
+    """Check that a PNG is there to its last byte."""
     if not path.is_file() or path.stat().st_size < len(_PNG_END):
         return False
     with path.open('rb') as file:
@@ -67,24 +68,16 @@ def complete(path: Path) -> bool:
         return file.read() == _PNG_END
 
 
-def write(path: Path, pixels: np.ndarray) -> None:
-    """Write a PNG under a temporary name, then move it into place."""
-    part = path.with_name(path.name + '.part')
-    part.write_bytes(cv2.imencode('.png', pixels)[1].tobytes())
-    os.replace(part, path)
-
-
 def generate(task: Task) -> None:
     """Draw one image and write it with its label."""
-    cv2.setNumThreads(0)  # the processes already share the cores
     for path, pixels in zip(task.paths(), draw(*task[1:])):
-        write(path, pixels)
+        with atomic_write(path) as partial:
+            partial.write_bytes(cv2.imencode('.png', pixels)[1].tobytes())
 
 
-def prepare(root: Path, recipe: dict) -> None:
-    """Throw away what another recipe has drawn and note this one."""
-    text = json.dumps(recipe, sort_keys=True)
-    meta = {'recipe': recipe, 'digest': hashlib.sha256(text.encode()).hexdigest()}
+def prepare(root: Path, recipe: dict[str, Any]) -> None:
+    """Remove what another recipe has drawn, and record this one."""
+    meta = {'recipe': recipe, 'digest': sha256([json.dumps(recipe, sort_keys=True)])}
     note = root / 'meta.json'
     try:
         same = json.loads(note.read_text()) == meta
@@ -92,10 +85,7 @@ def prepare(root: Path, recipe: dict) -> None:
         same = False
     if not same:
         remove(root, dict.fromkeys(SPLITS, 0))
-        root.mkdir(parents=True, exist_ok=True)
-        part = root / 'meta.json.part'
-        part.write_text(json.dumps(meta, indent=2) + '\n')
-        os.replace(part, note)
+        write_json(note, meta)
 
 
 def remove(root: Path, counts: dict[str, int]) -> None:
@@ -112,10 +102,6 @@ def main(argv: list[str] | None = None) -> None:
     counts = {'train': args.train, 'val': args.val}
     prepare(root, {'version': VERSION, 'seed': args.seed, 'size': list(size)})
     remove(root, counts)
-    for domain in DOMAINS:
-        for kind in ('images', 'labels'):
-            for split in SPLITS:
-                (root / domain / kind / split).mkdir(parents=True, exist_ok=True)
     tasks = [
         Task(str(root), domain, split, index, args.seed, size)
         for domain in DOMAINS
@@ -126,11 +112,8 @@ def main(argv: list[str] | None = None) -> None:
     print(f'{root}: {len(tasks) - len(missing)} of {len(tasks)} images are there')
     if missing:
         begin = time.time()
-        if args.nproc > 1:
-            track_parallel_progress(generate, missing, args.nproc, chunksize=8, keep_order=False)
-        else:
-            track_progress(generate, missing)
-        print(f'\ndrew {len(missing)} images in {time.time() - begin:.1f} s')
+        map_with_progress(generate, missing, args.nproc)
+        print(f'drew {len(missing)} images in {time.time() - begin:.1f} s')
 
 
 if __name__ == '__main__':

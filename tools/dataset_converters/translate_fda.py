@@ -20,40 +20,25 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__.splitlines()[0], formatter_class=argparse.ArgumentDefaultsHelpFormatter
     )
-    parser.add_argument('source', help='directory of the images to translate')
-    parser.add_argument('target', help='directory of the images that give the style')
-    parser.add_argument('out', help='directory to write to')
-    parser.add_argument(
-        '--beta',
-        type=float,
-        required=True,
-        default=argparse.SUPPRESS,
-        help="size of the exchanged window, in (0, 1]; FDA's are 0.01, 0.05, 0.09",
-    )
-    parser.add_argument('--seed', type=int, default=0, help='of the styles and the choice')
-    parser.add_argument(
-        '--max-images', type=int, help='translate so many images, chosen at random (default: all)'
-    )
-    parser.add_argument(
-        '--labels', help='directory of the labels to copy (default: none is copied)'
-    )
-    parser.add_argument(
-        '--image-suffix',
-        default='.png',
-        help="end of the images' names, which --label-suffix replaces",
-    )
-    parser.add_argument(
-        '--label-suffix', default='_labelTrainIds.png', help="end of the labels' names"
-    )
-    parser.add_argument('--nproc', type=int, default=1, help='processes')
-    parser.add_argument(
-        '--overwrite', action='store_true', help='replace images that were made with other settings'
-    )
+    add = parser.add_argument
+    add('source', help='directory of the images to translate')
+    add('target', help='directory of the images that give the style')
+    add('out', help='directory to write to')
+    beta = "size of the exchanged window, in (0, 1]; FDA's are 0.01, 0.05, 0.09"
+    add('--beta', type=float, required=True, default=argparse.SUPPRESS, help=beta)
+    add('--seed', type=int, default=0, help='seed of the styles and of the choice')
+    add('--max-images', type=int, help='translate so many images, chosen at random (default: all)')
+    add('--labels', help='directory of the labels to copy (default: none is copied)')
+    suffix = "end of the images' names, which --label-suffix replaces"
+    add('--image-suffix', default='.png', help=suffix)
+    add('--label-suffix', default='_labelTrainIds.png', help="end of the labels' names")
+    add('--nproc', type=int, default=1, help='processes')
+    add('--overwrite', action='store_true', help='replace images made with other settings')
     return parser.parse_args(argv)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Command line entry; returns the exit status."""
+    """Run the command line and return the exit status."""
     try:
         translate_folder(**vars(parse_args(argv)))
     except KeyboardInterrupt:
