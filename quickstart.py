@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""Make an environment of its own, install the project into it, and show it at work.
+"""Create a virtual environment, install the project into it, and demonstrate it.
 
     python3 quickstart.py           # data, training, evaluation, a table and a contact sheet
     python3 quickstart.py --test    # the tests; those marked `slow` with -m slow
 
 Nothing but Python 3.10 to 3.12 with pip is needed. The environment is ``.venv`` beside this file
-(or ``$MMSEG_UDA_VENV``); it is made once, and completed when the project's requirements change.
+(or ``$MMSEG_UDA_VENV``); it is created once, and updated when the project's requirements change.
 Further arguments go to ``tools/quickstart.py`` or to pytest, which runs one process per core, at
 most four; ``-n 0`` runs the tests in its own.
 """
@@ -24,26 +24,26 @@ PACKAGES = ['torch==2.13.0', '--editable', f'{ROOT}[onedl,tests]']
 
 
 def requirements_digest() -> str:
-    """Digest of all that decides what is installed."""
+    """Digest the files and names that determine the installed packages."""
     files = [ROOT / 'setup.py', ROOT / 'pyproject.toml', *sorted((ROOT / 'requirements').glob('*'))]
     text = [*PACKAGES, *(path.read_text(encoding='utf-8') for path in files)]
     return hashlib.sha256('\n'.join(text).encode()).hexdigest()
 
 
 def run(*command: object) -> None:
-    """Run a command in sight, and stop with its exit code if it fails."""
+    """Run a command in the foreground, and exit with its code if it fails."""
     code = subprocess.call([str(part) for part in command], cwd=ROOT)
     if code:
         sys.exit(code)
 
 
 def has_pip(python: Path) -> bool:
-    """Whether the environment is whole, not left over from an interrupted call."""
+    """Return False for an environment that an interrupted call left incomplete."""
     return python.exists() and subprocess.call([str(python), '-c', 'import pip']) == 0
 
 
 def make_environment() -> None:
-    """Make the environment unless it is there with the packages that the project wants now."""
+    """Create the environment unless it has the packages that the project needs now."""
     digest = requirements_digest()
     if PYTHON.exists() and STAMP.is_file() and STAMP.read_text() == digest:
         return

@@ -35,7 +35,7 @@ def batch_norm_layers(model: nn.Module) -> list[tuple[str, Any]]:
     ]
     if not layers:
         raise ValueError(
-            f'expected batch-norm statistics in AdaBN.model, but got {type(model).__name__} '
+            f'AdaBN.model: expected batch-norm statistics, but got {type(model).__name__} '
             'without; write a network with BatchNorm2d or SyncBatchNorm layers'
         )
     return layers
@@ -66,7 +66,7 @@ class _Recorder:
     def _check(self, _: nn.Module, inputs: tuple[Tensor, ...]) -> None:
         if inputs[0].numel() // inputs[0].shape[1] < 2:
             raise ValueError(
-                f'expected at least 2 values per channel at layer {self.name}, but AdaBN.batches '
+                f'AdaBN.batches: expected at least 2 values per channel at layer {self.name}, but '
                 'got 1; write a batch size of at least 2'
             )
 
@@ -149,7 +149,7 @@ def reestimate_batch_norm(
         all_reduce(seen)
         if seen == 0:
             raise ValueError(
-                'expected images in AdaBN.batches, but got none; write a dataset with images'
+                'AdaBN.batches: expected images, but got none; write a dataset with images'
             )
         kept = [recorder.name for recorder in recorders if not recorder.write()]
     if kept:

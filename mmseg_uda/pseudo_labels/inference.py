@@ -39,9 +39,8 @@ def segment_probabilities(
     segmentor: Any = model.module if is_model_wrapper(model) else model
     if not hasattr(segmentor, 'encode_decode'):
         raise TypeError(
-            'expected PseudoLabelLoop to get a segmentor, but got '
-            f'{type(segmentor).__name__}, which has no encode_decode; write the config of a '
-            'segmentor'
+            f'PseudoLabelLoop: expected a segmentor, but got {type(segmentor).__name__}, which has '
+            'no encode_decode; write the config of a segmentor'
         )
     data = segmentor.data_preprocessor(data, False)
     samples = data['data_samples']
@@ -51,15 +50,15 @@ def segment_probabilities(
     probabilities = scores if softmax_first else scores.softmax(1)
     if probabilities.shape[1] == 1:
         raise ValueError(
-            'expected PseudoLabelLoop to get a network with at least two outputs, but got one, '
-            'whose softmax is always 1; write decode_head.out_channels=2'
+            'PseudoLabelLoop: expected a network with at least two outputs, but got one, whose '
+            'softmax is always 1; write decode_head.out_channels=2'
         )
     # Probabilities cannot overflow, so their sum is finite exactly if each of them is. Testing the
     # sum takes a twentieth of the time of `isfinite().all()` on a CPU.
     if not probabilities.sum().isfinite():
         raise ValueError(
-            'expected finite scores from the network, but got NaN or infinity for '
-            f'{metas[0].get("img_path")!r}; write another checkpoint for PseudoLabelLoop'
+            'PseudoLabelLoop: expected finite scores from the network, but got NaN or infinity for '
+            f'{metas[0].get("img_path")!r}; write another checkpoint'
         )
     cropped = []
     for image, meta in zip(probabilities, metas):
@@ -76,8 +75,8 @@ def _softmax_before_resize(segmentor: nn.Module) -> Iterator[None]:
     head = head[-1] if isinstance(head, nn.ModuleList) else head
     if not hasattr(head, 'predict_by_feat'):
         raise TypeError(
-            'expected a decode head with predict_by_feat for PseudoLabelLoop.softmax_first=True, '
-            f'but got {type(student).__name__} without; write softmax_first=False'
+            'PseudoLabelLoop.softmax_first: expected a decode head with predict_by_feat, but got '
+            f'{type(student).__name__} without; write softmax_first=False'
         )
     resize = head.predict_by_feat
     calls = 0
@@ -94,6 +93,6 @@ def _softmax_before_resize(segmentor: nn.Module) -> Iterator[None]:
         del head.predict_by_feat
     if calls != 1:
         raise TypeError(
-            'expected one call of predict_by_feat for PseudoLabelLoop.softmax_first=True, but got '
+            'PseudoLabelLoop.softmax_first: expected one call of predict_by_feat, but got '
             f'{calls} by {type(head).__name__}; write softmax_first=False'
         )

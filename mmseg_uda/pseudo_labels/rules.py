@@ -19,6 +19,7 @@ from torch import Tensor
 
 from mmseg_uda.pseudo_labels.statistics import ConfidencePools
 from mmseg_uda.structures import IGNORE_INDEX
+from mmseg_uda.utils.arguments import check_choice, expect
 
 __all__ = [
     'RULES',
@@ -32,15 +33,10 @@ __all__ = [
 
 
 def _check_fraction(rule: object, key: str) -> None:
-    value = getattr(rule, key)
-    problem = (
-        f'expected {type(rule).__name__}.{key} in (0, 1], but got {value!r}; write a number above '
-        '0 and up to 1'
-    )
+    value, name = getattr(rule, key), f'{type(rule).__name__}.{key}'
     if isinstance(value, bool) or not isinstance(value, (int, float)):
-        raise TypeError(problem)
-    if not 0 < value <= 1:
-        raise ValueError(problem)
+        raise TypeError(f'{name}: expected a number in (0, 1], but got {value!r}')
+    expect(0 < value <= 1, name, 'a number in (0, 1]', value)
 
 
 def _discarded(share: float, count: int) -> int:
@@ -150,10 +146,8 @@ class CBSTRule(PseudoLabelRule):
     def __post_init__(self) -> None:
         _check_fraction(self, 'share')
         _check_fraction(self, 'cap')
-        if not isinstance(self.stride, int) or self.stride < 1:
-            raise ValueError(
-                f'expected CBSTRule.stride >= 1, but got {self.stride!r}; write a positive integer'
-            )
+        positive = isinstance(self.stride, int) and self.stride >= 1
+        expect(positive, 'CBSTRule.stride', 'an integer of at least 1', self.stride)
 
     def collect(self, pools: ConfidencePools, probabilities: Tensor) -> None:
         confidence, prediction = (part.flatten() for part in probabilities.max(0))  # (H * W,)
@@ -247,20 +241,13 @@ def build_rule(cfg: str | Mapping[str, Any]) -> PseudoLabelRule:
         cfg = {'type': cfg}
     if not isinstance(cfg, Mapping):
         raise TypeError(
-            f'expected PseudoLabelLoop.rule to be a name or a dict, but got {cfg!r}; write '
+            f'PseudoLabelLoop.rule: expected a name or a dict, but got {cfg!r}; write '
             "dict(type='bdl'), for example"
         )
     arguments = dict(cfg)
     name = arguments.pop('type', None)
-    if name not in RULES:
-        raise ValueError(
-            f'expected PseudoLabelLoop.rule.type to be a rule, but got {name!r}; write one of '
-            f'{sorted(RULES)}'
-        )
+    check_choice('PseudoLabelLoop.rule.type', name, sorted(RULES))
     known = [field.name for field in dataclasses.fields(RULES[name])]
-    unknown = sorted(set(arguments) - set(known))
-    if unknown:
-        raise ValueError(
-            f'expected keys of {RULES[name].__name__}, but got {unknown[0]!r}; write one of {known}'
-        )
+    for key in arguments:
+        check_choice(f'{RULES[name].__name__} argument', key, known)
     return RULES[name](**arguments)

@@ -8,6 +8,8 @@ from mmengine.dist import all_gather_object, all_reduce, get_world_size
 from numpy.typing import NDArray
 from torch import Tensor
 
+from mmseg_uda.utils.arguments import expect
+
 __all__ = ['MIN_BINS', 'ConfidencePools']
 
 MIN_BINS = 2**12
@@ -31,15 +33,10 @@ class ConfidencePools:
     """
 
     def __init__(self, num_pools: int, budget: int = 2**20, bins: int = 2**14) -> None:
-        if bins < MIN_BINS or bins & (bins - 1):
-            raise ValueError(
-                f'expected ConfidencePools.bins to be a power of two of at least {MIN_BINS}, but '
-                f'got {bins}; write {MIN_BINS}, for example'
-            )
-        if budget < 0:
-            raise ValueError(
-                f'expected ConfidencePools.budget >= 0, but got {budget}; write a count of values'
-            )
+        power_of_two = bins & (bins - 1) == 0
+        expected = f'a power of two of at least {MIN_BINS}'
+        expect(bins >= MIN_BINS and power_of_two, 'ConfidencePools.bins', expected, bins)
+        expect(budget >= 0, 'ConfidencePools.budget', 'at least 0', budget)
         self.num_pools = num_pools
         self.budget = budget
         self.bins = bins
@@ -111,8 +108,8 @@ class ConfidencePools:
         """
         if not 0 <= k < self._counts[pool]:
             raise IndexError(
-                f'expected 0 <= k < {self._counts[pool]}, the number of values in pool {pool}, '
-                f'but got {k}; write a k for ConfidencePools.kth_smallest in this range'
+                f'ConfidencePools.kth_smallest: expected 0 <= k < {self._counts[pool]}, the number '
+                f'of values in pool {pool}, but got {k}'
             )
         if pool in self._histograms:
             cumulated = np.cumsum(self._histograms[pool])

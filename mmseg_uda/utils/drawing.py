@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 
 from mmseg_uda.artifacts.files import atomic_write
+from mmseg_uda.utils.arguments import expect
 
 __all__ = [
     'contact_sheet',
@@ -46,10 +47,7 @@ def label_to_color(
     Raises:
         ValueError: If ``label`` is not (H, W).
     """
-    if label.ndim != 2:
-        raise ValueError(
-            f'expected label_to_color.label of shape (H, W), but got {label.shape}; write one map'
-        )
+    expect(label.ndim == 2, 'label_to_color.label', 'shape (H, W)', label.shape)
     table = np.array([*palette, ignore_color], dtype=np.uint8)
     known = (label >= 0) & (label < len(palette))
     return table[np.where(known, label, len(palette))]
@@ -72,10 +70,9 @@ def denormalize(
     Raises:
         ValueError: If ``image`` is not (3, H, W).
     """
-    if image.ndim != 3 or image.shape[0] != 3:
-        raise ValueError(
-            f'expected denormalize.image of shape (3, H, W), but got {image.shape}; write one image'
-        )
+    of_one_image = image.ndim == 3 and image.shape[0] == 3
+    expect(of_one_image, 'denormalize.image', 'shape (3, H, W)', image.shape)
+    # (3, H, W) to (H, W, 3)
     pixels = image.transpose(1, 2, 0) * np.asarray(std) + np.asarray(mean)
     pixels = pixels.round().clip(0, 255).astype(np.uint8)
     return np.ascontiguousarray(pixels[..., ::-1] if bgr else pixels)
@@ -96,10 +93,7 @@ def heat_map(
     Raises:
         ValueError: If ``values`` is not (H, W).
     """
-    if values.ndim != 2:
-        raise ValueError(
-            f'expected heat_map.values of shape (H, W), but got {values.shape}; write one map'
-        )
+    expect(values.ndim == 2, 'heat_map.values', 'shape (H, W)', values.shape)
     values = values.astype(np.float64)
     finite = np.isfinite(values)
     known = values[finite] if finite.any() else np.zeros(1)
@@ -138,7 +132,7 @@ def tile_panel(rows: Sequence[Sequence[Tile]], cell_width: int = 512) -> np.ndar
     first = next((image for row in rows for _, image in row), None)
     if first is None:
         raise ValueError(
-            'expected pictures in tile_panel.rows, but got none; write a (caption, picture) or more'
+            'tile_panel.rows: expected pictures, but got none; write a (caption, picture) or more'
         )
     cell_height = max(1, round(cell_width * first.shape[0] / first.shape[1]))
     columns = max(len(row) for row in rows)
@@ -173,7 +167,7 @@ def contact_sheet(
     for index, row in enumerate(rows):
         if len(row) != len(titles):
             raise ValueError(
-                f'expected {len(titles)} pictures in contact_sheet.rows[{index}], but got '
+                f'contact_sheet.rows[{index}]: expected {len(titles)} pictures, but got '
                 f'{len(row)}; write one per title'
             )
     tiles = [
@@ -203,7 +197,7 @@ def _fit(image: np.ndarray, height: int, width: int) -> np.ndarray:
     """Scale a picture into a cell without distortion, and centre it on white."""
     if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
         raise ValueError(
-            f'expected pictures of uint8 (H, W, 3) in tile_panel.rows, but got {image.dtype} '
+            f'tile_panel.rows: expected pictures of uint8 (H, W, 3), but got {image.dtype} '
             f'{image.shape}; write RGB pictures'
         )
     scale = min(height / image.shape[0], width / image.shape[1])

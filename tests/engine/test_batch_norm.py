@@ -181,10 +181,10 @@ def test_failure_leaves_the_model_as_before() -> None:
 
 def test_errors() -> None:
     with pytest.raises(
-        ValueError, match='batch-norm statistics in AdaBN.model, but got EncoderDecoder'
+        ValueError, match='AdaBN.model: expected batch-norm statistics, but got Enc'
     ):
         reestimate_batch_norm(make_model('IN'), make_batches())
-    with pytest.raises(ValueError, match='expected images in AdaBN.batches, but got none'):
+    with pytest.raises(ValueError, match='AdaBN.batches: expected images, but got none'):
         reestimate_batch_norm(make_model(), [])
     tiny = make_batches(1, 1)[0]
     tiny['inputs'] = [tiny['inputs'][0][:, :2, :2]]

@@ -76,14 +76,14 @@ def test_bad_models(model):
         segment_probabilities(broken, make_batch())
     model.decode_head.predict = lambda feats, metas, cfg: model.decode_head(feats)
     with pytest.raises(
-        TypeError, match='one call of predict_by_feat .* but got 0 by .*; write softmax'
+        TypeError, match='one call of predict_by_feat, but got 0 by .*; write softmax'
     ):
         segment_probabilities(model, make_batch(), softmax_first=True)
     assert 'predict_by_feat' not in vars(model.decode_head)
     del model.decode_head
     model.encode_decode = lambda images, metas: images
     with pytest.raises(
-        TypeError, match='expected a decode head with predict_by_feat .* without; write'
+        TypeError, match='expected a decode head with .*, but got EncoderDecoder without; write'
     ):
         segment_probabilities(model, make_batch(), softmax_first=True)
 

@@ -190,21 +190,25 @@ def test_describe():
 @pytest.mark.parametrize('name', ['bdl', 'cbst', 'global'])
 @pytest.mark.parametrize('share', [0, -0.5, 1.5, float('nan')])
 def test_bad_share(name, share):
-    with pytest.raises(ValueError, match=r'Rule\.share in \(0, 1\], but got .*; write a number'):
+    with pytest.raises(ValueError, match=r'Rule\.share: expected a number in \(0, 1\], but got'):
         build_rule(dict(type=name, share=share))
 
 
 @pytest.mark.parametrize(
     ('cfg', 'error', 'match'),
     [
-        (dict(type='bdl', cap=2), ValueError, r'BDLRule\.cap in \(0, 1\], but got 2'),
-        (dict(type='bdl', share='half'), TypeError, r"BDLRule\.share in .*got 'half'"),
-        (dict(type='fixed', threshold=0), ValueError, r'FixedRule\.threshold in .*got 0'),
-        (dict(type='cbst', stride=0), ValueError, r'CBSTRule\.stride >= 1, but got 0'),
-        (dict(type='fixed', share=0.5), ValueError, r"keys of FixedRule, but got 'share'"),
-        (dict(share=0.5), ValueError, r"rule\.type .*got None; write one of \['bdl', "),
-        ('best', ValueError, r"rule\.type to be a rule, but got 'best'"),
-        (3, TypeError, r'PseudoLabelLoop\.rule to be .*, but got 3'),
+        (dict(type='bdl', cap=2), ValueError, r'BDLRule\.cap: expected .*, but got 2'),
+        (dict(type='bdl', share='half'), TypeError, r"BDLRule\.share: .*got 'half'"),
+        (dict(type='fixed', threshold=0), ValueError, r'FixedRule\.threshold: .*got 0'),
+        (dict(type='cbst', stride=0), ValueError, r'CBSTRule\.stride: .* 1, but got 0'),
+        (
+            dict(type='fixed', share=0.5),
+            ValueError,
+            r"FixedRule argument: .*'threshold.*got 'share'",
+        ),
+        (dict(share=0.5), ValueError, r"rule\.type: expected one of \('bdl', .*got None"),
+        ('best', ValueError, r"rule\.type: .*but got 'best'"),
+        (3, TypeError, r'PseudoLabelLoop\.rule: expected a name or .*, but got 3'),
     ],
 )
 def test_bad_config(cfg, error, match):

@@ -33,7 +33,7 @@ def test_against_sorting(budget):
                 assert error == 0
             else:
                 assert 0 <= error <= 1 / 4096
-    with pytest.raises(IndexError, match=f'k < {len(expected[0])}, .* but got {len(expected[0])};'):
+    with pytest.raises(IndexError, match=f'k < {len(expected[0])}, .* but got {len(expected[0])}'):
         pools.kth_smallest(0, len(expected[0]))
 
 
@@ -67,11 +67,11 @@ def test_memory_does_not_grow_with_the_number_of_images():
 @pytest.mark.parametrize('bins', [2048, 5000])
 def test_bad_bins(bins):
     with pytest.raises(
-        ValueError, match=f'ConfidencePools.bins to be a power of two .* but got {bins}'
+        ValueError, match=f'ConfidencePools.bins: expected a power of two .* got {bins}'
     ):
         ConfidencePools(3, bins=bins)
 
 
 def test_bad_budget():
-    with pytest.raises(ValueError, match='ConfidencePools.budget >= 0, but got -1'):
+    with pytest.raises(ValueError, match='ConfidencePools.budget: expected at least 0, but got -1'):
         ConfidencePools(3, budget=-1)

@@ -29,6 +29,7 @@ from mmseg_uda.engine.observe import preserve_state
 from mmseg_uda.pseudo_labels.inference import segment_probabilities
 from mmseg_uda.pseudo_labels.rules import build_rule
 from mmseg_uda.pseudo_labels.statistics import ConfidencePools
+from mmseg_uda.utils.arguments import expect
 from mmseg_uda.utils.errors import error_context
 from mmseg_uda.utils.processes import on_main
 
@@ -87,14 +88,10 @@ class PseudoLabelLoop(BaseLoop):
         self.bins = bins
         if not isinstance(out_dir, str) or not out_dir:
             raise TypeError(
-                f'expected PseudoLabelLoop.out_dir to be a path, but got {out_dir!r}; write a '
-                'directory'
+                f'PseudoLabelLoop.out_dir: expected a path, but got {out_dir!r}; write a directory'
             )
-        if osp.exists(out_dir) and not osp.isdir(out_dir):
-            raise ValueError(
-                'expected PseudoLabelLoop.out_dir to be a directory, but got the file '
-                f'{out_dir!r}; write a directory'
-            )
+        free = osp.isdir(out_dir) or not osp.exists(out_dir)
+        expect(free, 'PseudoLabelLoop.out_dir', 'a directory', out_dir)
         self.out_dir = out_dir
         self.overwrite = overwrite
         self._dataset_cfg = None
@@ -106,13 +103,13 @@ class PseudoLabelLoop(BaseLoop):
         dataset = self.dataloader.dataset
         if getattr(dataset, 'test_mode', True) is not True:
             raise ValueError(
-                'expected PseudoLabelLoop.dataloader.dataset.test_mode=True, but got False, which '
+                'PseudoLabelLoop.dataloader.dataset.test_mode: expected True, but got False, which '
                 'replaces unreadable images by others; write test_mode=True'
             )
         classes = getattr(dataset, 'metainfo', {}).get('classes')
         if not classes:
             raise ValueError(
-                'expected PseudoLabelLoop.dataloader.dataset to have classes, but got '
+                'PseudoLabelLoop.dataloader.dataset: expected a dataset with classes, but got '
                 f'{type(dataset).__name__} without; write metainfo=dict(classes=...)'
             )
         self.num_classes = len(classes)
@@ -176,8 +173,8 @@ class PseudoLabelLoop(BaseLoop):
             return old, True
         for path in filter(osp.exists, paths):
             raise ValueError(
-                'expected PseudoLabelLoop.out_dir without labels, but got a directory that has '
-                f'{path!r} and no {MANIFEST_NAME}; write another directory or overwrite=True '
+                'PseudoLabelLoop.out_dir: expected a directory without labels, but got one that '
+                f'has {path!r} and no {MANIFEST_NAME}; write another directory or overwrite=True '
                 '(--overwrite)'
             )
         return new, False
@@ -266,14 +263,14 @@ class PseudoLabelLoop(BaseLoop):
     def _check(self, meta: dict[str, Any], probabilities: Tensor) -> None:
         if meta.get('flip'):
             raise ValueError(
-                'expected unflipped images from PseudoLabelLoop.dataloader, but got a flipped '
-                'one; write a test pipeline without RandomFlip'
+                'PseudoLabelLoop.dataloader: expected unflipped images, but got a flipped one; '
+                'write a test pipeline without RandomFlip'
             )
         if len(probabilities) != self.num_classes:
             raise ValueError(
-                f'expected a network with the {self.num_classes} classes of '
-                f'PseudoLabelLoop.dataloader.dataset, but got one that predicts '
-                f'{len(probabilities)}; write the same classes for both'
+                f'PseudoLabelLoop: expected a network with the {self.num_classes} classes of '
+                f'dataloader.dataset, but got one that predicts {len(probabilities)}; write the '
+                'same classes for both'
             )
 
     def _save(self, manifest: Manifest) -> None:

@@ -14,6 +14,7 @@ from mmseg.registry import LOOPS
 from torch.utils.data import DataLoader
 
 from mmseg_uda.datasets.checks import check_dataset, check_folders
+from mmseg_uda.utils.arguments import expect
 
 __all__ = ['SelectionValLoop']
 
@@ -151,8 +152,8 @@ class SelectionValLoop(ValLoop):
         evaluator = part.get('evaluator', default)
         if 'evaluator' not in part and isinstance(default, Evaluator):
             raise ValueError(
-                f'expected SelectionValLoop.selection.{name}.evaluator, as val_evaluator is built '
-                'already, but got none; write evaluator=dict(...)'
+                f'SelectionValLoop.selection.{name}.evaluator: expected one, as val_evaluator is '
+                'built already, but got none; write evaluator=dict(...)'
             )
         evaluator = runner.build_evaluator(copy.deepcopy(evaluator))
         evaluator.dataset_meta = loader.dataset.metainfo
@@ -164,31 +165,24 @@ def _check_selection(selection: Any, mean: str | None) -> None:
         isinstance(part, Mapping) for part in selection.values()
     ):
         raise TypeError(
-            f'expected SelectionValLoop.selection to be a dict of dicts, but got {selection!r}; '
+            f'SelectionValLoop.selection: expected a dict of dicts, but got {selection!r}; '
             'write dict(name=dict(dataloader=..., evaluator=...))'
         )
     if not selection:
         raise ValueError(
-            'expected at least one set in SelectionValLoop.selection, but got none; write one, or '
+            'SelectionValLoop.selection: expected at least one set, but got none; write one, or '
             "val_cfg=dict(type='ValLoop')"
         )
     for name, part in selection.items():
         if 'dataloader' not in part or set(part) - {'dataloader', 'evaluator'}:
             raise ValueError(
-                f'expected SelectionValLoop.selection.{name} to have the keys dataloader and, '
-                f'optionally, evaluator, but got {sorted(part)}; write these'
+                f'SelectionValLoop.selection.{name}: expected the keys dataloader and, optionally, '
+                f'evaluator, but got {sorted(part)}; write these'
             )
     for key, name in [*(('selection', name) for name in selection), ('mean', mean)]:
-        if name is not None and (not name or '/' in name):
-            raise ValueError(
-                f'expected a name without "/" in SelectionValLoop.{key}, but got {name!r}; write '
-                'another name'
-            )
-    if mean in selection:
-        raise ValueError(
-            f'expected a new name for SelectionValLoop.mean, but got {mean!r}, one of the sets; '
-            'write another name'
-        )
+        fine = name is None or (name and '/' not in name)
+        expect(bool(fine), f'SelectionValLoop.{key}', 'a name without "/"', name)
+    expect(mean not in selection, 'SelectionValLoop.mean', 'a name that no set has', mean)
 
 
 def _check_classes(sets: Sets) -> None:
@@ -200,9 +194,9 @@ def _check_classes(sets: Sets) -> None:
     for name, names in classes.items():
         if names != classes[first]:
             raise ValueError(
-                f'expected SelectionValLoop.selection.{name} to have the {len(classes[first])} '
-                f'classes of {first or "the target"}, {classes[first]}, but got the {len(names)} '
-                f'classes {names}; write the same metainfo=dict(classes=...) for both'
+                f'SelectionValLoop.selection.{name}: expected the {len(classes[first])} classes '
+                f'of {first or "the target"}, {classes[first]}, but got the {len(names)} classes '
+                f'{names}; write the same metainfo=dict(classes=...) for both'
             )
 
 

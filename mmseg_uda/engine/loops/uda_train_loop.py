@@ -137,8 +137,8 @@ class UDATrainLoop(IterBasedTrainLoop):
         if not isinstance(dataloader, dict) or set(dataloader) != set(DOMAINS):
             got = sorted(dataloader) if isinstance(dataloader, dict) else type(dataloader).__name__
             raise ValueError(
-                'expected UDATrainLoop.train_dataloader to have the keys source and target, but '
-                f'got {got}; write dict(source=dict(...), target=dict(...))'
+                f'UDATrainLoop.train_dataloader: expected the keys source and target, but got {got}'
+                '; write dict(source=dict(...), target=dict(...))'
             )
         self._options: dict[str, dict[str, Any]] = {}
         self.dataloaders = {
@@ -161,7 +161,7 @@ class UDATrainLoop(IterBasedTrainLoop):
         cfg = copy.deepcopy(dict(cfg))
         if cfg.get('sampler') is not None:
             raise ValueError(
-                f'expected no UDATrainLoop.train_dataloader.{domain}.sampler, but got '
+                f'UDATrainLoop.train_dataloader.{domain}.sampler: expected none, but got '
                 f'{cfg["sampler"]}; delete it: the loop samples by (seed, iteration), so that it '
                 'can resume'
             )
@@ -202,9 +202,9 @@ class UDATrainLoop(IterBasedTrainLoop):
         predicted = getattr(unwrap_model(runner.model), 'num_classes', None)
         if classes is not None and predicted is not None and len(classes) != predicted:
             raise ValueError(
-                f'expected model.segmentor.decode_head.num_classes={len(classes)}, as '
-                f'{type(dataset).__name__} has {len(classes)} classes, but got {predicted}; '
-                f'write {len(classes)}'
+                'UDATrainLoop: expected model.segmentor.decode_head.num_classes='
+                f'{len(classes)}, as {type(dataset).__name__} has {len(classes)} classes, but got '
+                f'{predicted}; write {len(classes)}'
             )
 
     def run(self) -> torch.nn.Module:

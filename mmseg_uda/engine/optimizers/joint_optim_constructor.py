@@ -12,6 +12,7 @@ from mmseg.registry import OPTIM_WRAPPER_CONSTRUCTORS, OPTIM_WRAPPERS
 from torch import nn
 
 from mmseg_uda.engine.optimizers.joint_optim_wrapper import JointOptimWrapperDict
+from mmseg_uda.utils.arguments import check_choice
 
 __all__ = ['JointOptimWrapperConstructor']
 
@@ -61,12 +62,12 @@ class JointOptimWrapperConstructor:
         cfg.pop('type', None)
         if paramwise_cfg is not None:
             raise ValueError(
-                'expected no JointOptimWrapperConstructor.paramwise_cfg beside `optimizers`, but '
-                f'got {paramwise_cfg!r}; write it into the dict of the optimizer it is for'
+                'JointOptimWrapperConstructor.paramwise_cfg: expected none beside `optimizers`, '
+                f'but got {paramwise_cfg!r}; write it into the dict of the optimizer it is for'
             )
         if not isinstance(cfg.get('optimizers'), dict) or not cfg['optimizers']:
             raise ValueError(
-                'expected JointOptimWrapperConstructor.optimizers to be a dict, but got '
+                'JointOptimWrapperConstructor.optimizers: expected a dict, but got '
                 f'{cfg.get("optimizers")!r}; write a dict from submodule names to '
                 'dict(optimizer=...)'
             )
@@ -97,18 +98,16 @@ class JointOptimWrapperConstructor:
             # A tied parameter comes once under each of its names.
             if owners.setdefault(id(param), owner) != owner:
                 raise ValueError(
-                    'expected one optimizer per parameter in '
-                    f'JointOptimWrapperConstructor.optimizers, but got `{owner}` for {name} and '
-                    f'`{owners[id(param)]}` for the same tensor as {names[id(param)]}; write one '
-                    'key for both, or untie the weights'
+                    'JointOptimWrapperConstructor.optimizers: expected one for each parameter, but '
+                    f'got `{owner}` for {name} and `{owners[id(param)]}` for the same tensor as '
+                    f'{names[id(param)]}; write one key for both, or untie the weights'
                 )
             names[id(param)] = name
         if unassigned:
             raise ValueError(
-                'expected an optimizer for every trainable parameter in '
-                f'JointOptimWrapperConstructor.optimizers, but got none for {len(unassigned)} '
-                f'({unassigned[0]}, ...); write the key `{unassigned[0].split(".")[0]}`, or freeze '
-                'them'
+                'JointOptimWrapperConstructor.optimizers: expected one for each trainable '
+                f'parameter, but got none for {len(unassigned)} ({unassigned[0]}, ...); write the '
+                f'key `{unassigned[0].split(".")[0]}`, or freeze them'
             )
         return owners
 
@@ -119,18 +118,15 @@ class JointOptimWrapperConstructor:
             module = model.get_submodule(name)
         except AttributeError as error:
             raise ValueError(
-                f'expected the keys of JointOptimWrapperConstructor.optimizers to be submodules of '
-                f'{type(model).__name__}, but got `{name}`; write one of '
+                'JointOptimWrapperConstructor.optimizers: expected submodules of '
+                f'{type(model).__name__} as keys, but got `{name}`; write one of '
                 f'{[key for key, _ in model.named_children()]}'
             ) from error
         cfg = dict(cfg)
         paramwise = dict(cfg.pop('paramwise_cfg', None) or {})
-        unknown = sorted(paramwise.keys() - PARAMWISE_RULES)
-        if unknown:
-            raise ValueError(
-                f'expected rules in JointOptimWrapperConstructor.optimizers.{name}.paramwise_cfg, '
-                f'but got {unknown[0]!r}; write one of {sorted(PARAMWISE_RULES)}'
-            )
+        where = f'JointOptimWrapperConstructor.optimizers.{name}.paramwise_cfg'
+        for rule in paramwise:
+            check_choice(where, rule, sorted(PARAMWISE_RULES))
         # The stock constructor applies the rules, one group per parameter; those of this
         # optimizer's own parameters are then merged by their settings.
         rules = DefaultOptimWrapperConstructor(dict(cfg), paramwise)
@@ -155,8 +151,8 @@ class JointOptimWrapperConstructor:
             groups.setdefault(key, dict(params=[], **settings))['params'].append(param)
         if not groups:
             raise ValueError(
-                f'expected trainable parameters for the key `{name}` of '
-                'JointOptimWrapperConstructor.optimizers, but got none; delete the key'
+                'JointOptimWrapperConstructor.optimizers: expected trainable parameters in '
+                f'`{name}`, but got none; delete the key'
             )
         optimizer = OPTIMIZERS.build(dict(cfg.pop('optimizer'), params=list(groups.values())))
         cfg.setdefault('type', 'OptimWrapper')

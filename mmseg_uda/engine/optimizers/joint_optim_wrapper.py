@@ -10,6 +10,8 @@ from mmengine.optim import OptimWrapper, OptimWrapperDict
 from mmseg.registry import OPTIM_WRAPPERS
 from torch import Tensor, nn
 
+from mmseg_uda.utils.arguments import check_choice, expect
+
 __all__ = ['JointOptimWrapperDict']
 
 DTYPES = {None: None, 'float16': torch.float16, 'bfloat16': torch.bfloat16}
@@ -49,23 +51,19 @@ class JointOptimWrapperDict(OptimWrapperDict):
         for name, wrapper in optim_wrappers.items():
             self._check_wrapper(name, wrapper)
         super().__init__(**optim_wrappers)
-        if dtype not in DTYPES:
-            raise ValueError(
-                f'expected JointOptimWrapperDict.dtype to be one of {list(DTYPES)}, but got '
-                f'{dtype!r}; write one of them'
-            )
-        if not isinstance(accumulative_counts, int) or accumulative_counts < 1:
-            raise ValueError(
-                'expected JointOptimWrapperDict.accumulative_counts >= 1, but got '
-                f'{accumulative_counts}; write a positive integer'
-            )
-        if loss_scale != 'dynamic' and not (
-            isinstance(loss_scale, (int, float)) and loss_scale > 0
-        ):
-            raise ValueError(
-                "expected JointOptimWrapperDict.loss_scale to be 'dynamic' or above 0, but got "
-                f"{loss_scale!r}; write 'dynamic' or a positive number"
-            )
+        check_choice('JointOptimWrapperDict.dtype', dtype, tuple(DTYPES))
+        expect(
+            isinstance(accumulative_counts, int) and accumulative_counts >= 1,
+            'JointOptimWrapperDict.accumulative_counts',
+            'an integer of at least 1',
+            accumulative_counts,
+        )
+        expect(
+            loss_scale == 'dynamic' or (isinstance(loss_scale, (int, float)) and loss_scale > 0),
+            'JointOptimWrapperDict.loss_scale',
+            "'dynamic' or a number above 0",
+            loss_scale,
+        )
         self.dtype = DTYPES[dtype]
         self.accumulative_counts = accumulative_counts
         self._fixed_scale = None if loss_scale == 'dynamic' else float(loss_scale)
@@ -77,13 +75,13 @@ class JointOptimWrapperDict(OptimWrapperDict):
     def _check_wrapper(name: str, wrapper: Any) -> None:
         if type(wrapper) is not OptimWrapper:
             raise TypeError(
-                f'expected JointOptimWrapperDict.{name} to be an option or a plain OptimWrapper, '
-                f"but got {type(wrapper).__name__}; write an optimizer's own options, such as "
+                f'JointOptimWrapperDict.{name}: expected an option or a plain OptimWrapper, but '
+                f"got {type(wrapper).__name__}; write an optimizer's own options, such as "
                 'clip_grad, into its dict inside `optimizers`, and dtype beside `optimizers`'
             )
         if wrapper._accumulative_counts != 1:
             raise ValueError(
-                f'expected JointOptimWrapperDict.{name}.accumulative_counts=1, as all optimizers '
+                f'JointOptimWrapperDict.{name}.accumulative_counts: expected 1, as all optimizers '
                 f'step together, but got {wrapper._accumulative_counts}; write it beside '
                 '`optimizers`'
             )
@@ -198,7 +196,7 @@ class JointOptimWrapperDict(OptimWrapperDict):
         scaler_state = state_dict.pop('loss_scaler', None)
         if set(state_dict) != set(self.optim_wrappers):
             raise ValueError(
-                f'expected a checkpoint of JointOptimWrapperDict with the optimizers '
+                'JointOptimWrapperDict: expected a checkpoint with the optimizers '
                 f'{sorted(self.optim_wrappers)}, but got one with {sorted(state_dict)}; resume '
                 'with the config that wrote the checkpoint, or start from it with `load_from`'
             )

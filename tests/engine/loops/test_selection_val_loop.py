@@ -272,7 +272,7 @@ def test_sets_that_are_built_already(tmp_path: Path) -> None:
     evaluator = runner.build_evaluator(METRIC)
     cfg = dict(runner._val_loop, selection=dict(first=parts))
     runner._val_evaluator = evaluator
-    with pytest.raises(ValueError, match=r'selection\.first\.evaluator, as .* but got none; write'):
+    with pytest.raises(ValueError, match=r'selection\.first\.evaluator: .* but got none; write'):
         runner.build_val_loop(cfg)
     cfg['selection']['first']['evaluator'] = runner.build_evaluator(METRIC)
     runner._val_loop = runner.build_val_loop(cfg)
@@ -282,31 +282,39 @@ def test_sets_that_are_built_already(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ('changes', 'error', 'match'),
     [
-        (dict(selection={}), ValueError, r'selection, but got none; write one'),
-        (dict(selection=[1]), TypeError, r'selection to be .*got \[1\]; write dict\(name=dict'),
-        (dict(selection=dict(a=1)), TypeError, r"selection to be .*got {'a': 1}; write dict"),
+        (
+            dict(selection={}),
+            ValueError,
+            r'selection: expected at least one set, but got none; write',
+        ),
+        (
+            dict(selection=[1]),
+            TypeError,
+            r'selection: expected a dict of .*got \[1\]; write dict\(',
+        ),
+        (dict(selection=dict(a=1)), TypeError, r"selection: .*got {'a': 1}; write dict"),
         (
             dict(selection=dict(a=dict())),
             ValueError,
-            r'selection\.a to have the keys data.*got \[\]',
+            r'selection\.a: expected the keys .*got \[\]',
         ),
         (
             dict(selection=dict(a=dict(dataloader={}, evaluators=1))),
             ValueError,
-            r"selection\.a to have the keys .*, but got \['dataloader', 'evaluators'\]",
+            r"selection\.a: expected the keys .*, but got \['dataloader', 'evaluators'\]",
         ),
         (
             dict(selection={'a/b': dict(dataloader={})}),
             ValueError,
-            r"selection, but got 'a/b'; write another",
+            r"selection: expected a name.*got 'a/b'",
         ),
         (
             dict(selection={'': dict(dataloader={})}),
             ValueError,
-            r"selection, but got ''; write another",
+            r"selection: expected a name.*got ''",
         ),
-        (dict(mean='a/b'), ValueError, r"mean, but got 'a/b'; write another"),
-        (dict(mean='first'), ValueError, r"mean, but got 'first', one of the sets"),
+        (dict(mean='a/b'), ValueError, r"mean: expected a name without.*got 'a/b'"),
+        (dict(mean='first'), ValueError, r"mean: expected a name that no set has, but got 'first'"),
     ],
 )
 def test_wrong_arguments(
@@ -326,7 +334,7 @@ def test_wrong_sets(tmp_path: Path) -> None:
         ),
         (
             dict(metainfo=dict(classes=('a', 'b'), palette=[[0] * 3] * 2)),
-            r'selection\.first to have the 4 classes of the target, .*, but got the 2 classes',
+            r'selection\.first: expected the 4 classes of the target, .*, but got the 2 classes',
         ),
     ):
         cfg = selection(tmp_path)

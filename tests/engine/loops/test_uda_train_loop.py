@@ -202,7 +202,7 @@ def test_wrong_domains(tmp_path: Path, keys: list[str]) -> None:
     runner = Runner.from_cfg(cfg)
     with pytest.raises(
         ValueError,
-        match=r'UDATrainLoop.train_dataloader to have the keys .*, but got \[.*\]; write '
+        match=r'UDATrainLoop.train_dataloader: expected the keys .*, but got \[.*\]; write '
         r'dict\(source=dict\(...\), target=dict\(...\)\)',
     ):
         runner.train()
@@ -219,8 +219,8 @@ def test_sampler_is_refused(tmp_path: Path) -> None:
     cfg.train_dataloader.target.sampler = dict(type='InfiniteSampler', shuffle=True)
     refused(
         cfg,
-        r"UDATrainLoop.train_dataloader.target.sampler, but got {'type': 'InfiniteSampler'.*; "
-        'delete it',
+        'UDATrainLoop.train_dataloader.target.sampler: expected none, but got '
+        "{'type': 'InfiniteSampler'.*; delete it",
     )
 
 

@@ -107,7 +107,7 @@ def test_frozen_parameters_need_no_optimizer() -> None:
     assert sum(len(group['params']) for group in wrapper['student'].param_groups) == 2
     with pytest.raises(
         ValueError,
-        match='expected trainable parameters for the key `discriminators` of .*; delete the key',
+        match='expected trainable parameters in `discriminators`, but got none; delete the key',
     ):
         build(model)
 
@@ -136,7 +136,7 @@ def test_parameter_without_optimizer() -> None:
 def test_unknown_submodule() -> None:
     with pytest.raises(
         ValueError,
-        match='to be submodules of Pair, but got `teacher`; '
+        match='expected submodules of Pair as keys, but got `teacher`; '
         r"write one of \['student', 'discriminators'\]",
     ):
         build(Pair(), dict(student=SGD, discriminators=ADAM, teacher=SGD))
@@ -145,9 +145,12 @@ def test_unknown_submodule() -> None:
 @pytest.mark.parametrize(
     ('cfg', 'message'),
     [
-        (dict(optimizers={}), 'optimizers to be a dict, but got {}; write a dict from'),
-        (dict(optimizer=SGD), 'optimizers to be a dict, but got None; write a'),
-        (dict(paramwise_cfg={}, optimizers=dict(student=SGD)), 'paramwise_cfg beside'),
+        (dict(optimizers={}), 'optimizers: expected a dict, but got {}; write a dict from'),
+        (dict(optimizer=SGD), 'optimizers: expected a dict, but got None; write'),
+        (
+            dict(paramwise_cfg={}, optimizers=dict(student=SGD)),
+            'paramwise_cfg: expected none beside',
+        ),
     ],
 )
 def test_wrong_optimizers(cfg: dict[str, Any], message: str) -> None:
@@ -161,24 +164,24 @@ def test_wrong_optimizers(cfg: dict[str, Any], message: str) -> None:
         (
             dict(dtype='float32'),
             ValueError,
-            r"dtype to be one of \[None, 'float16', 'bfloat16'\], but got 'float32'; write one",
+            r"dtype: expected one of \(None, 'float16', 'bfloat16'\), but got 'float32'",
         ),
-        (dict(accumulative_counts=0), ValueError, 'accumulative_counts >= 1, but got 0; write a'),
+        (dict(accumulative_counts=0), ValueError, 'accumulative_counts: expected .* 1, but got 0'),
         (
             dict(accumulative_counts=1.5),
             ValueError,
-            'accumulative_counts >= 1, but got 1.5; write a positive integer',
+            'accumulative_counts: expected an integer of at least 1, but got 1.5',
         ),
         (
             dict(dtype='float16', loss_scale='static'),
             ValueError,
-            "loss_scale to be .*, but got 'static'; write 'dynamic' or a positive number",
+            "loss_scale: expected 'dynamic' or a number above 0, but got 'static'",
         ),
-        (dict(loss_scale=-1), ValueError, "loss_scale to be .*, but got -1; write 'dynamic'"),
+        (dict(loss_scale=-1), ValueError, 'loss_scale: expected .*, but got -1'),
         (
             dict(clip_grad=dict(max_norm=1)),
             TypeError,
-            'JointOptimWrapperDict.clip_grad .* but got dict; .* into its dict inside `optimizers`',
+            'Dict.clip_grad: .* but got dict; .* into its dict inside `optimizers`',
         ),
     ],
 )
@@ -193,7 +196,7 @@ def test_wrong_options(options: dict[str, Any], error: type, message: str) -> No
         (
             dict(accumulative_counts=2),
             ValueError,
-            'student.accumulative_counts=1, .* but got 2; write it beside',
+            'student.accumulative_counts: expected 1, .* but got 2; write it beside',
         ),
         (
             dict(type='JointOptimWrapperDict'),
@@ -409,7 +412,7 @@ def test_resume_with_other_optimizers() -> None:
 
 
 def test_wraps_plain_wrappers_only() -> None:
-    with pytest.raises(TypeError, match='JointOptimWrapperDict.student .*, but got Linear'):
+    with pytest.raises(TypeError, match='JointOptimWrapperDict.student: .*, but got Linear'):
         JointOptimWrapperDict(student=nn.Linear(1, 1))
     optimizer = torch.optim.SGD(nn.Linear(1, 1).parameters(), lr=1.0)
     assert len(JointOptimWrapperDict(student=OptimWrapper(optimizer))) == 1
