@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
-from typing import Iterator
+from collections.abc import Iterable
+from contextlib import AbstractContextManager, contextmanager
+from typing import Any, Iterator
 
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
@@ -19,41 +20,32 @@ class DomainAware(nn.Module):
 
 
 @contextmanager
-def set_domain(module: nn.Module, domain: str) -> Iterator[None]:
+def _override(objects: Iterable[Any], name: str, value: object) -> Iterator[None]:
+    """Set an attribute of several objects, and restore it after the block."""
+    before = [(each, getattr(each, name)) for each in objects]
+    for each, _ in before:
+        setattr(each, name, value)
+    try:
+        yield
+    finally:
+        for each, own in before:
+            setattr(each, name, own)
+
+
+def set_domain(module: nn.Module, domain: str) -> AbstractContextManager[None]:
     """Tell all :class:`DomainAware` layers that the passes inside are of one domain."""
     layers = [layer for layer in module.modules() if isinstance(layer, DomainAware)]
-    before = [layer.domain for layer in layers]
-    for layer in layers:
-        layer.domain = domain
-    try:
-        yield
-    finally:
-        for layer, name in zip(layers, before):
-            layer.domain = name
+    return _override(layers, 'domain', domain)
 
 
-@contextmanager
-def frozen(module: nn.Module) -> Iterator[None]:
+def frozen(module: nn.Module) -> AbstractContextManager[None]:
     """Build graphs that pass through a module without reaching its parameters."""
     trainable = [param for param in module.parameters() if param.requires_grad]
-    for param in trainable:
-        param.requires_grad_(False)
-    try:
-        yield
-    finally:
-        for param in trainable:
-            param.requires_grad_(True)
+    return _override(trainable, 'requires_grad', False)
 
 
-@contextmanager
-def frozen_bn_stats(module: nn.Module) -> Iterator[None]:
+def frozen_bn_stats(module: nn.Module) -> AbstractContextManager[None]:
     """Keep the running statistics of batch norm; normalisation itself does not change."""
     layers = [layer for layer in module.modules() if isinstance(layer, _BatchNorm)]
-    momenta = [layer.momentum for layer in layers]
-    for layer in layers:
-        layer.momentum = 0.0  # new = (1 - momentum) * old + momentum * batch
-    try:
-        yield
-    finally:
-        for layer, momentum in zip(layers, momenta):
-            layer.momentum = momentum
+    # new = (1 - momentum) * old + momentum * batch
+    return _override(layers, 'momentum', 0.0)

@@ -202,10 +202,7 @@ class LSEExpansionHead(BaseDecodeHead):
         return {self.loss_decode.loss_name: self.loss_decode(scores, image_labels)}
 
     def pool(
-        self,
-        maps: ActivationMaps,
-        size: Sequence[int],
-        valid: Tensor | None = None,
+        self, maps: ActivationMaps, size: Sequence[int], valid: Tensor | None = None
     ) -> Tensor:
         """Pool maps upsampled to ``size``: s^k of eq. (1), shape (K, N, C)."""
         upsample = self._upsample_to(size, maps.upsample)

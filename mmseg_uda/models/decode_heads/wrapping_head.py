@@ -61,12 +61,6 @@ class WrappingHead(BaseDecodeHead):
         )
         del self.conv_seg  # the classifier has its own
         self.classifier = inner
-        for name in (
-            'channels',
-            'in_channels',
-            'in_index',
-            'input_transform',
-            'loss_decode',
-            'sampler',
-        ):
+        shared = 'channels in_channels in_index input_transform loss_decode sampler'
+        for name in shared.split():
             setattr(self, name, getattr(inner, name))

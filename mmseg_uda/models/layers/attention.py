@@ -118,15 +118,16 @@ def attend(
     """
     with torch.autocast(query.device.type, enabled=False):
         v = widen(value)
-        q, k = query.to(v.dtype), key.to(v.dtype)
-        out: Tensor
-        if torch.jit.is_tracing():  # type: ignore
-            # Counters of operations and exporters read plain products, not writes to buffers.
-            weight = torch.bmm(q.transpose(1, 2), k).softmax(2)  # (B, N_q, N_k)
-            out = torch.bmm(v, weight.transpose(1, 2))
-        else:
-            out = _Attend.apply(q, k, v, False, chunk_elements)  # type: ignore
+        out = _attend(query.to(v.dtype), key.to(v.dtype), v, False, chunk_elements)
     return out.to(value.dtype)
+
+
+def _attend(q: Tensor, k: Tensor, v: Tensor, rectify: bool, chunk_elements: int) -> Tensor:
+    if not torch.jit.is_tracing():  # type: ignore
+        return _Attend.apply(q, k, v, rectify, chunk_elements)  # type: ignore
+    # Counters of operations and exporters read plain products, not writes to buffers.
+    weight = _cosine_rows(q, k) if rectify else torch.bmm(q.transpose(1, 2), k).softmax(2)
+    return torch.bmm(v, weight.transpose(1, 2))  # weight (B, N_q, N_k), result (B, C, N_q)
 
 
 def attention_map(query: Tensor, key: Tensor, positions: Tensor) -> Tensor:
@@ -175,11 +176,7 @@ def cosine_attend(
     with torch.autocast(feature.device.type, enabled=False):
         v = widen(value)
         unit = _unit(feature.to(v.dtype))
-        out: Tensor
-        if torch.jit.is_tracing():  # type: ignore
-            out = torch.bmm(v, _cosine_rows(unit, unit).transpose(1, 2))
-        else:
-            out = _Attend.apply(unit, unit, v, True, chunk_elements)  # type: ignore
+        out = _attend(unit, unit, v, True, chunk_elements)
     return out.to(value.dtype)
 
 

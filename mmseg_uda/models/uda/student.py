@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from operator import attrgetter
 from typing import Any, ClassVar
 
 import torch
@@ -88,30 +89,12 @@ class StudentSegmentor(BaseSegmentor):
     def _forward(self, inputs: Tensor, data_samples: OptSampleList = None) -> Tensor:
         return self.tested._forward(inputs, data_samples)
 
-    @property
-    def backbone(self) -> nn.Module:
-        """Backbone of the tested segmentor."""
-        return self.tested.backbone
-
-    @property
-    def decode_head(self) -> Any:
-        """Decode head of the tested segmentor."""
-        return self.tested.decode_head
-
-    @property
-    def num_classes(self) -> int:
-        """Number of classes."""
-        return self.tested.num_classes
-
-    @property
-    def out_channels(self) -> int:
-        """Number of logits per pixel, which test-time augmentation asks for."""
-        return self.tested.out_channels
-
-    @property
-    def align_corners(self) -> bool:
-        """Alignment of corners in resizes of logits."""
-        return self.tested.align_corners
+    # The interface of mmseg's segmentors; test-time augmentation reads out_channels.
+    backbone = property(attrgetter('tested.backbone'))
+    decode_head = property(attrgetter('tested.decode_head'))
+    num_classes = property(attrgetter('tested.num_classes'))
+    out_channels = property(attrgetter('tested.out_channels'))
+    align_corners = property(attrgetter('tested.align_corners'))
 
     def init_weights(self) -> None:
         """Initialise weights; the error for a missing pretrained file says where to get it."""
