@@ -192,8 +192,9 @@ def raise_mismatch(
     wrong = describe_mismatch(network, state_dict, prefix)
     if wrong:
         raise ValueError(
-            f'{owner}: the checkpoint is of another method or network: {wrong}; give the config '
-            f'that wrote the checkpoint, or another checkpoint of {type(network).__name__}{hint}'
+            f'{owner}: expected a checkpoint of this method or of its segmentor, but {wrong}; '
+            f'write the config that wrote the checkpoint, or another checkpoint of '
+            f'{type(network).__name__}{hint}'
         )
 
 

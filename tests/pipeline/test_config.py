@@ -98,7 +98,10 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({OPTIONS: {'default_hooks.checkpoint.out_dir': 'x'}}, 'has default_hooks.checkpoint.out_dir'),
     ({OPTIONS: {'default_hooks.checkpoint.save_best': ['a', 'b']}}, 'write one metric'),
     ({OPTIONS: {'train_dataloader': None}}, 'no train_dataloader or no train_cfg'),
-    ({'labels1.rule': 'best'}, r"stage 'labels1': rule \[ValueError\] expected PseudoLabelLoop.r"),
+    (
+        {'labels1.rule': 'best'},
+        r"stage 'labels1': rule \[ValueError\] PseudoLabelLoop.rule.type: ",
+    ),
     ({'labels1.options': {'train_dataloader.target': None}}, 'no train_dataloader.target'),
     ({'test.options': {'test_evaluator': None}}, "stage 'test': config has no test_evaluator"),
 ]
@@ -128,11 +131,11 @@ def test_wrong_stage(folder: Path, changes: dict[str, Any], match: str) -> None:
         ),
         (
             {OPTIONS: {'train_dataloader.source.dataset.data_root': 'no'}},
-            r"stage 'generation1': .*train_dataloader.source.dataset.data_prefix.img_path got 'no",
+            r"stage 'generation1': .*source.dataset.data_prefix.img_path, but got 'no",
         ),
         (
             {'test.options': {'test_dataloader.dataset.data_root': 'no'}},
-            r"stage 'test': .*test_dataloader.dataset.data_prefix.img_path got 'no",
+            r"stage 'test': .*dataloader.dataset.data_prefix.img_path, but got 'no",
         ),
     ],
 )

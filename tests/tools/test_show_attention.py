@@ -232,7 +232,7 @@ def test_errors(tool: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[
         run(tool, tmp_path, '--points', '1;2')
     assert "got '1;2'; write x,y in pixels" in capsys.readouterr().err
     torch.save(dict(state_dict={}), tmp_path / 'a.pth')
-    with pytest.raises(ValueError, match='another method or network|lacks'):
+    with pytest.raises(ValueError, match='of this method or of its segmentor, but'):
         run(tool, tmp_path)
     prepare(tmp_path, segmentor_cfg(attention_head_cfg(spatial_weight=None)))
     with pytest.raises(ValueError, match='spatial_weight: expected a number, .* but got None'):

@@ -149,5 +149,5 @@ def test_errors(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match='without test_dataloader'):
         build_target_loader(Config({}))
     (tmp_path / 'empty' / 'images').mkdir(parents=True)
-    with pytest.raises(ValueError, match='BaseSegDataset: dataset.*empty'):
+    with pytest.raises(ValueError, match='BaseSegDataset: expected files that end in .*empty'):
         build_target_loader(Config({}), dataset=dataset_cfg(tmp_path, 'empty'))

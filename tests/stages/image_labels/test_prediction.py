@@ -310,7 +310,7 @@ def test_an_untrained_backbone_is_refused(cfg: Config, weights: str, tmp_path: P
     wide = Config(dict(model=dict(cfg.model.segmentor, backbone=dict(backbone, channels=4))))
     with pytest.raises(
         ValueError,
-        match=r'net.pth: the checkpoint is of another method or network: \d of \d tensors are '
+        match=r'net.pth: expected a checkpoint .*, but \d of \d tensors are '
         r'missing or of another shape, the first is stem.weight; .* checkpoint of ToyBackbone',
     ):
         features.build_feature_net('config', wide, weights)
