@@ -43,9 +43,9 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
-def run_tool(tool: str, *arguments: object) -> None:
+def run_tool(*arguments: object) -> None:
     """Run a tool of the project in the foreground and propagate its exit code."""
-    code = subprocess.call([sys.executable, str(ROOT / 'tools' / tool), *map(str, arguments)])
+    code = subprocess.call([sys.executable, *map(str, arguments)])
     if code:
         sys.exit(code)
 
@@ -60,7 +60,7 @@ def train(method: str, directory: Path, seed: int) -> Path:
     checkpoint = directory / f'iter_{Config.fromfile(config).train_cfg.max_iters}.pth'
     if not checkpoint.exists():
         flags = ('--resume', '--cfg-options', f'randomness.seed={seed}')
-        run_tool('train.py', config, '--work-dir', directory, *flags)
+        run_tool(ROOT / 'tools/train.py', config, '--work-dir', directory, *flags)
     return checkpoint
 
 
@@ -140,8 +140,9 @@ def main(argv: list[str] | None = None) -> None:
     start = time.time()
     data = args.work_dir / 'data'
     os.environ['MMSEG_UDA_DATA'] = str(data)
+    converter = ROOT / 'tools/dataset_converters/toy_street.py'
     sizes = ('--train', NUM_TRAIN, '--val', NUM_VAL)
-    run_tool('dataset_converters/toy_street.py', data / 'toy_street', *sizes)  # keeps what is there
+    run_tool(converter, data / 'toy_street', *sizes)  # keeps images that are there
     results, checkpoints = {}, {}
     for method in METHODS:
         print(f'\nquickstart: {method}', flush=True)

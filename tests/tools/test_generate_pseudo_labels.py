@@ -101,8 +101,11 @@ def test_rule_arguments(tool):
 @pytest.mark.parametrize(
     ('options', 'message'),
     [
-        (['--share', '0'], 'expected BDLRule.share in (0, 1], but got 0.0'),
-        (['--rule', 'fixed', '--share', '0.5'], "expected keys of FixedRule, but got 'share'"),
+        (['--share', '0'], 'BDLRule.share: expected a number in (0, 1], but got 0.0'),
+        (
+            ['--rule', 'fixed', '--share', '0.5'],
+            "FixedRule argument: expected one of ('threshold',), but got 'share'",
+        ),
         (['--rule', 'best'], 'invalid choice'),
     ],
 )
