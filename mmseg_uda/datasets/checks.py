@@ -20,6 +20,7 @@ from mmseg_uda.datasets.transforms.image_labels import LoadImageLabels
 from mmseg_uda.datasets.transforms.loading import LoadPseudoLabels
 
 __all__ = [
+    'build_dataset',
     'check_dataset',
     'check_folders',
     'check_image_labels',
@@ -72,6 +73,12 @@ def _check_folders(cfg: Mapping[str, Any], key: str) -> None:
         _check_list(osp.join(root, cfg['ann_file']), name, key)
     elif 'img_path' in prefixes:
         _check_any_image(osp.join(root, prefixes['img_path']), cfg, name, key)
+
+
+def build_dataset(cfg: Mapping[str, Any], key: str = 'dataset') -> Any:
+    """Build a dataset whose directories were checked; see :func:`check_folders`."""
+    check_folders(cfg, key)
+    return DATASETS.build(cfg)
 
 
 def check_dataset(dataset: Any, key: str = 'dataset') -> tuple[str, ...]:

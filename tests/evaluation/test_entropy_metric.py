@@ -147,12 +147,27 @@ def test_beside_the_iou_in_a_validation(tmp_path: Path) -> None:
 
 
 def test_errors() -> None:
-    with pytest.raises(ValueError, match="average got 'class'; write 'image' or 'pixel'"):
+    with pytest.raises(
+        ValueError,
+        match=r"EntropyMetric.average: expected one of \('image', 'pixel'\), but got 'class'",
+    ):
         EntropyMetric(average='class')
     logits, label = random_pairs(1)[0]
-    with pytest.raises(ValueError, match='one output; write decode_head.out_channels=2'):
+    with pytest.raises(
+        ValueError,
+        match='EntropyMetric: expected at least two outputs of the network, but got one; write '
+        'decode_head.out_channels=2',
+    ):
         run([(logits[:1], label)])
-    with pytest.raises(ValueError, match=r'seg_logits of \(4, 6\) for ground truth of \(8, 6\)'):
+    with pytest.raises(
+        ValueError,
+        match=r'EntropyMetric: expected seg_logits of the size \(8, 6\) of the ground truth, but '
+        r'got \(4, 6\)',
+    ):
         run([(logits, torch.cat([label, label]))])
-    with pytest.raises(ValueError, match='without seg_logits; test without test-time augmentation'):
+    with pytest.raises(
+        ValueError,
+        match='EntropyMetric: expected a prediction with seg_logits, but got none; test without '
+        'test-time augmentation, or remove the metric',
+    ):
         EntropyMetric().process({}, [dict(pred_sem_seg=dict(data=label))])

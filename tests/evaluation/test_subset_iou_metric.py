@@ -109,13 +109,37 @@ def test_format_only_writes_predictions(tmp_path):
 @pytest.mark.parametrize(
     ('subsets', 'message'),
     [
-        ('synthia17', "got 'synthia17'; write one of .*synthia16"),
+        (
+            'synthia17',
+            r"SubsetIoUMetric.subsets: expected one of \['camvid11', 'cityscapes19', "
+            r"'synthia13', 'synthia16'\], or a dict of name and train ids, but got 'synthia17'",
+        ),
         ({'mine': 'synthia17'}, "got 'synthia17'"),
-        ({'mine': ()}, r"subsets\['mine'\] got \[\]"),
-        ({'mine': (1, 1)}, r"subsets\['mine'\] got \[1, 1\]"),
-        ({'mine': (-1,)}, r"subsets\['mine'\] got \[-1\]"),
-        ({'mine': (1.5,)}, r"subsets\['mine'\] got \[1.5\]"),
-        ({}, 'got no subset'),
+        (
+            {'mine': ()},
+            r"SubsetIoUMetric.subsets\['mine'\]: expected at least one train id, and none "
+            r'twice, but got \[\]',
+        ),
+        (
+            {'mine': (1, 1)},
+            r"SubsetIoUMetric.subsets\['mine'\]: expected at least one train id, and none "
+            r'twice, but got \[1, 1\]',
+        ),
+        (
+            {'mine': (-1,)},
+            r"SubsetIoUMetric.subsets\['mine'\]: expected at least one train id, and none "
+            r'twice, but got \[-1\]',
+        ),
+        (
+            {'mine': (1.5,)},
+            r"SubsetIoUMetric.subsets\['mine'\]: expected at least one train id, and none "
+            r'twice, but got \[1.5\]',
+        ),
+        (
+            {},
+            r"SubsetIoUMetric.subsets: expected one or several of \['camvid11', 'cityscapes19', "
+            r"'synthia13', 'synthia16'\], but got \{\}",
+        ),
     ],
 )
 def test_wrong_subset(subsets, message):
@@ -124,11 +148,19 @@ def test_wrong_subset(subsets, message):
 
 
 def test_subset_beyond_the_classes():
-    with pytest.raises(ValueError, match=r"subsets\['mine'\] got the train id 19, but .* 19 cl"):
+    with pytest.raises(
+        ValueError,
+        match=r"SubsetIoUMetric.subsets\['mine'\]: expected train ids in 0..18, the classes of "
+        r'the dataset, but got \[0, 19\]',
+    ):
         run(SubsetIoUMetric({'mine': (0, 19)}), random_pairs(1))
 
 
 def test_label_out_of_range():
     label = torch.full((2, 2), 33)
-    with pytest.raises(ValueError, match=r'got the label 33 in .*19 classes .*convert the labels'):
+    with pytest.raises(
+        ValueError,
+        match=r"SubsetIoUMetric: expected labels in 0..18 or 255 \(ignored\), but got 33 in 'a "
+        "ground truth'",
+    ):
         run(SubsetIoUMetric(), [(torch.zeros_like(label), label)])

@@ -226,7 +226,9 @@ def test_errors(tool: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[
         ValueError, match='--points in the target image of 48x32, but got 48,0; wri'
     ):
         run(tool, tmp_path, '--points', '48,0')
-    with pytest.raises(FileNotFoundError, match='paths got none.png, which is no file'):
+    with pytest.raises(
+        FileNotFoundError, match="load_images.paths: expected image files, but got 'none.png'"
+    ):
         run(tool, tmp_path, '--source', 'none.png')
     with pytest.raises(SystemExit):
         run(tool, tmp_path, '--points', '1;2')

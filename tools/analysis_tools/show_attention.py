@@ -127,7 +127,7 @@ def find_dataset(cfg: Config, *keys: str) -> dict[str, Any]:
 
 def load_source(cfg: Config, path: str | None) -> Sample:
     """Load one source image through its pipeline, without augmentation."""
-    dataset = plain_dataset(cfg, find_dataset(cfg, 'train_dataloader.source'))
+    dataset = plain_dataset(find_dataset(cfg, 'train_dataloader.source'))
     return dataset[0] if path is None else load_images(dataset, [path])[0]
 
 
@@ -137,7 +137,7 @@ def load_targets(
     """Load target images, of the test split with ground truth, and the split's meta data."""
     config = find_dataset(cfg, 'test_dataloader', 'val_dataloader')
     if paths is not None:
-        dataset = plain_dataset(cfg, config)
+        dataset = plain_dataset(config)
         return load_images(dataset, paths), dataset.metainfo
     dataset = DATASETS.build(config)
     return [dataset[index] for index in range(min(count, len(dataset)))], dataset.metainfo

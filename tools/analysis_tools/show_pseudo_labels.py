@@ -69,7 +69,7 @@ def target_dataset(cfg: Config) -> Any:
             'show_pseudo_labels: expected train_dataloader.target in the config, but got none; '
             'write the config whose images were labelled'
         )
-    return plain_dataset(cfg, target['dataset'])
+    return plain_dataset(target['dataset'])
 
 
 def spread(count: int, length: int) -> list[int]:

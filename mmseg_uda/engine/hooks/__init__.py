@@ -1,4 +1,4 @@
-"""What happens beside the training step."""
+"""Hooks: everything that happens beside the training step."""
 
 from mmseg_uda.engine.hooks.adabn_hook import AdaBNHook, build_target_loader
 from mmseg_uda.engine.hooks.ema_teacher_hook import EMATeacherHook

@@ -15,14 +15,15 @@ from mmengine.dataset import pseudo_collate
 from mmengine.dist import get_dist_info
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
-from mmseg.registry import DATASETS, HOOKS
+from mmseg.registry import HOOKS
 from torch import Tensor
 from torch.utils.data import DataLoader
 
 from mmseg_uda.config.datasets import iter_datasets, unlabelled_images
-from mmseg_uda.datasets.checks import check_folders
+from mmseg_uda.datasets.checks import build_dataset
 from mmseg_uda.engine.batch_norm import batch_norm_layers, reestimate_batch_norm
 from mmseg_uda.engine.observe import unwrap_model
+from mmseg_uda.utils.arguments import expect
 
 __all__ = ['AdaBNHook', 'build_target_loader']
 
@@ -30,14 +31,15 @@ STAGES = ('val', 'test')
 
 
 def _target_config(cfg: Config) -> dict[str, Any]:
-    """The training images of the target, or else those of the test, as validation sees them."""
+    """Target training images, or else the test's images, through the validation pipeline."""
     test = cfg.get('test_dataloader') or cfg.get('val_dataloader')
     if test is None:
         raise ValueError(
-            'AdaBNHook.dataset got None in a config without test_dataloader; write either.'
+            'AdaBNHook.dataset: expected a dataset, because the config has no test_dataloader, but '
+            'got None; write either'
         )
     target = (cfg.get('train_dataloader') or {}).get('target') or test
-    # Not the test's: with test-time augmentation that gives several views of an image.
+    # The test pipeline may have test-time augmentation, which gives several views of an image.
     _, owner = next(iter_datasets((cfg.get('val_dataloader') or test)['dataset']))
     return unlabelled_images(target['dataset'], owner['pipeline'])
 
@@ -50,25 +52,24 @@ def build_target_loader(
     num_workers: int = 2,
     seed: int = 0,
 ) -> DataLoader[Any]:
-    """A loader of unlabelled target images, in a seeded order, whole batches only.
+    """Build a loader of unlabelled target images, in a seeded order, in whole batches.
 
     Each process gets every N-th batch, so that N processes see the batches of one.
 
     Args:
         cfg: The run's config. Images are those of ``train_dataloader.target`` (or, in a plain mmseg
             config, of ``test_dataloader``), through the validation pipeline without label loaders.
-        dataset: Config of another dataset to use; its own pipeline is kept, less label loaders.
+        dataset: Config of another dataset, which keeps its own pipeline without label loaders.
         num_images: Images over all processes, rounded down to whole batches. Default: all.
         batch_size: Images per batch. With fewer images than this, they are one batch.
         num_workers: Loading processes.
-        seed: Of the order.
+        seed: Seed of the order.
 
     Raises:
-        ValueError: If the config names no dataset, or it is empty.
+        ValueError: If the config names no dataset, or the dataset is empty.
     """
     config = _target_config(cfg) if dataset is None else unlabelled_images(dataset)
-    check_folders(config)
-    images = DATASETS.build(config)
+    images = build_dataset(config)
     order = torch.randperm(len(images), generator=torch.Generator().manual_seed(seed)).tolist()
     order = order[:num_images]
     last_start = max(len(order) - batch_size, 0)
@@ -87,18 +88,23 @@ def build_target_loader(
 class AdaBNHook(Hook):
     """Validate and test with batch-norm statistics of the target domain.
 
-    The statistics of training come back after the validation or test and before a checkpoint is
-    written: a checkpoint always holds those (``tools/adabn.py`` writes an adapted one), and
-    training is the same with and without the hook. With mmengine's ``EMAHook`` keep its
-    ``update_buffers=False``.
+    The training statistics are restored after the validation or test, before a checkpoint is
+    written. A checkpoint therefore always holds the training statistics (``tools/adabn.py`` writes
+    an adapted one), and training is the same with and without the hook. With mmengine's
+    ``EMAHook`` keep its ``update_buffers=False``.
 
     Args:
-        num_images: Target images to look at, over all processes. None for all of them.
+        num_images: Target images to use, over all processes. None for all of them.
         batch_size: Images per batch. A network with a global pooling branch needs at least 2.
         num_workers: Loading processes.
-        seed: Of the images' order.
-        stages: Where to adapt: ``'val'``, ``'test'`` or both.
-        dataset: Config of the dataset to look at. Default: see :func:`build_target_loader`.
+        seed: Seed of the images' order.
+        stages: ``'val'``, ``'test'`` or both.
+        dataset: Config of the images' dataset. Default: see :func:`build_target_loader`.
+
+    Example:
+        Use in a config::
+
+            custom_hooks = [dict(type='AdaBNHook', num_images=200)]
     """
 
     priority = 'BELOW_NORMAL'  # after EMAHook has put its weights in
@@ -113,10 +119,9 @@ class AdaBNHook(Hook):
         dataset: dict[str, Any] | None = None,
     ) -> None:
         for key, value in (('num_images', num_images), ('batch_size', batch_size)):
-            if value is not None and value < 1:
-                raise ValueError(f'AdaBNHook.{key} got {value}; write at least 1 instead.')
-        if isinstance(stages, str) or not set(stages) <= set(STAGES):
-            raise ValueError(f'AdaBNHook.stages got {stages!r}; write a list of {STAGES} instead.')
+            expect(value is None or value > 0, f'AdaBNHook.{key}', 'at least 1', value)
+        known = not isinstance(stages, str) and set(stages) <= set(STAGES)
+        expect(known, 'AdaBNHook.stages', f'a list of {STAGES}', stages)
         self.stages = tuple(stages)
         self._loader_args: dict[str, Any] = {
             'dataset': dataset,
@@ -145,17 +150,17 @@ class AdaBNHook(Hook):
         self._before = []
 
     def before_val_epoch(self, runner: Runner) -> None:
-        """Adapt."""
+        """Adapt the statistics."""
         self._adapt(runner, 'val')
 
     def after_val_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:
-        """Give the statistics of training back."""
+        """Restore the training statistics."""
         self._restore()
 
     def before_test_epoch(self, runner: Runner) -> None:
-        """Adapt."""
+        """Adapt the statistics."""
         self._adapt(runner, 'test')
 
     def after_test_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:
-        """Give the checkpoint's statistics back."""
+        """Restore the checkpoint's statistics."""
         self._restore()

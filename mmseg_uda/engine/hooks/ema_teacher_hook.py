@@ -1,4 +1,4 @@
-"""Keeps a teacher behind its student."""
+"""Update of an averaged teacher."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ __all__ = ['EMATeacherHook']
 
 @HOOKS.register_module()
 class EMATeacherHook(Hook):
-    """Updates a method's :class:`~mmseg_uda.models.teacher.EMATeacher` after its student's steps.
+    """Update a method's :class:`~mmseg_uda.models.teacher.EMATeacher` after its student's steps.
 
-    Where gradients are accumulated, an iteration without a step of the optimizer leaves the teacher
-    alone. The hook also tells the method the iteration, which its schedules follow: a method that
-    counted for itself would start anew after a resume.
+    With accumulated gradients, an iteration without a step of the optimizer does not change the
+    teacher. The hook also sets the method's ``iteration``, which its schedules follow: a counter of
+    the method's own would start at 0 after a resume.
     """
 
     def before_train(self, runner: Runner) -> None:
-        """Start from the student, whatever gave it its weights.
+        """Start from the student, after its weights were initialised or loaded.
 
         Raises:
             TypeError: The model has no teacher.
@@ -31,21 +31,22 @@ class EMATeacherHook(Hook):
         model = unwrap_model(runner.model)
         if not hasattr(model, 'teacher'):
             raise TypeError(
-                f'EMATeacherHook got {type(model).__name__}, which has no teacher; '
-                "write model=dict(type='MeanTeacher', ...), or remove the hook"
+                'EMATeacherHook: expected a method with a teacher, but got '
+                f"{type(model).__name__}; write model=dict(type='MeanTeacher', ...), or remove the "
+                'hook'
             )
         if runner.iter == 0 and not model.teacher.steps:
             model.teacher.copy_from(model.student)
 
     def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None) -> None:
-        """Tell the method which iteration begins."""
+        """Set the method's iteration."""
         unwrap_model(runner.model).iteration = runner.iter
 
     def after_train_iter(
         self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None
     ) -> None:
-        """Follow the student's step, if there was one."""
-        done = runner.iter + 1
+        """Update the teacher if the student was updated."""
+        done = runner.iter + 1  # iterations; the last one always steps
         if done % _accumulated(runner.optim_wrapper) == 0 or done == runner.max_iters:
             model = unwrap_model(runner.model)
             model.teacher.update(model.student)

@@ -1,7 +1,8 @@
-"""Stops a training that is lost, and warns of one that is about to be."""
+"""Detection of diverged, collapsed and stuck training."""
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
@@ -11,30 +12,34 @@ from mmengine.runner import Runner
 from mmseg.registry import HOOKS
 
 from mmseg_uda.engine.observe import first_image, preserve_state, segment, unwrap_model
+from mmseg_uda.utils.arguments import expect
 
 __all__ = ['HealthHook']
 
 
 @HOOKS.register_module()
 class HealthHook(Hook):
-    """Looks after the losses, the target predictions and the discriminators.
+    """Check the losses, the target predictions and the discriminators.
 
-    Every ``interval`` iterations, and not in between, so that the device is not waited for:
+    The hook checks every ``interval`` iterations, and not in between, because each check waits for
+    the device:
 
-    - a loss that is NaN or infinite ends the training with an error that names it;
-    - one class on nearly the whole target image, ``patience`` looks in a row, warns of a collapse;
-    - a discriminator that is always right (each ``disc.acc*`` is 1) or has nothing left to learn (a
-      ``disc.loss*`` of 0), ``patience`` looks in a row, warns: it gives the segmentor no gradient.
+    - A loss that is NaN or infinite ends the training with an error that names it.
+    - One class on nearly the whole target image in ``patience`` checks in a row logs a warning of
+      a collapse.
+    - A discriminator that is always correct (each ``disc.acc*`` is 1) or has nothing left to learn
+      (a ``disc.loss*`` of 0) in ``patience`` checks in a row logs a warning: it gives the segmentor
+      no gradient.
 
-    A warning is repeated only after the matter was well in between. The random state and the model
-    are left alone.
+    A warning is repeated only after a good check in between. The hook does not change the model or
+    the random state.
 
     Args:
-        interval: Iterations between two looks.
-        max_class_share: Share of pixels of the most frequent class that counts as collapsed,
-            in (0, 1].
+        interval: Iterations between two checks.
+        max_class_share: Share of pixels of the most frequent class above which a prediction counts
+            as collapsed, in (0, 1].
         min_disc_loss: A discriminator loss below this counts as zero.
-        patience: Bad looks in a row until a warning.
+        patience: Bad checks in a row until a warning.
     """
 
     priority = 'LOW'
@@ -47,12 +52,9 @@ class HealthHook(Hook):
         patience: int = 5,
     ) -> None:
         for key, value in (('interval', interval), ('patience', patience)):
-            if value < 1:
-                raise ValueError(f'HealthHook.{key} got {value}; write at least 1 instead.')
-        if not 0 < max_class_share <= 1:
-            raise ValueError(
-                f'HealthHook.max_class_share got {max_class_share}; write a number in (0, 1].'
-            )
+            expect(value > 0, f'HealthHook.{key}', 'at least 1', value)
+        valid = 0 < max_class_share <= 1
+        expect(valid, 'HealthHook.max_class_share', 'a number in (0, 1]', max_class_share)
         self.interval = interval
         self.max_class_share = max_class_share
         self.min_disc_loss = min_disc_loss
@@ -66,53 +68,57 @@ class HealthHook(Hook):
         data_batch: Any = None,
         outputs: dict[str, torch.Tensor] | None = None,
     ) -> None:
-        """Look, every ``interval`` iterations."""
+        """Check, every ``interval`` iterations.
+
+        Raises:
+            FloatingPointError: A loss is NaN or infinite.
+        """
         if not self.every_n_train_iters(runner, self.interval):
             return
         logs = {key: float(value) for key, value in (outputs or {}).items()}
-        lost = [f'{key}={value}' for key, value in logs.items() if _is_lost(key, value)]
+        lost = [
+            f'{key}={value}'
+            for key, value in logs.items()
+            if 'loss' in key and not math.isfinite(value)
+        ]
         if lost:
             raise FloatingPointError(
-                f'HealthHook: iteration {runner.iter + 1} got {", ".join(lost)}; lower the '
-                'learning rate or the loss weights, or clip gradients, then resume from an earlier '
-                'checkpoint.'
+                f'HealthHook: expected finite losses in iteration {runner.iter + 1}, but got '
+                f'{", ".join(lost)}; lower the learning rate or the loss weights, or clip '
+                'gradients, then resume from an earlier checkpoint'
             )
         if not is_main_process():
             return
-        self._look_at_discriminators(runner, logs)
+        self._check_discriminators(runner, logs)
         if isinstance(data_batch, dict) and 'target' in data_batch:
             model = unwrap_model(runner.model)
             with preserve_state(model):
                 label, _ = segment(model, first_image(model, data_batch, 'target'))
             share = float(label.flatten().bincount().max()) / label.numel()
-            self._judge(
+            self._warn_if(
                 runner,
                 'target prediction',
                 share > self.max_class_share,
                 f'is one class on {share:.1%} of the image: the model may have collapsed',
             )
 
-    def _look_at_discriminators(self, runner: Runner, logs: dict[str, float]) -> None:
+    def _check_discriminators(self, runner: Runner, logs: dict[str, float]) -> None:
         accuracy: dict[str, float] = {}
         for key, value in logs.items():
             if key.startswith('disc.acc'):
-                # Right on one domain alone may be a mere guess: the worse one counts.
+                # A discriminator may guess one domain always: the worse accuracy counts.
                 both = key.replace('source', '*').replace('target', '*')
                 accuracy[both] = min(accuracy.get(both, 1.0), value)
             elif key.startswith('disc.') and 'loss' in key:
                 stuck = value < self.min_disc_loss
-                self._judge(runner, key, stuck, f'is {value:.1e}: nothing left to learn')
+                self._warn_if(runner, key, stuck, f'is {value:.1e}: nothing left to learn')
         for key, value in accuracy.items():
-            self._judge(runner, key, value >= 1 - 1e-3, f'is {value:.3f}: always right')
+            self._warn_if(runner, key, value >= 1 - 1e-3, f'is {value:.3f}: always correct')
 
-    def _judge(self, runner: Runner, key: str, bad: bool, message: str) -> None:
+    def _warn_if(self, runner: Runner, key: str, bad: bool, message: str) -> None:
         self._streaks[key] = self._streaks.get(key, 0) + 1 if bad else 0
         if self._streaks[key] == self.patience:
             runner.logger.warning(
-                f'HealthHook: {key} {message} ({self.patience} looks in a row, the last one at '
-                f'iteration {runner.iter + 1}).'
+                f'HealthHook: {key} {message} ({self.patience} checks in a row, the last one in '
+                f'iteration {runner.iter + 1})'
             )
-
-
-def _is_lost(key: str, value: float) -> bool:
-    return 'loss' in key and not abs(value) < float('inf')

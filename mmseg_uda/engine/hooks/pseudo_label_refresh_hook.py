@@ -29,35 +29,36 @@ from mmseg_uda.engine.loops.pseudo_label_loop import PseudoLabelLoop
 from mmseg_uda.engine.loops.uda_train_loop import UDATrainLoop
 from mmseg_uda.engine.observe import unwrap_model
 from mmseg_uda.pseudo_labels.rules import build_rule
+from mmseg_uda.utils.arguments import expect
 
 __all__ = ['PseudoLabelRefreshHook']
 
 CHECKPOINT_KEY = 'pseudo_labels'
-PIPELINE_HINT = 'write PseudoLabelRefreshHook.pipeline, a test pipeline for the target images'
 
 Config = Mapping[str, Any]
 
 
 def _test_pipeline(steps: Sequence[Config]) -> list[Config]:
-    """How to look at the images of a training pipeline: loaded, resized, and nothing at random."""
+    """Test pipeline out of a training pipeline: its image loader and ``Resize``."""
     kept: list[Config] = []
     for step in steps:
         cls = transform_class(step)
         if issubclass(cls, (LoadImageFromFile, Resize)):
             kept.append(step)
-        # The sizes of a random resize do not tell the one to label at.
+        # A random resize does not tell the size at which to label.
         elif issubclass(cls, (RandomResize, RandomChoiceResize)) or not (
             issubclass(cls, PackSegInputs) or loads_labels(step) or is_random(step)
         ):
             raise ValueError(
-                f'PseudoLabelRefreshHook.pipeline got None, but {cls.__name__} in the '
-                f"target's training pipeline may have a part in it; {PIPELINE_HINT}"
+                'PseudoLabelRefreshHook.pipeline: expected a pipeline, because a test may need '
+                f"{cls.__name__} of the target's training pipeline, but got None; write "
+                'a test pipeline for the target images'
             )
     return [*kept, {'type': 'PackSegInputs'}]
 
 
 def _images_of(dataset: Config, pipeline: Sequence[Config] | None) -> dict[str, Any]:
-    """Config of a training set's images, each once, in order, and without labels."""
+    """Config of a training set's images, each once, in order, without labels."""
 
     def change(images: dict[str, Any]) -> dict[str, Any]:
         steps = _test_pipeline(images['pipeline']) if pipeline is None else pipeline
@@ -67,7 +68,7 @@ def _images_of(dataset: Config, pipeline: Sequence[Config] | None) -> dict[str, 
 
 
 class _Labeller(PseudoLabelLoop):
-    """Labels by the weights in memory, in folders that are the run's own."""
+    """Labels by the weights in memory, in directories that belong to the run."""
 
     def _weights_digest(self) -> str:
         return digest_weights(unwrap_model(self.runner.model))
@@ -78,35 +79,41 @@ class _Labeller(PseudoLabelLoop):
             return super()._look_up()
         except ValueError as error:
             reason = str(error).partition(';')[0]
-            print_log(f'Pseudo labels in {self.out_dir} are written anew: {reason}', 'current')
+            print_log(f'Pseudo labels in {self.out_dir} are replaced: {reason}', 'current')
             self.overwrite = True
             return super()._look_up()
 
 
 @HOOKS.register_module()
 class PseudoLabelRefreshHook(Hook):
-    """Labels the target's training images with the current network every ``interval`` iterations.
+    """Label the target's training images with the current network every ``interval`` iterations.
 
     Round k is labelled after k ``interval`` iterations, into ``<work_dir>/pseudo_labels/round_<k>``
-    and by the same code as ``tools/generate_pseudo_labels.py``; from then on, and until the next
-    round, the target stream reads these labels. So the labels in force are a function of the
-    iteration, and a resumed run continues as if it had not stopped: in the middle of a round it
-    takes that round's folder, which must be the one that the checkpoint was trained with; at the
-    start of a round it labels, or finishes what was begun. Folders that another network left there
-    are replaced. Labelling leaves no trace in the model and in the random state.
+    and by the same code as ``tools/generate_pseudo_labels.py``. The target stream reads these
+    labels until the next round. The current labels are thus a function of the iteration, and a
+    resumed run continues as if it had not stopped: in the middle of a round it uses that round's
+    directory, which must hold the labels that the checkpoint was trained with; at the start of a
+    round it labels, or completes an interrupted round. Directories of another network are replaced.
+    Labelling does not change the model or the random state.
 
-    The target's pipeline has ``dict(type='LoadPseudoLabels', pseudo_dir=None, num_classes=...)``.
+    The target's pipeline needs ``dict(type='LoadPseudoLabels', pseudo_dir=None, num_classes=...)``.
     Each round's coverage, and each class's threshold and kept share, go to the visualizer.
 
     Args:
-        interval: Iterations of a round.
-        rounds: How many times to label; None for as often as the training is long.
+        interval: Iterations per round.
+        rounds: Number of labelled rounds; None for rounds until the end of training.
         rule: As for :class:`PseudoLabelLoop`.
         softmax_first: As for :class:`PseudoLabelLoop`.
         pipeline: Test pipeline of the target images; its label loaders are left out. Default: the
             image loader and ``Resize`` of the target's training pipeline.
         begin_with_labels: Train on the labels in ``LoadPseudoLabels.pseudo_dir`` first, and label
-            only after ``interval`` iterations (round 1); else round 0 precedes the first one.
+            only after ``interval`` iterations (round 1). Default: label round 0 before the first
+            iteration.
+
+    Example:
+        Use in a config::
+
+            custom_hooks = [dict(type='PseudoLabelRefreshHook', interval=20000, rule='cbst')]
     """
 
     priority = 'LOWEST'  # after the checkpoint of the iteration that a round follows
@@ -122,31 +129,29 @@ class PseudoLabelRefreshHook(Hook):
         begin_with_labels: bool = False,
     ) -> None:
         for key, value in (('interval', interval), ('rounds', rounds)):
-            if not (isinstance(value, int) and value > 0) and (key, value) != ('rounds', None):
-                raise ValueError(
-                    f'PseudoLabelRefreshHook.{key} got {value!r}; write an integer >= 1 instead'
-                )
+            valid = (isinstance(value, int) and value > 0) or (key, value) == ('rounds', None)
+            expect(valid, f'PseudoLabelRefreshHook.{key}', 'an integer of at least 1', value)
         self.interval = interval
         self.first = int(begin_with_labels)
         self.last = None if rounds is None else self.first + rounds - 1
-        build_rule(rule)  # checks it
+        build_rule(rule)  # raises an error if it is wrong
         self.rule = rule
         self.softmax_first = softmax_first
         self.pipeline = pipeline
-        self._labels: dict[str, Any] | None = None  # in force
-        self._saved: dict[str, Any] | None = None  # in force when the checkpoint was written
+        self._labels: dict[str, Any] | None = None  # current ones
+        self._saved: dict[str, Any] | None = None  # those of the loaded checkpoint
 
     def round_at(self, iteration: int) -> int:
-        """The round whose labels are in force; 0 are the given ones with ``begin_with_labels``."""
+        """Compute the current round; with ``begin_with_labels``, 0 is that of the given labels."""
         number = iteration // self.interval
         return number if self.last is None else min(number, self.last)
 
     def before_train(self, runner: Runner) -> None:
-        """Check everything that the rounds need, and take or make the labels to begin with."""
+        """Check everything that the rounds need, and use or make the first labels."""
         if not isinstance(runner.train_loop, UDATrainLoop):
             raise TypeError(
-                f'PseudoLabelRefreshHook got {type(runner.train_loop).__name__}; write '
-                "train_cfg=dict(type='UDATrainLoop', ...)"
+                "PseudoLabelRefreshHook: expected train_cfg=dict(type='UDATrainLoop', ...), but "
+                f'got {type(runner.train_loop).__name__}'
             )
         self._labeller = self._build(runner)
         self._check(runner.train_loop.dataloaders['target'].dataset)
@@ -156,7 +161,7 @@ class PseudoLabelRefreshHook(Hook):
         if runner.iter == number * self.interval:
             self._label(runner, number)
         else:
-            self._go_on(runner, number)
+            self._continue(runner, number)
 
     def after_train_iter(
         self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None
@@ -171,12 +176,12 @@ class PseudoLabelRefreshHook(Hook):
             self._label(runner, number)
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
-        """Note which labels are in force."""
+        """Save the description of the current labels."""
         if self._labels is not None:
             checkpoint[CHECKPOINT_KEY] = self._labels
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
-        """Read which labels were in force."""
+        """Read the description of the labels at that time."""
         self._saved = checkpoint.get(CHECKPOINT_KEY)
 
     def _build(self, runner: Runner) -> _Labeller:
@@ -189,7 +194,7 @@ class PseudoLabelRefreshHook(Hook):
         labeller = _Labeller(
             runner,
             loader,
-            self._folder(runner, self.first),
+            self._directory(runner, self.first),
             self.rule,
             softmax_first=self.softmax_first,
         )
@@ -200,30 +205,26 @@ class PseudoLabelRefreshHook(Hook):
         transforms = [transform for transform, _ in pseudo_label_loaders(dataset)]
         if not transforms:
             raise ValueError(
-                'PseudoLabelRefreshHook got a target pipeline without '
-                "LoadPseudoLabels; write dict(type='LoadPseudoLabels', "
-                'pseudo_dir=None, num_classes=...) after LoadImageFromFile in '
-                'train_dataloader.target.dataset.pipeline'
+                'PseudoLabelRefreshHook: expected LoadPseudoLabels in '
+                'train_dataloader.target.dataset.pipeline, but got none; write '
+                "dict(type='LoadPseudoLabels', pseudo_dir=None, num_classes=...) after "
+                'LoadImageFromFile'
             )
         for transform in transforms:
             if (transform.pseudo_dir is not None) != bool(self.first):
-                fix = (
-                    'write the folder of the first labels, or begin_with_labels=False'
-                    if self.first
-                    else 'write None, or begin_with_labels=True'
-                )
+                known = 'the directory of the first labels' if self.first else 'None'
                 raise ValueError(
-                    f'PseudoLabelRefreshHook.begin_with_labels got {bool(self.first)}, and '
-                    f'LoadPseudoLabels.pseudo_dir got {transform.pseudo_dir!r}; {fix}'
+                    f'LoadPseudoLabels.pseudo_dir: expected {known}, because of '
+                    f'PseudoLabelRefreshHook.begin_with_labels={bool(self.first)}, but got '
+                    f'{transform.pseudo_dir!r}'
                 )
-            if transform.num_classes != self._labeller.num_classes:
-                raise ValueError(
-                    f'LoadPseudoLabels.num_classes got {transform.num_classes}, but the target has '
-                    f'{self._labeller.num_classes} classes; write that'
-                )
+            classes = self._labeller.num_classes
+            known = f'{classes}, the classes of the target'
+            valid = transform.num_classes == classes
+            expect(valid, 'LoadPseudoLabels.num_classes', known, transform.num_classes)
 
     @staticmethod
-    def _folder(runner: Runner, number: int) -> str:
+    def _directory(runner: Runner, number: int) -> str:
         return osp.join(runner.work_dir, 'pseudo_labels', f'round_{number}')
 
     def _describe(self, number: int, manifest: Manifest) -> dict[str, Any]:
@@ -234,24 +235,24 @@ class PseudoLabelRefreshHook(Hook):
         }
 
     def _label(self, runner: Runner, number: int) -> None:
-        """Make a round's labels and train on them."""
-        folder = self._labeller.out_dir = self._folder(runner, number)
+        """Make a round's labels and use them."""
+        directory = self._labeller.out_dir = self._directory(runner, number)
         self._labeller.run()
-        manifest = Manifest.read(folder)
+        manifest = Manifest.read(directory)
         self._log(runner, number, manifest)
-        self._take(runner, folder, self._describe(number, manifest))
+        self._use(runner, directory, self._describe(number, manifest))
 
-    def _go_on(self, runner: Runner, number: int) -> None:
-        """Take the labels with which a resumed run was trained before.
+    def _continue(self, runner: Runner, number: int) -> None:
+        """Use the labels with which a resumed run was trained before.
 
         Raises:
-            ValueError: If they are not there, or others are.
+            ValueError: If they do not exist, or others do.
         """
-        folder, labels = self._folder(runner, number), {}
+        directory, labels = self._directory(runner, number), {}
         problems = [f'no {MANIFEST_NAME}']
-        if osp.isfile(osp.join(folder, MANIFEST_NAME)):
-            found = Manifest.read(folder)
-            # The weights have moved on: the checkpoint knows those that labelled.
+        if osp.isfile(osp.join(directory, MANIFEST_NAME)):
+            found = Manifest.read(directory)
+            # The current weights are other ones; the checkpoint knows those that labelled.
             problems = [
                 line
                 for line in differences(found.recipe, self._labeller.new_manifest().recipe)
@@ -262,17 +263,17 @@ class PseudoLabelRefreshHook(Hook):
                 problems.append(f'made by {labels}')
         if problems:
             raise ValueError(
-                f'PseudoLabelRefreshHook: the checkpoint of iteration {runner.iter} was trained '
-                f'with the labels {self._saved}, but {folder!r} has others '
-                f'({", ".join(problems)}); resume with the config and the work_dir of that run, or '
-                f'from iteration {number * self.interval}, where they are made anew'
+                f'PseudoLabelRefreshHook: expected the labels {self._saved}, with which the '
+                f'checkpoint of iteration {runner.iter} was trained, but got others in '
+                f'{directory!r} ({", ".join(problems)}); resume with the config and the work_dir '
+                f'of that run, or from iteration {number * self.interval}, which makes them anew'
             )
-        self._take(runner, folder, labels)
+        self._use(runner, directory, labels)
 
-    def _take(self, runner: Runner, folder: str, labels: dict[str, Any]) -> None:
+    def _use(self, runner: Runner, directory: str, labels: dict[str, Any]) -> None:
         dataset = runner.train_loop.dataloaders['target'].dataset
         for transform, _ in pseudo_label_loaders(dataset):
-            transform.read_from(folder)
+            transform.read_from(directory)
         check_pseudo_labels(dataset)
         runner.train_loop.reopen('target')
         self._labels = labels

@@ -1,4 +1,4 @@
-"""Source images that CDANet's attention looks at in validation and test."""
+"""Source images as the reference of CDANet's attention in validation and test."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from mmengine.config import Config
 from mmengine.dataset import pseudo_collate
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
@@ -16,73 +15,75 @@ from mmseg.models.utils import resize
 from mmseg.registry import HOOKS
 from torch import Tensor
 
-from mmseg_uda.config.datasets import map_datasets, without_randomness
-from mmseg_uda.datasets.checks import unwrap
-from mmseg_uda.engine.hooks.adabn_hook import build_target_loader
+from mmseg_uda.config.datasets import map_datasets, unlabelled_images, without_randomness
+from mmseg_uda.datasets.checks import build_dataset, unwrap
 from mmseg_uda.engine.observe import preserve_state, unwrap_model
+from mmseg_uda.utils.arguments import expect
 
 __all__ = ['ReferenceContextHook', 'load_images', 'plain_dataset']
 
 
-def plain_dataset(cfg: Config, dataset: dict[str, Any]) -> Any:
-    """A dataset whose pipeline loads no label and draws nothing.
+def plain_dataset(dataset: dict[str, Any]) -> Any:
+    """Build a dataset whose pipeline neither loads labels nor draws random numbers.
 
     Args:
-        cfg: The run's config.
         dataset: Config of a dataset, or of a wrapper of datasets.
+
+    Raises:
+        ValueError: If a step of the pipeline is not known to do so or not.
     """
 
     def change(images: dict[str, Any]) -> dict[str, Any]:
         return {**images, 'pipeline': without_randomness(images['pipeline'])}
 
-    return build_target_loader(cfg, dataset=map_datasets(dataset, change)).dataset
+    return build_dataset(map_datasets(unlabelled_images(dataset), change))
 
 
 def load_images(dataset: Any, paths: Sequence[str]) -> list[dict[str, Any]]:
-    """Samples of any image files, through a dataset's pipeline.
+    """Load any image files through a dataset's pipeline.
 
     Raises:
-        FileNotFoundError: One of them is no file.
+        FileNotFoundError: One of them does not exist.
     """
     for path in paths:
         if not Path(path).is_file():
-            raise FileNotFoundError(
-                f'load_images.paths got {path}, which is no file; write paths of images'
-            )
+            raise FileNotFoundError(f'load_images.paths: expected image files, but got {path!r}')
     pipeline = next(unwrap(dataset)).pipeline
     return [pipeline(dict(img_path=str(path), seg_fields=[])) for path in paths]
 
 
 @HOOKS.register_module()
 class ReferenceContextHook(Hook):
-    """Shows K fixed source images to a head with ``test_context='reference'``.
+    """Give K fixed source images to a head with ``test_context='reference'``.
 
-    Before a validation or a test the student's features of these images are stored in the head
-    (``CrossDomainAttentionHead.set_reference``), and forgotten afterwards: training is the same
-    with and without the hook. Every checkpoint carries the features that belong to its weights, so
+    Before a validation or a test, the hook stores the student's features of these images in the
+    head (``CrossDomainAttentionHead.set_reference``), and it removes them afterwards: training is
+    the same with and without the hook. Every checkpoint carries the features of its own weights, so
     that testing (or exporting) it needs neither source data nor this hook. A checkpoint grows by
-    4 K C h w bytes: 69 MB an image for 2048 channels at 65x129.
+    4 K C h w bytes: 69 MB per image for 2048 channels at 65x129.
 
     Args:
         num_images: K. The result depends on it, and on ``seed``: report both.
-        seed: Of the choice among the images of ``train_dataloader.source``.
-        images: Paths of the images instead of a choice of ``num_images`` by ``seed``. They go
-            through the same pipeline: the source's, less label loaders and random augmentation.
+        seed: Seed of the choice among the images of ``train_dataloader.source``.
+        images: Paths of the images, instead of a choice of ``num_images`` by ``seed``. They go
+            through the source's pipeline without label loaders and random steps, too.
+
+    Example:
+        Use in a config::
+
+            custom_hooks = [dict(type='ReferenceContextHook', num_images=4)]
     """
 
-    # After EMAHook has put its weights in; before AdaBNHook, whose statistics are the target's.
+    # After EMAHook has set its weights; before AdaBNHook, whose statistics are the target's.
     priority = 55
 
     def __init__(
         self, num_images: int = 4, seed: int = 0, images: Sequence[str] | None = None
     ) -> None:
-        if num_images < 1:
-            raise ValueError(f'ReferenceContextHook.num_images got {num_images}; write at least 1')
-        if isinstance(images, str) or (images is not None and not images):
-            raise ValueError(
-                f'ReferenceContextHook.images got {images!r}; write a list of paths, '
-                'or None for a choice of num_images'
-            )
+        expect(num_images > 0, 'ReferenceContextHook.num_images', 'at least 1', num_images)
+        listed = images is None or (bool(images) and not isinstance(images, str))
+        known = 'a list of paths, or None for a choice of num_images'
+        expect(listed, 'ReferenceContextHook.images', known, images)
         self.num_images = num_images
         self.seed = seed
         self.images = images
@@ -90,30 +91,35 @@ class ReferenceContextHook(Hook):
         self._stored_here = False
 
     def before_run(self, runner: Runner) -> None:
-        """Check the head."""
+        """Check the head.
+
+        Raises:
+            TypeError: It has no ``test_context``.
+            ValueError: Its ``test_context`` is another.
+        """
         head = _student(runner)[0].decode_head
         context = getattr(head, 'test_context', None)
         if context is None:
             raise TypeError(
-                f'ReferenceContextHook got {type(head).__name__}, which has no '
-                "test_context; write decode_head=dict(type='CrossDomainAttentionHead', "
+                'ReferenceContextHook: expected a decode head with test_context, but got '
+                f"{type(head).__name__}; write decode_head=dict(type='CrossDomainAttentionHead', "
                 "test_context='reference', ...) or remove the hook"
             )
         if context != 'reference':
             raise ValueError(
-                f'ReferenceContextHook: {type(head).__name__}.test_context got '
-                f"{context!r}; write 'reference' or remove the hook"
+                f"ReferenceContextHook: expected {type(head).__name__}.test_context='reference', "
+                f'but got {context!r}; correct it or remove the hook'
             )
 
     def before_train(self, runner: Runner) -> None:
-        """Forget what a resumed checkpoint carried: the weights are about to change."""
+        """Remove the features of a resumed checkpoint, whose weights are about to change."""
         models = [runner.model, *(getattr(hook, 'ema_model', None) for hook in runner.hooks)]
         for module in (module for model in models if model for module in model.modules()):
             if hasattr(module, 'set_reference'):
                 module.set_reference(None)
 
     def before_val_epoch(self, runner: Runner) -> None:
-        """Store the features, unless the checkpoint brought them."""
+        """Store the features, unless the checkpoint carries them."""
         student, _ = _student(runner)
         head = student.decode_head
         if not head.reference.numel():
@@ -122,7 +128,7 @@ class ReferenceContextHook(Hook):
             runner.logger.info(f'Reference context: {len(head.reference)} source images.')
 
     def after_val_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:
-        """Forget the features again."""
+        """Remove the features that this hook stored."""
         if self._stored_here:
             _student(runner)[0].decode_head.set_reference(None)
             self._stored_here = False
@@ -131,7 +137,7 @@ class ReferenceContextHook(Hook):
     after_test_epoch = after_val_epoch
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
-        """Add the features by the weights that are being saved (those of EMAHook, if any)."""
+        """Add the features by the saved weights (those of EMAHook, if any)."""
         student, prefix = _student(runner)
         state = checkpoint['state_dict']
         saved = copy.deepcopy(student)
@@ -142,7 +148,7 @@ class ReferenceContextHook(Hook):
         state[f'{prefix}decode_head.reference'] = features.cpu()
 
     def _features(self, runner: Runner, student: Any) -> Tensor:
-        """The student's features of the images, shape (K, C, h, w); the first image's h and w."""
+        """Features of the images, shape (K, C, h, w), in the first image's size h, w."""
         preprocessor = unwrap_model(runner.model).data_preprocessor
         preprocessor = getattr(preprocessor, 'source', preprocessor)
         features: list[Tensor] = []
@@ -154,6 +160,7 @@ class ReferenceContextHook(Hook):
                 self._samples = self._load(runner)
             for sample in self._samples:
                 inputs = preprocessor(pseudo_collate([sample]), False)['inputs']
+                # (1, C, h, w)
                 feature = student.decode_head._transform_inputs(student.extract_feat(inputs))
                 if features and feature.shape != features[0].shape:
                     feature = resize(
@@ -169,24 +176,21 @@ class ReferenceContextHook(Hook):
         loaders = runner.cfg.get('train_dataloader') or {}
         if 'source' not in loaders:
             raise ValueError(
-                'ReferenceContextHook: neither the checkpoint nor the config has '
-                'source images; write train_dataloader=dict(source=...), or test a '
-                'checkpoint that was saved with this hook'
+                'ReferenceContextHook: expected source images in the checkpoint or the config, but '
+                'got none; write train_dataloader=dict(source=...), or test a checkpoint that was '
+                'saved with this hook'
             )
-        dataset = plain_dataset(runner.cfg, loaders['source']['dataset'])
+        dataset = plain_dataset(loaders['source']['dataset'])
         if self.images is not None:
             return load_images(dataset, self.images)
-        if self.num_images > len(dataset):
-            raise ValueError(
-                f'ReferenceContextHook.num_images got {self.num_images}, but '
-                f'train_dataloader.source has {len(dataset)} images; write at most '
-                'that many'
-            )
+        known = f'at most {len(dataset)}, the images of train_dataloader.source'
+        enough = self.num_images <= len(dataset)
+        expect(enough, 'ReferenceContextHook.num_images', known, self.num_images)
         order = torch.randperm(len(dataset), generator=torch.Generator().manual_seed(self.seed))
         return [dataset[i] for i in order[: self.num_images].tolist()]
 
 
 def _student(runner: Runner) -> tuple[Any, str]:
-    """The segmentor that predicts, and the prefix of its keys in a checkpoint."""
+    """Segmentor that predicts, and the prefix of its keys in a checkpoint."""
     model = unwrap_model(runner.model)
     return (model.student, 'student.') if hasattr(model, 'student') else (model, '')

@@ -17,6 +17,7 @@ from torch import Tensor
 from mmseg_uda.engine.observe import first_image, preserve_state, segment, unwrap_model
 from mmseg_uda.models.class_attention import class_attention, self_attention_of
 from mmseg_uda.structures import DomainBatch, ImageBatch
+from mmseg_uda.utils.arguments import expect
 from mmseg_uda.utils.drawing import heat_map, label_to_color, tile_panel
 
 __all__ = ['UDAVisualizationHook']
@@ -26,31 +27,36 @@ Tile = tuple[str, np.ndarray]
 
 @HOOKS.register_module()
 class UDAVisualizationHook(Hook):
-    """Every ``interval`` iterations, one panel of the training batch's first images.
+    """Draw one panel of the training batch's first images every ``interval`` iterations.
 
-    Source image, ground truth, prediction, confidence; target image, pseudo label (if it has
-    one), prediction, confidence; and what the method itself wants to show. The panel goes through
-    the run's visualizer (``add_image`` only): local files, TensorBoard and W&B all work.
-    Validation images are those of mmseg's ``SegVisualizationHook``.
+    A panel shows the source image, its ground truth, prediction and confidence; the target image,
+    its pseudo label (if it has one), prediction and confidence; and maps of the method. The panel
+    goes through the run's visualizer (``add_image`` only), so that local files, TensorBoard and W&B
+    work. mmseg's ``SegVisualizationHook`` draws validation images.
 
-    A method shows more by a method of its own::
+    A method adds maps by a method of its own::
 
         def visualize(self, batch: DomainBatch) -> dict[str, Tensor]:
             '''Maps by caption, of any size: float (h, w) is painted as heat map, int64 (h, w) as
             labels, (3, h, w) with values in [0, 1] as RGB picture.'''
 
-    It is called in evaluation mode without gradients, with one image per domain and on the first
-    process only; it must not write to a buffer and not wait for other processes. Modes and random
-    states come back, so that training is bit by bit the same with and without this hook.
+    The hook calls it in evaluation mode without gradients, with one image per domain and on the
+    first process only. It must not write to a buffer or wait for other processes. Modes and random
+    states are restored, so that training is bit by bit the same with and without this hook.
 
-    A model with SAM's self-attention, in its decode head or in a loss, also shows what this relates
-    with the most confident pixel of each of the target image's largest classes.
+    For a model with SAM's self-attention, in its decode head or in a loss, the panel also shows the
+    attention of the most confident pixel of each of the target image's largest classes.
 
     Args:
         interval: Iterations between two panels.
-        name: The image's name in the backends.
+        name: Name of the image in the backends.
         cell_width: Width of one picture, in pixels.
-        max_classes: Classes whose self-attention is shown, where there is one.
+        max_classes: Largest number of classes whose self-attention is drawn.
+
+    Example:
+        Use in a config::
+
+            custom_hooks = [dict(type='UDAVisualizationHook', interval=500)]
     """
 
     priority = 'LOW'
@@ -63,8 +69,7 @@ class UDAVisualizationHook(Hook):
             ('cell_width', cell_width, 1),
             ('max_classes', max_classes, 0),
         ):
-            if value < least:
-                raise ValueError(f'UDAVisualizationHook.{key} got {value}; write at least {least}.')
+            expect(value >= least, f'UDAVisualizationHook.{key}', f'at least {least}', value)
         self.interval = interval
         self.name = name
         self.cell_width = cell_width
@@ -77,13 +82,17 @@ class UDAVisualizationHook(Hook):
         data_batch: Any = None,
         outputs: dict[str, Tensor] | None = None,
     ) -> None:
-        """Draw, every ``interval`` iterations."""
+        """Draw, every ``interval`` iterations.
+
+        Raises:
+            TypeError: The batch is not one of two domains.
+        """
         if not self.every_n_train_iters(runner, self.interval) or not is_main_process():
             return
         if not isinstance(data_batch, dict) or not {'source', 'target'} <= set(data_batch):
             raise TypeError(
-                'UDAVisualizationHook.data_batch got no dict with "source" and "target"; '
-                'train with UDATrainLoop, or use SegVisualizationHook instead.'
+                'UDAVisualizationHook: expected a batch of source and target, but got '
+                f'{type(data_batch).__name__}; train with UDATrainLoop, or use SegVisualizationHook'
             )
         meta = runner.visualizer.dataset_meta or {}
         model = unwrap_model(runner.model)
@@ -110,7 +119,7 @@ class UDAVisualizationHook(Hook):
     def _class_maps(
         self, model: BaseSegmentor, image: Tensor, classes: Sequence[str] | None
     ) -> dict[str, Tensor]:
-        """SAM's attention, shape (h, w) by caption; nothing where there is none."""
+        """SAM's attention by caption, shape (h, w); empty for a model without it."""
         if self.max_classes == 0 or self_attention_of(model) is None:
             return {}
         view = class_attention(model, image)
@@ -126,13 +135,13 @@ def _domain_row(
     batch: ImageBatch,
     palette: Sequence[Sequence[int]],
 ) -> list[Tile]:
-    """One domain's pictures.
+    """Draw the pictures of one domain.
 
     Args:
-        name: Of the domain.
+        name: Name of the domain.
         model: The segmentor.
-        raw: The image as loaded: BGR, shape (3, H, W), in [0, 255].
-        batch: The same image as the model sees it.
+        raw: Image as loaded: BGR, shape (3, H, W), in [0, 255].
+        batch: The same image, normalised and padded.
         palette: RGB colour of each class.
     """
     height, width = raw.shape[-2:]
@@ -143,7 +152,7 @@ def _domain_row(
         if field in batch.samples[0]:
             label = batch.samples[0].get(field).data[0].cpu().numpy()
             tiles.append((f'{name} {caption}', label_to_color(label, palette)))
-    label, confidence = segment(model, batch)
+    label, confidence = segment(model, batch)  # (1, H', W') each; padding is cut off below
     colors = label_to_color(label[0, :height, :width].cpu().numpy(), palette)
     certainty = heat_map(confidence[0, :height, :width].float().cpu().numpy(), 0, 1)
     return [*tiles, (f'{name} prediction', colors), (f'{name} confidence', certainty)]
@@ -159,6 +168,6 @@ def _draw_map(name: str, values: Tensor, palette: Sequence[Sequence[int]]) -> np
         picture = (array.float().clamp(0, 1) * 255).round().byte()
         return np.ascontiguousarray(picture.permute(1, 2, 0).numpy())
     raise ValueError(
-        f'UDAVisualizationHook: visualize()["{name}"] got shape {tuple(array.shape)}; '
-        'return (h, w) or (3, h, w) instead.'
+        f'UDAVisualizationHook: expected visualize()["{name}"] of shape (h, w) or (3, h, w), but '
+        f'got {tuple(array.shape)}'
     )

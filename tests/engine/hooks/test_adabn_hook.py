@@ -139,14 +139,20 @@ def test_target_loader_finds_the_images(tmp_path: Path, wrapper: str) -> None:
 
 
 def test_errors(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match='AdaBNHook.batch_size got 0'):
+    with pytest.raises(ValueError, match='AdaBNHook.batch_size: expected at least 1, but got 0'):
         AdaBNHook(batch_size=0)
-    with pytest.raises(ValueError, match='AdaBNHook.num_images got -1'):
+    with pytest.raises(ValueError, match='AdaBNHook.num_images: expected at least 1, but got -1'):
         AdaBNHook(num_images=-1)
     for stages in ('val', ['train']):
-        with pytest.raises(ValueError, match='AdaBNHook.stages got'):
+        with pytest.raises(
+            ValueError, match=r"AdaBNHook.stages: expected a list of \('val', 'test'\), but got"
+        ):
             AdaBNHook(stages=stages)
-    with pytest.raises(ValueError, match='without test_dataloader'):
+    with pytest.raises(
+        ValueError,
+        match='AdaBNHook.dataset: expected a dataset, because the config has no test_dataloader, '
+        'but got None; write either',
+    ):
         build_target_loader(Config({}))
     (tmp_path / 'empty' / 'images').mkdir(parents=True)
     with pytest.raises(ValueError, match='BaseSegDataset: expected files that end in .*empty'):

@@ -247,7 +247,7 @@ def test_method_without_the_hook(tmp_path: Path) -> None:
 def test_hook_without_a_teacher(tmp_path: Path) -> None:
     with pytest.raises(
         TypeError,
-        match='EMATeacherHook got SourceOnly, which has no teacher; '
-        "write model=dict.type='MeanTeacher'",
+        match='EMATeacherHook: expected a method with a teacher, but got SourceOnly; write '
+        r"model=dict\(type='MeanTeacher', ...\), or remove the hook",
     ):
         toys.train(cfg_of(tmp_path, method='source_only', custom_hooks=[TEACHER]))

@@ -307,7 +307,7 @@ def test_folder_of_another_network(tmp_path: Path, whole: Whole, capfd: Any) -> 
     run = tmp_path / 'run'
     shutil.copytree(whole.folder / 'pseudo_labels', run / 'pseudo_labels')
     runner, _ = train(config(tmp_path, 'run', 4, randomness=dict(seed=9), log_level='INFO'))
-    assert f'{run}/pseudo_labels/round_0 are written anew: ' in capfd.readouterr().out
+    assert f'{run}/pseudo_labels/round_0 are replaced: ' in capfd.readouterr().out
     expected = labels(whole.folder / 'pseudo_labels/round_1')
     assert labels(run / 'pseudo_labels/round_1') != expected
     shutil.rmtree(run / 'pseudo_labels')
@@ -332,11 +332,11 @@ def test_resume_needs_the_labels_it_was_trained_with(tmp_path: Path, whole: Whol
             Runner.from_cfg(resumed(tmp_path, 'run', 5, **kwargs)).train()
 
     refused(
-        r"checkpoint of iteration 5 was trained with the labels .*'iteration': 3.*\(rule\..*\); "
-        'resume with the config and the work_dir of that run, or from iteration 3, where',
+        "expected the labels {.*'iteration': 3.*}, with which the checkpoint of iteration "
+        r"5 was trained, but got others in '.*round_1' \(rule.*\)",
         hook=dict(rule='cbst'),
     )
-    refused(r"has others \(made by .*'iteration': 4", hook=dict(interval=4))
+    refused(r"got others in '.*round_1' \(made by .*'iteration': 4", hook=dict(interval=4))
     folder = tmp_path / 'run/pseudo_labels/round_1'
     text = (folder / 'manifest.json').read_text()
     (folder / 'manifest.json').write_text(text.replace(saved['network'], 'x'))
@@ -410,11 +410,17 @@ def test_two_processes_are_one(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ('arguments', 'match'),
     [
-        (dict(interval=0), r'PseudoLabelRefreshHook\.interval got 0; write an integer >= 1'),
-        (dict(interval=None), r'interval got None'),
+        (
+            dict(interval=0),
+            'PseudoLabelRefreshHook.interval: expected an integer of at least 1, but got 0',
+        ),
+        (
+            dict(interval=None),
+            'PseudoLabelRefreshHook.interval: expected an integer of at least 1, but got None',
+        ),
         (
             dict(interval=3, rounds=0),
-            r'PseudoLabelRefreshHook\.rounds got 0; write an integer >= 1',
+            'PseudoLabelRefreshHook.rounds: expected an integer of at least 1, but got 0',
         ),
         (dict(interval=3, rule='x'), r'rule\.type: .*but got .x'),
     ],
@@ -440,23 +446,28 @@ class Stranger(BaseTransform):
 @pytest.mark.parametrize(
     ('hook', 'load', 'match'),
     [
-        (dict(), None, 'without LoadPseudoLabels; write dict'),
+        (
+            dict(),
+            None,
+            'PseudoLabelRefreshHook: expected LoadPseudoLabels in '
+            'train_dataloader.target.dataset.pipeline, but got none',
+        ),
         (
             dict(),
             dict(pseudo_dir='{labels}'),
-            r'begin_with_labels got False, and LoadPseudoLabels\.'
-            'pseudo_dir got .*; write None, or begin_with_labels=True',
+            'LoadPseudoLabels.pseudo_dir: expected None, because of '
+            "PseudoLabelRefreshHook.begin_with_labels=False, but got '.*round_0'",
         ),
         (
             dict(begin_with_labels=True),
             dict(),
-            'begin_with_labels got True.*pseudo_dir got None; '
-            'write the folder of the first labels, or begin_with_labels=False',
+            'LoadPseudoLabels.pseudo_dir: expected the directory of the first labels, because '
+            'of PseudoLabelRefreshHook.begin_with_labels=True, but got None',
         ),
         (
             dict(),
             dict(num_classes=19),
-            'num_classes got 19, but the target has 4 classes; write that',
+            'LoadPseudoLabels.num_classes: expected 4, the classes of the target, but got 19',
         ),
         (
             dict(pipeline=[dict(type='Stranger')]),
@@ -466,9 +477,15 @@ class Stranger(BaseTransform):
         (
             dict(),
             dict(also='RandomResize'),
-            r'pipeline got None, but RandomResize .*; write Pseudo',
+            'PseudoLabelRefreshHook.pipeline: expected a pipeline, because a test may need '
+            "RandomResize of the target's training pipeline, but got None",
         ),
-        (dict(), dict(also='CLAHE'), r'pipeline got None, but CLAHE in the target'),
+        (
+            dict(),
+            dict(also='CLAHE'),
+            'PseudoLabelRefreshHook.pipeline: expected a pipeline, because a test may need '
+            "CLAHE of the target's training pipeline, but got None",
+        ),
     ],
 )
 def test_bad_configs(
@@ -501,5 +518,8 @@ def test_none_needs_the_hook(tmp_path: Path) -> None:
 
 def test_another_loop(tmp_path: Path, monkeypatch: Any) -> None:
     monkeypatch.setattr(pseudo_label_refresh_hook, 'UDATrainLoop', int)
-    with pytest.raises(TypeError, match=r"got UDATrainLoop; write train_cfg=dict\(type='UDATrain"):
+    with pytest.raises(
+        TypeError,
+        match=r"expected train_cfg=dict\(type='UDATrainLoop', ...\), but got UDATrainLoop",
+    ):
         Runner.from_cfg(config(tmp_path, 'loop')).train()

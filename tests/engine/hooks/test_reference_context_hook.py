@@ -164,7 +164,11 @@ def test_checkpoint_without_features_is_tested_with_the_configs_source(tmp_path:
     cfg.pop('optim_wrapper')
     cfg.pop('param_scheduler')
     cfg.experiment_name = 'none'
-    with pytest.raises(ValueError, match='neither the checkpoint nor the config has source images'):
+    with pytest.raises(
+        ValueError,
+        match='ReferenceContextHook: expected source images in the checkpoint or the config, but '
+        'got none',
+    ):
         Runner.from_cfg(cfg).test()
 
 
@@ -210,7 +214,11 @@ def test_plain_segmentor(tmp_path: Path) -> None:
     for key in ('optim_wrapper', 'param_scheduler', 'train_cfg'):
         cfg[key] = None
     data = cfg.pop('train_dataloader')
-    with pytest.raises(ValueError, match='neither the checkpoint nor the config'):
+    with pytest.raises(
+        ValueError,
+        match='ReferenceContextHook: expected source images in the checkpoint or the config, but '
+        'got none',
+    ):
         Runner.from_cfg(cfg).test()
     hook = ReferenceContextHook(2)
     runner = Runner.from_cfg(Config(dict(cfg, experiment_name='b', custom_hooks=[])))
@@ -222,21 +230,35 @@ def test_plain_segmentor(tmp_path: Path) -> None:
 
 
 def test_errors(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match='ReferenceContextHook.num_images got 0; write at least 1'):
+    with pytest.raises(
+        ValueError, match='ReferenceContextHook.num_images: expected at least 1, but got 0'
+    ):
         ReferenceContextHook(0)
     for images in ('a.png', []):
-        with pytest.raises(ValueError, match='ReferenceContextHook.images got'):
+        with pytest.raises(
+            ValueError, match='ReferenceContextHook.images: expected a list of paths, or None'
+        ):
             ReferenceContextHook(images=images)
-    with pytest.raises(ValueError, match="test_context got 'self'; write 'reference' or remove"):
+    with pytest.raises(
+        ValueError,
+        match="ReferenceContextHook: expected CrossDomainAttentionHead.test_context='reference', "
+        "but got 'self'; correct it or remove the hook",
+    ):
         train(make_cfg(tmp_path, 'self', HOOK, context='self'))
     cfg = make_cfg(tmp_path, 'plain', HOOK)
     cfg.model = dict(type='SourceOnly', segmentor=segmentor_cfg())
     cfg.optim_wrapper.optimizers.pop('discriminators')
-    with pytest.raises(TypeError, match='got DeepLabV2Head, which has no test_context'):
+    with pytest.raises(
+        TypeError,
+        match='ReferenceContextHook: expected a decode head with test_context, but got '
+        'DeepLabV2Head',
+    ):
         train(cfg)
-    with pytest.raises(ValueError, match='num_images got 9, but train_dataloader.source has 5'):
+    with pytest.raises(
+        ValueError, match='num_images: expected at most 5, the images of .*source, but got 9'
+    ):
         train(make_cfg(tmp_path, 'many', dict(HOOK, num_images=9)))
-    with pytest.raises(FileNotFoundError, match='paths got /none.png, which is no file'):
+    with pytest.raises(FileNotFoundError, match="paths: expected image files, but got '/none.png'"):
         train(make_cfg(tmp_path, 'missing', dict(HOOK, images=['/none.png'])))
     with pytest.raises(ValueError, match="write custom_hooks=.dict.type='ReferenceContextHook'"):
         train(make_cfg(tmp_path, 'without'))

@@ -186,15 +186,25 @@ def test_dast_shows_its_attention() -> None:
 
 
 def test_errors() -> None:
-    with pytest.raises(ValueError, match='UDAVisualizationHook.max_classes got -1; write at least'):
+    with pytest.raises(
+        ValueError, match='UDAVisualizationHook.max_classes: expected at least 0, but got -1'
+    ):
         UDAVisualizationHook(max_classes=-1)
-    with pytest.raises(ValueError, match='UDAVisualizationHook.interval got 0'):
+    with pytest.raises(
+        ValueError, match='UDAVisualizationHook.interval: expected at least 1, but got 0'
+    ):
         UDAVisualizationHook(interval=0)
-    with pytest.raises(ValueError, match='UDAVisualizationHook.cell_width got -1'):
+    with pytest.raises(
+        ValueError, match='UDAVisualizationHook.cell_width: expected at least 1, but got -1'
+    ):
         UDAVisualizationHook(cell_width=-1)
     with pytest.raises(TypeError, match='train with UDATrainLoop'):
         draw(build('source_only'), batch()['source'])
     model = build('source_only')
     model.visualize = lambda _: {'odd': torch.rand(2, 3, 4, 5)}
-    with pytest.raises(ValueError, match=r'visualize\(\)\["odd"\] got shape \(2, 3, 4, 5\)'):
+    with pytest.raises(
+        ValueError,
+        match=r'UDAVisualizationHook: expected visualize\(\)\["odd"\] of shape \(h, w\) or \(3, '
+        r'h, w\), but got \(2, 3, 4, 5\)',
+    ):
         draw(model, batch())
