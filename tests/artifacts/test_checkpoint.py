@@ -1,14 +1,27 @@
-"""What tells a network's weights from another's."""
+"""Checkpoints are found, read and compared with networks."""
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import pytest
 import torch
+import toys
+from mmseg.registry import MODELS
 from torch import nn
 
-from mmseg_uda.artifacts.checkpoint import describe_mismatch
+from mmseg_uda.artifacts.checkpoint import (
+    describe_mismatch,
+    find_checkpoints,
+    find_latest_checkpoint,
+    load_into,
+    load_weights,
+    raise_mismatch,
+    strip_prefix,
+)
 
 
-def test_misfit() -> None:
+def test_mismatch() -> None:
     network = nn.Sequential(nn.Conv2d(3, 4, 1), nn.BatchNorm2d(4))
     state = {f'student.{key}': value for key, value in network.state_dict().items()}
     assert describe_mismatch(network, state, 'student.') == ''
@@ -22,3 +35,51 @@ def test_misfit() -> None:
     assert describe_mismatch(network, state, 'student.').endswith(
         '1 of 7 tensors are missing or of another shape, the first is student.1.weight'
     )
+
+
+def test_mismatch_is_refused_by_name() -> None:
+    network = nn.Linear(2, 3)
+    raise_mismatch('Reader', network, network.state_dict())
+    with pytest.raises(
+        ValueError,
+        match='Reader: the checkpoint is of another method or network: 2 of 2 .* is bias|weight; '
+        'give the config that wrote the checkpoint, or another checkpoint of Linear',
+    ):
+        raise_mismatch('Reader', network, {})
+
+
+def test_weights_of_either_kind_of_file(tmp_path: Path) -> None:
+    weights = dict(a=torch.ones(2))
+    for content in (weights, dict(state_dict=weights, meta=dict(iter=3))):
+        torch.save(content, tmp_path / 'a.pth')
+        assert load_weights(tmp_path / 'a.pth').keys() == {'a'}
+    assert strip_prefix({'student.x': weights['a'], 'teacher.x': weights['a']}, 'student.') == {
+        'x': weights['a']
+    }
+
+
+def test_load_into() -> None:
+    stock, method = MODELS.build(toys.segmentor_cfg()), toys.build('adversarial')
+    load_into('Reader', method, stock.state_dict())  # the student takes it, nothing else is needed
+    for key, value in stock.state_dict().items():
+        assert method.state_dict()[f'student.{key}'].equal(value)
+    with pytest.raises(ValueError, match='Reader: the checkpoint is of another'):
+        load_into('Reader', stock, method.state_dict())
+    with pytest.raises(ValueError, match='Adversarial: the checkpoint is of another'):
+        load_into('Reader', method, {'student.x': torch.zeros(1)})
+
+
+def test_checkpoints_are_ordered_by_number(tmp_path: Path) -> None:
+    for name in ('iter_10.pth', 'iter_9.pth', 'best_mIoU_iter_11.pth', 'iter_12.pth.tmp'):
+        (tmp_path / name).touch()
+    assert [path.name for path in find_checkpoints(tmp_path)] == ['iter_10.pth', 'iter_9.pth']
+
+
+def test_latest_readable_checkpoint(tmp_path: Path) -> None:
+    assert find_latest_checkpoint(tmp_path) is None
+    for number in (9, 10):
+        torch.save(dict(state_dict={}), tmp_path / f'iter_{number}.pth')
+    assert find_latest_checkpoint(tmp_path) == tmp_path / 'iter_10.pth'
+    whole = (tmp_path / 'iter_10.pth').read_bytes()
+    (tmp_path / 'iter_10.pth').write_bytes(whole[: len(whole) // 2])  # killed while writing
+    assert find_latest_checkpoint(tmp_path) == tmp_path / 'iter_9.pth'

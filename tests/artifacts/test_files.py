@@ -1,4 +1,4 @@
-"""Files that are there as a whole or not at all."""
+"""Files are written whole or not at all, and read with helpful errors."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from mmseg_uda.artifacts.files import atomic_write
+from mmseg_uda.artifacts.files import atomic_write, explain_read_errors, list_files
 
 
 def test_replaces(tmp_path: Path) -> None:
@@ -35,3 +35,26 @@ def test_an_error_leaves_the_old_file(tmp_path: Path, error: type[BaseException]
         interrupted()
     assert path.read_text() == 'old'
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_read_errors_name_file_and_remedy(tmp_path: Path) -> None:
+    path = tmp_path / 'a.json'
+
+    def read() -> None:
+        with explain_read_errors('Reader', path, 'run make'):
+            raise KeyError('x')
+
+    with pytest.raises(FileNotFoundError, match=r'^Reader: no file .*a\.json; run make$'):
+        read()
+    path.touch()
+    with pytest.raises(
+        ValueError, match=r"^Reader: cannot read .*a\.json \(KeyError: 'x'\); run m"
+    ):
+        read()
+
+
+def test_list_of_files(tmp_path: Path) -> None:
+    for name in ('b/2', 'b/a/1', 'c', 'a.7.tmp'):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    assert list(list_files(tmp_path)) == ['c', 'b/2', 'b/a/1']

@@ -9,16 +9,8 @@ from typing import Any
 import pytest
 import toys
 
-from mmseg_uda.artifacts.checkpoint import find_checkpoints
-from mmseg_uda.artifacts.digest import digest_path
-from mmseg_uda.artifacts.recipe import differences
-from mmseg_uda.pipeline import Pipeline, Plan, read_pipeline
-from mmseg_uda.pipeline.report import format_report, format_time
-from mmseg_uda.pipeline.state import StageRecord, State
+from mmseg_uda.pipeline import Pipeline, read_pipeline
 from mmseg_uda.stages import STAGES
-from mmseg_uda.stages.base import Result
-from mmseg_uda.stages.inputs import find_inputs
-from mmseg_uda.stages.references import find_references, split_reference, substitute
 
 run_toy = toys.load_script('tests/pipeline/run_toy.py')
 
@@ -193,92 +185,6 @@ def test_work_dir(folder: Path) -> None:
     assert read_pipeline(path).context.work_dir == Path('work_dirs/toy_pipeline').resolve()
     path = run_toy.write_pipeline(folder, run_toy.STAGES, work_dir='elsewhere')
     assert read_pipeline(path).context.work_dir == Path('elsewhere').resolve()
-
-
-def test_references() -> None:
-    value = {'a': ['{x}/{y.best}', 1], 'b': 'iter_{}.pth'}
-    assert list(find_references(value)) == ['x', 'y.best']
-    assert [split_reference(each) for each in ('x', 'y.best')] == [('x', 'output'), ('y', 'best')]
-    assert substitute(value, str.upper) == {'a': ['X/Y.BEST', 1], 'b': 'iter_{}.pth'}
-
-
-def test_inputs(tmp_path: Path) -> None:
-    dataset = dict(type='ConcatDataset', datasets=[dict(pipeline=[dict(pseudo_dir='p')])])
-    parts = dict(
-        train_dataloader=dict(target=dict(dataset=dict(type='RepeatDataset', dataset=dataset))),
-        model=dict(init_cfg=dict(checkpoint='a.pth'), pretrained='torchvision://x'),
-        default_hooks=dict(checkpoint=dict(type='CheckpointHook')),
-        load_from=None,
-    )
-    inputs = {each.key: (each.value, each.kind) for each in find_inputs(parts)}
-    target = parts['train_dataloader']['target']['dataset']
-    directory = 'train_dataloader.target.dataset.dataset.datasets.0.pipeline.0.pseudo_dir'
-    assert inputs == {
-        'train_dataloader.target.dataset': (target, 'dataset'),
-        'model.init_cfg.checkpoint': ('a.pth', 'checkpoint'),
-        directory: ('p', 'directory'),
-    }
-    without_weights = [each.kind for each in find_inputs(parts, weights=False)]
-    assert sorted(without_weights) == ['dataset', 'directory']
-    digests = []
-    for name, content in (('a', 'x'), ('b', 'x'), ('b', 'xy'), ('b.tmp', '')):
-        (tmp_path / name).write_text(content)
-        digests.append(digest_path(tmp_path))
-    assert len(set(digests)) == 3  # what is not finished yet does not count
-
-
-def test_state(tmp_path: Path) -> None:
-    state = State(tmp_path)
-    recipe = dict(type='train')
-    state.begin(Plan('a', 'run', '', recipe), 1)
-    state.stages['a'].started -= 100
-    (tmp_path / 'a' / 'log').write_text('')  # a sign of life
-    state.save()
-    state = State(tmp_path)
-    state.begin(Plan('a', 'resume', '', recipe), 1)
-    assert state.stages['a'].seconds == pytest.approx(100, abs=5)
-    state.fail('a', 'failed', 'E')
-    assert (state.stages['a'].attempts, state.stages['a'].error) == (2, 'E')
-    with pytest.raises(FileNotFoundError, match="stage 'a' ended without its output .*none"):
-        state.finish('a', Result({'output': tmp_path / 'a/none'}))
-    state.begin(Plan('a', 'replace', 'note', recipe), 1)
-    assert state.stages['a'].note == 'note'
-    assert (state.stages['a'].attempts, state.stages['a'].seconds) == (1, 0)
-    for text in ('{', '{"format_version": 0}', '{}'):
-        state.path.write_text(text)
-        with pytest.raises(ValueError, match='State: cannot read .*pipeline.json .*; delete it'):
-            State(tmp_path)
-
-
-def test_differences() -> None:
-    old = dict(a=dict(b=[1, 2], c='x' * 50), d=1)
-    new = dict(a=dict(b=[1, 3], c='y'), e=None)
-    assert differences(old, new) == ['a.b.1: 2 -> 3', f"a.c: '{'x' * 36}... -> 'y'", 'd: 1 -> None']
-
-
-def test_report() -> None:
-    assert format_time(3723.4) == '1:02:03'
-    entries = {
-        'b': StageRecord(
-            'pseudo_label',
-            'failed',
-            seconds=61,
-            attempts=2,
-            error='E: x\ny',
-            coverage={'car': [200, 50], 'bus': [0, 0]},
-        )
-    }
-    lines = format_report('p', dict(a='train', b='pseudo_label'), entries).splitlines()
-    assert '| a | train | not started |  |  |  |  |' in lines
-    assert '| b | pseudo_label | **failed** | 0:01:01 | 2 | 1 |  |' in lines
-    assert '- `b`: E: x y' in lines
-    assert lines[-2:] == ['| car | 25.0 |', '| bus | none predicted, 0 kept |']
-
-
-def test_checkpoints_are_ordered_by_number(tmp_path: Path) -> None:
-    for name in ('iter_10.pth', 'iter_9.pth', 'best_mIoU_iter_11.pth', 'iter_12.pth.tmp'):
-        (tmp_path / name).touch()
-    assert [path.name for path in find_checkpoints(tmp_path)] == ['iter_10.pth', 'iter_9.pth']
 
 
 def test_translate(folder: Path, tmp_path: Path) -> None:

@@ -1,0 +1,57 @@
+"""Inputs that a config names."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from mmseg_uda.stages.inputs import Input, find_inputs
+
+
+def test_inputs() -> None:
+    dataset = dict(type='ConcatDataset', datasets=[dict(pipeline=[dict(pseudo_dir='p')])])
+    parts = dict(
+        train_dataloader=dict(target=dict(dataset=dict(type='RepeatDataset', dataset=dataset))),
+        model=dict(init_cfg=dict(checkpoint='a.pth'), pretrained='torchvision://x'),
+        default_hooks=dict(checkpoint=dict(type='CheckpointHook')),
+        load_from=None,
+    )
+    inputs = {each.key: (each.value, each.kind) for each in find_inputs(parts)}
+    target = parts['train_dataloader']['target']['dataset']
+    directory = 'train_dataloader.target.dataset.dataset.datasets.0.pipeline.0.pseudo_dir'
+    assert inputs == {
+        'train_dataloader.target.dataset': (target, 'dataset'),
+        'model.init_cfg.checkpoint': ('a.pth', 'checkpoint'),
+        directory: ('p', 'directory'),
+    }
+    without_weights = [each.kind for each in find_inputs(parts, weights=False)]
+    assert sorted(without_weights) == ['dataset', 'directory']
+
+
+def test_existence(tmp_path: Path) -> None:
+    (tmp_path / 'file').touch()
+    Input('a', str(tmp_path / 'file'), 'checkpoint').check()
+    Input('a', str(tmp_path), 'directory').check()
+    with pytest.raises(ValueError, match='a: expected a directory, but got .*file'):
+        Input('a', str(tmp_path / 'file'), 'directory').check()
+    with pytest.raises(ValueError, match='b.c: expected a file, but got .*; correct the path'):
+        Input('b.c', str(tmp_path), 'prior').check()
+
+
+def test_outputs_of_earlier_stages_are_pending() -> None:
+    assert Input('a', '{stage.best}', 'checkpoint').pending
+    assert Input('a', dict(data_root='{stage}/images'), 'dataset').pending
+    assert not Input('a', 'iter_{}.pth', 'checkpoint').pending
+
+
+def test_digest_of_a_dataset_is_of_its_files(tmp_path: Path) -> None:
+    (tmp_path / 'images').mkdir()
+    dataset = dict(data_root=str(tmp_path), data_prefix=dict(img_path='images'), ann_file='x.txt')
+    wrapped = dict(type='RepeatDataset', times=2, dataset=dataset)
+    digests = []
+    for path, content in (('images/a', 'x'), ('images/a', 'xy'), ('x.txt', 'a'), ('x.txt', 'b')):
+        (tmp_path / path).write_text(content)
+        digests.append(Input('a', dataset, 'dataset').digest())
+        assert Input('a', wrapped, 'dataset').digest() == digests[-1]
+    assert len(set(digests)) == 4
