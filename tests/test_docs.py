@@ -1,0 +1,55 @@
+"""Links in Markdown files: relative ones lead to files and headings that exist."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+FILES = sorted(
+    path.relative_to(ROOT).as_posix()
+    for pattern in ('*.md', 'docs/*.md', 'configs/**/*.md')
+    for path in ROOT.glob(pattern)
+)
+LINK = re.compile(r'\[[^\]]*\]\(([^)\s]+)\)')
+FENCED = re.compile(r'^```.*?^```', re.DOTALL | re.MULTILINE)
+
+
+def anchors(path: Path) -> set[str]:
+    """The anchors that GitHub gives the headings of a file."""
+    text = FENCED.sub('', path.read_text(encoding='utf-8'))
+    headings = re.findall(r'^#+ (.*)', text, flags=re.MULTILINE)
+    return {re.sub(r'[^\w\- ]', '', heading.lower()).replace(' ', '-') for heading in headings}
+
+
+def broken_links(path: Path) -> list[str]:
+    """The relative links of a file that lead nowhere."""
+    text = FENCED.sub('', path.read_text(encoding='utf-8'))
+    broken = []
+    for link in LINK.findall(re.sub('`[^`]*`', '', text)):
+        file, _, anchor = link.partition('#')
+        target = path.parent / file if file else path
+        if re.match(r'\w+:', link):
+            continue
+        if not target.exists() or (anchor and anchor not in anchors(target)):
+            broken.append(link)
+    return broken
+
+
+@pytest.mark.parametrize('name', FILES)
+def test_relative_links_resolve(name: str) -> None:
+    assert broken_links(ROOT / name) == []
+
+
+def test_broken_links_are_found(tmp_path: Path) -> None:
+    path = tmp_path / 'a.md'
+    path.write_text(
+        '# Ours, small real pairs\n'
+        '[one](#ours-small-real-pairs), [two\nlines](b.md), [`code`](a.md#no)\n'
+        '[web](https://example.org/#x) `[code](c.md)`\n'
+        '```\n# not-a-heading\n[d](d.md)\n```\n'
+        '[e](#not-a-heading)\n'
+    )
+    assert broken_links(path) == ['b.md', 'a.md#no', '#not-a-heading']
