@@ -42,8 +42,8 @@ def test_mismatch_is_refused_by_name() -> None:
     raise_mismatch('Reader', network, network.state_dict())
     with pytest.raises(
         ValueError,
-        match='Reader: the checkpoint is of another method or network: 2 of 2 .* is bias|weight; '
-        'give the config that wrote the checkpoint, or another checkpoint of Linear',
+        match='Reader: expected a checkpoint of this method or of its segmentor, but 2 of 2 tensors '
+        'are missing .* the first is weight; write the config .* another checkpoint of Linear',
     ):
         raise_mismatch('Reader', network, {})
 
@@ -63,9 +63,9 @@ def test_load_into() -> None:
     load_into('Reader', method, stock.state_dict())  # the student takes it, nothing else is needed
     for key, value in stock.state_dict().items():
         assert method.state_dict()[f'student.{key}'].equal(value)
-    with pytest.raises(ValueError, match='Reader: the checkpoint is of another'):
+    with pytest.raises(ValueError, match='Reader: expected a checkpoint of this'):
         load_into('Reader', stock, method.state_dict())
-    with pytest.raises(ValueError, match='Adversarial: the checkpoint is of another'):
+    with pytest.raises(ValueError, match='Adversarial: expected a checkpoint of this'):
         load_into('Reader', method, {'student.x': torch.zeros(1)})
 
 
