@@ -30,7 +30,7 @@ def sha256(parts: Iterable[str | bytes | NDArray[Any] | Tensor]) -> str:
     for part in parts:
         if isinstance(part, str):
             part = part.encode(errors='surrogateescape')  # file names may be any bytes
-        elif isinstance(part, Tensor):
+        elif isinstance(part, Tensor):  # on any device
             part = part.detach().cpu().numpy()
         digest.update(part if isinstance(part, bytes) else np.ascontiguousarray(part).tobytes())
     return digest.hexdigest()

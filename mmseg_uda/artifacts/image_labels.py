@@ -56,6 +56,7 @@ class ImageLabels:
                 'ImageLabels.labels: expected values in [0, 1], but got others; write shares, or '
                 '0 and 1'
             )
+        # Loading asks for one image at a time, of thousands.
         self._rows = {name: row for row, name in enumerate(self.names)}
 
     @property

@@ -59,6 +59,7 @@ def relative_names(
                 f'are both {name!r}; list each image once, with one suffix for all'
             )
         owners[name] = path
+    # A short name may be the end of another image's path: x.png of a/x.png.
     for name, path in owners.items():
         found = find_name(owners, path, suffix)
         if found != name:

@@ -20,6 +20,7 @@ __all__ = ['LABEL_SUFFIX', 'Manifest', 'read_counts', 'write_label']
 
 LABEL_SUFFIX = '.png'
 PREDICTED_KEY = 'predicted_pixels'
+# Fields on which the labels depend; the others are results.
 RECIPE_KEYS = ('rule', 'num_classes', 'config_sha256', 'checkpoint_sha256', 'files')
 
 
@@ -112,7 +113,7 @@ def write_label(path: PathLike, label: NDArray[np.uint8], predicted: list[int]) 
         predicted: Pixels that the network predicted as each class; kept as text inside the PNG, so
             that a resumed run can count this image without running the network.
     """
-    info = PngInfo()
+    info = PngInfo()  # PNG text, which readers of labels ignore
     info.add_text(PREDICTED_KEY, json.dumps(predicted))
     with atomic_write(path) as partial:
         Image.fromarray(label).save(partial, format='PNG', pnginfo=info)

@@ -33,6 +33,7 @@ def differences(old: Any, new: Any, path: str = '') -> list[str]:
         with another ``type`` only the types are compared.
     """
     if isinstance(old, dict) and isinstance(new, dict):
+        # Arguments of another class say nothing beyond the change of the class.
         if old.get('type') != new.get('type'):
             old, new = {'type': old.get('type')}, {'type': new.get('type')}
         pairs = [(str(key), old.get(key), new.get(key)) for key in sorted({*old, *new})]
@@ -114,6 +115,7 @@ class JsonManifest:
         with explain_read_errors(cls.__name__, path, cls.remedy.format(directory)):
             content = json.loads(path.read_text(encoding='utf-8'))
             check_version(content['format_version'], cls.format_version)
+            # Versions, and fields of later versions, are left out.
             names = [field.name for field in dataclasses.fields(cls)]
             return cls(**{name: content[name] for name in names if name in content})
 

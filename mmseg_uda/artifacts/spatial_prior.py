@@ -55,6 +55,7 @@ class PriorRecipe:
 
     def __post_init__(self) -> None:
         if self.kernel is None:
+            # 71 of 1024 rows, rounded down to an odd number.
             self.kernel = 2 * (71 * int(self.height) // 2048) + 1
         if self.sigma is None:
             self.sigma = self.kernel / 6
@@ -87,7 +88,7 @@ class SpatialPrior:
         recipe: Settings and inputs that made it, with ``format_version``.
     """
 
-    values: NDArray[np.float32]
+    values: NDArray[np.float32]  # (C, H, W)
     recipe: dict[str, Any]
 
     @property

@@ -59,6 +59,7 @@ def read_pipeline(
     work_dir = Path(work_dir or content.get('work_dir') or Path('work_dirs') / name).resolve()
     context = PipelineContext(name, path.resolve().parent, work_dir, seed, launcher)
     stages = [_build(index, each, context) for index, each in enumerate(content['stages'])]
+    # In order, so that a stage can refer to earlier ones only.
     earlier: dict[str, Stage] = {}
     for stage in stages:
         if stage.name in earlier:
@@ -87,6 +88,7 @@ def _apply(content: dict[str, Any], options: Mapping[str, Any]) -> None:
     """Set ``seed``, ``work_dir``, ``stages.NAME.key`` and ``stages.NAME.options.dotted.path``."""
     by_name = {str(each.get('name')): each for each in content['stages'] if isinstance(each, dict)}
     for option, value in options.items():
+        # stages.NAME.KEY or stages.NAME.options.PATH, whose path has dots of its own
         kind, name, key, path = [*option.split('.', 3), '', '', ''][:4]
         if option in ('seed', 'work_dir'):
             content[option] = value

@@ -53,6 +53,7 @@ def plan_stage(stage: Stage, state: State, pending: Container[str] = ()) -> Plan
     for reference in stage.references:
         other, part = split_reference(reference)
         if other in pending:
+            # Its recipe is not known before the other stage has made its output.
             return Plan(stage.name, 'run', f'needs {other!r}, which runs first')
         needs[reference] = state.stages[other].digests.get(part)
         if needs[reference] is None:
@@ -65,6 +66,7 @@ def plan_stage(stage: Stage, state: State, pending: Container[str] = ()) -> Plan
     plan = Plan(stage.name, 'run', 'it is not done', recipe)
     record = state.stages.get(stage.name)
     if record is not None and record.status == 'done' and record.digest == plan.digest:
+        # Later stages must not read an output that was changed since then.
         changed = state.changed_output(stage.name)
         plan.action, plan.reason = 'skip', 'it is done'
         if changed:

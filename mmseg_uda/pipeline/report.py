@@ -38,6 +38,7 @@ def format_report(name: str, kinds: Mapping[str, str], records: Mapping[str, Sta
         status = f'**{record.status}**' if record.error else record.status
         numbers = [format_time(record.seconds), str(record.attempts), str(record.processes)]
         rows.append([stage, kinds[stage], status, *numbers, record.outputs.get('output', '')])
+    # An empty line ends a Markdown table.
     total = format_time(sum(record.seconds for record in stages.values()))
     lines = [f'# {name}', '', *_table(rows)]
     lines += ['', f'{total} in all; times include attempts that were interrupted.']

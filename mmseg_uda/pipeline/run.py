@@ -71,7 +71,7 @@ class Pipeline:
         Raises:
             ValueError: An input is missing, or stages before ``start`` are not done.
         """
-        self.check_inputs()
+        self.check_inputs()  # first: an error here costs seconds, a digest of all data minutes
         if start is not None:
             choose('stage', start, self.stages, '--from')
         state = State(self.context.work_dir)
@@ -109,6 +109,7 @@ class Pipeline:
             Exception: A stage failed: its own error.
         """
         on_main(self.check_inputs if start is None else functools.partial(self.plan, start))
+        # The processes decide together: each stage is planned by the first one.
         with self._lock(), self._logger() as log:
             on_main(lambda: self._archive_from(start))
             for name in self.stages:
@@ -145,6 +146,7 @@ class Pipeline:
 
     def _begin(self, name: str) -> tuple[Plan, dict[str, StageRecord]]:
         """Plan a stage and, unless it is done, record that it runs."""
+        # Read again for each stage: any process may have recorded a failure.
         state = State(self.context.work_dir)
         plan = plan_stage(self.stages[name], state)
         if plan.action == 'replace':
@@ -164,9 +166,9 @@ class Pipeline:
         try:
             with _restored_backends():
                 result = stage.run(resolve, experiment)
-            barrier()
+            barrier()  # outputs are whole once every process has ended the stage
             on_main(lambda: self._finish(name, result))
-        except BaseException as error:
+        except BaseException as error:  # an interruption is recorded, too
             text = f'{type(error).__name__}: {error}'
             log.error(f'{self._title(name)} ({stage.kind}) stopped with {text}')
             stopped = isinstance(error, (KeyboardInterrupt, SystemExit))
@@ -182,7 +184,7 @@ class Pipeline:
     def _fail(self, name: str, status: str, error: str) -> None:
         """Record a failure; any process may fail alone, while the others wait for it."""
         state = State(self.context.work_dir)
-        if state.stages[name].status == 'running':
+        if state.stages[name].status == 'running':  # else another process recorded its error
             state.fail(name, status, error)
             self._report(state)
 

@@ -75,6 +75,7 @@ class State:
             remedy = 'delete it: stages whose directories are whole are recognised'
             with explain_read_errors('State', self.path, remedy):
                 content = json.loads(self.path.read_text(encoding='utf-8'))
+                # A record of another version would make a finished stage look changed.
                 check_version(content['format_version'], FORMAT_VERSION)
                 self.stages = {key: StageRecord(**each) for key, each in content['stages'].items()}
 
@@ -96,6 +97,7 @@ class State:
         record.attempts, record.processes = record.attempts + 1, processes
         record.started = time.time()
         self.stages[plan.stage] = record
+        # The directory's own recipe survives if pipeline.json is deleted or the directory moved.
         write_json(self.directory / plan.stage / RECIPE_NAME, plan.recipe)
         self.save()
 
@@ -123,7 +125,7 @@ class State:
         record = self.stages[name]
         record.status = status
         record.seconds += time.time() - record.started
-        record.started = time.time()
+        record.started = time.time()  # so that a second stop adds no time
         return record
 
     def changed_output(self, name: str) -> str:

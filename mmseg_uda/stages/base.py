@@ -141,7 +141,7 @@ class Stage:
                 choose('stage before this one', stage, earlier, where)
                 choose(f'part of {stage!r}', part, earlier[stage].parts(), where)
         with self.error_context('type'):
-            self.settings()
+            self.settings()  # checks the values
         for each in self.inputs():
             # A dataset may refer to outputs of several kinds.
             for reference in find_references(each.value) if each.kind != 'dataset' else ():

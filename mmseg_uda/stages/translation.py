@@ -115,6 +115,7 @@ def translate_folder(
     if manifest.complete and not todo:
         print_log(f'All {len(manifest.images)} translated images are in {out} already', 'current')
         return manifest
+    # Incomplete until all is written: a stopped run is resumed, and nothing trains on it.
     manifest.complete = False
     manifest.write(out)
     translate = partial(_translate, source=source, target=target, labels=labels, out=out, beta=beta)

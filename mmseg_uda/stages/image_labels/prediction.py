@@ -120,7 +120,7 @@ def predict_image_labels(
     x, y = features['source'], shares['source']  # (M, D) and (M, C)
     x, y = x[has_labels(y)], y[has_labels(y)]
     regression = fit_softmax(x, y, **fit)
-    mean = y.mean(0)
+    mean = y.mean(0)  # (C, ), the best prediction that does not look at an image
     metrics = {
         'cross entropy': soft_cross_entropy(regression.predict(x), y),
         'cross entropy of the mean': soft_cross_entropy(mean.expand_as(y), y),

@@ -69,7 +69,7 @@ def fit_softmax(
     Raises:
         ValueError: No image has a share.
     """
-    labelled = has_labels(shares)
+    labelled = has_labels(shares)  # (M, )
     features, shares = features[labelled], shares[labelled]
     if not len(features):
         raise ValueError(
@@ -85,7 +85,7 @@ def fit_softmax(
         order = torch.randperm(len(features), generator=generator)
         for rows in torch.split(order, batch_size):
             optimizer.zero_grad()
-            log_prob = F.linear(features[rows], weight, bias).log_softmax(1)
+            log_prob = F.linear(features[rows], weight, bias).log_softmax(1)  # (N, C)
             torch.autograd.backward(-(shares[rows] * log_prob).sum(1).mean())
             optimizer.step()
     return SoftmaxRegression(weight.detach(), bias.detach())

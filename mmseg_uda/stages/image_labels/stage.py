@@ -88,7 +88,7 @@ class ImageLabelsStage(ConfigStage):
         model = content['model']
         segmentor = model.get('segmentor', model)
         kept = {key: segmentor.get(key) for key in ('backbone', 'pretrained', 'data_preprocessor')}
-        if 'weights' in self.arguments:
+        if 'weights' in self.arguments:  # they replace those that the config names
             kept.pop('pretrained')
             kept['backbone'] = {**kept['backbone'], 'init_cfg': None}
         return {**parts, 'features': kept, 'data_preprocessor': model.get('data_preprocessor')}
