@@ -28,9 +28,9 @@ def untrained(method: str, folder: Path, seed: int) -> Path:
     return path
 
 
-def run_here(tool: str, *arguments: object) -> None:
+def run_here(tool: Path, *arguments: object) -> None:
     """Run a tool in this process, as another takes seconds to import everything."""
-    toys.load_script(f'tools/{tool}').main([str(each) for each in arguments])
+    toys.load_script(tool).main([str(each) for each in arguments])
 
 
 def test_exit_code_of_a_tool_is_passed_on(tmp_path: Path) -> None:
