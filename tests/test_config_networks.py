@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 import torch
-from config_checks import build_model
 from config_files import ALL, load
 from mmengine.structures import PixelData
 from mmseg.structures import SegDataSample
 
+from mmseg_uda.config.building import build_model
 from mmseg_uda.models.layers import self_attention
 
 SAM = 'sam/sam_r101-deeplabv2_1xb1-120k_gta2cityscapes-1280x720.py'

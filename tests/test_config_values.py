@@ -14,9 +14,9 @@ from config_files import CONFIGS, PIPELINES, ROWS, TABLES, load
 from effective_values import digest, effective_config, effective_pipeline
 from mmengine.config import Config
 
+from mmseg_uda.config.places import ALL, find_class
 from mmseg_uda.pipeline.tables import table_stages
 from mmseg_uda.stages.references import substitute
-from mmseg_uda.utils.clear_errors import find_class
 
 EXPECTED: dict[str, str] = json.loads(
     (Path(__file__).parent / 'data/config_digests.json').read_text()
@@ -81,7 +81,7 @@ def values_of(cfg: Config, defaults: Sequence[str] = ()) -> dict[str, Any]:
     for path in defaults:
         *parents, key = path.split('.')
         node = at(values, parents)
-        default = inspect.signature(find_class(node['type'])).parameters[key].default
+        default = inspect.signature(find_class(node['type'], ALL)).parameters[key].default
         assert node.pop(key) == default, f'{path} is not the default of {node["type"]}'
     for new, old in MOVED.items():
         *parents, key = new.split('.')

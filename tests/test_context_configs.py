@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 import torch
 import toys
-from config_checks import build_model
 from config_files import ALL, load
 from mmengine.optim import build_optim_wrapper
 from mmengine.structures import PixelData
 from mmseg.structures import SegDataSample
 from test_paper_configs import decay_of, rates_of
 
+from mmseg_uda.config.building import build_model
 from mmseg_uda.models.layers import self_attention
 
 CAMIX = 'camix/camix_r101-deeplabv2_1xb2-250k_gta2cityscapes-512x512.py'

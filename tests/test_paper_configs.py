@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from config_checks import build_model, build_optimizers
 from config_files import ALL, load
+
+from mmseg_uda.config.building import build_model, build_optimizers
 
 CDANET = 'cdanet/cdanet_{}-deeplabv2_1xb1-120k_gta2cityscapes-1280x720.py'
 GTA, SYNTHIA = 'gta2cityscapes-1280x720', 'synthia2cityscapes-1280x760'
@@ -21,17 +22,14 @@ DAST = f'dast/dast_r101-deeplabv2_1xb1-150k_{GTA}.py'
 def settings(name: str) -> dict[str, tuple[str, float]]:
     """Optimizer and learning rate of each parameter."""
     cfg = load(name).to_dict()
+    model = build_model(cfg)
     rates = {
         id(param): (type(wrapper.optimizer).__name__, group['lr'])
-        for wrapper in build_optimizers(cfg).values()
+        for wrapper in build_optimizers(cfg, model).values()
         for group in wrapper.optimizer.param_groups
         for param in group['params']
     }
-    return {
-        key: rates[id(param)]
-        for key, param in build_model(cfg).named_parameters()
-        if param.requires_grad
-    }
+    return {key: rates[id(param)] for key, param in model.named_parameters() if param.requires_grad}
 
 
 @pytest.mark.parametrize(

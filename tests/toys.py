@@ -321,8 +321,10 @@ OPTIM_WRAPPER = dict(
 
 
 def optim_wrapper_cfg(model_cfg: dict[str, Any], **changes: Any) -> dict[str, Any]:
-    """Optimizers for what the method has."""
+    """Optimizers for what the method has; one for a stock segmentor."""
     cfg = copy.deepcopy(OPTIM_WRAPPER)
+    if 'segmentor' not in model_cfg:
+        return {**cfg['optimizers']['student'], **changes}
     if 'attention' in model_cfg.get('segmentor', {}):
         cfg['optimizers']['student.attention'] = dict(optimizer=dict(type='Adam', lr=1e-3))
     if 'discriminator' not in model_cfg:

@@ -18,6 +18,7 @@ from mmseg_uda.utils.cli import (
     export_local_rank,
     join_processes,
     load_config,
+    run_main,
 )
 
 
@@ -63,4 +64,4 @@ def main(argv: list[str] | None = None) -> None:
 
 
 if __name__ == '__main__':
-    main()
+    run_main(main)

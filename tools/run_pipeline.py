@@ -16,6 +16,7 @@ from mmseg_uda.utils.cli import (
     add_launcher,
     export_local_rank,
     join_processes,
+    run_main,
 )
 
 
@@ -54,4 +55,4 @@ def main(argv: list[str] | None = None) -> None:
 
 
 if __name__ == '__main__':
-    main()
+    run_main(main)

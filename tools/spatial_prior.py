@@ -15,8 +15,9 @@ from pathlib import Path
 
 import mmseg_uda  # noqa: F401 (checks the toolboxes, registers the classes)
 from mmseg_uda.artifacts.spatial_prior import BORDERS, NORMS, PriorRecipe
+from mmseg_uda.config.problems import ConfigError
 from mmseg_uda.stages.spatial_prior import make_spatial_prior, prior_size, source_dataset
-from mmseg_uda.utils.cli import add_config_options, load_config
+from mmseg_uda.utils.cli import add_config_options, load_config, run_main
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
@@ -38,7 +39,6 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     add('--workers', type=int, default=2, help='processes that load labels (default: 2)')
     add('--overwrite', action='store_true', help='replace the file')
     add_config_options(parser)
-    parser.set_defaults(launcher='none', work_dir=None)
     return parser.parse_args(argv)
 
 
@@ -50,6 +50,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         sys.stderr.write(f'\ninterrupted; {args.out} was not written\n')
         return 130
+    except ConfigError:
+        raise
     except (OSError, ValueError) as error:
         sys.stderr.write(f'\n{error}\n')
         return 1
@@ -84,4 +86,4 @@ def write_prior(args: argparse.Namespace) -> None:
 
 
 if __name__ == '__main__':
-    sys.exit(main())
+    run_main(main)

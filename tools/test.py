@@ -7,7 +7,6 @@ import argparse
 from mmengine.config import Config
 
 import mmseg_uda  # noqa: F401 (checks the toolboxes, registers the classes)
-from mmseg_uda.utils.clear_errors import clear_errors
 from mmseg_uda.utils.cli import (
     add_config_options,
     add_launcher,
@@ -15,6 +14,7 @@ from mmseg_uda.utils.cli import (
     export_local_rank,
     join_processes,
     load_config,
+    run_main,
 )
 
 
@@ -90,9 +90,8 @@ def main(argv: list[str] | None = None) -> None:
         enable_tta(cfg)
     if args.out is not None:
         save_predictions(cfg, args.out)
-    with clear_errors(cfg):
-        build_runner(cfg).test()
+    build_runner(cfg).test()
 
 
 if __name__ == '__main__':
-    main()
+    run_main(main)

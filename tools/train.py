@@ -9,7 +9,6 @@ from mmengine.config import Config
 from mmengine.logging import print_log
 
 import mmseg_uda  # noqa: F401 (checks the toolboxes, registers the classes)
-from mmseg_uda.utils.clear_errors import clear_errors
 from mmseg_uda.utils.cli import (
     add_config_options,
     add_launcher,
@@ -17,6 +16,7 @@ from mmseg_uda.utils.cli import (
     export_local_rank,
     join_processes,
     load_config,
+    run_main,
 )
 
 
@@ -71,9 +71,8 @@ def main(argv: list[str] | None = None) -> None:
     if args.amp:
         enable_amp(cfg)
     cfg.resume = args.resume
-    with clear_errors(cfg):
-        build_runner(cfg).train()
+    build_runner(cfg).train()
 
 
 if __name__ == '__main__':
-    main()
+    run_main(main)

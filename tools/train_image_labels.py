@@ -22,7 +22,7 @@ from mmseg_uda.stages.image_labels.prediction import (
     count_image_labels,
     predict_image_labels,
 )
-from mmseg_uda.utils.cli import add_config_options, load_config
+from mmseg_uda.utils.cli import add_config_options, load_config, run_main
 
 DEFAULTS = ImageLabelRecipe()
 
@@ -67,7 +67,6 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     )
     add('--overwrite', action='store_true', help='replace a file that was made with other settings')
     add_config_options(parser)
-    parser.set_defaults(launcher='none', work_dir=None)
     return parser.parse_args(argv)
 
 
@@ -88,4 +87,4 @@ def main(argv: list[str] | None = None) -> None:
 
 
 if __name__ == '__main__':
-    main()
+    run_main(main)

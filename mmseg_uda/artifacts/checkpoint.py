@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
+from zipfile import is_zipfile
 
 import numpy as np
 import torch
@@ -17,6 +18,7 @@ from mmseg_uda.artifacts.files import PathLike
 
 __all__ = [
     'allow_checkpoint_classes',
+    'check_checkpoint',
     'describe_mismatch',
     'find_checkpoints',
     'find_latest_checkpoint',
@@ -101,6 +103,18 @@ def load_checkpoint(path: PathLike) -> dict[str, Any]:
             f'{type(checkpoint).__name__}'
         )
     return checkpoint
+
+
+def check_checkpoint(path: PathLike) -> None:
+    """Refuse a damaged checkpoint by name, which mmengine's runner does not give.
+
+    The end of a whole file says that it is whole; no weight is read.
+
+    Raises:
+        ValueError: The file is no checkpoint.
+    """
+    if not is_zipfile(path):
+        load_checkpoint(path)
 
 
 def weights_of(checkpoint: dict[str, Any]) -> dict[str, Tensor]:

@@ -1,1 +1,1 @@
-"""Configs: datasets and their pipelines, and tables of ablations, read in one room."""
+"""Configs: checked before anything is built; their datasets, pipelines and tables of ablations."""

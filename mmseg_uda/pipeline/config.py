@@ -10,6 +10,7 @@ from typing import Any
 
 from mmengine.config import Config
 
+from mmseg_uda.config.problems import ConfigError, Problem
 from mmseg_uda.config.tables import choose
 from mmseg_uda.pipeline.run import Pipeline
 from mmseg_uda.pipeline.tables import select_stages, successors
@@ -45,6 +46,7 @@ def read_pipeline(
     Raises:
         FileNotFoundError: There is no such config.
         ValueError: Names the stage and the key that is wrong.
+        ConfigError: Lists everything that is wrong in the stages' configs and arguments.
     """
     path = Path(path)
     if not path.is_file():
@@ -61,11 +63,17 @@ def read_pipeline(
     stages = [_build(index, each, context) for index, each in enumerate(content['stages'])]
     # In order, so that a stage can refer to earlier ones only.
     earlier: dict[str, Stage] = {}
+    problems: dict[Problem, None] = {}  # each once: a stage may read the config of another
     for stage in stages:
         if stage.name in earlier:
             raise ValueError(f'stage {stage.name!r}: name is taken by 2 stages; write another one')
-        stage.check(earlier)
+        try:
+            stage.check(earlier)
+        except ConfigError as error:
+            problems.update(dict.fromkeys(error.problems))
         earlier[stage.name] = stage
+    if problems:
+        raise ConfigError(list(problems))
     return Pipeline(context, stages, content.get('env_cfg') or {}, table)
 
 

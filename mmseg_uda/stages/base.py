@@ -5,18 +5,20 @@ from __future__ import annotations
 import copy
 import dataclasses
 import functools
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, ClassVar
 
 from mmengine.config import Config
 
+from mmseg_uda.config.check import check_config
+from mmseg_uda.config.options import merge_options
+from mmseg_uda.config.problems import ConfigError, Problem
+from mmseg_uda.config.signatures import check_values
 from mmseg_uda.config.tables import choose, read_config
 from mmseg_uda.stages.inputs import Input, find_inputs
-from mmseg_uda.stages.options import check_options
 from mmseg_uda.stages.references import find_references, split_reference, substitute
-from mmseg_uda.utils.configs import misspelt_names
 
 __all__ = ['CheckpointStage', 'ConfigStage', 'PipelineContext', 'Resolve', 'Result', 'Stage']
 
@@ -82,6 +84,8 @@ class Stage:
     unrecorded: ClassVar[tuple[str, ...]] = ()
     # Kind of the output: 'checkpoint', 'directory', 'metrics', 'prior' or 'image_labels'.
     makes: ClassVar[str] = 'directory'
+    # Functions and recipes to which the arguments go.
+    takers: ClassVar[tuple[Callable[..., Any], ...]] = ()
 
     def __init__(self, name: str, arguments: Mapping[str, Any], context: PipelineContext) -> None:
         self.name = name
@@ -112,10 +116,16 @@ class Stage:
         """Name the stage and the key in any error of the block."""
         try:
             yield
-        except StageError:
+        except (StageError, ConfigError):
             raise
         except Exception as error:  # configs are programs: anything can happen in them
             raise self.error(key, f'[{type(error).__name__}] {error}') from error
+
+    def refuse(self, problems: Iterable[Problem]) -> None:
+        """Raise a :class:`ConfigError` that names the stage, if there are problems."""
+        problems = list(problems)
+        if problems:
+            raise ConfigError(problems).within(f'stage {self.name!r}')
 
     def parts(self) -> Mapping[str, str]:
         """Parts of the output and the kind of each, as in :attr:`makes`."""
@@ -134,6 +144,8 @@ class Stage:
         Raises:
             ValueError: Names the stage, the key and a remedy.
         """
+        for taker in self.takers:
+            self.refuse(check_values('', taker, self.arguments))
         for key, value in self.arguments.items():
             for reference in find_references(value):
                 stage, part = split_reference(reference)
@@ -226,9 +238,10 @@ class ConfigStage(Stage):
         options = self.arguments.get('options', {})
         if not isinstance(options, Mapping):
             raise self.error('options', f'got {options!r}; write a dict of dotted paths')
-        with self.error_context('options'):
-            check_options(cfg, options)
-            cfg.merge_from_dict(substitute(options, resolve) if resolve else dict(options))
+        try:
+            merge_options(cfg, substitute(options, resolve) if resolve else options)
+        except ConfigError as error:
+            self.refuse(error.problems)
         cfg.launcher = self.context.launcher
         return cfg
 
@@ -263,8 +276,7 @@ class ConfigStage(Stage):
         return list(find_inputs(self.config_parts(), self.initialises))
 
     def check(self, earlier: Mapping[str, Stage]) -> None:
-        for name, similar in misspelt_names(self.load()):
-            raise self.error('config', f'sets `{name}`, which nothing reads; write `{similar}`')
+        self.refuse(check_config(self.load()))
         super().check(earlier)
 
 

@@ -121,6 +121,7 @@ class ExportStage(CheckpointStage):
     kind = 'export'
     optional = ('options', 'module')
     makes = 'checkpoint'
+    takers = (export_segmentor,)
 
     def fingerprint(self, cfg: Config) -> dict[str, Any]:
         unrecorded = ('vis_backends', 'visualizer', 'log_level')

@@ -13,7 +13,6 @@ from mmseg_uda.artifacts.pseudo_labels import Manifest
 from mmseg_uda.config.datasets import iter_datasets, unlabelled_images
 from mmseg_uda.pseudo_labels import build_rule
 from mmseg_uda.stages.base import CheckpointStage, Resolve, Result
-from mmseg_uda.utils.clear_errors import clear_errors
 from mmseg_uda.utils.cli import build_runner
 
 __all__ = ['PseudoLabelStage', 'build_labeller', 'make_label_config', 'target_dataset']
@@ -106,9 +105,8 @@ class PseudoLabelStage(CheckpointStage):
             str(out),
             self.arguments.get('rule', 'bdl'),
         )
-        with clear_errors(cfg):
-            labeller = build_labeller(cfg)
-            labeller.test()
+        labeller = build_labeller(cfg)
+        labeller.test()
         manifest = Manifest.read(out)
         classes = labeller.test_loop.dataloader.dataset.metainfo['classes']
         counts = zip(manifest.predicted_pixels, manifest.kept_pixels)

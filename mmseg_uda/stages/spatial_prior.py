@@ -227,6 +227,7 @@ class SpatialPriorStage(ConfigStage):
     optional = ('options', 'size', 'kernel', 'sigma', 'border', 'norm', 'workers')
     unrecorded = ('config', 'options', 'size', 'workers')
     makes = 'prior'
+    takers = (PriorRecipe, make_spatial_prior)
 
     def fingerprint(self, cfg: Config) -> dict[str, Any]:
         return {'train_dataloader': {'source': {'dataset': only_labels(source_dataset(cfg))}}}

@@ -8,7 +8,6 @@ from mmengine.dist import is_main_process
 
 from mmseg_uda.artifacts.files import write_json
 from mmseg_uda.stages.base import CheckpointStage, Resolve, Result, Stage
-from mmseg_uda.utils.clear_errors import clear_errors
 from mmseg_uda.utils.cli import build_runner
 
 __all__ = ['TestStage']
@@ -38,9 +37,7 @@ class TestStage(CheckpointStage):
     def run(self, resolve: Resolve, experiment: str) -> Result:
         cfg = self.load_to_run(resolve, experiment)
         cfg.load_from, cfg.resume = self.checkpoint(resolve), False
-        with clear_errors(cfg):
-            metrics = build_runner(cfg).test()
-        metrics = {key: float(value) for key, value in metrics.items()}
+        metrics = {key: float(value) for key, value in build_runner(cfg).test().items()}
         out = self.directory / 'metrics.json'
         if is_main_process():
             write_json(out, metrics)

@@ -12,10 +12,9 @@ from mmengine.hooks import Hook
 from mmengine.runner import EpochBasedTrainLoop, Runner
 
 from mmseg_uda.artifacts.checkpoint import find_checkpoints, find_latest_checkpoint
+from mmseg_uda.config.places import RUNNER_NAMES
 from mmseg_uda.stages.base import ConfigStage, Resolve, Result, Stage
-from mmseg_uda.utils.clear_errors import clear_errors
 from mmseg_uda.utils.cli import build_runner
-from mmseg_uda.utils.configs import RUNNER_NAMES
 from mmseg_uda.utils.processes import on_main
 
 __all__ = ['TrainStage']
@@ -81,10 +80,9 @@ class TrainStage(ConfigStage):
         if latest is not None:  # else from `load_from`, if the config has it
             cfg.load_from = str(latest)
         validation = _ValidationHook(resumed=cfg.resume)
-        with clear_errors(cfg):
-            runner = build_runner(cfg)
-            runner.register_hook(validation)
-            runner.train()
+        runner = build_runner(cfg)
+        runner.register_hook(validation)
+        runner.train()
         barrier()  # the first process writes the checkpoints
         found = find_checkpoints(self.directory)
         if not found:

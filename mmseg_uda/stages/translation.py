@@ -80,14 +80,7 @@ def translate_folder(
         ValueError: If an argument is out of range, an image cannot be read, or ``out`` holds files
             that are not of this recipe.
     """
-    check_beta('translate_folder.beta', beta)
-    for key, value, least in (
-        ('seed', seed, 0),
-        ('max_images', max_images, 1),
-        ('nproc', nproc, 1),
-    ):
-        if value is not None and value < least:
-            raise ValueError(f'translate_folder.{key}: expected at least {least}, but got {value}')
+    _check_numbers(beta, seed, max_images, nproc)
     _check_out(out, source, target)
     names = _find_source(source, image_suffix)
     styles = find_images('translate_folder.target', target)
@@ -127,6 +120,19 @@ def translate_folder(
         'current',
     )
     return manifest
+
+
+def _check_numbers(
+    beta: float, seed: int = 0, max_images: int | None = None, nproc: int = 1
+) -> None:
+    check_beta('translate_folder.beta', beta)
+    for key, value, least in (
+        ('seed', seed, 0),
+        ('max_images', max_images, 1),
+        ('nproc', nproc, 1),
+    ):
+        if value is not None and value < least:
+            raise ValueError(f'translate_folder.{key}: expected at least {least}, but got {value}')
 
 
 def _check_out(out: str, source: str, target: str) -> None:
@@ -259,6 +265,7 @@ class TranslateStage(Stage):
     required = ('source', 'target', 'beta')
     optional = ('seed', 'max_images', 'labels', 'image_suffix', 'label_suffix', 'nproc')
     unrecorded = ('nproc',)
+    takers = (translate_folder,)
 
     def inputs(self) -> list[Input]:
         keys = ('source', 'target', 'labels')
@@ -266,6 +273,8 @@ class TranslateStage(Stage):
         return [Input(key, path, 'directory') for key, path in given if path]
 
     def settings(self) -> dict[str, Any]:
+        numbers = ('beta', 'seed', 'max_images', 'nproc')
+        _check_numbers(**{key: self.arguments[key] for key in numbers if key in self.arguments})
         return {'seed': self.context.seed or 0, **super().settings()}
 
     def run(self, resolve: Resolve, experiment: str) -> Result:

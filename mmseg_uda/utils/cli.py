@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import os
+import sys
 from argparse import ArgumentParser, Namespace
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import torch
 from mmengine.config import Config, DictAction
 from mmengine.dist import init_dist, is_distributed
-from mmengine.runner import Runner
+from mmengine.runner import Runner, find_latest_checkpoint
 from mmseg.registry import RUNNERS
 
+from mmseg_uda.artifacts.checkpoint import check_checkpoint
+from mmseg_uda.config.check import require_sound
+from mmseg_uda.config.options import merge_options
+from mmseg_uda.config.problems import ConfigError
 from mmseg_uda.config.tables import read_config
-from mmseg_uda.utils.configs import misspelt_names
 
 __all__ = [
     'add_config_options',
@@ -22,6 +28,7 @@ __all__ = [
     'export_local_rank',
     'join_processes',
     'load_config',
+    'run_main',
 ]
 
 
@@ -63,34 +70,34 @@ def export_local_rank(args: Namespace) -> None:
 
 
 def load_config(args: Namespace) -> Config:
-    """Read ``args.config``, or its row and cell, with options, launcher and working directory.
+    """Read and check ``args.config``, or its row and cell, with all options of the command line.
 
     The working directory is, in this order, ``--work-dir``, the config's ``work_dir``, and
-    ``./work_dirs/<name of the config>``.
+    ``./work_dirs/<name of the config>``. Tools may lack the flags of launcher and directory.
 
     Raises:
         FileNotFoundError: There is no such config.
-        ValueError: There is no such row or cell, or a top-level name looks like a misspelt one of
-            the runner's, which would be ignored in silence.
+        ConfigError: Lists everything that is wrong in it.
+        ValueError: There is no such row or cell.
     """
     cfg = read_config(args.config, args.row, args.cell)
-    cfg.launcher = args.launcher
-    if args.cfg_options is not None:
-        cfg.merge_from_dict(args.cfg_options)
-    if args.work_dir is not None:
+    merge_options(cfg, args.cfg_options or {})
+    cfg.launcher = getattr(args, 'launcher', 'none')
+    if getattr(args, 'work_dir', None) is not None:
         cfg.work_dir = args.work_dir
     elif cfg.get('work_dir') is None:
         cfg.work_dir = str(Path('work_dirs') / Path(cfg.filename).stem)
-    _check_names(cfg)
+    require_sound(cfg)
     return cfg
 
 
-def _check_names(cfg: Config) -> None:
-    for name, similar in misspelt_names(cfg):
-        raise ValueError(
-            f'load_config: {cfg.filename} sets `{name}`, which nothing reads; write '
-            f'`{similar}`, or choose another name'
-        )
+def run_main(main: Callable[[], Any]) -> None:
+    """Run a tool; mistakes in a config are printed without a traceback, with exit code 2."""
+    try:
+        sys.exit(main())
+    except ConfigError as error:
+        sys.stderr.write(f'{error}\n')
+        sys.exit(2)
 
 
 def join_processes(cfg: Config) -> None:
@@ -107,5 +114,13 @@ def join_processes(cfg: Config) -> None:
 
 
 def build_runner(cfg: Config) -> Runner:
-    """Build the runner of a config: ``Runner``, or the class that ``runner_type`` names."""
+    """Build the runner of a config: ``Runner``, or the class that ``runner_type`` names.
+
+    Raises:
+        ValueError: The checkpoint that it is to read is damaged.
+    """
+    latest = find_latest_checkpoint(cfg.work_dir) if cfg.get('resume') else None
+    for path in (latest, cfg.get('load_from')):
+        if path is not None and Path(path).is_file():
+            check_checkpoint(path)
     return RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)

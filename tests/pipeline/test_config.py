@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import toys
 
+from mmseg_uda.config.problems import ConfigError
 from mmseg_uda.pipeline import Pipeline, read_pipeline
 from mmseg_uda.stages import STAGES
 
@@ -77,23 +78,29 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({OPTIONS: ['a']}, "stage 'generation1': options got .'a'.; write a dict"),
     (
         {OPTIONS: {'train_cfg.max_iter': 1}},
-        r'options.train_cfg.max_iter: UDATrainLoop has no key '
-        '`max_iter`; write `max_iters`',
+        "stage 'generation1': train_cfg.max_iter: UDATrainLoop has no argument 'max_iter'; "
+        "write 'max_iters'",
     ),
-    ({OPTIONS: {'model.segmentr.backbone': 1}}, '`model` has no key `segmentr`; write `segmentor`'),
-    ({OPTIONS: {'param_scheduler.1.power': 1}}, 'has no item `1`; write a number below 1'),
-    ({OPTIONS: {'param_scheduler.1': 1}}, 'has no item `1`; write a number below 1'),
-    ({OPTIONS: {'randomness.seed.x.y': 1}}, '`randomness.seed` is 1, which has no parts'),
-    ({OPTIONS: {'optim_wraper': 1}}, 'nothing reads `optim_wraper`; write `optim_wrapper`'),
-    ({OPTIONS: {'train_dataloader.target.num_wokers': 1}}, 'write `num_workers`'),
-    ({OPTIONS: {3: 1}}, 'options has the key 3; write a dotted path'),
+    ({OPTIONS: {'model.segmentr.backbone': 1}}, "has no argument 'segmentr'; write 'segmentor'"),
+    ({OPTIONS: {'param_scheduler.1.power': 1}}, "has no item '1'; write a number below 1"),
+    ({OPTIONS: {'param_scheduler.1': 1}}, "has no item '1'; write a number below 1"),
+    ({OPTIONS: {'randomness.seed.x.y': 1}}, 'randomness.seed is 1, which has no parts'),
+    ({OPTIONS: {'optim_wraper': 1}}, "nothing reads 'optim_wraper'; write 'optim_wrapper'"),
+    ({OPTIONS: {'train_dataloader.target.num_wokers': 1}}, "write 'num_workers'"),
+    ({OPTIONS: {3: 1}}, "stage 'generation1': 3: expected a dotted key path"),
     ({OPTIONS: {'default_hooks.checkpoint.out_dir': 'x'}}, 'has default_hooks.checkpoint.out_dir'),
-    ({OPTIONS: {'default_hooks.checkpoint.save_best': ['a', 'b']}}, 'write one metric'),
+    ({OPTIONS: {'default_hooks.checkpoint.save_best': ['mIoU', 'aAcc']}}, 'write one metric'),
     ({OPTIONS: {'train_dataloader': None}}, 'no train_dataloader or no train_cfg'),
     (
         {'labels1.rule': 'best'},
         r"stage 'labels1': rule \[ValueError\] PseudoLabelLoop.rule.type: ",
     ),
+    ({OPTIONS: {'train_cfg.max_iters': 'many'}}, "train_cfg.max_iters: .* but got 'many'"),
+    (
+        {OPTIONS: {'model.segmentor.decode_head.num_classes': 7}},
+        "stage 'generation1': model.segmentor.decode_head.num_classes: .* expected 4, .* got 7",
+    ),
+    ({'export.module': 3}, "stage 'export': module: .* expected str, but got 3"),
     ({'labels1.options': {'train_dataloader.target': None}}, 'no train_dataloader.target'),
     ({'test.options': {'test_evaluator': None}}, "stage 'test': config has no test_evaluator"),
 ]
@@ -137,6 +144,17 @@ def test_missing_input(folder: Path, changes: dict[str, Any], match: str) -> Non
         with pytest.raises(ValueError, match=match):
             call()
     assert not pipeline.context.work_dir.exists()  # before any work
+
+
+def test_all_stages_are_checked_at_once(folder: Path) -> None:
+    wrong = {'model.segmentor.backbone.widht': 1, 'train_cfg.max_iters': 'many'}
+    with pytest.raises(ConfigError) as error:
+        read(folder, {'stage0.options': wrong, 'test.options': {'val_cfg.fp61': True}})
+    assert [problem.path for problem in error.value.problems] == [
+        "stage 'stage0': model.segmentor.backbone.widht",
+        "stage 'stage0': train_cfg.max_iters",
+        "stage 'test': val_cfg.fp61",
+    ]
 
 
 def test_wrong_top_level(folder: Path) -> None:
@@ -201,6 +219,14 @@ def test_translate(folder: Path, tmp_path: Path) -> None:
         dict(name='again', type='translate', source='{half}', target='nowhere', beta=0.5),
     ]
     path = run_toy.write_pipeline(tmp_path, stages[:1])
+    for key, value, match in (
+        ('beta', 'x', "stage 'half': beta: translate_folder.beta expected float, but got 'x'"),
+        ('beta', 2, 'translate_folder.beta.* 2'),
+        ('nproc', 0, 'translate_folder.nproc.* 0'),
+        ('max_images', 1.5, r'max_images expected .*int.*, but got 1\.5'),
+    ):
+        with pytest.raises(ValueError, match=match):
+            read_pipeline(path, {f'stages.half.{key}': value})
     pipeline = read_pipeline(path, work_dir=tmp_path / 'work')
     pipeline.run()
     assert len(list((tmp_path / 'work/half/translated').rglob('*.png'))) == 2

@@ -19,6 +19,7 @@ from toys import (
     attention_head_cfg,
     load_script,
     method_cfg,
+    optim_wrapper_cfg,
     runner_cfg,
     segmentor_cfg,
 )
@@ -35,7 +36,7 @@ def tool() -> ModuleType:
 def prepare(tmp_path: Path, model: dict[str, Any]) -> Config:
     """A config and a checkpoint; gives the command line's first words."""
     cfg = runner_cfg(tmp_path, tmp_path / 'work', method_cfg('source_only'))
-    cfg.model = model
+    cfg.model, cfg.optim_wrapper = model, optim_wrapper_cfg(model)
     cfg.test_dataloader.dataset.pipeline.insert(1, dict(type='Resize', scale=(96, 64)))
     cfg.dump(tmp_path / 'config.py')
     torch.manual_seed(2)

@@ -84,10 +84,11 @@ def test_classes_that_are_never_seen(
     config: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     classes = str([*toys.METAINFO['classes'], 'train']).replace(' ', '')
+    palette = '[[0,0,0],[1,1,1],[2,2,2],[3,3,3],[4,4,4]]'
     options = [
-        f'train_dataloader.source.dataset.metainfo.classes={classes}',
-        'train_dataloader.source.dataset.metainfo.palette=[[0,0,0],[1,1,1],[2,2,2],[3,3,3],'
-        '[4,4,4]]',
+        f'train_dataloader.{domain}.dataset.metainfo.{key}={value}'
+        for domain in ('source', 'target')
+        for key, value in (('classes', classes), ('palette', palette))
     ]
     assert (
         tool.main([config, str(tmp_path / 'a.npz'), '--workers', '0', '--cfg-options', *options])

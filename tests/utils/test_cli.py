@@ -6,9 +6,12 @@ from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
 import pytest
+import torch
 from mmengine.config import Config
 
-from mmseg_uda.utils.cli import add_config_options, load_config
+from mmseg_uda.artifacts.checkpoint import check_checkpoint
+from mmseg_uda.config.problems import ConfigError, Problem
+from mmseg_uda.utils.cli import add_config_options, build_runner, load_config, run_main
 
 
 def load(path: Path, *options: str) -> Config:
@@ -34,12 +37,12 @@ def read(folder: Path, text: str) -> None:
     ],
 )
 def test_misspelt_name_is_refused(tmp_path: Path, wrong: str, right: str) -> None:
-    with pytest.raises(ValueError, match=f'sets `{wrong}`, which nothing reads; write `{right}`'):
+    with pytest.raises(ValueError, match=f"{wrong}: nothing reads this name; write '{right}'"):
         read(tmp_path, f'{wrong} = dict()')
 
 
 def test_own_names_are_allowed(tmp_path: Path) -> None:
-    read(tmp_path, 'test_pipeline = []\ncrop_size = (1, 2)\nseed = 1\nmodel = dict()')
+    read(tmp_path, 'test_pipeline = []\ncrop_size = (1, 2)\nseed = 1')
 
 
 def test_missing_config_is_named(tmp_path: Path) -> None:
@@ -48,14 +51,39 @@ def test_missing_config_is_named(tmp_path: Path) -> None:
 
 
 def test_row_and_cell(tmp_path: Path) -> None:
-    (tmp_path / 'net.py').write_text('model = dict(width=1, depth=1)')
+    (tmp_path / 'net.py').write_text('net = dict(width=1, depth=1)')
     table = tmp_path / 'ablations.py'
     table.write_text(
-        "cells = {'a': 'net.py'}\nrows = {'wide': dict(options={'model.width': 2}, cells=['a'])}"
+        "cells = {'a': 'net.py'}\nrows = {'wide': dict(options={'net.width': 2}, cells=['a'])}"
     )
     for options in (['--row', 'wide', '--cell', 'a'], ['--row', 'wide'], []):
-        cfg = load(table, *options, '--cfg-options', 'model.depth=3')
-        assert cfg.model == dict(width=2, depth=3)
+        cfg = load(table, *options, '--cfg-options', 'net.depth=3')
+        assert cfg.net == dict(width=2, depth=3)
         assert cfg.work_dir == 'work_dirs/net_wide'
     with pytest.raises(ValueError, match='expected a row, but got wid; write wide'):
         load(table, '--row', 'wid')
+
+
+def test_mistakes_are_printed_without_a_traceback(capsys: pytest.CaptureFixture[str]) -> None:
+    def main() -> None:
+        raise ConfigError([Problem('a.b', 'is wrong'), Problem('c', 'is wrong, too')])
+
+    with pytest.raises(SystemExit) as stopped:
+        run_main(main)
+    assert stopped.value.code == 2
+    assert capsys.readouterr() == ('', 'a.b: is wrong\nc: is wrong, too\n')
+    with pytest.raises(SystemExit) as stopped:
+        run_main(lambda: 3)
+    assert stopped.value.code == 3
+
+
+@pytest.mark.parametrize('size', [0, 300])
+@pytest.mark.parametrize('by', ['load_from', 'resume'])
+def test_damaged_checkpoint_is_named(tmp_path: Path, size: int, by: str) -> None:
+    path = tmp_path / 'iter_1.pth'
+    torch.save(dict(state_dict=dict(a=torch.ones(999))), path)
+    check_checkpoint(path)  # whole
+    path.write_bytes(path.read_bytes()[:size])
+    (tmp_path / 'last_checkpoint').write_text(str(path))
+    with pytest.raises(ValueError, match=r'iter_1\.pth'):
+        build_runner(Config(dict(work_dir=str(tmp_path), **{by: str(path)})))

@@ -24,6 +24,8 @@ from mmseg.structures import SegDataSample
 from torch import Tensor, nn
 
 import mmseg_uda  # noqa: F401  (registers)
+from mmseg_uda.config.check import require_sound
+from mmseg_uda.utils.cli import run_main
 from mmseg_uda.utils.measure import clock_name, describe_machine, paired_times
 
 Call = Callable[[], Any]
@@ -52,10 +54,12 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 
 def build(args: argparse.Namespace) -> nn.Module:
     """Build CAMix with random weights and without a spatial prior."""
+    segmentor = Config.fromfile(args.segmentor)
+    require_sound(segmentor)
     torch.manual_seed(0)
     cfg = dict(
         type='MeanTeacher',
-        segmentor=Config.fromfile(args.segmentor).model,
+        segmentor=segmentor.model,
         teacher=dict(type='EMATeacher'),
         mixer=dict(type='ContextMix', meta_classes={0: (1,), 1: (2, 3)}),
         augment=None if args.no_augment else dict(type='StrongAugment'),
@@ -165,4 +169,4 @@ def main(argv: list[str] | None = None) -> dict[str, float]:
 
 
 if __name__ == '__main__':
-    main()
+    run_main(main)

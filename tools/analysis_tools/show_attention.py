@@ -27,12 +27,11 @@ from torch import Tensor
 
 import mmseg_uda  # noqa: F401 (checks the toolboxes, registers the classes)
 from mmseg_uda.artifacts.checkpoint import load_into, load_weights
-from mmseg_uda.config.tables import read_config
 from mmseg_uda.engine.hooks.reference_context_hook import load_images, plain_dataset
 from mmseg_uda.engine.observe import segment
 from mmseg_uda.models.class_attention import class_attention, self_attention_of
 from mmseg_uda.structures import ImageBatch
-from mmseg_uda.utils.cli import add_config_options
+from mmseg_uda.utils.cli import add_config_options, load_config, run_main
 from mmseg_uda.utils.drawing import heat_map, label_to_color, overlay, save_picture, tile_panel
 
 COLUMNS = 3
@@ -265,8 +264,7 @@ def discriminator_rows(model: Any, sample: Sample, meta: dict[str, Any]) -> list
 @torch.no_grad()
 def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
-    cfg = read_config(args.config, args.row, args.cell)
-    cfg.merge_from_dict(args.cfg_options or {})
+    cfg = load_config(args)
     init_default_scope(cfg.get('default_scope', 'mmseg'))
     model = load_model(cfg, args.checkpoint, args.device or get_device())
     kind = choose_kind(model, args.kind)
@@ -289,4 +287,4 @@ def main(argv: list[str] | None = None) -> None:
 
 
 if __name__ == '__main__':
-    main()
+    run_main(main)

@@ -25,10 +25,9 @@ from mmengine.registry import init_default_scope
 import mmseg_uda  # noqa: F401 (checks the toolboxes, registers the classes)
 from mmseg_uda.artifacts.files import atomic_write
 from mmseg_uda.artifacts.pseudo_labels import Manifest
-from mmseg_uda.config.tables import read_config
 from mmseg_uda.engine.hooks.reference_context_hook import plain_dataset
 from mmseg_uda.structures import IGNORE_INDEX
-from mmseg_uda.utils.cli import add_config_options
+from mmseg_uda.utils.cli import add_config_options, load_config, run_main
 from mmseg_uda.utils.drawing import label_to_color, save_picture, tile_panel
 
 Row = list[tuple[str, np.ndarray]]
@@ -158,8 +157,7 @@ def main(argv: list[str] | None = None) -> None:
         raise ValueError(
             f'show_pseudo_labels: expected --images >= 1, but got {args.images}; write at least 1'
         )
-    cfg = read_config(args.config, args.row, args.cell)
-    cfg.merge_from_dict(args.cfg_options or {})
+    cfg = load_config(args)
     init_default_scope(cfg.get('default_scope', 'mmseg'))
     dataset = target_dataset(cfg)
     classes = dataset.metainfo['classes']
@@ -179,4 +177,4 @@ def main(argv: list[str] | None = None) -> None:
 
 
 if __name__ == '__main__':
-    main()
+    run_main(main)

@@ -65,7 +65,7 @@ class ImageLabelRecipe:
 
 
 def predict_image_labels(
-    cfg: Config, out: str, recipe: ImageLabelRecipe, num_workers: int = 2, overwrite: bool = False
+    cfg: Config, out: str, recipe: ImageLabelRecipe, workers: int = 2, overwrite: bool = False
 ) -> tuple[ImageLabels, dict[str, float]]:
     """Fit class shares on the source, and write those predicted for the target (Section 4.2).
 
@@ -76,7 +76,7 @@ def predict_image_labels(
         cfg: Config of a method, for its datasets (and its backbone).
         out: The file.
         recipe: The settings.
-        num_workers: Processes that read images.
+        workers: Processes that read images.
         overwrite: Replace a file that was made with other settings.
 
     Returns:
@@ -115,7 +115,7 @@ def predict_image_labels(
         print_log(f'features of {len(images)} {domain} images', 'current')
         key = digest_config([made_with[key] for key in ('network', 'input_size', domain)])[:12]
         features[domain], shares[domain] = extract_features(
-            net, images, Path(f'{out}_features'), f'{domain}_{key}', num_workers=num_workers
+            net, images, Path(f'{out}_features'), f'{domain}_{key}', num_workers=workers
         )
     x, y = features['source'], shares['source']  # (M, D) and (M, C)
     x, y = x[has_labels(y)], y[has_labels(y)]
@@ -131,7 +131,7 @@ def predict_image_labels(
 
 
 def count_image_labels(
-    cfg: Config, out: str, kind: str = 'presence', num_workers: int = 2, overwrite: bool = False
+    cfg: Config, out: str, kind: str = 'presence', workers: int = 2, overwrite: bool = False
 ) -> ImageLabels:
     """Write labels counted in the target's label files: weak supervision (Section 5.5).
 
@@ -140,7 +140,7 @@ def count_image_labels(
             (``data_prefix.seg_map_path``); training does not read them.
         out: The file.
         kind: ``'presence'`` of each class, or its ``'share'`` among the pixels with a class.
-        num_workers: Processes that read labels.
+        workers: Processes that read labels.
         overwrite: Replace a file that was made with other settings.
 
     Raises:
@@ -153,7 +153,7 @@ def count_image_labels(
     found = _existing(out, kind, made_with, overwrite)
     if found is not None:
         return found
-    batches = target.batches(num_workers=num_workers)
+    batches = target.batches(num_workers=workers)
     shares = torch.cat([batch['shares'] for batch in track_iter_progress((batches, len(batches)))])
     return _write(out, target, shares.gt(0) if kind == 'presence' else shares, kind, made_with)
 

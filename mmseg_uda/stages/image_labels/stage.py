@@ -37,6 +37,7 @@ class ImageLabelsStage(ConfigStage):
     optional = ('options', *RECIPE_KEYS, 'from_labels', 'workers')
     unrecorded = ('config', 'options', 'workers')
     makes = 'image_labels'
+    takers = (ImageLabelRecipe, count_image_labels)
     initialises = True
 
     @property

@@ -129,7 +129,7 @@ def test_the_file_is_what_the_steps_say(
     tmp_path: Path,
 ) -> None:
     data, out = tmp_path / 'data', str(tmp_path / 'labels.npz')
-    labels, metrics = predict_image_labels(cfg, out, recipe, num_workers=0)
+    labels, metrics = predict_image_labels(cfg, out, recipe, workers=0)
     x, y, target = (
         torch.stack([function(*args) for args in zip(*each)])
         for function, *each in (
@@ -235,14 +235,14 @@ def test_given_labels_are_counted(cfg: Config, tmp_path: Path) -> None:
     image[0], image[1] = 255, 0
     cv2.imwrite(str(folder / '3.png'), image)
     shares = count_image_labels(cfg, str(tmp_path / 'share.npz'), 'share', 0)
-    presence = count_image_labels(cfg, str(tmp_path / 'presence.npz'), num_workers=0)
+    presence = count_image_labels(cfg, str(tmp_path / 'presence.npz'), workers=0)
     for i in range(7):
         expected = slow_shares(folder / f'{i}.png')
         assert_close(torch.from_numpy(shares.labels[i]), expected)
         assert presence.labels[i].tolist() == expected.gt(0).float().tolist()
     assert presence.labels[3].tolist() == [1, 0, 1, 0]
     assert (shares.kind, presence.kind) == ('share', 'presence')
-    same = count_image_labels(cfg, str(tmp_path / 'presence.npz'), num_workers=0)
+    same = count_image_labels(cfg, str(tmp_path / 'presence.npz'), workers=0)
     assert same.digest == presence.digest
     with pytest.raises(ValueError, match='from_labels: .presence. -> .share.; kind: '):
         count_image_labels(cfg, str(tmp_path / 'presence.npz'), 'share', 0)
@@ -251,13 +251,13 @@ def test_given_labels_are_counted(cfg: Config, tmp_path: Path) -> None:
     image[5] = 9
     cv2.imwrite(str(folder / '3.png'), image)
     with pytest.raises(ValueError, match=r'labels/3.png has the value 9; convert labels'):
-        count_image_labels(cfg, str(tmp_path / 'wrong.npz'), num_workers=0)
+        count_image_labels(cfg, str(tmp_path / 'wrong.npz'), workers=0)
     del cfg.train_dataloader.target.dataset.data_prefix['seg_map_path']
     with pytest.raises(
         ValueError,
         match='train_dataloader.target.dataset lists no labels; write data_prefix.seg_map_path',
     ):
-        count_image_labels(cfg, str(tmp_path / 'wrong.npz'), num_workers=0)
+        count_image_labels(cfg, str(tmp_path / 'wrong.npz'), workers=0)
 
 
 # ------------------------------------------------------------------------------- wrong settings

@@ -1,0 +1,112 @@
+"""Parts of a config that must fit each other."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from mmcv.transforms import LoadAnnotations
+from mmengine.optim import OptimWrapperDict
+from mmseg.datasets.transforms import RandomCrop
+from mmseg.registry import DATASETS, TRANSFORMS
+from torch import nn
+
+from mmseg_uda.config.building import build_optimizers, build_schedulers, explain
+from mmseg_uda.config.places import ANYWHERE, Node
+from mmseg_uda.config.problems import Problem
+from mmseg_uda.config.signatures import is_stock, signature_of
+
+__all__ = ['check_classes', 'check_optimizers', 'check_target']
+
+HEAD = re.compile(r'^model\..*head')
+# Heads that learn something else than the classes.
+OTHER_LABELS = ('STDCHead',)
+
+
+def check_target(nodes: list[Node]) -> Iterator[Problem]:
+    """Training must not see labels of the target."""
+    for node in nodes:
+        target = node.target
+        if not node.path.startswith('train_dataloader.target.') or not inspect.isclass(target):
+            continue
+        if issubclass(target, LoadAnnotations):
+            yield Problem(f'{node.path}.type', f'{node.name} loads labels of the target; remove it')
+        elif issubclass(target, RandomCrop) and node.cfg.get('cat_max_ratio', 1.0) != 1:
+            yield Problem(
+                f'{node.path}.cat_max_ratio',
+                f'{node.name} looks at labels of the target; write 1.0',
+            )
+
+
+def check_classes(nodes: list[Node]) -> Iterator[Problem]:
+    """The network's classes, the discriminator's input and the datasets agree."""
+    counts = [count for node in nodes for count in _class_counts(node)]
+    sizes = {path: size for path, size in counts if isinstance(size, int)}
+    if len(set(sizes.values())) > 1:
+        expected, _ = Counter(sizes.values()).most_common(1)[0]
+        example = next(path for path, size in sizes.items() if size == expected)
+        for path, size in sizes.items():
+            if size != expected:
+                yield Problem(
+                    path,
+                    f'numbers of classes differ: expected {expected}, as {example} has, '
+                    f'but got {size!r}; write {expected}',
+                )
+
+
+def _class_counts(node: Node) -> Iterator[tuple[str, Any]]:
+    """Key path and number, wherever a part says how many classes there are."""
+    path, cfg, target = node.path, node.cfg, node.target
+    if node.place.registries == (DATASETS,) and not cfg.get('reduce_zero_label'):
+        classes = _get(cfg.get('metainfo') or getattr(target, 'METAINFO', None), 'classes')
+        if isinstance(classes, (list, tuple)):
+            yield path, len(classes)
+    elif node.place.registries == (TRANSFORMS,) and target is not None:
+        signature = signature_of(target)
+        if 'num_classes' in signature.hints:
+            default = signature.defaults.get('num_classes')
+            yield f'{path}.num_classes', cfg.get('num_classes', default)
+    elif path == 'model' and is_stock(target, ('mmseg_uda',)):
+        yield f'{path}.discriminator.in_channels', _get(cfg.get('discriminator'), 'in_channels')
+    elif node.name == 'SelfAttentionLoss' and cfg.get('layer', 'logits') == 'logits':
+        yield f'{path}.self_attention.in_channels', _get(cfg.get('self_attention'), 'in_channels')
+    elif HEAD.search(path) and node.name not in OTHER_LABELS:
+        yield f'{path}.num_classes', cfg.get('num_classes')
+
+
+def _get(value: Any, key: str) -> Any:
+    return value.get(key) if isinstance(value, Mapping) else None
+
+
+def check_optimizers(content: Mapping[str, Any], model: nn.Module) -> list[Problem]:
+    """Optimizers take the model's parameters, each rule some of them, schedulers the optimizers."""
+    cfg = content['optim_wrapper']
+    try:
+        wrapper = build_optimizers(content, model)
+    except Exception as error:  # whatever it is, it is a finding
+        return [explain(Node('optim_wrapper', cfg, ANYWHERE), error)]
+    problems = []
+    names = [name for name, _ in model.named_parameters()]
+    for key, each in (cfg.get('optimizers') or {}).items():
+        for part in (each.get('paramwise_cfg') or {}).get('custom_keys') or {}:
+            if not any(part in name for name in names if name.startswith(f'{key}.')):
+                path = f'optim_wrapper.optimizers.{key}.paramwise_cfg.custom_keys.{part}'
+                problems.append(Problem(path, f'no parameter of {key} has such a name; remove it'))
+    schedulers = content.get('param_scheduler')
+    if not schedulers:
+        return problems
+    if not isinstance(schedulers, Mapping):
+        schedulers = dict(enumerate(schedulers))
+    elif 'type' not in schedulers:
+        optimizers = set(wrapper.keys()) if isinstance(wrapper, OptimWrapperDict) else set()
+        if set(schedulers) != optimizers:
+            text = f'expected one for each of {sorted(optimizers)}, but got {sorted(schedulers)}'
+            return [*problems, Problem('param_scheduler', text)]
+    try:
+        build_schedulers(content, wrapper)
+    except Exception as error:  # whatever it is, it is a finding
+        problems.append(explain(Node('param_scheduler', dict(schedulers), ANYWHERE), error))
+    return problems

@@ -1,0 +1,178 @@
+"""Everything that is wrong in a config, found before anything is built for real.
+
+No data, weights or GPU are needed, nothing is written, and no random state changes.
+"""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from mmengine.config import Config
+from mmengine.utils import import_modules_from_strings
+from mmseg.registry import HOOKS, METRICS, TRANSFORMS
+from torch import nn
+
+from mmseg_uda.config.agreement import check_classes, check_optimizers, check_target
+from mmseg_uda.config.building import build_model, build_part, cannot_be_judged, explain, no_trace
+from mmseg_uda.config.places import ALL, ANYWHERE, RUNNER_NAMES, Loader, Node, known_names, walk
+from mmseg_uda.config.problems import ConfigError, Problem
+from mmseg_uda.config.signatures import advice, check_names, check_values, is_stock
+
+__all__ = ['check_config', 'require_sound']
+
+# Packages whose parts are built to see whether they raise: their constructors do nothing else. (The
+# hook that mmseg has makes a visualizer.)
+BUILT = {
+    TRANSFORMS: ('mmcv', 'mmseg', 'mmseg_uda'),
+    HOOKS: ('mmengine', 'mmseg_uda'),
+    METRICS: ('mmseg_uda',),
+}
+OPTIMIZED = {'optim_wrapper', 'param_scheduler'}
+CONSTRUCTORS = (None, 'DefaultOptimWrapperConstructor', 'JointOptimWrapperConstructor')
+
+
+def require_sound(cfg: Config | Mapping[str, Any]) -> None:
+    """Check a config.
+
+    Raises:
+        ConfigError: Lists everything that is wrong, one line each.
+    """
+    problems = check_config(cfg)
+    if problems:
+        raise ConfigError(problems)
+
+
+def check_config(cfg: Config | Mapping[str, Any]) -> list[Problem]:
+    """Find everything that is wrong in a config; what cannot be judged passes.
+
+    Args:
+        cfg: Config for mmengine's runner, whole or in part.
+    """
+    content = _plain(cfg.to_dict() if isinstance(cfg, Config) else cfg)
+    problems = list(_check_top_level(content))
+    try:
+        import_modules_from_strings(**(content.get('custom_imports') or {'imports': []}))
+    except (ImportError, TypeError) as error:
+        return [*problems, Problem('custom_imports', ' '.join(str(error).split()))]
+    with no_trace(content.get('default_scope') or 'mmseg'):
+        nodes = [node for node in walk(content) if not _is_foreign(node.path, content)]
+        model, fails = _build_model(content)
+        problems += _check_nodes(nodes, fails)
+        problems += [*check_target(nodes), *check_classes(nodes)]
+        broken = {problem.path.split('.')[0] for problem in problems}
+        optimized = isinstance(content.get('optim_wrapper'), Mapping) and not broken & OPTIMIZED
+        if model is not None and optimized:
+            problems += check_optimizers(content, model)
+    return list(dict.fromkeys(problems))
+
+
+def _check_top_level(names: Iterable[str]) -> Iterator[Problem]:
+    """Other names are the config's own variables, unless they look like one of the runner's."""
+    for name in names:
+        if name not in RUNNER_NAMES:
+            for similar in difflib.get_close_matches(name, RUNNER_NAMES, n=1, cutoff=0.88):
+                yield Problem(
+                    name, f'nothing reads this name; write {similar!r}, or choose another one'
+                )
+
+
+def _plain(node: Any) -> Any:
+    """A copy in built-in types, without the scopes that mmengine leaves in inherited parts."""
+    if isinstance(node, (list, tuple)):
+        return type(node)(map(_plain, node))
+    if not isinstance(node, Mapping):
+        return node
+    plain = {key: _plain(value) for key, value in node.items() if key != '_scope_'}
+    scope, kind = node.get('_scope_', 'mmseg'), str(node.get('type', '.'))
+    if scope not in ('mmseg', 'mmseg_uda', 'mmengine') and '.' not in kind:
+        plain['type'] = f'{scope}.{kind}'
+    return plain
+
+
+def _is_foreign(path: str, content: Mapping[str, Any]) -> bool:
+    """Tell what only an optimizer constructor of others understands."""
+    wrapper = content.get('optim_wrapper')
+    if not path.startswith('optim_wrapper') or not isinstance(wrapper, Mapping):
+        return False
+    return wrapper.get('constructor') not in CONSTRUCTORS
+
+
+def _build_model(content: Mapping[str, Any]) -> tuple[nn.Module | None, bool]:
+    """The model if it can be built, and whether it certainly cannot."""
+    if not isinstance(content.get('model'), Mapping):
+        return None, False
+    try:
+        return build_model(content), False
+    except Exception as error:  # whatever it is, it is a finding
+        return None, not cannot_be_judged(error)
+
+
+def _check_nodes(nodes: list[Node], model_fails: Any) -> list[Problem]:
+    """Check inner parts first: what holds a broken one is not built."""
+    problems: list[Problem] = []
+    for node in reversed(nodes):
+        broken = any(each.path.startswith(f'{node.path}.') for each in problems)
+        problems = [*_check_node(node, broken, model_fails), *problems]
+    return problems
+
+
+def _check_node(node: Node, broken: bool, model_fails: Any) -> Iterator[Problem]:
+    in_model = node.path.split('.')[0] == 'model'
+    target, registries = node.target, node.place.registries
+    if target is None:
+        if node.kind is None:
+            yield Problem(node.path, f"expected a dict with 'type', but got {node.cfg!r:.80}")
+        elif model_fails if in_model else node.place is not ANYWHERE:
+            kind = 'class' if registries is ALL else registries[0].name
+            scope, dot, _ = str(node.kind).rpartition('.')
+            hint = advice(node.kind, known_names(registries))
+            hint = f'import {scope} in custom_imports' if dot else hint
+            yield Problem(
+                f'{node.path}.type',
+                f'expected the name of a registered {kind}, but got {node.kind!r}; {hint}',
+            )
+        return
+    values = list(check_values(node.path, target, node.arguments))
+    yield from values
+    if not node.path:
+        return
+    if not in_model and registries == (TRANSFORMS,) and _takes_batches(target):
+        key = 'mixer' if hasattr(target, 'mask') else 'augment'
+        yield Problem(
+            f'{node.path}.type',
+            f'{node.name} changes whole batches, not samples; write '
+            f'model.{key}=dict(type={node.name!r}, ...) and remove it here',
+        )
+        return
+    names = list(check_names(node.path, target, node.arguments, node.place.given))
+    yield from names
+    if (model_fails if in_model else _is_built(node)) and not (broken or values or names):
+        yield from _try(node)
+
+
+def _takes_batches(target: Any) -> bool:
+    """Tell transforms of batches, which are modules, from those of samples."""
+    return inspect.isclass(target) and issubclass(target, nn.Module)
+
+
+def _is_built(node: Node) -> bool:
+    """Tell whether the part's constructor may be called to see if it raises."""
+    if 'output_dir' in node.cfg:  # mmseg's metric makes it
+        return False
+    return node.place.default is Loader or any(
+        is_stock(node.target, packages)
+        for registry, packages in BUILT.items()
+        if registry in node.place.registries
+    )
+
+
+def _try(node: Node) -> Iterator[Problem]:
+    try:
+        build_part(node)
+    except Exception as error:  # whatever it is, it is a finding
+        given_later = node.place.given is None and 'missing' in str(error)
+        if not given_later and not cannot_be_judged(error):
+            yield explain(node, error)

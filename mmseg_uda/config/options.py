@@ -1,0 +1,56 @@
+"""Settings that a command line or a pipeline changes in a config."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from typing import Any
+
+from mmengine.config import Config
+
+from mmseg_uda.config.places import RUNNER_NAMES
+from mmseg_uda.config.problems import ConfigError, Problem
+from mmseg_uda.config.signatures import advice
+
+__all__ = ['merge_options']
+
+
+def merge_options(cfg: Config, options: Mapping[str, Any]) -> None:
+    """Merge dotted keys into a config, in place.
+
+    mmengine invents what is missing on the way. Invented arguments of a constructor are found when
+    the config is checked; what nothing would find is refused here.
+
+    Raises:
+        ConfigError: Lists the keys that have no place in the config.
+    """
+    problems = [found for key, value in options.items() if (found := _merge(cfg, key, value))]
+    if problems:
+        raise ConfigError(problems)
+
+
+def _merge(cfg: Config, key: Any, value: Any) -> Problem | None:
+    if not isinstance(key, str):
+        return Problem(str(key), 'expected a dotted key path, but got no string')
+    node: Any = cfg._cfg_dict
+    parts = key.split('.')
+    for depth, part in enumerate(parts):
+        path = '.'.join(parts[:depth]) or 'config'
+        if isinstance(node, list):
+            if not part.isdigit() or int(part) >= len(node):
+                return Problem(
+                    key, f'{path} has no item {part!r}; write a number below {len(node)}'
+                )
+            node = node[int(part)]
+        elif not isinstance(node, Mapping):
+            return Problem(key, f'{path} is {node!r}, which has no parts; shorten the path')
+        elif part in node:
+            node = node[part]
+        elif depth == 0 and part not in RUNNER_NAMES:
+            return Problem(key, f'nothing reads {part!r}; {advice(part, RUNNER_NAMES)}')
+        elif 'type' not in node and difflib.get_close_matches(part, node, n=1, cutoff=0.8):
+            return Problem(key, f'{path} has no {part!r}; {advice(part, node)}')
+        else:
+            break
+    cfg.merge_from_dict({key: value})
+    return None

@@ -1,0 +1,69 @@
+"""Print the mistakes in configs of trainings, pipelines and tables; data and weights are not read.
+
+For each config it prints "ok", or one line for each mistake. The exit code is 2 if there is any.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+
+from mmengine.config import Config
+
+import mmseg_uda  # noqa: F401 (checks the toolboxes, registers the classes)
+from mmseg_uda.config.check import require_sound
+from mmseg_uda.config.options import merge_options
+from mmseg_uda.config.problems import ConfigError, Problem
+from mmseg_uda.config.tables import read_config
+from mmseg_uda.pipeline import read_pipeline
+from mmseg_uda.utils.cli import add_config_options
+
+
+def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        'configs', nargs='+', metavar='CONFIG', help='config of any kind, or TABLE.py:ROW:CELL'
+    )
+    parser.add_argument(
+        '--json', action='store_true', help='print a list of the problems of each config instead'
+    )
+    add_config_options(parser, rows='+')
+    return parser.parse_args(argv)
+
+
+def find_problems(path: str, args: argparse.Namespace) -> list[Problem]:
+    options = args.cfg_options or {}
+    try:
+        if '.py:' not in path and {'stages', 'rows'} & Config.fromfile(path).keys():
+            read_pipeline(path, options, rows=args.row, cell=args.cell)
+        else:
+            cfg = read_config(path)
+            merge_options(cfg, options)
+            require_sound(cfg)
+    except ConfigError as error:
+        return error.problems
+    except Exception as error:  # configs are programs: anything can happen in them
+        return [Problem(path, f'[{type(error).__name__}] {error}')]
+    return []
+
+
+def main(argv: list[str] | None = None) -> int:
+    args = parse_args(argv)
+    found = {path: find_problems(path, args) for path in args.configs}
+    if args.json:
+        report = [
+            {'config': path, 'problems': [problem._asdict() for problem in problems]}
+            for path, problems in found.items()
+        ]
+        print(json.dumps(report, indent=1))
+    else:
+        for path, problems in found.items():
+            print('\n  '.join([f'{path}:', *map(str, problems)]) if problems else f'{path}: ok')
+    return 2 if any(found.values()) else 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())
