@@ -84,7 +84,7 @@ def iter_datasets(cfg: Config, key: str = 'dataset') -> Iterator[tuple[str, Conf
     if isinstance(cfg.get('dataset'), Mapping):
         inner.append((f'{key}.dataset', cfg['dataset']))
     if not inner:
-        yield key, cfg
+        yield key, cfg  # it wraps no other
     for place, each in inner:
         yield from iter_datasets(each, place)
 
@@ -114,7 +114,7 @@ def map_datasets(cfg: Config, change: Change, unwrap: bool = False) -> dict[str,
         changed['datasets'] = [map_datasets(each, change, unwrap) for each in several]
     if isinstance(inner, Mapping):
         changed['dataset'] = map_datasets(inner, change, unwrap)
-        if unwrap:
+        if unwrap:  # the wrapper's own arguments concern training alone
             return dict(changed['dataset'])
     return changed
 
@@ -132,6 +132,7 @@ def unlabelled_images(cfg: Config, pipeline: Sequence[Any] | None = None) -> dic
     """
 
     def change(images: dict[str, Any]) -> dict[str, Any]:
+        # Without their place labels cannot be loaded by mistake.
         if 'data_prefix' in images:
             images['data_prefix'].pop('seg_map_path', None)
         steps = images.get('pipeline') or () if pipeline is None else pipeline
@@ -258,6 +259,7 @@ def _without(steps: Sequence[Any], unwanted: Callable[[Any], bool]) -> list[Any]
 def _inside(step: Config, unwanted: Callable[[Any], bool]) -> list[Any]:
     """Transforms of a wrapper without the unwanted ones."""
     cls, inner = transform_class(step), step['transforms']
+    # One list per branch (RandomChoice), per factor (TestTimeAug) or per transform.
     parts = [
         _without(each if isinstance(each, Sequence) else [each], unwanted)
         for each in ([inner] if isinstance(inner, Mapping) else inner)

@@ -63,7 +63,7 @@ def _check_folders(cfg: Mapping[str, Any], key: str) -> None:
     prefixes = cfg.get('data_prefix') or {}
     for prefix_key, prefix in prefixes.items():
         path = osp.join(root, prefix)
-        if path and not osp.isdir(path):
+        if path and not osp.isdir(path):  # a stock dataset would name no directory
             hint = f'; {LABEL_HINT}' if prefix_key == 'seg_map_path' else ''
             raise ValueError(
                 f'{name}: expected a directory in {key}.data_prefix.{prefix_key}, but got '
@@ -100,6 +100,7 @@ def check_dataset(dataset: Any, key: str = 'dataset') -> tuple[str, ...]:
                 f'{_name(inner)}: expected samples in {key}, but got none; correct `data_prefix`, '
                 '`ann_file` or `indices`'
             )
+        # Other classes need not list files.
         if isinstance(inner, BaseDataset) and _is_local(getattr(inner, 'backend_args', None)):
             _check_files(inner, key)
     classes = dataset.metainfo.get('classes')
@@ -201,6 +202,7 @@ def _transforms(dataset: Any, kind: type | tuple[type, ...]) -> Iterator[tuple[A
 def _flatten(transform: Any) -> Iterator[Any]:
     """A transform and those that it wraps."""
     yield transform
+    # A MultiImageMixDataset's pipeline is a list, others are Compose with `transforms`.
     inner = transform if isinstance(transform, (list, tuple)) else ()
     for each in getattr(transform, 'transforms', inner):
         yield from _flatten(each)
@@ -234,9 +236,10 @@ def _check_list(path: str, name: str, key: str) -> None:
 def _check_any_image(directory: str, cfg: Mapping[str, Any], name: str, key: str) -> None:
     suffix = cfg.get('img_suffix')
     cls = DATASETS.get(name) if isinstance(name, str) else name
-    if suffix is None and cls is not None:
+    if suffix is None and cls is not None:  # the class has a default
         parameter = inspect.signature(cls).parameters.get('img_suffix')
         suffix = parameter.default if parameter else ''
+    # The first image is enough; datasets have tens of thousands.
     for _, _, files in os.walk(directory, followlinks=True):
         if any(file.endswith(suffix or '') for file in files):
             return

@@ -37,6 +37,7 @@ def seeded(seed: int) -> Iterator[None]:
         ...     print(random.random() == first)
         True
     """
+    # `torch.manual_seed` would seed every GPU too.
     states = random.getstate(), np.random.get_state(), torch.get_rng_state()
     random.seed(seed)
     np.random.seed(seed)
@@ -49,7 +50,7 @@ def seeded(seed: int) -> Iterator[None]:
         torch.set_rng_state(states[2])
 
 
-@lru_cache(maxsize=4)
+@lru_cache(maxsize=4)  # two domains, and their passes before a border
 def _permutation(seed: int, epoch: int, length: int) -> np.ndarray:
     return np.random.default_rng((seed, epoch)).permutation(length)
 
@@ -84,6 +85,7 @@ class EndlessDataset(Dataset[Any]):
 
     def index(self, position: int) -> int:
         """Compute the index in the dataset of the sample at ``position``."""
+        # Pass over the data, and place within it.
         epoch, offset = divmod(position, len(self.dataset))
         if not self.shuffle:
             return offset

@@ -38,6 +38,7 @@ class StreetDataset(BaseSegDataset):
 
     def load_data_list(self) -> list[dict[str, Any]]:
         """List all samples; see the base class."""
+        # Before the base class lists files, whose errors do not name the directory.
         check_folders(
             {
                 'type': type(self).__name__,

@@ -89,6 +89,7 @@ class EntropyMetric(BaseMetric):
             entropy = -(log_prob.exp() * log_prob).sum(0) / math.log(len(logits))
             valid = label != self.ignore_index
             correct = valid & (prediction == label)
+            # (2, HW) @ (HW,): sums of entropy; float64, as images have millions of pixels.
             groups = torch.stack([correct, valid & ~correct]).flatten(1).double()
             self.results.append(torch.stack([groups @ entropy.double().flatten(), groups.sum(1)]))
 

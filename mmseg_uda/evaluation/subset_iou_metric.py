@@ -93,6 +93,7 @@ class SubsetIoUMetric(IoUMetric):
         for name, ids in self.subsets.items():
             key, known = f'SubsetIoUMetric.subsets[{name!r}]', f'train ids in 0..{num_classes - 1}'
             expect(max(ids) < num_classes, key, f'{known}, the classes of the dataset', ids)
+        # With format_only there may be no ground truth.
         for sample in () if self.format_only else data_samples:
             self._check_label(sample, num_classes)
         super().process(data_batch, data_samples)
@@ -122,9 +123,10 @@ class SubsetIoUMetric(IoUMetric):
             return metrics
         areas = (sum(area) for area in zip(*results))
         per_class = self.total_area_to_metrics(*areas, self.metrics, self.nan_to_num, self.beta)
-        per_class.pop('aAcc')
+        per_class.pop('aAcc')  # a number; the others are arrays (C,)
         for key, values in per_class.items():
             means = {name: _mean(values[ids]) for name, ids in self.subsets.items()}
+            # The base class averages over all classes; the first subset replaces that.
             metrics[f'm{key}'] = next(iter(means.values()))
             metrics.update({f'm{key}_{name}': mean for name, mean in means.items()})
             if self.per_class:

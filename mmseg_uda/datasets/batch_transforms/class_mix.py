@@ -37,7 +37,7 @@ def present_classes(labels: Tensor, num_classes: int) -> Tensor:
         >>> present_classes(torch.tensor([[[0, 2, 255]]]), num_classes=3)
         tensor([[ True, False,  True]])
     """
-    # One column more collects what is no class.
+    # One more column collects the values that are no class.
     present = torch.zeros((len(labels), num_classes + 1), dtype=torch.bool, device=labels.device)
     return present.scatter_(1, _slots(labels, num_classes), True)[:, :-1]
 
@@ -129,6 +129,7 @@ class ClassMix(Mixer):
     ) -> Tensor:
         forwards = self.direction == 'source2target'
         labels = batch.source.labels if forwards else teacher.label
+        # (N, C); the pasted classes are those of the domain that is pasted.
         present = present_classes(labels, teacher.probabilities.shape[1])
         pixels = pixels_of(choose_classes(present, self.share, generator), labels)
         return pixels if forwards else 1 - pixels

@@ -167,7 +167,7 @@ class ContextMix(Mixer):
         chosen = choose_classes(present, self.share, generator)  # (N, C)
         if warm_up:
             return pixels_of(chosen, labels), teacher.label
-        unnamed = num_classes - len(self.related)
+        unnamed = num_classes - len(self.related)  # classes above all that the rules name
         related = F.pad(self.related, (0, unnamed, 0, unnamed))  # (C, C)
         chosen = related_classes(chosen, present, related, len(self.meta_classes))
         return 1 - pixels_of(chosen, labels), labels if self.mix_modulated else teacher.label
@@ -193,7 +193,7 @@ class ContextMix(Mixer):
                 f'ContextMix.prior: expected {self.prior!r} to be read, but got no values; call '
                 'init_weights() of the model, as the runner does, before it is used'
             )
-        positions = self._positions(target, teacher, self.prior_values)
+        positions = self._positions(target, teacher, self.prior_values)  # (N, H, W)
         num_classes = teacher.probabilities.shape[1]
         # (C, H·W of the prior) to (C, N·H·W), one column per pixel
         prior = self.prior_values.flatten(1).index_select(1, positions.clamp(min=0).flatten())

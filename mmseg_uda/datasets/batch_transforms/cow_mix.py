@@ -44,6 +44,7 @@ def cow_masks(
     number, _, height, width = images.shape
     low, high = (math.log(value) for value in sigma)
     chosen = torch.rand((number, 1, 1), generator=generator, device=images.device)
+    # (N, 1, 1); uniform in the logarithm, so that every scale of blobs is as likely.
     sigmas = (low + (high - low) * chosen).exp()
     noise = torch.randn((number, height, width), generator=generator, device=images.device)
     # (N, H, H) @ (N, H, W) @ (N, W, W)

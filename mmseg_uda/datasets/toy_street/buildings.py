@@ -21,7 +21,7 @@ def house(canvas: Canvas, rng: np.random.Generator, x: float, z0: float, z1: flo
     canvas.cast(x, x + deep, z0, z1, tall)
     side = 'left' if x > 0 else 'right'
     ridge = tall + (2.4 if pitched else 0.0)
-    if pitched:
+    if pitched:  # the slope that faces the street
         eave, top = (x - deep * 0.04, tall - 0.1), (x + deep / 2, ridge)
         slope = np.array([[*eave, z0], [*eave, z1], [*top, z1], [*top, z0]])
         canvas.fill(slope, 'building', 'roof', 'up', pick)
@@ -30,6 +30,7 @@ def house(canvas: Canvas, rng: np.random.Generator, x: float, z0: float, z1: flo
         gable = np.insert(end, 3, [x + deep / 2, ridge, z0], 0)
         canvas.fill(gable, 'building', 'plaster', 'front', pick, 0.94)
         _windows(canvas, rng, end, 3, floors, 'front', pick)
+    # Painted from where the camera sees it; the windows keep their places on the whole wall.
     wall = upright((x, max(z0, canvas.near)), (x, z1), tall)
     canvas.fill(wall, 'building', 'plaster', side, pick)
     if not pitched:
@@ -50,7 +51,7 @@ def _windows(
     """A grid of windows above a ground floor of a door and shop windows."""
     du, dv = 1 / columns, 0.96 / floors
     u = np.arange(columns) * du
-    if floors > 1:
+    if floors > 1:  # upper floors, of which some windows are lit
         left, low = (grid.ravel() for grid in np.meshgrid(u, np.arange(1, floors) * dv))
         lit = rng.random(len(left)) < 0.3
         frames = left + 0.2 * du, left + 0.8 * du, low + 0.2 * dv, low + 0.84 * dv
@@ -85,7 +86,7 @@ def garden(
     pick, tall = rng.random(), rng.uniform(1.9, 2.6)
     canvas.cast(x, x + 0.2 * sign, z0, z1, tall)
     panels = [('left' if x > 0 else 'right', upright((x, max(z0, canvas.near)), (x, z1), tall))]
-    if z0 > canvas.near:
+    if z0 > canvas.near:  # the near end, across the garden, is drawn first
         panels.insert(0, ('front', upright((x, z0), (x + sign * 6.0, z0), tall)))
     for normal, panel in panels:
         if kind == 'wall':

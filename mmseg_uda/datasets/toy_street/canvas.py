@@ -67,7 +67,7 @@ class Canvas:
         """Project points in metres, shape (..., 3), to map pixels, shape (..., 2)."""
         z = np.maximum(points[..., 2], self.near)
         scale = self.focal / z
-        pixels = np.empty((*z.shape, 2))
+        pixels = np.empty((*z.shape, 2))  # x to the right, y down
         pixels[..., 0] = 0.5 * self.shape[1] + (points[..., 0] + self.curve * z * z) * scale
         pixels[..., 1] = self.horizon + (self.eye - points[..., 1]) * scale
         return pixels
@@ -110,7 +110,7 @@ class Canvas:
     ) -> None:
         """Paint a polygon given in metres, shape (K, 3), or convex ones, shape (M, K, 3)."""
         depth = polygons[..., 2].ravel()
-        if depth.max() > self.near:
+        if depth.max() > self.near:  # else all of it is behind the camera
             middle = max(float(depth.sum()) / len(depth), self.near)
             self.fill_pixels(self.project(polygons), cls, material, normal, pick, tone, middle)
 
@@ -129,6 +129,7 @@ class Canvas:
 
     def ground(self, x0: float, x1: float, z0: float, z1: float, cls: str, material: str) -> None:
         """Paint a strip of ground along the street's bend."""
+        # Denser near the camera, where the bend of the street shows most.
         z = np.geomspace(max(z0, self.near), max(z1, self.near), 12 if z1 - z0 > 20 else 2)
         z = np.concatenate([z, z[::-1]])
         x = np.repeat([x0, x1], len(z) // 2)
@@ -159,7 +160,7 @@ class Canvas:
         """
         (a0, a1, c0, c1), (b0, b1, d0, d1) = bottom, top
         seen = {}
-        bend = self.curve * c0 * c0
+        bend = self.curve * c0 * c0  # shift of the near end by the street's bend
         if a0 + bend > 0:
             seen['left'] = np.array([[a0, y0, c0], [a0, y0, c1], [b0, y1, d1], [b0, y1, d0]])
         elif a1 + bend < 0:

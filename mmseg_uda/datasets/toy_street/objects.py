@@ -32,6 +32,7 @@ def _cut_out(
 
 def person(canvas: Canvas, rng: np.random.Generator, x: float, z: float) -> None:
     """A walking person."""
+    # Phase: distance of each foot from the middle in the step; turn: side of the face.
     size, phase, turn = rng.uniform(0.92, 1.12), rng.uniform(-0.3, 0.3), rng.choice([-1.0, 1.0])
     shirt, trousers, hair = rng.random(3)
     canvas.cast(x - 0.25, x + 0.25, z, z + 0.4, 1.7 * size)
@@ -103,6 +104,7 @@ def cycle(
     canvas: Canvas, rng: np.random.Generator, x: float, z: float, ridden: bool, cls: str
 ) -> None:
     """A ``bicycle`` or ``motorcycle``, with its rider if ``ridden``."""
+    # Parts; least width when seen aslant; share, depth and height of the shadow's footprint.
     parts, least, reach, deep, tall = (
         (_BICYCLE, 0.6, 0.8, 0.3, 0.9) if cls == 'bicycle' else (_MOTORCYCLE, 0.65, 1.0, 0.5, 1.1)
     )
@@ -122,6 +124,7 @@ def tree(canvas: Canvas, rng: np.random.Generator, x: float, z: float, size: flo
     trunk = np.array([[-0.2, 0.0], [0.2, 0.0], [0.13, 2.6], [-0.13, 2.6]]) * size
     canvas.card(x, z, trunk, 'vegetation', 'trunk', pick)
     layers = (('leafdark', 0.0, 0.75, 9), ('leaf', 0.2, 0.55, 7), ('leaflight', 0.5, 0.3, 5))
+    # The darker the leaves, the lower and the more of them.
     for material, lift, radius, count in layers:
         angle = rng.uniform(0, 2 * np.pi, count)
         reach = rng.uniform(0.3, 0.95, count) * (1.1 - lift * 0.8)
@@ -141,7 +144,7 @@ def _post(canvas: Canvas, x: float, z: float, height: float, width: float = 0.2)
 def lamp_post(canvas: Canvas, rng: np.random.Generator, x: float, z: float) -> None:
     """A street lamp whose arm reaches over the road."""
     height = rng.uniform(5.0, 6.0)
-    reach = -np.sign(x) * 1.5
+    reach = -np.sign(x) * 1.5  # towards the road
     _post(canvas, x, z, height, 0.22)
     arm = bar((0.0, height), (reach, height + 0.35), 0.14)
     lamp = bar((reach * 0.8, height + 0.26), (reach * 1.3, height + 0.3), 0.26)

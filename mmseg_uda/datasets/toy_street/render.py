@@ -45,12 +45,14 @@ def draw(
     check_choice('draw.domain', domain, DOMAINS)
     check_choice('draw.split', split, SPLITS)
     key = [seed, DOMAINS.index(domain), SPLITS.index(split), index]
+    # Two streams: changes of the looks do not move the objects.
     layout, look = (
         np.random.Generator(np.random.PCG64(child))
         for child in np.random.SeedSequence(key).spawn(2)
     )
     canvas = compose(layout, *size)
     classes = np.array([item[0] for item in canvas.attributes], np.uint8)
+    # A label takes one map pixel of each image pixel: classes cannot be averaged.
     label = classes[canvas.parts[:: canvas.supersample, :: canvas.supersample]]
     render = _render_source if domain == 'source' else _render_target
     return render(canvas, look), label
@@ -75,9 +77,10 @@ def _palette(domain: str) -> tuple[np.ndarray, np.ndarray]:
 
 def _albedo(canvas: Canvas, domain: str, jitter: float) -> np.ndarray:
     """Colour of every part, shape (parts, 3), RGB in [0, 1]."""
-    values = np.array([item[1:] for item in canvas.attributes], np.float32)
+    values = np.array([item[1:] for item in canvas.attributes], np.float32)  # (parts, 5)
     material, pick, tone = values[:, 0].astype(int), values[:, 2], values[:, 3]
     colours, count = _palette(domain)
+    # The integer part of `place` chooses the colour, the rest of it jitters the brightness.
     place = pick * count[material]
     shade = tone * (1 + jitter * (2 * (place % 1) - 1))
     return colours[material, place.astype(int)] * shade[:, None]
@@ -86,7 +89,7 @@ def _albedo(canvas: Canvas, domain: str, jitter: float) -> np.ndarray:
 def _shrink(canvas: Canvas, values: np.ndarray) -> np.ndarray:
     """Values of every part, shape (parts, ...), to an antialiased image."""
     height, width = (side // canvas.supersample for side in canvas.shape)
-    fine = values.astype(np.float32).take(canvas.parts, 0)
+    fine = values.astype(np.float32).take(canvas.parts, 0)  # (supersample H, supersample W, ...)
     return cv2.resize(fine, (width, height), interpolation=cv2.INTER_AREA)
 
 
@@ -102,7 +105,7 @@ def _noise() -> np.ndarray:
     """Tiles of grain, blotches and courses with zero mean and unit spread, (3, 512, 1024)."""
     rng = np.random.Generator(np.random.PCG64(20240))
     tiles = []
-    for sigma in ((0.8, 0.8), (3.0, 3.0), (6.0, 0.8)):
+    for sigma in ((0.8, 0.8), (3.0, 3.0), (6.0, 0.8)):  # courses are wide and flat
         tile = rng.standard_normal((512, 1024), np.float32)
         tile = cv2.GaussianBlur(tile, (0, 0), sigmaX=sigma[0], sigmaY=sigma[1])
         tiles.append((tile - tile.mean()) / tile.std())
@@ -139,12 +142,13 @@ def _per_material(table: Mapping[str, Any], default: Any, canvas: Canvas) -> np.
 
 def _texture(canvas: Canvas, rng: np.random.Generator) -> np.ndarray:
     """Factor of the surface's texture, shape (H, W)."""
-    strength = _shrink(canvas, _per_material(_ROUGH, _SMOOTH, canvas))
+    strength = _shrink(canvas, _per_material(_ROUGH, _SMOOTH, canvas))  # (H, W, 3)
     height, width = strength.shape[:2]
     tiles, factor = _noise(), np.ones((height, width), np.float32)
     for channel, tile in enumerate(tiles):
         row, column = rng.integers(512), rng.integers(1024)
         shifted = np.roll(tile, (row, column), (0, 1))
+        # As many tiles as cover the image.
         repeat = (-(-height // 512), -(-width // 1024))
         factor += strength[..., channel] * np.tile(shifted, repeat)[:height, :width]
     return np.maximum(factor, 0.2)
@@ -154,6 +158,7 @@ def _shadows(canvas: Canvas, slant: tuple[float, float]) -> np.ndarray:
     """Share of ground in shadow, shape (H, W); ``slant`` is the shift per metre of height."""
     mask = np.zeros(canvas.shape, np.uint8)
     for x0, x1, z0, z1, tall in canvas.casters:
+        # The shadow of a box is the hull of its footprint and of that of its shifted top.
         dx, dz = slant[0] * tall, slant[1] * tall
         foot = np.array([[x0, 0, z0], [x1, 0, z0], [x1, 0, z1], [x0, 0, z1]])
         hull = cv2.convexHull(
@@ -174,11 +179,13 @@ def _render_target(canvas: Canvas, rng: np.random.Generator) -> np.ndarray:
     facing = {'screen': 1.0, 'up': 0.97, 'front': 0.82, 'left': 0.9 - side, 'right': 0.9 + side}
     light = np.array([facing[name] for name in NORMALS], np.float32)
     normal = np.array([item[2] for item in canvas.attributes])
+    # Lit surfaces are warm, those in the shade are blue: (parts, 3).
     warm = np.where(light[normal, None] > 0.9, [1.06, 1.0, 0.9], [0.92, 0.97, 1.08])
     colour = _albedo(canvas, 'target', 0.16)
     image = _shrink(canvas, colour * light[normal, None] * warm) * _texture(canvas, rng)[..., None]
     flat = _shrink(canvas, normal == NORMALS.index('up'))
     shade = flat * _shadows(canvas, (-2.2 * sun, -rng.uniform(0.2, 0.8)))
+    # A shadow keeps more blue than red.
     image *= 1 - shade[..., None] * np.array([0.5, 0.44, 0.34], np.float32)
     image = _air(canvas, rng, image, sun)
     glow = _shrink(canvas, colour * _per_material(_GLOW, 0.0, canvas)[:, None])
@@ -197,13 +204,14 @@ def _air(canvas: Canvas, rng: np.random.Generator, image: np.ndarray, sun: float
     depth = np.array([item[5] for item in canvas.attributes], np.float32)
     far = _shrink(canvas, np.minimum(depth, 300.0))
     sky = _shrink(canvas, depth > 900.0)[..., None]
+    # Distance of the ground in each row, which a large part has no single depth for.
     below = 0.5 * canvas.focal * canvas.eye / np.maximum(rows - horizon, 0.5)
     far = np.where(rows > horizon, np.minimum(far, below), far)
     veil = 1 - np.exp(-far / rng.uniform(90.0, 150.0))[..., None]
     image = image * (1 - veil * (1 - sky)) + haze * 0.85 * veil * (1 - sky)
     blend = up**0.7
     image = image * (1 - 0.8 * sky) + 0.8 * sky * (haze * (1 - blend) + top * blend)
-    place = width * (0.5 + 0.35 * sun)
+    place = width * (0.5 + 0.35 * sun)  # of the sun, near the horizon
     reach = ((columns - place) / (0.3 * width)) ** 2 + (
         (rows - 0.8 * horizon) / (0.3 * height)
     ) ** 2

@@ -77,6 +77,7 @@ def _sky(canvas: Canvas, rng: np.random.Generator) -> None:
         middle = np.array([rng.uniform(0.2, 0.8) * columns, rng.uniform(0.02, 0.3) * rows])
         size = rng.uniform(0.02, 0.045) * columns
         step = rng.uniform(-2.0, 2.0, (5, 1, 1))
+        # Five ellipses in a row, the outer ones smaller.
         puff = size * (1.1 - 0.3 * np.abs(step))
         centre = middle + np.concatenate([step * size, -0.3 * puff], -1)
         canvas.fill_pixels(centre + circle * (1.3, 0.6) * puff, 'sky', 'cloud')
@@ -105,19 +106,20 @@ def _ground(canvas: Canvas, rng: np.random.Generator, plan: _Plan) -> None:
         kerb, edge = plan.kerb(side), plan.kerb(side) + sign * plan.walk[side]
         canvas.ground(kerb, edge, 1.0, _FAR, 'sidewalk', 'paving')
         z = np.arange(2.0, 40.0, 2.0)
-        joints = np.zeros((len(z), 4, 3))
+        joints = np.zeros((len(z), 4, 3))  # lines across the pavement, 9 cm wide
         joints[..., 0] = kerb, edge, edge, kerb
         joints[..., 2] = z[:, None] + (0.0, 0.0, 0.09, 0.09)
         canvas.fill(joints, 'sidewalk', 'joint', 'up')
         canvas.ground(kerb, kerb + sign * 0.28, 1.0, _FAR, 'sidewalk', 'curb')
     canvas.ground(plan.left, plan.right, 1.0, _FAR, 'road', 'asphalt')
     lines = np.arange(-0.5 * _LANE, plan.left + 0.3, -_LANE)
+    # A continuous line against the oncoming traffic, dashes between its lanes.
     for order, x in enumerate(lines):
         spans = [(1.0, _FAR)] if order == 0 else [(z, z + 3.0) for z in np.arange(2.0, 60.0, 7.0)]
         for z0, z1 in spans:
             canvas.ground(x - 0.08, x + 0.08, z0, z1, 'road', 'marking')
     canvas.ground(0.5 * _LANE - 0.08, 0.5 * _LANE + 0.08, 1.0, _FAR, 'road', 'marking')
-    if rng.random() < 0.4:
+    if rng.random() < 0.4:  # a zebra crossing
         z0 = rng.uniform(7.0, 16.0)
         for x in np.arange(plan.left + 0.4, plan.right - 0.6, 1.1):
             canvas.ground(x, x + 0.55, z0, z0 + 3.0, 'road', 'marking')
@@ -125,7 +127,7 @@ def _ground(canvas: Canvas, rng: np.random.Generator, plan: _Plan) -> None:
 
 def _lots(canvas: Canvas, rng: np.random.Generator, plan: _Plan, side: int) -> None:
     """Fill one side of the street with houses and gardens, far ones first."""
-    lots, end = [], -2.0
+    lots, end = [], -2.0  # from behind the camera
     while end < _FAR:
         kind = rng.choice(['house', 'wall', 'fence', 'park'], p=[0.42, 0.2, 0.2, 0.18])
         start = end
@@ -182,6 +184,7 @@ def _traffic(
     rng: np.random.Generator, plan: _Plan, add: Callable[..., None], some: Callable[[float], bool]
 ) -> None:
     """Vehicles lane by lane, so that none runs through another."""
+    # The middle of each lane; the first one is ours.
     lanes = [(0.0, False)] + [(x, True) for x in np.arange(-_LANE, plan.left + 1.2, -_LANE)]
     for x, oncoming in lanes:
         z = rng.uniform(7.0, 18.0) if oncoming else rng.uniform(9.0, 20.0)

@@ -36,10 +36,12 @@ def car(canvas: Canvas, rng: np.random.Generator, x: float, z: float, oncoming: 
     half, length, tall = rng.uniform(0.84, 0.94), rng.uniform(3.8, 4.4), rng.uniform(1.42, 1.62)
     base = (x - half, x + half, z, z + length)
     canvas.cast(*base, tall)
+    # The dark underside with two tyres, which the body covers from 0.26 m on.
     tyres = np.array([0.04, 0.74]), np.array([0.26, 0.96]), 0.0, 1.0
     canvas.panel(upright((x - half, z), (x + half, z), 0.4), tyres, 'car', 'tyre')
     body = canvas.box(base, 0.26, base, 0.88, 'car', 'paint', pick)
     _wheels(canvas, body, (0.2, 0.8), 0.33, 'car')
+    # The cabin stands back from the end with the engine.
     bonnet, boot = (1.1, 0.35) if oncoming else (0.35, 1.1)
     foot = (x - half * 0.94, x + half * 0.94, z + bonnet * 0.7, z + length - boot * 0.7)
     roof = (x - half * 0.74, x + half * 0.74, z + bonnet + 0.35, z + length - boot - 0.35)
@@ -105,6 +107,7 @@ def coach(
     half, tall = 1.25, 3.3 if tram else 3.05
     length = rng.uniform(14.0, 20.0) if tram else rng.uniform(8.0, 11.0)
     base = (x - half, x + half, z, z + length)
+    # A tram's front tapers towards its roof.
     nose = (x - half * 0.82, x + half * 0.82, z + 0.5, z + length) if tram else base
     canvas.cast(*base, tall)
     skirt = canvas.box(base, 0.12 if tram else 0.35, base, 0.6, cls, 'tyre')

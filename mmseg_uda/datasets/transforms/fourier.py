@@ -83,7 +83,7 @@ def mix_amplitude(image: NDArray[Any], style: NDArray[Any], beta: float) -> NDAr
     # (H, W // 2 + 1, C): the spectrum of a real image is symmetric, so half of it is enough.
     spectrum, other = (np.fft.rfft2(x.astype(np.float64), axes=(0, 1)) for x in (image, style))
     columns = slice(0, half + 1)
-    for rows in _rows(half, height):
+    for rows in _rows(half, height):  # the window lies in one or two blocks of rows
         window = spectrum[rows, columns]
         amplitude = np.abs(window)
         # A frequency without amplitude gets phase zero.
@@ -113,7 +113,7 @@ def check_beta(key: str, beta: Any) -> None:
     expect(number and 0 < beta <= 1, key, known, beta)
 
 
-def find_images(key: str, folder: str) -> list[str]:
+def find_images(key: str, directory: str) -> list[str]:
     """List the images in a directory and below it.
 
     Returns:
@@ -123,15 +123,15 @@ def find_images(key: str, folder: str) -> list[str]:
         FileNotFoundError: If it has no image.
     """
     names = [
-        osp.relpath(osp.join(place, file), folder).replace(os.sep, '/')
-        for place, _, files in os.walk(folder, followlinks=True)
+        osp.relpath(osp.join(place, file), directory).replace(os.sep, '/')
+        for place, _, files in os.walk(directory, followlinks=True)
         for file in files
         if file.lower().endswith(IMAGE_SUFFIXES)
     ]
     if not names:
         raise FileNotFoundError(
             f'{key}: expected a directory with images ({", ".join(IMAGE_SUFFIXES)}), but got '
-            f'{folder!r}'
+            f'{directory!r}'
         )
     return sorted(names)
 

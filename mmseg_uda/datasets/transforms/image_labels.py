@@ -98,6 +98,7 @@ class LoadImageLabels(BaseTransform):
 
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:
         """Add the image's label."""
+        # A copy: later transforms may write to it.
         results['image_label'] = self.label_of(results['img_path']).copy()
         return results
 

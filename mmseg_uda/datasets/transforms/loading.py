@@ -116,10 +116,10 @@ class LoadPseudoLabels(BaseTransform):
                 if no directory is named.
         """
         if self._manifest is None:
-            folder = self._folder()
+            directory = self._directory()
             with error_context('LoadPseudoLabels.pseudo_dir'):
-                manifest = Manifest.read(folder)
-                manifest.check(folder, num_classes=self.num_classes)
+                manifest = Manifest.read(directory)
+                manifest.check(directory, num_classes=self.num_classes)
             self._manifest = manifest
         return self._manifest
 
@@ -140,7 +140,7 @@ class LoadPseudoLabels(BaseTransform):
         height, width = results['img'].shape[:2]
         if label.shape != (height, width):  # stored at the network's input size
             label = resize_label(label, height, width)
-        results['pseudo_seg_map'] = label
+        results['pseudo_seg_map'] = label  # (H, W), uint8
         results['pseudo_path'] = path
         results.setdefault('seg_fields', []).append('pseudo_seg_map')
         return results
@@ -158,7 +158,7 @@ class LoadPseudoLabels(BaseTransform):
                 f'of {self.pseudo_dir!r} lists none; run tools/generate_pseudo_labels.py on this '
                 'dataset'
             )
-        path = osp.join(self._folder(), name)
+        path = osp.join(self._directory(), name)
         if not osp.isfile(path):
             raise FileNotFoundError(
                 f'LoadPseudoLabels.pseudo_dir: expected the file {path!r}, which the manifest '
@@ -166,7 +166,7 @@ class LoadPseudoLabels(BaseTransform):
             )
         return path
 
-    def _folder(self) -> str:
+    def _directory(self) -> str:
         if self.pseudo_dir is None:
             raise ValueError(
                 'LoadPseudoLabels.pseudo_dir: expected a directory, but got None, and no hook '

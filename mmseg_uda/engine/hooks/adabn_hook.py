@@ -72,9 +72,10 @@ def build_target_loader(
     images = build_dataset(config)
     order = torch.randperm(len(images), generator=torch.Generator().manual_seed(seed)).tolist()
     order = order[:num_images]
+    # With fewer images than one batch holds, they are one batch.
     last_start = max(len(order) - batch_size, 0)
     batches = [order[start : start + batch_size] for start in range(0, last_start + 1, batch_size)]
-    rank, world_size = get_dist_info()
+    rank, world_size = get_dist_info()  # every process computes the same batches
     return DataLoader(
         images,
         batch_sampler=batches[rank::world_size],
@@ -136,10 +137,11 @@ class AdaBNHook(Hook):
     def _adapt(self, runner: Runner, stage: str) -> None:
         if stage not in self.stages:
             return
-        if self._loader is None:
+        if self._loader is None:  # built once: validation repeats
             self._loader = build_target_loader(runner.cfg, **self._loader_args)
         model = unwrap_model(runner.model)
         buffers = [buffer for _, layer in batch_norm_layers(model) for buffer in layer.buffers()]
+        # Copies, because the layers keep their buffers.
         self._before = [(buffer, buffer.clone()) for buffer in buffers]
         count = reestimate_batch_norm(model, self._loader)
         runner.logger.info(f'AdaBN: batch-norm statistics of {count} target images.')

@@ -35,6 +35,7 @@ class EMATeacherHook(Hook):
                 f"{type(model).__name__}; write model=dict(type='MeanTeacher', ...), or remove the "
                 'hook'
             )
+        # A resumed teacher has steps: the checkpoint holds its weights.
         if runner.iter == 0 and not model.teacher.steps:
             model.teacher.copy_from(model.student)
 

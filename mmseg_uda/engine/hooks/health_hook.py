@@ -75,6 +75,7 @@ class HealthHook(Hook):
         """
         if not self.every_n_train_iters(runner, self.interval):
             return
+        # `float` waits for the device.
         logs = {key: float(value) for key, value in (outputs or {}).items()}
         lost = [
             f'{key}={value}'
@@ -94,6 +95,7 @@ class HealthHook(Hook):
             model = unwrap_model(runner.model)
             with preserve_state(model):
                 label, _ = segment(model, first_image(model, data_batch, 'target'))
+            # (1, H, W): the share of the most frequent class.
             share = float(label.flatten().bincount().max()) / label.numel()
             self._warn_if(
                 runner,
@@ -116,6 +118,7 @@ class HealthHook(Hook):
             self._warn_if(runner, key, value >= 1 - 1e-3, f'is {value:.3f}: always correct')
 
     def _warn_if(self, runner: Runner, key: str, bad: bool, message: str) -> None:
+        # Checks in a row: a good one starts the count anew.
         self._streaks[key] = self._streaks.get(key, 0) + 1 if bad else 0
         if self._streaks[key] == self.patience:
             runner.logger.warning(

@@ -80,7 +80,7 @@ class _Labeller(PseudoLabelLoop):
         except ValueError as error:
             reason = str(error).partition(';')[0]
             print_log(f'Pseudo labels in {self.out_dir} are replaced: {reason}', 'current')
-            self.overwrite = True
+            self.overwrite = True  # of another network or rule: the run owns its directories
             return super()._look_up()
 
 
@@ -167,6 +167,7 @@ class PseudoLabelRefreshHook(Hook):
         self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None
     ) -> None:
         """Label before the first iteration of a round."""
+        # `runner.iter` is that of the iteration that ends.
         number, remainder = divmod(runner.iter + 1, self.interval)
         if (
             not remainder
@@ -198,6 +199,7 @@ class PseudoLabelRefreshHook(Hook):
             self.rule,
             softmax_first=self.softmax_first,
         )
+        # A pipeline may load ground truth in a way that its config does not show.
         check_unlabelled(labeller.dataloader.dataset, 'PseudoLabelRefreshHook')
         return labeller
 
@@ -275,7 +277,7 @@ class PseudoLabelRefreshHook(Hook):
         for transform, _ in pseudo_label_loaders(dataset):
             transform.read_from(directory)
         check_pseudo_labels(dataset)
-        runner.train_loop.reopen('target')
+        runner.train_loop.reopen('target')  # its workers read the labels of the round before
         self._labels = labels
 
     def _log(self, runner: Runner, number: int, manifest: Manifest) -> None:

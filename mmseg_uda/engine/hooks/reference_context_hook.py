@@ -113,6 +113,7 @@ class ReferenceContextHook(Hook):
 
     def before_train(self, runner: Runner) -> None:
         """Remove the features of a resumed checkpoint, whose weights are about to change."""
+        # EMAHook has a model of its own.
         models = [runner.model, *(getattr(hook, 'ema_model', None) for hook in runner.hooks)]
         for module in (module for model in models if model for module in model.modules()):
             if hasattr(module, 'set_reference'):
@@ -140,6 +141,7 @@ class ReferenceContextHook(Hook):
         """Add the features by the saved weights (those of EMAHook, if any)."""
         student, prefix = _student(runner)
         state = checkpoint['state_dict']
+        # A copy of the network, because the saved weights may differ from the current ones.
         saved = copy.deepcopy(student)
         saved.load_state_dict(
             {key[len(prefix) :]: value for key, value in state.items() if key.startswith(prefix)}
@@ -156,12 +158,13 @@ class ReferenceContextHook(Hook):
             preserve_state(student),
             torch.autocast(next(student.parameters()).device.type, enabled=False),
         ):
-            if not self._samples:
+            if not self._samples:  # they are few, and are read once
                 self._samples = self._load(runner)
             for sample in self._samples:
                 inputs = preprocessor(pseudo_collate([sample]), False)['inputs']
                 # (1, C, h, w)
                 feature = student.decode_head._transform_inputs(student.extract_feat(inputs))
+                # Images of other sizes follow the first one.
                 if features and feature.shape != features[0].shape:
                     feature = resize(
                         feature,

@@ -112,6 +112,7 @@ class UDAVisualizationHook(Hook):
         ]
         maps = model.visualize(DomainBatch(**batches)) if hasattr(model, 'visualize') else {}
         maps = {**maps, **self._class_maps(model, batches['target'].images, meta.get('classes'))}
+        # Maps of the method fill rows as long as those of the domains.
         extra = [(name, _draw_map(name, values, palette)) for name, values in maps.items()]
         columns = max(len(row) for row in rows)
         return rows + [extra[i : i + columns] for i in range(0, len(extra), columns)]
@@ -146,6 +147,7 @@ def _domain_row(
     """
     height, width = raw.shape[-2:]
     image = raw.detach().cpu().numpy().clip(0, 255).astype(np.uint8)
+    # (3, H, W) BGR to (H, W, 3) RGB.
     tiles = [(f'{name} image', np.ascontiguousarray(image[::-1].transpose(1, 2, 0)))]
     fields = {'gt_sem_seg': 'ground truth', 'pseudo_sem_seg': 'pseudo label'}
     for field, caption in fields.items():
@@ -160,7 +162,7 @@ def _domain_row(
 
 def _draw_map(name: str, values: Tensor, palette: Sequence[Sequence[int]]) -> np.ndarray:
     array = values.detach().cpu()
-    if array.ndim == 2 and not array.is_floating_point():
+    if array.ndim == 2 and not array.is_floating_point():  # labels
         return label_to_color(array.numpy(), palette)
     if array.ndim == 2:
         return heat_map(array.float().numpy())
