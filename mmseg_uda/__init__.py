@@ -12,9 +12,9 @@ from mmengine.config.utils import MODULE2PACKAGE  # noqa: E402
 from mmengine.utils import is_installed  # noqa: E402
 
 from mmseg_uda import datasets, engine, evaluation, models, registry  # noqa: E402
-from mmseg_uda.artifacts.checkpoint import allow_checkpoint_classes  # noqa: E402
+from mmseg_uda.artifacts.checkpoint_sources import register_safe_loader  # noqa: E402
 
-allow_checkpoint_classes()
+register_safe_loader()
 
 # Configs of the package as 'mmseg_uda::cdanet/...', in `_base_` and in `mmengine.hub`.
 MODULE2PACKAGE.setdefault('mmseg_uda', 'mmseg_uda')

@@ -9,14 +9,12 @@ import zipfile
 from pathlib import Path
 from types import ModuleType
 
-import numpy as np
 import pytest
 import torch
 import toys
 from mmengine.config import Config
-from mmengine.logging import HistoryBuffer
 from mmengine.model import BaseModel
-from mmengine.runner import CheckpointLoader, Runner
+from mmengine.runner import Runner
 from mmseg.registry import MODELS
 from packaging.requirements import Requirement
 from torch import Tensor, nn
@@ -34,7 +32,6 @@ ONEDL = {
     'onedl-mmsegmentation': '1.4.2',
 }
 OPENMMLAB = {'torch': '2.1.0', 'mmcv': '2.1.0', 'mmengine': '0.10.4', 'mmsegmentation': '1.2.2'}
-TORCH_CHECKS_PICKLES = hasattr(torch.serialization, 'get_unsafe_globals_in_checkpoint')
 
 
 def load_setup() -> ModuleType:
@@ -202,47 +199,6 @@ class TestCheckpoints:
         torch.testing.assert_close(halves['optimizer'], whole['optimizer'], rtol=0, atol=0)
         scalars = halves['message_hub']['log_scalars']['train/loss']
         assert len(scalars.data[0]) == 6
-
-    @pytest.mark.skipif(not TORCH_CHECKS_PICKLES, reason='torch < 2.6 has no such check')
-    def test_every_class_of_a_checkpoint_is_allowed(self, tmp_path):
-        make_runner(tmp_path, 3, False).train()
-        path = str(tmp_path / 'iter_3.pth')
-        checkpoint.allow_checkpoint_classes()
-        assert torch.serialization.get_unsafe_globals_in_checkpoint(path) == []
-
-    @pytest.mark.parametrize(
-        'value', [np.float64(1.5), np.float32(1.5), np.int64(2), np.bool_(True), np.arange(3.0)]
-    )
-    def test_numpy_values(self, tmp_path, value):
-        torch.save({'best': value}, tmp_path / 'a.pth')
-        CheckpointLoader.load_checkpoint(str(tmp_path / 'a.pth'))  # may clear the list of classes
-        loaded = checkpoint.load_checkpoint(tmp_path / 'a.pth')['best']
-        np.testing.assert_array_equal(loaded, value)
-
-    def test_getattr_gives_nothing_but_statistics(self):
-        assert checkpoint._history_method(HistoryBuffer, 'mean') is HistoryBuffer.mean
-        for owner, name in [(HistoryBuffer, '__init__'), (np, 'save'), (HistoryBuffer.mean, 'x')]:
-            with pytest.raises(ValueError, match='only public methods of HistoryBuffer'):
-                checkpoint._history_method(owner, name)
-
-    def test_foreign_code_is_refused(self, tmp_path):
-        class Foreign:
-            def __reduce__(self):
-                return print, ('run',)
-
-        torch.save({'a': Foreign()}, tmp_path / 'a.pth')
-        with pytest.raises(ValueError, match='weights_only=True'):
-            checkpoint.load_checkpoint(tmp_path / 'a.pth')
-
-    def test_not_a_checkpoint(self, tmp_path):
-        (tmp_path / 'a.pth').write_text('weights')
-        with pytest.raises(ValueError, match=r'a\.pth is no checkpoint'):
-            checkpoint.load_checkpoint(tmp_path / 'a.pth')
-        torch.save([1], tmp_path / 'b.pth')
-        with pytest.raises(ValueError, match='holds a list'):
-            checkpoint.load_checkpoint(tmp_path / 'b.pth')
-        with pytest.raises(FileNotFoundError, match='no checkpoint file'):
-            checkpoint.load_checkpoint(tmp_path / 'c.pth')
 
 
 class TestPackage:

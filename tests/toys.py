@@ -47,6 +47,16 @@ def load_script(path: str | Path) -> ModuleType:
     return module
 
 
+class Payload:
+    """An object that creates a file when it is unpickled, in place of something worse."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return open, (str(self.path), 'w')
+
+
 @MODELS.register_module(force=True)
 class ToyBackbone(BaseModule):
     """Two strided convolutions; GroupNorm by default, so that batches can be split exactly."""

@@ -1,8 +1,9 @@
 """Write the segmentor inside a trained method as a checkpoint (and a config) of stock mmseg.
 
 The checkpoint's keys lose their prefix, so that a stock ``EncoderDecoder`` config loads it
-strictly; its meta data keep the classes and the palette. ``--out-config`` writes such a config.
-Stock ``tools/test.py``, ``get_flops.py``, ``benchmark.py`` and ``MMSegInferencer`` run on both.
+strictly; its metadata keep the classes and the palette. ``--out-config`` writes such a config, made
+from the method's (``--config``): the copy inside a checkpoint is never run. Stock
+``tools/test.py``, ``get_flops.py``, ``benchmark.py`` and ``MMSegInferencer`` run on both.
 """
 
 from __future__ import annotations
@@ -19,9 +20,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     )
     parser.add_argument('checkpoint', help='checkpoint of a method of this package')
     parser.add_argument('out', help='checkpoint to write')
-    parser.add_argument(
-        '--config', help='config of the method (default: the text of it that the checkpoint holds)'
-    )
+    parser.add_argument('--config', help='config of the method, for --out-config')
     parser.add_argument('--out-config', help='also write a plain mmseg config, a .py file')
     parser.add_argument(
         '--module',

@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import Any
 from zipfile import is_zipfile
 
-import numpy as np
-import torch
-from packaging.version import Version
 from torch import Tensor, nn
 
 from mmseg_uda.artifacts.files import PathLike
+from mmseg_uda.artifacts.torch_files import load_torch_file
 
 __all__ = [
-    'allow_checkpoint_classes',
     'check_checkpoint',
     'describe_mismatch',
     'find_checkpoints',
@@ -33,75 +29,30 @@ __all__ = [
 NUMBERED = re.compile(r'(?!best_).*_(\d+)\.pth')
 
 
-def _history_method(owner: type, name: str) -> Callable[..., Any]:
-    """Stand in for ``getattr`` in checkpoints: give the public methods of ``HistoryBuffer``."""
-    from mmengine.logging import HistoryBuffer
+def load_checkpoint(path: PathLike, map_location: Any = 'cpu') -> dict[str, Any]:
+    """Read a checkpoint of either toolbox family without running code that it may hold.
 
-    if owner is not HistoryBuffer or name.startswith('_'):
-        raise ValueError(
-            f'checkpoint asks for attribute {name!r} of {owner!r}; only public '
-            'methods of HistoryBuffer are allowed'
-        )
-    return getattr(owner, name)
-
-
-def allow_checkpoint_classes() -> None:
-    """Let ``torch.load(weights_only=True)`` read the message hub of a mmengine checkpoint.
-
-    ``weights_only=True`` is the default since torch 2.6, and the original mmengine cannot resume
-    with it: its checkpoints hold ``HistoryBuffer`` objects (numpy arrays, and references to
-    statistics methods by ``getattr``) and numpy scalars.
-    """
-    from mmengine.logging import HistoryBuffer
-
-    if Version(torch.__version__) < Version('2.6.0.dev0'):
-        return
-    dtypes = {
-        type(np.dtype(name))
-        for name in ('bool', 'int32', 'int64', 'uint8', 'float16', 'float32', 'float64')
-    }
-    core = np._core if hasattr(np, '_core') else np.core
-    arrays = [
-        (getattr(core.multiarray, name), f'numpy.{package}.multiarray.{name}')
-        for name in ('_reconstruct', 'scalar')
-        for package in ('core', '_core')
-    ]
-    torch.serialization.add_safe_globals(
-        [
-            HistoryBuffer,
-            np.ndarray,
-            np.dtype,
-            *dtypes,
-            *arrays,
-            # The plain one would let a checkpoint reach any attribute of any module.
-            (_history_method, 'builtins.getattr'),
-        ]
-    )
-
-
-def load_checkpoint(path: PathLike) -> dict[str, Any]:
-    """Read a checkpoint of either family onto the CPU, with ``weights_only=True``.
+    Args:
+        path: The file.
+        map_location: As for ``torch.load``.
 
     Raises:
         FileNotFoundError: There is no such file.
-        ValueError: The file is no checkpoint, or holds more than weights and training records.
+        ValueError: The file is no checkpoint, holds more than weights and records of a training
+            (see :func:`load_torch_file`), or a weight is NaN or infinite.
     """
-    if not Path(path).is_file():
-        raise FileNotFoundError(f'load_checkpoint: no checkpoint file {path}')
-    allow_checkpoint_classes()  # each time: onedl-mmengine's loader takes the classes off the list
-    try:
-        checkpoint = torch.load(path, map_location='cpu', weights_only=True)
-    except (UnpicklingError, EOFError, RuntimeError, OSError) as error:
-        reason = (str(error) or type(error).__name__).splitlines()[0]
+    checkpoint = load_torch_file(path, map_location)
+    if not isinstance(checkpoint, dict) or not isinstance(weights_of(checkpoint), dict):
         raise ValueError(
-            f'load_checkpoint: {path} is no checkpoint that torch {torch.__version__} '
-            f'reads with weights_only=True: {reason}'
-        ) from error
-    if not isinstance(checkpoint, dict):
-        raise ValueError(
-            f'load_checkpoint: expected the dict of a checkpoint, but {path} holds a '
-            f'{type(checkpoint).__name__}'
+            f'expected a checkpoint, which is a dict of weights, but got another object: {path}; '
+            'write the file of a checkpoint or of a state_dict'
         )
+    for name, value in weights_of(checkpoint).items():
+        if isinstance(value, Tensor) and value.is_floating_point() and not value.isfinite().all():
+            raise ValueError(
+                f'expected finite weights, but got NaN or infinity in {name}: {path}; write an '
+                'earlier checkpoint of that training'
+            )
     return checkpoint
 
 
@@ -146,7 +97,7 @@ def find_latest_checkpoint(directory: PathLike) -> Path | None:
     """Find the latest numbered checkpoint that can be read; None if there is none."""
     for path in find_checkpoints(directory):
         try:
-            load_checkpoint(path)
+            load_torch_file(path)
         except ValueError:  # a killed process may leave a part of a file
             continue
         return path

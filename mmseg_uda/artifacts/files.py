@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import os.path as osp
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, Union
 
 import numpy as np
@@ -14,14 +15,18 @@ import numpy as np
 __all__ = [
     'MANIFEST_NAME',
     'atomic_write',
+    'check_name',
     'explain_read_errors',
     'list_files',
+    'safe_join',
     'write_json',
     'write_npz',
 ]
 
 PathLike = Union[str, 'os.PathLike[str]']
 MANIFEST_NAME = 'manifest.json'
+# Way out for a file with names that lead elsewhere.
+REMEDY = 'make the file again, or take one from somebody you trust'
 
 
 @contextmanager
@@ -99,3 +104,46 @@ def list_files(directory: PathLike) -> Iterator[str]:
         for name in sorted(names):
             if not name.endswith('.tmp'):
                 yield Path(root, name).relative_to(directory).as_posix()
+
+
+def check_name(name: Any, listed_in: PathLike) -> None:
+    """Check that a name that was read from a file is relative and plain.
+
+    Args:
+        name: The name; ``/`` separates its parts.
+        listed_in: The file that has it, for the error.
+
+    Raises:
+        ValueError: The name is absolute, has ``..``, ``.`` or empty parts, or is no text.
+    """
+    path = PurePosixPath(name if isinstance(name, str) else '')
+    plain = str(path) == name and path.parts and '\0' not in name
+    if not plain or path.is_absolute() or '..' in path.parts:
+        raise ValueError(
+            f'{listed_in}: expected relative names of files without `..`, but got {name!r}; '
+            f'{REMEDY}'
+        )
+
+
+def safe_join(directory: PathLike, name: Any, listed_in: PathLike) -> Path:
+    """Join a name that was read from a file to the directory that holds what the file lists.
+
+    Args:
+        directory: The directory.
+        name: As for :func:`check_name`.
+        listed_in: The same.
+
+    Returns:
+        The path, which need not exist.
+
+    Raises:
+        ValueError: As for :func:`check_name`, or symbolic links lead out of the directory.
+    """
+    check_name(name, listed_in)
+    path = Path(directory, name)
+    if not Path(osp.realpath(path)).is_relative_to(osp.realpath(directory)):
+        raise ValueError(
+            f'{listed_in}: expected names of files below {directory}, but a symbolic link leads '
+            f'from {name!r} to {osp.realpath(path)}; {REMEDY}'
+        )
+    return path

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mmseg_uda.artifacts.digest import sha256
-from mmseg_uda.artifacts.files import PathLike, explain_read_errors, write_npz
+from mmseg_uda.artifacts.files import PathLike, check_name, explain_read_errors, write_npz
 from mmseg_uda.artifacts.lookup import find_name
 from mmseg_uda.artifacts.recipe import check_version
 
@@ -89,13 +89,19 @@ class ImageLabels:
 
         Raises:
             FileNotFoundError: If there is none.
-            ValueError: If it is no such file, of another version, or damaged.
+            ValueError: If it is no such file, of another version, or damaged, or a name is absolute
+                or has ``..``.
         """
         remedy = f'run tools/train_image_labels.py CONFIG --out {path} --overwrite'
-        with explain_read_errors('ImageLabels', path, remedy), np.load(path) as arrays:
+        with (
+            explain_read_errors('ImageLabels', path, remedy),
+            np.load(path, allow_pickle=False) as arrays,
+        ):
             meta = json.loads(str(arrays['meta']))
             check_version(meta['format_version'], FORMAT_VERSION)
             found = cls(arrays['names'].tolist(), arrays['labels'], meta['kind'], meta['recipe'])
             if meta['digest'] != found.digest:
                 raise ValueError('its content does not have the digest that it holds')
-            return found
+        for name in found.names:
+            check_name(name, path)
+        return found

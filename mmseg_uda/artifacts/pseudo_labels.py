@@ -58,6 +58,10 @@ class Manifest(JsonManifest):
         return {key: getattr(self, key) for key in RECIPE_KEYS}
 
     @property
+    def listed(self) -> list[str]:
+        return self.files
+
+    @property
     def content(self) -> dict[str, Any]:
         return {**super().content, 'num_images': len(self.files), 'coverage': self.coverage}
 

@@ -11,7 +11,13 @@ import json
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
-from mmseg_uda.artifacts.files import MANIFEST_NAME, PathLike, explain_read_errors, write_json
+from mmseg_uda.artifacts.files import (
+    MANIFEST_NAME,
+    PathLike,
+    explain_read_errors,
+    safe_join,
+    write_json,
+)
 from mmseg_uda.version import __version__
 
 __all__ = [
@@ -94,6 +100,11 @@ class JsonManifest:
     remedy: ClassVar[str] = ''
 
     @property
+    def listed(self) -> list[str]:
+        """Names of the files that the manifest lists, relative to its directory."""
+        raise NotImplementedError
+
+    @property
     def content(self) -> dict[str, Any]:
         """All that the file holds but for versions."""
         return dataclasses.asdict(self)
@@ -109,7 +120,8 @@ class JsonManifest:
 
         Raises:
             FileNotFoundError: If there is none.
-            ValueError: If it cannot be read or has another format version.
+            ValueError: If it cannot be read, has another format version, or lists a file that does
+                not lie below the directory.
         """
         path = Path(directory, MANIFEST_NAME)
         with explain_read_errors(cls.__name__, path, cls.remedy.format(directory)):
@@ -117,7 +129,11 @@ class JsonManifest:
             check_version(content['format_version'], cls.format_version)
             # Versions, and fields of later versions, are left out.
             names = [field.name for field in dataclasses.fields(cls)]
-            return cls(**{name: content[name] for name in names if name in content})
+            manifest = cls(**{name: content[name] for name in names if name in content})
+            listed = [*manifest.listed]
+        for name in listed:
+            safe_join(directory, name, path)
+        return manifest
 
 
 def _shorten(value: Any) -> str:

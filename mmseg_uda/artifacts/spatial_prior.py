@@ -110,7 +110,10 @@ class SpatialPrior:
             ValueError: If it is damaged or of another version.
         """
         remedy = f'run tools/spatial_prior.py CONFIG {path} --overwrite'
-        with explain_read_errors('SpatialPrior', path, remedy), np.load(path) as content:
+        with (
+            explain_read_errors('SpatialPrior', path, remedy),
+            np.load(path, allow_pickle=False) as content,
+        ):
             prior = cls(content['prior'], json.loads(str(content['recipe'])))
             check_version(prior.recipe.get('format_version'), FORMAT_VERSION)
             if prior.digest != str(content['digest']):

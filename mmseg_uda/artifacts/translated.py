@@ -34,6 +34,5 @@ class TranslationManifest(JsonManifest):
     complete: bool = False
 
     @property
-    def files(self) -> list[str]:
-        """All images and labels, relative to the directory."""
+    def listed(self) -> list[str]:
         return [name for entry in self.images for name in (entry['image'], entry['label']) if name]

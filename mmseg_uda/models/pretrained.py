@@ -2,25 +2,16 @@
 
 from __future__ import annotations
 
-import os.path as osp
 from contextlib import contextmanager
 from http.client import HTTPException
 from typing import Any, Iterator
-from urllib.parse import urlparse
 
-import mmengine
 from mmengine.model import PretrainedInit
-from mmengine.runner.checkpoint import (
-    get_deprecated_model_names,
-    get_external_models,
-    get_mmcls_models,
-    get_torchvision_models,
-)
-from torch import hub, nn
+from torch import nn
 
-__all__ = ['explain_missing_weights', 'resolve_checkpoint']
+from mmseg_uda.artifacts.checkpoint_sources import WEB, cached_file, resolve_checkpoint
 
-WEB = ('http://', 'https://')
+__all__ = ['explain_missing_weights']
 
 
 @contextmanager
@@ -44,7 +35,7 @@ def explain_missing_weights(
     """
     try:
         yield
-    except (OSError, HTTPException, KeyError, ImportError) as error:
+    except (OSError, HTTPException) as error:
         failed = next(_uninitialised(model), None)
         if failed is None:
             raise
@@ -53,56 +44,22 @@ def explain_missing_weights(
         key = '.'.join(part for part in ('model', key, 'init_cfg.checkpoint') if part)
         reason = f'{type(error).__name__}: {error}'.splitlines()[0]
         raise FileNotFoundError(
-            f'{key} got {checkpoint!r}, which cannot be loaded ({reason}). '
-            + _advice(checkpoint, error)
+            f'{key} got {checkpoint!r}, which cannot be loaded ({reason}). ' + _advice(checkpoint)
         ) from error
 
 
-def resolve_checkpoint(checkpoint: str) -> str | None:
-    """Resolve a checkpoint's name to a URL or a local path.
-
-    Args:
-        checkpoint: A path, a URL, or a key ``torchvision://``, ``open-mmlab://``, ``mmcls://``.
-
-    Returns:
-        The URL or path; None for a key that the installed toolbox does not know.
-    """
-    scheme, separator, name = checkpoint.partition('://')
-    if not separator or checkpoint.startswith(WEB):
-        return checkpoint
-    if scheme in ('open-mmlab', 'openmmlab'):
-        return get_external_models().get(get_deprecated_model_names().get(name, name))
-    if scheme in ('torchvision', 'modelzoo'):
-        return _torchvision_urls().get(name)
-    if scheme == 'mmcls':
-        return get_mmcls_models().get(name)
-    return None
-
-
-def _torchvision_urls() -> dict[str, str]:
-    """Map ``torchvision://`` keys to URLs, also if torchvision is not installed."""
-    try:
-        return get_torchvision_models()
-    except ImportError:
-        hub_directory = osp.join(osp.dirname(mmengine.__file__), 'hub')
-        return mmengine.load(osp.join(hub_directory, 'torchvision_0.12.json'))
-
-
-def _advice(checkpoint: str, error: Exception) -> str:
+def _advice(checkpoint: str) -> str:
     """Tell the user how to replace a checkpoint that cannot be loaded."""
     url = resolve_checkpoint(checkpoint)
     if url is None:
         return 'No such key is known: write another key, a URL or the path of a local file instead.'
     if not url.startswith(WEB):
         return 'Write the path of an existing file, a URL or None (random weights) instead.'
-    if isinstance(error, ImportError):  # torchvision:// keys need the package, URLs do not
-        return f'Write {url} instead.'
-    place = osp.join(hub.get_dir(), 'checkpoints', osp.basename(urlparse(url).path))
     # The loader of mmcls:// keys strips the classifier's prefix; a plain path does not.
     prefix = " and init_cfg.prefix='backbone'" if checkpoint.startswith('mmcls://') else ''
     return (
-        f'Download {url} to {place} (nothing else has to change), or write the path of a local '
-        f'copy{prefix} instead.'
+        f'Download {url} to {cached_file(url)} (nothing else has to change), or write the path of a '
+        f'local copy{prefix} instead.'
     )
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mmseg_uda.artifacts.digest import digest_path
-from mmseg_uda.artifacts.files import explain_read_errors, write_json
+from mmseg_uda.artifacts.files import explain_read_errors, safe_join, write_json
 from mmseg_uda.artifacts.recipe import check_version
 from mmseg_uda.stages.base import Result
 
@@ -64,7 +64,8 @@ class State:
         directory: Directory of the pipeline.
 
     Raises:
-        ValueError: The file is damaged, or another version wrote it.
+        ValueError: The file is damaged, another version wrote it, or it names an output that does
+            not lie below the directory.
     """
 
     def __init__(self, directory: Path) -> None:
@@ -78,6 +79,9 @@ class State:
                 # A record of another version would make a finished stage look changed.
                 check_version(content['format_version'], FORMAT_VERSION)
                 self.stages = {key: StageRecord(**each) for key, each in content['stages'].items()}
+                outputs = [name for each in self.stages.values() for name in each.outputs.values()]
+            for name in outputs:
+                safe_join(directory, name, self.path)
 
     def save(self) -> None:
         """Write the file atomically."""

@@ -22,6 +22,10 @@ __all__ = ['ExportStage', 'export_segmentor', 'plain_config']
 # Beginnings of the names that testing needs in a training config; the rest is about training.
 KEPT = ('data_root', 'dataset_type', 'env_cfg', 'log_level', 'test_', 'tta_', 'val_', 'vis')
 
+# Metadata that stay behind: configs, which are programs, and the hooks' records of training, whose
+# numbers stock loaders may refuse.
+UNKEPT = ('cfg', 'config', 'hook_msgs')
+
 
 def export_segmentor(
     checkpoint: str,
@@ -34,8 +38,10 @@ def export_segmentor(
 
     Args:
         checkpoint: File that a method wrote.
-        out: File to write; its meta data keep the classes and the palette.
-        config: The method's config, or its file; None takes the text that the checkpoint holds.
+        out: File to write; its metadata keep the classes and the palette.
+        config: The method's config, or its file, for ``out_config`` and for the text of it in the
+            metadata. With it auxiliary heads are left out. The text that the checkpoint holds is
+            never used: a config is a program.
         out_config: File for a plain config, or None.
         module: The module to export, for example ``teacher.module``.
 
@@ -45,6 +51,11 @@ def export_segmentor(
     Raises:
         ValueError: The checkpoint has no such module, or there is no config for ``out_config``.
     """
+    if config is None and out_config is not None:
+        raise ValueError(
+            'export_segmentor: expected a config for out_config, but got None; pass the config '
+            f'with which {checkpoint} was trained as --config'
+        )
     content = load_checkpoint(checkpoint)
     weights, meta = weights_of(content), content.get('meta', {})
     exported = strip_prefix(weights, f'{module}.')
@@ -57,20 +68,12 @@ def export_segmentor(
         )
     if isinstance(config, (str, Path)):
         config = read_config(config)
-    elif config is None and meta.get('cfg'):
-        config = Config.fromstring(meta['cfg'], file_format='.py')
-    # Records of the hooks are about training; stock loaders may refuse their numbers.
-    kept = {key: value for key, value in meta.items() if key not in ('cfg', 'hook_msgs')}
+    kept = {key: value for key, value in meta.items() if key not in UNKEPT}
     if config is not None:
         kept['cfg'] = plain_config(config).pretty_text
         exported = {
             key: value for key, value in exported.items() if not key.startswith('auxiliary_head.')
         }
-    elif out_config is not None:
-        raise ValueError(
-            f'export_segmentor: {checkpoint} holds no config; pass the one that it was trained '
-            'with as --config'
-        )
     with atomic_write(out) as partial:
         torch.save({'meta': kept, 'state_dict': exported}, partial)
     if out_config is not None:

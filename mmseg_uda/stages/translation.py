@@ -200,7 +200,7 @@ def _open(out: str, new: TranslationManifest, overwrite: bool) -> TranslationMan
         ValueError: The directory holds anything else, or, without ``overwrite``, another recipe's.
     """
     old = TranslationManifest.read(out) if osp.isfile(osp.join(out, MANIFEST_NAME)) else None
-    known = {MANIFEST_NAME, *(old.files if old else ())}
+    known = {MANIFEST_NAME, *(old.listed if old else ())}
     unknown_files = [name for name in list_files(out) if name not in known]
     if unknown_files:
         raise ValueError(
@@ -208,11 +208,13 @@ def _open(out: str, new: TranslationManifest, overwrite: bool) -> TranslationMan
             f'{MANIFEST_NAME} lists; write another directory'
         )
     if old is None or old.recipe == new.recipe:
-        return old or new
+        # The recipe decides the images, so that no name of the old file is opened.
+        new.complete = old is not None and old.complete
+        return new
     if not overwrite:
         raise_differences('translate_folder.out', out, old.recipe, new.recipe)
     # The manifest first, so that nothing takes a mixture for a dataset.
-    for name in (MANIFEST_NAME, *old.files):
+    for name in (MANIFEST_NAME, *old.listed):
         Path(out, name).unlink(missing_ok=True)
     return new
 

@@ -14,6 +14,7 @@ from mmseg_uda.artifacts.checkpoint import (
     describe_mismatch,
     find_checkpoints,
     find_latest_checkpoint,
+    load_checkpoint,
     load_into,
     load_weights,
     raise_mismatch,
@@ -83,3 +84,33 @@ def test_latest_readable_checkpoint(tmp_path: Path) -> None:
     whole = (tmp_path / 'iter_10.pth').read_bytes()
     (tmp_path / 'iter_10.pth').write_bytes(whole[: len(whole) // 2])  # killed while writing
     assert find_latest_checkpoint(tmp_path) == tmp_path / 'iter_9.pth'
+
+
+@pytest.mark.parametrize('content', [[1], dict(state_dict=[1])])
+def test_other_objects(tmp_path: Path, content: object) -> None:
+    torch.save(content, tmp_path / 'a.pth')
+    with pytest.raises(
+        ValueError, match=r'which is a dict of weights, .*: \S+a\.pth; write the file'
+    ):
+        load_checkpoint(tmp_path / 'a.pth')
+
+
+@pytest.mark.parametrize('value', [float('nan'), float('inf'), -float('inf')])
+@pytest.mark.parametrize('bare', [False, True])
+def test_weights_that_are_not_finite(tmp_path: Path, value: float, bare: bool) -> None:
+    weights = {'a': torch.ones(2), 'b': torch.tensor([1, value]), 'c': torch.tensor([value])}
+    torch.save(weights if bare else dict(state_dict=weights), tmp_path / 'a.pth')
+    with pytest.raises(
+        ValueError, match=r'but got NaN or infinity in b: \S+a\.pth; write an earlier'
+    ):
+        load_checkpoint(tmp_path / 'a.pth')
+    # A resumed training says so; it does not go back in silence and diverge again.
+    (tmp_path / 'a.pth').rename(tmp_path / 'iter_2.pth')
+    torch.save(dict(state_dict={}), tmp_path / 'iter_1.pth')
+    assert find_latest_checkpoint(tmp_path) == tmp_path / 'iter_2.pth'
+
+
+def test_records_need_not_be_finite(tmp_path: Path) -> None:
+    content = dict(state_dict={'a': torch.ones(1)}, optimizer={'b': torch.tensor(float('inf'))})
+    torch.save(content, tmp_path / 'a.pth')
+    assert load_checkpoint(tmp_path / 'a.pth') == content

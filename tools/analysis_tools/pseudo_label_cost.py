@@ -108,7 +108,7 @@ def naive_cbst(rule: Any, classes: int, directory: Path, images: Images) -> Gene
 
     def labels() -> Iterator[np.ndarray]:
         for file in files:
-            score = np.load(file) / np.float32(thresholds)[:, None, None]
+            score = np.load(file, allow_pickle=False) / np.float32(thresholds)[:, None, None]
             label = score.argmax(0).astype(np.uint8)
             label[score.max(0) < 1] = IGNORE_INDEX
             yield label

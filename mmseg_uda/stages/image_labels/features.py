@@ -109,6 +109,8 @@ def _timm_net(name: str, weights: str | None) -> FeatureNet:
             "write features='config' for the config's own backbone"
         ) from error
     overlay = {} if weights is None else dict(pretrained_cfg_overlay=dict(file=weights))
+    if weights is not None and not weights.endswith(('.safetensors', '.npz')):
+        load_weights(weights)  # refuses what timm, by its version, would unpickle
     try:
         network = timm.create_model(name, pretrained=True, num_classes=0, **overlay)
     except Exception as error:  # its own, the hub's and the network's
