@@ -120,8 +120,7 @@ def check_name(name: Any, listed_in: PathLike) -> None:
     plain = str(path) == name and path.parts and '\0' not in name
     if not plain or path.is_absolute() or '..' in path.parts:
         raise ValueError(
-            f'{listed_in}: expected relative names of files without `..`, but got {name!r}; '
-            f'{REMEDY}'
+            f'{listed_in}: expected relative names without `..`, but got {name!r}; {REMEDY}'
         )
 
 

@@ -35,4 +35,5 @@ class TranslationManifest(JsonManifest):
 
     @property
     def listed(self) -> list[str]:
-        return [name for entry in self.images for name in (entry['image'], entry['label']) if name]
+        names = (name for entry in self.images for name in (entry['image'], entry['label']))
+        return [name for name in names if name is not None]

@@ -58,8 +58,8 @@ def _advice(checkpoint: str) -> str:
     # The loader of mmcls:// keys strips the classifier's prefix; a plain path does not.
     prefix = " and init_cfg.prefix='backbone'" if checkpoint.startswith('mmcls://') else ''
     return (
-        f'Download {url} to {cached_file(url)} (nothing else has to change), or write the path of a '
-        f'local copy{prefix} instead.'
+        f'Download {url} to {cached_file(url)} (nothing else has to change), or write the path '
+        f'of a local copy{prefix} instead.'
     )
 
 
