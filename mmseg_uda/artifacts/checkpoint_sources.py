@@ -1,4 +1,4 @@
-"""Checkpoints by path, URL or model-zoo key: mmengine reads them through this package."""
+"""The loader of checkpoints by path, URL or model-zoo key that mmengine and mmseg are given."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ PREFIXES = (
 
 
 def register_safe_loader() -> None:
-    """Let ``CheckpointLoader``, hence every checkpoint that mmengine and mmseg read, be safe.
+    """Make mmengine's ``CheckpointLoader``, by which mmengine and mmseg read, run no code.
 
     The original mmengine leaves the choice to torch, and the maintained one unpickles anything as
     soon as the safe way has failed.
@@ -41,7 +41,7 @@ def register_safe_loader() -> None:
 
 
 def load_from_mmseg_uda(filename: str, map_location: Any = None) -> dict[str, Any]:
-    """Read a checkpoint as :func:`load_checkpoint` does, and give what is data in it.
+    """Read a checkpoint as :func:`load_checkpoint` does, without the texts of configs in it.
 
     Args:
         filename: A path, a URL, or a key as for :func:`resolve_checkpoint`.
@@ -98,12 +98,9 @@ def resolve_checkpoint(checkpoint: str) -> str | None:
         return checkpoint
     if scheme in ('open-mmlab', 'openmmlab'):
         place = get_external_models().get(get_deprecated_model_names().get(name, name))
-        # The user's own list may name files in mmengine's cache.
-        return (
-            place
-            if place is None or place.startswith(WEB)
-            else osp.join(_get_mmengine_home(), place)
-        )
+        if place is not None and not place.startswith(WEB):
+            place = osp.join(_get_mmengine_home(), place)  # a file of the user's own list
+        return place
     if scheme in ('torchvision', 'modelzoo'):
         return _torchvision_urls().get(name)
     if scheme == 'mmcls':

@@ -76,7 +76,7 @@ def _explain(path: Path, error: str) -> str:
     elif begin.startswith(b'pk') and not zipfile.is_zipfile(path):
         found = 'a truncated file (copy or download it again)'
     elif found is None:
-        reason = error.rpartition('WeightsUnpickler error:')[2].strip().splitlines()[0]
+        reason = error.rpartition('WeightsUnpickler error:')[2].strip().split('\n')[0]
         found = f'a file that torch {torch.__version__} cannot read ({reason})'
     return f'expected a PyTorch checkpoint, but got {found}: {path}'
 

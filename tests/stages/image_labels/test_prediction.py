@@ -384,10 +384,12 @@ def test_timm(timm: list[Any], cfg: Config, tmp_path: Path) -> None:
     assert timm == [('inception_resnet_v2', dict(pretrained=True, num_classes=0))]
     assert labels.recipe['features'] == 'timm:inception_resnet_v2'
     assert labels.recipe['input_size'] == [24, 16]
-    net = features.build_feature_net('timm:x', cfg, 'file')
+    weights = str(tmp_path / 'weights.pth')
+    torch.save({}, weights)
+    net = features.build_feature_net('timm:x', cfg, weights)
     assert timm[-1] == (
         'x',
-        dict(pretrained=True, num_classes=0, pretrained_cfg_overlay=dict(file='file')),
+        dict(pretrained=True, num_classes=0, pretrained_cfg_overlay=dict(file=weights)),
     )
     bgr = torch.tensor([51, 102, 255], dtype=torch.uint8)[:, None, None].expand(1, 3, 2, 2)
     assert_close(net(bgr), torch.tensor([[1.0, 0.0, -0.5]]))
