@@ -171,7 +171,19 @@ def test_weights_that_are_not_finite(work: Path, name: str) -> None:
     assert '\n' not in str(error.value)
 
 
-@pytest.mark.parametrize('name', [*USES, 'train.py, Pretrained', 'init_model'])
+STARTS = (*USES, 'train.py, Pretrained', 'train.py --resume', 'init_model')
+
+
+@pytest.mark.parametrize('name', STARTS)
+def test_truncated_file(work: Path, name: str) -> None:
+    bad = work / 'bad.pth'
+    torch.save(dict(state_dict=weights()), bad)
+    bad.write_bytes(bad.read_bytes()[:300])
+    with pytest.raises(ValueError, match=r'got a truncated file \(copy .*\): \S+bad\.pth$'):
+        ENTRIES[name](work, bad)
+
+
+@pytest.mark.parametrize('name', STARTS)
 def test_pointer_of_git_lfs(work: Path, name: str) -> None:
     bad = work / 'bad.pth'
     bad.write_text('version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n')

@@ -6,7 +6,6 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
-from zipfile import is_zipfile
 
 from torch import Tensor, nn
 
@@ -14,7 +13,6 @@ from mmseg_uda.artifacts.files import PathLike
 from mmseg_uda.artifacts.torch_files import load_torch_file
 
 __all__ = [
-    'check_checkpoint',
     'describe_mismatch',
     'find_checkpoints',
     'find_latest_checkpoint',
@@ -54,18 +52,6 @@ def load_checkpoint(path: PathLike, map_location: Any = 'cpu') -> dict[str, Any]
                 'earlier checkpoint of that training'
             )
     return checkpoint
-
-
-def check_checkpoint(path: PathLike) -> None:
-    """Refuse a damaged checkpoint by name, which mmengine's runner does not give.
-
-    The end of a whole file says that it is whole; no weight is read.
-
-    Raises:
-        ValueError: The file is no checkpoint.
-    """
-    if not is_zipfile(path):
-        load_checkpoint(path)
 
 
 def weights_of(checkpoint: dict[str, Any]) -> dict[str, Tensor]:

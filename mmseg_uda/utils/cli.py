@@ -12,10 +12,9 @@ from typing import Any
 import torch
 from mmengine.config import Config, DictAction
 from mmengine.dist import init_dist, is_distributed
-from mmengine.runner import Runner, find_latest_checkpoint
+from mmengine.runner import Runner
 from mmseg.registry import RUNNERS
 
-from mmseg_uda.artifacts.checkpoint import check_checkpoint
 from mmseg_uda.config.check import require_sound
 from mmseg_uda.config.options import merge_options
 from mmseg_uda.config.problems import ConfigError
@@ -114,13 +113,5 @@ def join_processes(cfg: Config) -> None:
 
 
 def build_runner(cfg: Config) -> Runner:
-    """Build the runner of a config: ``Runner``, or the class that ``runner_type`` names.
-
-    Raises:
-        ValueError: The checkpoint that it is to read is damaged.
-    """
-    latest = find_latest_checkpoint(cfg.work_dir) if cfg.get('resume') else None
-    for path in (latest, cfg.get('load_from')):
-        if path is not None and Path(path).is_file():
-            check_checkpoint(path)
+    """Build the runner of a config: ``Runner``, or the class that ``runner_type`` names."""
     return RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)

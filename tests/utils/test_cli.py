@@ -6,12 +6,10 @@ from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
 import pytest
-import torch
 from mmengine.config import Config
 
-from mmseg_uda.artifacts.checkpoint import check_checkpoint
 from mmseg_uda.config.problems import ConfigError, Problem
-from mmseg_uda.utils.cli import add_config_options, build_runner, load_config, run_main
+from mmseg_uda.utils.cli import add_config_options, load_config, run_main
 
 
 def load(path: Path, *options: str) -> Config:
@@ -75,15 +73,3 @@ def test_mistakes_are_printed_without_a_traceback(capsys: pytest.CaptureFixture[
     with pytest.raises(SystemExit) as stopped:
         run_main(lambda: 3)
     assert stopped.value.code == 3
-
-
-@pytest.mark.parametrize('size', [0, 300])
-@pytest.mark.parametrize('by', ['load_from', 'resume'])
-def test_damaged_checkpoint_is_named(tmp_path: Path, size: int, by: str) -> None:
-    path = tmp_path / 'iter_1.pth'
-    torch.save(dict(state_dict=dict(a=torch.ones(999))), path)
-    check_checkpoint(path)  # whole
-    path.write_bytes(path.read_bytes()[:size])
-    (tmp_path / 'last_checkpoint').write_text(str(path))
-    with pytest.raises(ValueError, match=r'iter_1\.pth'):
-        build_runner(Config(dict(work_dir=str(tmp_path), **{by: str(path)})))
