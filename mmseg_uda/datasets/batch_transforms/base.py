@@ -15,6 +15,13 @@ class BatchTransform(nn.Module):
     The registry ``TRANSFORMS`` builds them for a method. They cannot stand in the pipeline of a
     dataset, which passes single samples; a config that places one there is refused by
     ``is_batch_transform``.
+
+    Example:
+        >>> class Invert(BatchTransform):
+        ...     def forward(self, images):  # (N, 3, H, W)
+        ...         return -images
+        >>> Invert.is_batch_transform
+        True
     """
 
     is_batch_transform = True
