@@ -42,7 +42,7 @@ class EntropyMetric(BaseMetric):
             channel, or another size than the ground truth.
 
     Example:
-        >>> logits = torch.tensor([[[0.0, 20.0]], [[0.0, -20.0]]])  # (C, H, W): undecided, confident
+        >>> logits = torch.tensor([[[0.0, 20.0]], [[0.0, -20.0]]])  # (C, H, W): unsure, confident
         >>> sample = dict(
         ...     seg_logits=dict(data=logits),
         ...     pred_sem_seg=dict(data=torch.tensor([[[0, 0]]])),
