@@ -34,15 +34,22 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
-def find_problems(path: str, args: argparse.Namespace) -> list[Problem]:
+def check_file(path: str, args: argparse.Namespace) -> None:
     options = args.cfg_options or {}
+    content = {} if '.py:' in path else Config.fromfile(path)
+    if not {'stages', 'rows'} & content.keys():
+        cfg = read_config(path)
+        merge_options(cfg, options)
+        require_sound(cfg)
+        return
+    all_cells = list(content.get('cells', [None]))
+    for cell in [args.cell] if args.cell or 'rows' in content else all_cells:
+        read_pipeline(path, options, rows=args.row, cell=cell)
+
+
+def find_problems(path: str, args: argparse.Namespace) -> list[Problem]:
     try:
-        if '.py:' not in path and {'stages', 'rows'} & Config.fromfile(path).keys():
-            read_pipeline(path, options, rows=args.row, cell=args.cell)
-        else:
-            cfg = read_config(path)
-            merge_options(cfg, options)
-            require_sound(cfg)
+        check_file(path, args)
     except ConfigError as error:
         return error.problems
     except Exception as error:  # configs are programs: anything can happen in them

@@ -19,7 +19,7 @@ from mmseg_uda.config.places import ANYWHERE, Node
 from mmseg_uda.config.problems import Problem
 from mmseg_uda.config.signatures import is_stock, signature_of
 
-__all__ = ['check_classes', 'check_optimizers', 'check_target']
+__all__ = ['check_classes', 'check_optimizers', 'check_scaling', 'check_target']
 
 HEAD = re.compile(r'^model\..*head')
 # Heads that learn something else than the classes.
@@ -75,10 +75,22 @@ def _class_counts(node: Node) -> Iterator[tuple[str, Any]]:
         yield f'{path}.self_attention.in_channels', _get(cfg.get('self_attention'), 'in_channels')
     elif HEAD.search(path) and node.name not in OTHER_LABELS:
         yield f'{path}.num_classes', cfg.get('num_classes')
+        weights = cfg.get('class_weight')
+        if isinstance(weights, (list, tuple)) and is_stock(target, ('mmseg', 'mmseg_uda')):
+            yield f'{path}.class_weight', len(weights)
 
 
 def _get(value: Any, key: str) -> Any:
     return value.get(key) if isinstance(value, Mapping) else None
+
+
+def check_scaling(content: Mapping[str, Any]) -> Iterator[Problem]:
+    """Learning rates can be scaled by a batch size only if there is one."""
+    if _get(content.get('auto_scale_lr'), 'enable') and _get(
+        content.get('train_dataloader'), 'source'
+    ):
+        text = 'expected False, as each domain has its own batch size, but got True; set lr instead'
+        yield Problem('auto_scale_lr.enable', text)
 
 
 def check_optimizers(content: Mapping[str, Any], model: nn.Module) -> list[Problem]:

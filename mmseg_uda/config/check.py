@@ -15,7 +15,7 @@ from mmengine.utils import import_modules_from_strings
 from mmseg.registry import HOOKS, METRICS, TRANSFORMS
 from torch import nn
 
-from mmseg_uda.config.agreement import check_classes, check_optimizers, check_target
+from mmseg_uda.config.agreement import check_classes, check_optimizers, check_scaling, check_target
 from mmseg_uda.config.building import build_model, build_part, cannot_be_judged, explain, no_trace
 from mmseg_uda.config.places import ALL, ANYWHERE, RUNNER_NAMES, Loader, Node, known_names, walk
 from mmseg_uda.config.problems import ConfigError, Problem
@@ -57,11 +57,12 @@ def check_config(cfg: Config | Mapping[str, Any]) -> list[Problem]:
         import_modules_from_strings(**(content.get('custom_imports') or {'imports': []}))
     except (ImportError, TypeError) as error:
         return [*problems, Problem('custom_imports', ' '.join(str(error).split()))]
-    with no_trace(content.get('default_scope') or 'mmseg'):
+    scope = content.get('default_scope')
+    with no_trace(scope if isinstance(scope, str) else 'mmseg'):
         nodes = [node for node in walk(content) if not _is_foreign(node.path, content)]
         model, fails = _build_model(content)
         problems += _check_nodes(nodes, fails)
-        problems += [*check_target(nodes), *check_classes(nodes)]
+        problems += [*check_target(nodes), *check_classes(nodes), *check_scaling(content)]
         broken = {problem.path.split('.')[0] for problem in problems}
         optimized = isinstance(content.get('optim_wrapper'), Mapping) and not broken & OPTIMIZED
         if model is not None and optimized:

@@ -35,7 +35,6 @@ def test_one_output_for_two_classes_is_refused(own: OwnDataset) -> None:
         MODELS.build(model)
 
 
-@pytest.mark.xfail(strict=True, reason="KeyError: 'batch_size', as each domain has its own")
 def test_automatic_learning_rate_is_refused(own: OwnDataset) -> None:
     own.write()
     options = ('auto_scale_lr.enable=True', 'auto_scale_lr.base_batch_size=4')
@@ -52,9 +51,6 @@ def test_checkpoint_of_other_classes_is_refused_with_a_way_out(own: OwnDataset) 
         own.train(cfg)
 
 
-@pytest.mark.xfail(
-    strict=True, reason="torch's weight tensor should be defined either for all or no classes"
-)
 def test_class_weights_of_too_few_classes_are_named(own: OwnDataset) -> None:
     own.write()
     cfg = own.config()

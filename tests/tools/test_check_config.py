@@ -10,11 +10,14 @@ import mmseg
 import pytest
 import toys
 
+from mmseg_uda.config.tables import Table
+
 CONFIGS = toys.ROOT / 'configs'
 CDANET = str(
     CONFIGS / 'cdanet/cdanet_mobilenetv2-035-deeplabv2_1xb2-1500_synth_street2camvid_day-240x180.py'
 )
-PIPELINE = str(CONFIGS / 'dast/dast_r101-deeplabv2_1xb1-150k_gta2cityscapes-1280x720_pipeline.py')
+PIPELINE = str(CONFIGS / 'camix/camix_pipeline.py')
+TABLE = str(CONFIGS / 'dast/ablations.py')
 
 
 @pytest.fixture(scope='module')
@@ -23,8 +26,12 @@ def tool() -> ModuleType:
 
 
 def test_sound_configs(tool: ModuleType, capsys: pytest.CaptureFixture[str]) -> None:
-    assert tool.main([CDANET, PIPELINE]) == 0
-    assert capsys.readouterr().out.splitlines() == [f'{CDANET}: ok', f'{PIPELINE}: ok']
+    row, cell = Table(TABLE).pairs()[0]
+    configs = [CDANET, PIPELINE, f'{TABLE}:{row}:{cell}']
+    assert tool.main(configs) == 0
+    assert tool.main([TABLE, '--row', row, '--cell', cell]) == 0
+    said = capsys.readouterr().out.splitlines()
+    assert said == [f'{config}: ok' for config in (*configs, TABLE)]
 
 
 def test_mistakes_in_a_training(tool: ModuleType, capsys: pytest.CaptureFixture[str]) -> None:
