@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import os.path as osp
+import re
+import secrets
+import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path, PurePosixPath
 from typing import Any, Union
 
 import numpy as np
+import torch
+
+if sys.platform != 'win32':
+    import fcntl
 
 __all__ = [
     'MANIFEST_NAME',
@@ -21,19 +29,23 @@ __all__ = [
     'safe_join',
     'write_json',
     'write_npz',
+    'write_torch',
 ]
 
 PathLike = Union[str, 'os.PathLike[str]']
 MANIFEST_NAME = 'manifest.json'
 # Way out for a file with names that lead elsewhere.
 REMEDY = 'make the file again, or take one from somebody you trust'
+TEMPORARY = re.compile(r'.+\.[0-9a-f]{16}\.tmp')
+_swept: set[Path] = set()  # directories in which this process has removed leftovers
 
 
 @contextmanager
 def atomic_write(path: PathLike) -> Iterator[Path]:
     """Write a file atomically: rename it into place on success.
 
-    After an error no partial file stays behind, and an older file is unchanged. ::
+    After an error no partial file stays behind, and an older file is unchanged. Temporary files
+    that killed processes left in the directory are removed. ::
 
         with atomic_write('metrics.json') as partial:
             partial.write_text('{}')
@@ -42,18 +54,44 @@ def atomic_write(path: PathLike) -> Iterator[Path]:
         path: The file; its directory is created if it is missing.
 
     Yields:
-        The temporary path, in the same directory. It ends in ``.tmp``, so that no search for images
-        finds what a killed process leaves.
+        The temporary path, in the same directory. Nobody can foresee its name. It ends in ``.tmp``,
+        so that no search for images finds what a killed process leaves.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    # The process id keeps two processes that write one file apart.
-    partial = path.with_name(f'{path.name}.{os.getpid()}.tmp')
+    _remove_leftovers(path.parent)
+    partial = path.with_name(f'{path.name}.{secrets.token_hex(8)}.tmp')
+    # O_EXCL fails if anything has the name, even a link that leads elsewhere.
+    descriptor = os.open(partial, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666)
     try:
+        _mark_alive(descriptor)
         yield partial
         os.replace(partial, path)
     finally:
         partial.unlink(missing_ok=True)
+        if sys.platform != 'win32':
+            os.close(descriptor)
+
+
+def _mark_alive(descriptor: int) -> None:
+    """Lock a temporary file; the lock goes with its process."""
+    if sys.platform == 'win32':  # where an open file can be neither renamed nor removed
+        os.close(descriptor)
+        return
+    with suppress(OSError):  # of file systems without locks
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def _remove_leftovers(directory: Path) -> None:
+    """Remove temporary files of dead processes, once per directory and process."""
+    if directory in _swept or sys.platform == 'win32':
+        return
+    _swept.add(directory)
+    for path in directory.glob('*.tmp'):
+        if TEMPORARY.fullmatch(path.name):
+            with suppress(OSError), open(path, 'r+b') as file:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # an error if its process lives
+                path.unlink()
 
 
 def write_json(path: PathLike, content: Any) -> None:
@@ -67,6 +105,15 @@ def write_npz(path: PathLike, **arrays: Any) -> None:
     # A file object: numpy would add .npz to the temporary name.
     with atomic_write(path) as partial, open(partial, 'wb') as file:
         np.savez_compressed(file, **arrays)
+
+
+def write_torch(path: PathLike, content: Any) -> None:
+    """Write what ``torch.save`` writes, atomically."""
+    # Through memory: torch would write the temporary name into the file.
+    buffer = io.BytesIO()
+    torch.save(content, buffer)
+    with atomic_write(path) as partial:
+        partial.write_bytes(buffer.getbuffer())
 
 
 @contextmanager

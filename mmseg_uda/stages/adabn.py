@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import torch
 from mmengine.config import Config
 from mmengine.device import get_device
 from mmengine.dist import barrier, is_main_process
@@ -11,7 +10,7 @@ from mmengine.utils import track_iter_progress
 from mmseg.registry import MODELS
 
 from mmseg_uda.artifacts.checkpoint import load_checkpoint, load_into, weights_of
-from mmseg_uda.artifacts.files import atomic_write
+from mmseg_uda.artifacts.files import write_torch
 from mmseg_uda.engine.batch_norm import batch_norm_layers, reestimate_batch_norm
 from mmseg_uda.engine.hooks.adabn_hook import build_target_loader
 
@@ -65,7 +64,6 @@ def adapt_checkpoint(
                 key = key if key in weights else key.removeprefix('student.')
                 if key in weights:
                     weights[key] = getattr(layer, buffer).cpu()
-        with atomic_write(out) as partial:
-            torch.save(content, partial)
+        write_torch(out, content)
     barrier()
     return count

@@ -6,12 +6,11 @@ import re
 from pathlib import Path
 from typing import Any
 
-import torch
 from mmengine.config import Config
 from mmseg import registry
 
 from mmseg_uda.artifacts.checkpoint import load_checkpoint, strip_prefix, weights_of
-from mmseg_uda.artifacts.files import atomic_write
+from mmseg_uda.artifacts.files import atomic_write, write_torch
 from mmseg_uda.config.tables import read_config
 from mmseg_uda.stages.base import CheckpointStage, Resolve, Result
 from mmseg_uda.stages.inputs import Input
@@ -74,8 +73,7 @@ def export_segmentor(
         exported = {
             key: value for key, value in exported.items() if not key.startswith('auxiliary_head.')
         }
-    with atomic_write(out) as partial:
-        torch.save({'meta': kept, 'state_dict': exported}, partial)
+    write_torch(out, {'meta': kept, 'state_dict': exported})
     if out_config is not None:
         with atomic_write(out_config) as partial:
             partial.write_text(kept['cfg'], encoding='utf-8')

@@ -2,11 +2,27 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import stat
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
+import torch
 
-from mmseg_uda.artifacts.files import atomic_write, explain_read_errors, list_files
+from mmseg_uda.artifacts import files
+from mmseg_uda.artifacts.files import atomic_write, explain_read_errors, list_files, write_torch
+
+WRITE_AND_WAIT = """
+import sys, time
+from mmseg_uda.artifacts.files import atomic_write
+with atomic_write(sys.argv[1]) as partial:
+    partial.write_text('half')
+    print('ready', flush=True)
+    time.sleep(60)
+"""
 
 
 def test_replaces(tmp_path: Path) -> None:
@@ -35,6 +51,55 @@ def test_an_error_leaves_the_old_file(tmp_path: Path, error: type[BaseException]
         interrupted()
     assert path.read_text() == 'old'
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_temporary_names_are_new_and_exclusive(tmp_path: Path, monkeypatch) -> None:
+    path, names = tmp_path / 'a.txt', set()
+    for _ in range(2):
+        with atomic_write(path) as partial:
+            names.add(partial.name)
+    assert len(names) == 2
+    assert stat.S_IMODE(path.stat().st_mode) == 0o666 & ~_umask()
+    # Even a name that was foreseen is not written through.
+    monkeypatch.setattr(files.secrets, 'token_hex', lambda count: '0' * 2 * count)
+    (tmp_path / 'mine').write_text('kept')
+    (tmp_path / f'a.txt.{"0" * 16}.tmp').symlink_to('mine')
+    with pytest.raises(FileExistsError), atomic_write(path) as partial:
+        partial.write_text('lost')
+    assert (tmp_path / 'mine').read_text() == 'kept'
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def test_leftovers_go_and_living_files_stay(tmp_path: Path, monkeypatch) -> None:
+    command = [sys.executable, '-c', WRITE_AND_WAIT, str(tmp_path / 'a.txt')]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
+        while process.stdout.readline() != b'ready\n':
+            assert process.poll() is None
+        (tmp_path / 'mine.tmp').touch()
+        monkeypatch.setattr(files, '_swept', set())
+        with atomic_write(tmp_path / 'b.txt'):
+            pass
+        names = {path.name for path in tmp_path.iterdir()}
+        assert len(names) == 3  # that of the process, too
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    assert {path.name for path in tmp_path.iterdir()} == names
+    monkeypatch.setattr(files, '_swept', set())
+    with atomic_write(tmp_path / 'b.txt'):
+        pass
+    assert {path.name for path in tmp_path.iterdir()} == {'b.txt', 'mine.tmp'}
+
+
+def test_torch_files_do_not_depend_on_the_temporary_name(tmp_path: Path) -> None:
+    for name in ('a.pth', 'b.pth'):
+        write_torch(tmp_path / name, {'x': torch.ones(2)})
+    assert (tmp_path / 'a.pth').read_bytes() == (tmp_path / 'b.pth').read_bytes()
+    assert torch.load(tmp_path / 'a.pth', weights_only=True)['x'].tolist() == [1, 1]
 
 
 def test_read_errors_name_file_and_remedy(tmp_path: Path) -> None:

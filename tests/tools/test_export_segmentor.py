@@ -237,11 +237,11 @@ class TestExport:
             export(checkpoint, '--config', str(tmp_path / 'stock.py'))
 
     def test_nothing_half_written(self, checkpoint, monkeypatch):
-        def fail(content, path):
-            Path(path).write_text('half')
+        def fail(path, content):
+            path.write_text('half')
             raise OSError('disk full')
 
-        monkeypatch.setattr(torch, 'save', fail)
+        monkeypatch.setattr(Path, 'write_bytes', fail)
         with pytest.raises(OSError, match='disk full'):
             export(checkpoint)
         assert not list(Path(checkpoint).with_name('export').iterdir())
