@@ -11,19 +11,11 @@ from mmengine.dist import is_main_process
 
 import mmseg_uda  # noqa: F401 (checks the toolboxes, registers the classes)
 from mmseg_uda.stages.adabn import adapt_checkpoint
-from mmseg_uda.utils.cli import (
-    add_config_options,
-    add_launcher,
-    build_runner,
-    export_local_rank,
-    join_processes,
-    load_config,
-    run_main,
-)
+from mmseg_uda.utils.cli import build_runner, config_parser, load_config, run_main
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = config_parser(__doc__, launcher=True)
     add = parser.add_argument
     add('config', help='config of the model and of the target data')
     add('checkpoint', help='checkpoint to adapt')
@@ -34,8 +26,6 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     add('--seed', type=int, default=0, help="of the images' order")
     add('--test', action='store_true', help='evaluate the adapted checkpoint')
     add('--work-dir', help='directory of the logs of --test')
-    add_config_options(parser)
-    add_launcher(parser)
     args = parser.parse_args(argv)
     for key, least in (('num_images', 0), ('batch_size', 1)):
         if getattr(args, key) < least:
@@ -46,9 +36,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 
 def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
-    export_local_rank(args)
     cfg = load_config(args)
-    join_processes(cfg)
     given = (args.num_images or None, args.batch_size, args.num_workers, args.seed)
     count = adapt_checkpoint(cfg, args.checkpoint, args.out, *given)
     if is_main_process():

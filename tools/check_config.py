@@ -17,20 +17,17 @@ from mmseg_uda.config.options import merge_options
 from mmseg_uda.config.problems import ConfigError, Problem
 from mmseg_uda.config.tables import read_config
 from mmseg_uda.pipeline import read_pipeline
-from mmseg_uda.utils.cli import add_config_options
+from mmseg_uda.utils.cli import config_parser
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = config_parser(__doc__, rows='+')
     parser.add_argument(
         'configs', nargs='+', metavar='CONFIG', help='config of any kind, or TABLE.py:ROW:CELL'
     )
     parser.add_argument(
         '--json', action='store_true', help='print a list of the problems of each config instead'
     )
-    add_config_options(parser, rows='+')
     return parser.parse_args(argv)
 
 

@@ -12,20 +12,11 @@ from typing import Any
 import mmseg_uda  # noqa: F401 (checks the toolboxes, registers the classes)
 from mmseg_uda.pseudo_labels import RULES, build_rule
 from mmseg_uda.stages.pseudo_labels import build_labeller, make_label_config
-from mmseg_uda.utils.cli import (
-    add_config_options,
-    add_launcher,
-    export_local_rank,
-    join_processes,
-    load_config,
-    run_main,
-)
+from mmseg_uda.utils.cli import config_parser, load_config, run_main
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = config_parser(__doc__, launcher=True)
     add = parser.add_argument
     add('config', help='config that the checkpoint was trained with')
     add('checkpoint', help='checkpoint file')
@@ -37,8 +28,6 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     add('--threshold', type=float, help='fixed: the threshold (default: 0.9)')
     add('--overwrite', action='store_true', help='replace labels made with other settings')
     add('--work-dir', help='directory of logs')
-    add_config_options(parser)
-    add_launcher(parser)
     args = parser.parse_args(argv)
     try:
         build_rule(rule_config(args))
@@ -55,11 +44,9 @@ def rule_config(args: argparse.Namespace) -> dict[str, Any]:
 
 def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
-    export_local_rank(args)
     cfg = make_label_config(
         load_config(args), args.checkpoint, args.out_dir, rule_config(args), args.overwrite
     )
-    join_processes(cfg)
     build_labeller(cfg).test()
 
 

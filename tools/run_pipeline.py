@@ -11,19 +11,11 @@ from mmengine.config import Config
 
 import mmseg_uda  # noqa: F401 (checks the toolboxes, registers the classes)
 from mmseg_uda.pipeline import read_pipeline
-from mmseg_uda.utils.cli import (
-    add_config_options,
-    add_launcher,
-    export_local_rank,
-    join_processes,
-    run_main,
-)
+from mmseg_uda.utils.cli import config_parser, join_processes, run_main
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = config_parser(__doc__, rows='+', launcher=True)
     parser.add_argument('config', help='a *_pipeline.py, or a table: ablations.py')
     parser.add_argument(
         '--work-dir', help='the directory to write to (default: work_dirs/<name of the config>)'
@@ -34,14 +26,11 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         '--from', dest='start', metavar='STAGE', help='run this stage and all after it again'
     )
-    add_config_options(parser, rows='+')
-    add_launcher(parser)
     return parser.parse_args(argv)
 
 
 def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
-    export_local_rank(args)
     pipeline = read_pipeline(
         args.config, args.cfg_options, args.work_dir, args.launcher, args.row, args.cell
     )
@@ -50,7 +39,7 @@ def main(argv: list[str] | None = None) -> None:
         for step in pipeline.plan(args.start):
             print(pipeline.describe(step))
         return
-    join_processes(Config(dict(launcher=args.launcher, env_cfg=pipeline.env_cfg)))
+    join_processes(Config(dict(launcher=args.launcher, env_cfg=pipeline.env_cfg)), args.local_rank)
     pipeline.run(args.start)
 
 

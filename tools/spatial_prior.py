@@ -17,13 +17,11 @@ import mmseg_uda  # noqa: F401 (checks the toolboxes, registers the classes)
 from mmseg_uda.artifacts.spatial_prior import BORDERS, NORMS, PriorRecipe
 from mmseg_uda.config.problems import ConfigError
 from mmseg_uda.stages.spatial_prior import make_spatial_prior, prior_size, source_dataset
-from mmseg_uda.utils.cli import add_config_options, load_config, run_main
+from mmseg_uda.utils.cli import config_parser, load_config, run_main
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = config_parser(__doc__)
     add, size = parser.add_argument, 'default: as in TrackPositions of the config'
     add('config', help='config whose source training set is counted')
     add('out', help='the .npz file to write')
@@ -38,7 +36,6 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     add('--norm', choices=NORMS, default='class', help=norm)
     add('--workers', type=int, default=2, help='processes that load labels (default: 2)')
     add('--overwrite', action='store_true', help='replace the file')
-    add_config_options(parser)
     return parser.parse_args(argv)
 
 

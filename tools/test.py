@@ -7,19 +7,11 @@ import argparse
 from mmengine.config import Config
 
 import mmseg_uda  # noqa: F401 (checks the toolboxes, registers the classes)
-from mmseg_uda.utils.cli import (
-    add_config_options,
-    add_launcher,
-    build_runner,
-    export_local_rank,
-    join_processes,
-    load_config,
-    run_main,
-)
+from mmseg_uda.utils.cli import build_runner, config_parser, load_config, run_main
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = config_parser(__doc__, launcher=True)
     parser.add_argument('config', help='train config file path')
     parser.add_argument('checkpoint', help='checkpoint file')
     parser.add_argument('--work-dir', help='the directory to save the metrics, as JSON')
@@ -27,8 +19,6 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument('--show', action='store_true', help='show predictions in a window')
     parser.add_argument('--show-dir', help='the directory to save painted images')
     parser.add_argument('--wait-time', type=float, default=2, help='seconds to show each image')
-    add_config_options(parser)
-    add_launcher(parser)
     parser.add_argument('--tta', action='store_true', help='test time augmentation')
     return parser.parse_args(argv)
 
@@ -80,9 +70,7 @@ def save_predictions(cfg: Config, directory: str) -> None:
 
 def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
-    export_local_rank(args)
     cfg = load_config(args)
-    join_processes(cfg)
     cfg.load_from = args.checkpoint
     if args.show or args.show_dir:
         enable_drawing(cfg, args)

@@ -9,19 +9,11 @@ from mmengine.config import Config
 from mmengine.logging import print_log
 
 import mmseg_uda  # noqa: F401 (checks the toolboxes, registers the classes)
-from mmseg_uda.utils.cli import (
-    add_config_options,
-    add_launcher,
-    build_runner,
-    export_local_rank,
-    join_processes,
-    load_config,
-    run_main,
-)
+from mmseg_uda.utils.cli import build_runner, config_parser, load_config, run_main
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = config_parser(__doc__, launcher=True)
     parser.add_argument('config', help='train config file path')
     parser.add_argument('--work-dir', help='the directory to save logs and models')
     parser.add_argument(
@@ -30,8 +22,6 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         help='resume from the latest checkpoint in the work directory',
     )
     parser.add_argument('--amp', action='store_true', help='train with automatic mixed precision')
-    add_config_options(parser)
-    add_launcher(parser)
     return parser.parse_args(argv)
 
 
@@ -65,9 +55,7 @@ def enable_amp(cfg: Config) -> None:
 
 def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
-    export_local_rank(args)
     cfg = load_config(args)
-    join_processes(cfg)
     if args.amp:
         enable_amp(cfg)
     cfg.resume = args.resume

@@ -22,15 +22,13 @@ from mmseg_uda.stages.image_labels.prediction import (
     count_image_labels,
     predict_image_labels,
 )
-from mmseg_uda.utils.cli import add_config_options, load_config, run_main
+from mmseg_uda.utils.cli import config_parser, load_config, run_main
 
 DEFAULTS = ImageLabelRecipe()
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = config_parser(__doc__)
     add, default = parser.add_argument, '(default: %(default)s)'
     add('config', help='config of a method, for its datasets')
     add('--out', required=True, help='file to write (.npz)')
@@ -66,7 +64,6 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         help="count the target's label files: presence of the classes (default), or their share",
     )
     add('--overwrite', action='store_true', help='replace a file that was made with other settings')
-    add_config_options(parser)
     return parser.parse_args(argv)
 
 

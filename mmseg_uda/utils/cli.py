@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from argparse import ArgumentParser, Namespace
+from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -21,26 +21,29 @@ from mmseg_uda.config.problems import ConfigError
 from mmseg_uda.config.tables import read_config
 
 __all__ = [
-    'add_config_options',
-    'add_launcher',
     'build_runner',
-    'export_local_rank',
+    'config_parser',
     'join_processes',
     'load_config',
     'run_main',
 ]
 
 
-def add_config_options(parser: ArgumentParser, rows: str | None = None) -> None:
-    """Add ``--cfg-options``, and ``--row`` and ``--cell`` of a table of ablations.
+def config_parser(
+    description: str | None, rows: str | None = None, launcher: bool = False
+) -> ArgumentParser:
+    """Make a tool's parser, with ``--cfg-options``, and ``--row`` and ``--cell`` of a table.
 
     Args:
-        parser: The tool's parser.
+        description: The tool's docstring.
         rows: The number of rows, as argparse's ``nargs``.
+        launcher: Add ``--launcher``, too, and the rank that old launchers pass.
     """
-    parser.add_argument('--row', nargs=rows, help='row, if the config is a table of ablations')
-    parser.add_argument('--cell', help='cell, if the config has several')
-    parser.add_argument(
+    parser = ArgumentParser(description=description, formatter_class=RawDescriptionHelpFormatter)
+    add = parser.add_argument
+    add('--row', nargs=rows, help='row, if the config is a table of ablations')
+    add('--cell', help='cell, if the config has several')
+    add(
         '--cfg-options',
         nargs='+',
         action=DictAction,
@@ -48,28 +51,17 @@ def add_config_options(parser: ArgumentParser, rows: str | None = None) -> None:
         help='override settings of the config, for example train_cfg.max_iters=100; a list is '
         'written key="[a,b]" or key=a,b, quoted and without white space',
     )
-
-
-def add_launcher(parser: ArgumentParser) -> None:
-    """Add ``--launcher`` and the rank that old launchers pass."""
-    parser.add_argument(
-        '--launcher',
-        choices=['none', 'pytorch', 'slurm', 'mpi'],
-        default='none',
-        help='job launcher',
-    )
-    parser.add_argument(
-        '--local_rank', '--local-rank', type=int, default=0, help='set by the launcher'
-    )
-
-
-def export_local_rank(args: Namespace) -> None:
-    """Put the rank where mmengine looks for it."""
-    os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
+    if launcher:
+        kinds = ['none', 'pytorch', 'slurm', 'mpi']
+        add('--launcher', choices=kinds, default='none', help='job launcher')
+        add('--local_rank', '--local-rank', type=int, default=0, help='set by the launcher')
+    return parser
 
 
 def load_config(args: Namespace) -> Config:
     """Read and check ``args.config``, or its row and cell, with all options of the command line.
+
+    With a launcher the processes are connected, too.
 
     The working directory is, in this order, ``--work-dir``, the config's ``work_dir``, and
     ``./work_dirs/<name of the config>``. Tools may lack the flags of launcher and directory.
@@ -87,6 +79,8 @@ def load_config(args: Namespace) -> Config:
     elif cfg.get('work_dir') is None:
         cfg.work_dir = str(Path('work_dirs') / Path(cfg.filename).stem)
     require_sound(cfg)
+    if 'launcher' in args:
+        join_processes(cfg, args.local_rank)
     return cfg
 
 
@@ -99,11 +93,12 @@ def run_main(main: Callable[[], Any]) -> None:
         sys.exit(2)
 
 
-def join_processes(cfg: Config) -> None:
+def join_processes(cfg: Config, local_rank: int) -> None:
     """Connect the processes of ``cfg.launcher``; the runner then takes them as they are.
 
     mmengine's own way selects a GPU in every case; without one the processes meet over gloo.
     """
+    os.environ.setdefault('LOCAL_RANK', str(local_rank))  # where mmengine looks for it
     if cfg.launcher == 'none' or is_distributed():
         return
     if cfg.launcher == 'pytorch' and not torch.cuda.is_available():

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from argparse import ArgumentParser, Namespace
+from argparse import Namespace
 from pathlib import Path
 
 import pytest
 from mmengine.config import Config
 
 from mmseg_uda.config.problems import ConfigError, Problem
-from mmseg_uda.utils.cli import add_config_options, load_config, run_main
+from mmseg_uda.utils.cli import config_parser, load_config, run_main
 
 
 def load(path: Path, *options: str) -> Config:
-    parser = ArgumentParser()
-    add_config_options(parser)
-    args = parser.parse_args(options)
-    return load_config(Namespace(config=str(path), launcher='none', work_dir=None, **vars(args)))
+    args = config_parser(None, launcher=True).parse_args(options)
+    return load_config(Namespace(config=str(path), work_dir=None, **vars(args)))
 
 
 def read(folder: Path, text: str) -> None:

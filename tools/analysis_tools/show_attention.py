@@ -31,7 +31,7 @@ from mmseg_uda.engine.hooks.reference_context_hook import load_images, plain_dat
 from mmseg_uda.engine.observe import segment
 from mmseg_uda.models.class_attention import class_attention, self_attention_of
 from mmseg_uda.structures import ImageBatch
-from mmseg_uda.utils.cli import add_config_options, load_config, run_main
+from mmseg_uda.utils.cli import config_parser, load_config, run_main
 from mmseg_uda.utils.drawing import heat_map, label_to_color, overlay, save_picture, tile_panel
 
 COLUMNS = 3
@@ -52,9 +52,7 @@ def parse_point(text: str) -> Point:
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = config_parser(__doc__)
     add = parser.add_argument
     add('config', help='config of the model')
     add('checkpoint')
@@ -67,7 +65,6 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     add('--out', default='attention.png', help='picture to write')
     add('--device', default=None)
     add('--cell-width', type=int, default=480, help='of one picture, in pixels')
-    add_config_options(parser)
     args = parser.parse_args(argv)
     if args.images < 1:
         parser.error(f'--images got {args.images}; write at least 1')

@@ -27,14 +27,14 @@ from mmseg_uda.artifacts.files import atomic_write
 from mmseg_uda.artifacts.pseudo_labels import Manifest
 from mmseg_uda.engine.hooks.reference_context_hook import plain_dataset
 from mmseg_uda.structures import IGNORE_INDEX
-from mmseg_uda.utils.cli import add_config_options, load_config, run_main
+from mmseg_uda.utils.cli import config_parser, load_config, run_main
 from mmseg_uda.utils.drawing import label_to_color, save_picture, tile_panel
 
 Row = list[tuple[str, np.ndarray]]
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = config_parser(__doc__)
     add = parser.add_argument
     rounds_help = 'directories of tools/generate_pseudo_labels.py, first round first'
     add('rounds', nargs='+', metavar='ROUND_DIR', help=rounds_help)
@@ -43,7 +43,6 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     images_help = 'images to show, spread over the dataset (default: 4)'
     add('--images', type=int, default=4, metavar='N', help=images_help)
     add('--cell-width', type=int, default=384, help='of one picture, in pixels')
-    add_config_options(parser)
     return parser.parse_args(argv)
 
 
