@@ -34,8 +34,8 @@ def test_command_line(
     manifest = TranslationManifest.read(str(tmp_path / 'out'))
     assert manifest.complete
     assert [manifest.recipe[key] for key in ('beta', 'seed', 'max_images')] == [0.05, 2, 2]
-    assert all((tmp_path / 'out' / name).is_file() for name in manifest.files)
-    assert len(manifest.files) == 4
+    assert all((tmp_path / 'out' / name).is_file() for name in manifest.listed)
+    assert len(manifest.listed) == 4
     assert 'ETA' in capsys.readouterr().err
     assert tool.main([*argv, *options, '--nproc', '0']) == 1
     assert 'translate_folder.nproc: expected at least 1, but got 0' in capsys.readouterr().err
