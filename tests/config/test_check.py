@@ -120,7 +120,7 @@ WRONG_VALUES: dict[str, tuple[str, Any, str]] = {
         '50',
         "expected an integer from -1 on, but got '50'",
     ),
-    'crop': ('train_dataloader.source.dataset.pipeline.2.scale', (480, '240'), 'scale expected'),
+    'crop': ('train_dataloader.source.dataset.pipeline.2.scale', (480, '240'), 'scale: expected'),
     'probability': (
         'train_dataloader.source.dataset.pipeline.3.prob',
         2,
@@ -140,10 +140,10 @@ WRONG_VALUES: dict[str, tuple[str, Any, str]] = {
         '11',
         'num_classes',
     ),
-    'part': ('model.segmentor', 'EncoderDecoder', 'segmentor expected'),
-    'whole part': ('optim_wrapper', 'SGD', 'optim_wrapper expected'),
-    'flag of the runner': ('resume', 'yes', "resume expected bool, but got 'yes'"),
-    'list': ('custom_hooks', 3, 'custom_hooks expected'),
+    'part': ('model.segmentor', 'EncoderDecoder', 'segmentor: expected'),
+    'whole part': ('optim_wrapper', 'SGD', 'optim_wrapper: expected'),
+    'flag of the runner': ('resume', 'yes', "resume: expected bool, but got 'yes'"),
+    'list': ('custom_hooks', 3, 'custom_hooks: expected'),
     'seed': ('randomness', dict(sead=3), "has no argument 'sead'; write 'seed'"),
     'environment': ('env_cfg.cudnn_benchmrk', True, "write 'cudnn_benchmark'"),
     'no type': ('default_hooks.extra', dict(interval=1), "expected a dict with 'type'"),
@@ -296,8 +296,8 @@ def test_all_mistakes_at_once() -> None:
         'model.segmentor.decode_head.classifier.num_clases: DeepLabV2Head has no argument '
         "'num_clases'; write 'num_classes'",
         "model.discriminator.kernel: FCDiscriminator has no argument 'kernel'; write 'kernel_size'",
-        "model.adversarial_loss.mode: AdversarialLoss.mode got 'bxe'; write one of "
-        "('bce', 'least_squares')",
+        "model.adversarial_loss.mode: AdversarialLoss.mode: expected one of ('bce', "
+        "'least_squares'), but got 'bxe'",
         "train_cfg.max_iter: UDATrainLoop has no argument 'max_iter'; write 'max_iters'",
         "default_hooks.timer.interval: IterTimerHook has no argument 'interval'; remove it",
     ]

@@ -40,7 +40,7 @@ def test_mistakes_in_a_training(tool: ModuleType, capsys: pytest.CaptureFixture[
     assert capsys.readouterr().out.splitlines() == [
         f'{CDANET}:',
         "  model.segmentor.bakbone: EncoderDecoder has no argument 'bakbone'; write 'backbone'",
-        '  train_cfg.max_iters: UDATrainLoop.max_iters expected an integer from 1 on, but got '
+        '  train_cfg.max_iters: UDATrainLoop.max_iters: expected an integer from 1 on, but got '
         "'many'",
     ]
 
@@ -64,7 +64,7 @@ def test_json_and_pipelines(
             },
             {
                 'path': "stage 'fda': beta",
-                'message': "translate_folder.beta expected float, but got 'x'",
+                'message': "translate_folder.beta: expected float, but got 'x'",
             },
         ],
     }
