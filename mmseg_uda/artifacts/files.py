@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import filecmp
 import io
 import json
 import os
@@ -11,11 +12,13 @@ import secrets
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from itertools import count
 from pathlib import Path, PurePosixPath
 from typing import Any, Union
 
 import numpy as np
 import torch
+from mmengine.logging import print_log
 
 if sys.platform != 'win32':
     import fcntl
@@ -25,7 +28,9 @@ __all__ = [
     'atomic_write',
     'check_name',
     'explain_read_errors',
+    'free_path',
     'list_files',
+    'move_aside',
     'safe_join',
     'write_json',
     'write_npz',
@@ -37,11 +42,12 @@ MANIFEST_NAME = 'manifest.json'
 # Way out for a file with names that lead elsewhere.
 REMEDY = 'make the file again, or take one from somebody you trust'
 TEMPORARY = re.compile(r'.+\.[0-9a-f]{16}\.tmp')
+ASIDE = re.compile(r'\.old-\d+$')
 _swept: set[Path] = set()  # directories in which this process has removed leftovers
 
 
 @contextmanager
-def atomic_write(path: PathLike) -> Iterator[Path]:
+def atomic_write(path: PathLike, keep: bool = False) -> Iterator[Path]:
     """Write a file atomically: rename it into place on success.
 
     After an error no partial file stays behind, and an older file is unchanged. Temporary files
@@ -52,6 +58,7 @@ def atomic_write(path: PathLike) -> Iterator[Path]:
 
     Args:
         path: The file; its directory is created if it is missing.
+        keep: Move an older file of other content aside, see :func:`move_aside`.
 
     Yields:
         The temporary path, in the same directory. Nobody can foresee its name. It ends in ``.tmp``,
@@ -66,6 +73,12 @@ def atomic_write(path: PathLike) -> Iterator[Path]:
     try:
         _mark_alive(descriptor)
         yield partial
+        if (
+            keep
+            and osp.lexists(path)
+            and not (path.is_file() and filecmp.cmp(partial, path, False))
+        ):
+            print_log(f'{path} had other content, which is in {move_aside(path)} now', 'current')
         os.replace(partial, path)
     finally:
         partial.unlink(missing_ok=True)
@@ -94,6 +107,18 @@ def _remove_leftovers(directory: Path) -> None:
                 path.unlink()
 
 
+def free_path(path: PathLike) -> Path:
+    """Find a name beside a path that is not taken: ``NAME.old-1``, ``NAME.old-2`` and so on."""
+    real = Path(osp.realpath(path))
+    names = (real.with_name(f'{real.name}.old-{number}') for number in count(1))
+    return next(name for name in names if not osp.lexists(name))
+
+
+def move_aside(path: PathLike) -> Path:
+    """Rename a file or directory to :func:`free_path`, and return that."""
+    return Path(path).rename(free_path(path))
+
+
 def write_json(path: PathLike, content: Any) -> None:
     """Write JSON atomically."""
     with atomic_write(path) as partial:
@@ -101,18 +126,18 @@ def write_json(path: PathLike, content: Any) -> None:
 
 
 def write_npz(path: PathLike, **arrays: Any) -> None:
-    """Write a compressed ``.npz`` file atomically."""
+    """Write a compressed ``.npz`` file atomically; an older file is moved aside."""
     # A file object: numpy would add .npz to the temporary name.
-    with atomic_write(path) as partial, open(partial, 'wb') as file:
+    with atomic_write(path, keep=True) as partial, open(partial, 'wb') as file:
         np.savez_compressed(file, **arrays)
 
 
 def write_torch(path: PathLike, content: Any) -> None:
-    """Write what ``torch.save`` writes, atomically."""
+    """Write what ``torch.save`` writes, atomically; an older file is moved aside."""
     # Through memory: torch would write the temporary name into the file.
     buffer = io.BytesIO()
     torch.save(content, buffer)
-    with atomic_write(path) as partial:
+    with atomic_write(path, keep=True) as partial:
         partial.write_bytes(buffer.getbuffer())
 
 
@@ -140,7 +165,7 @@ def explain_read_errors(owner: str, path: PathLike, remedy: str) -> Iterator[Non
 
 
 def list_files(directory: PathLike) -> Iterator[str]:
-    """List all files below a directory, except temporary ones of :func:`atomic_write`.
+    """List all files below a directory, except temporary ones and those that were moved aside.
 
     Yields:
         Paths relative to the directory, with ``/``: the files of each directory in order, then
@@ -149,7 +174,7 @@ def list_files(directory: PathLike) -> Iterator[str]:
     for root, directories, names in os.walk(directory, followlinks=True):
         directories.sort()
         for name in sorted(names):
-            if not name.endswith('.tmp'):
+            if not name.endswith('.tmp') and not ASIDE.search(name):
                 yield Path(root, name).relative_to(directory).as_posix()
 
 

@@ -37,10 +37,9 @@ class Manifest(JsonManifest):
         thresholds: One confidence threshold per class; None before they are known.
         predicted_pixels: Pixels that the network predicted as each class.
         kept_pixels: Pixels that carry each class in the files.
-        complete: Whether every file is written.
     """
 
-    remedy = 'run tools/generate_pseudo_labels.py CONFIG CHECKPOINT --out-dir {} --overwrite'
+    remedy = 'run tools/generate_pseudo_labels.py CONFIG CHECKPOINT --out-dir NEW_DIRECTORY'
 
     rule: dict[str, Any]
     num_classes: int
@@ -50,7 +49,6 @@ class Manifest(JsonManifest):
     thresholds: list[float] | None = None
     predicted_pixels: list[int] = dataclasses.field(default_factory=list)
     kept_pixels: list[int] = dataclasses.field(default_factory=list)
-    complete: bool = False
 
     @property
     def recipe(self) -> dict[str, Any]:
@@ -109,7 +107,7 @@ class Manifest(JsonManifest):
 
 
 def write_label(path: PathLike, label: NDArray[np.uint8], predicted: list[int]) -> None:
-    """Write a label atomically.
+    """Write a label atomically; an older file, damaged or edited, is moved aside.
 
     Args:
         path: The PNG.
@@ -119,7 +117,7 @@ def write_label(path: PathLike, label: NDArray[np.uint8], predicted: list[int]) 
     """
     info = PngInfo()  # PNG text, which readers of labels ignore
     info.add_text(PREDICTED_KEY, json.dumps(predicted))
-    with atomic_write(path) as partial:
+    with atomic_write(path, keep=True) as partial:
         Image.fromarray(label).save(partial, format='PNG', pnginfo=info)
 
 

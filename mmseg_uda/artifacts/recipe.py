@@ -11,6 +11,7 @@ import json
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
+from mmseg_uda.artifacts.digest import digest_path
 from mmseg_uda.artifacts.files import (
     MANIFEST_NAME,
     PathLike,
@@ -18,6 +19,7 @@ from mmseg_uda.artifacts.files import (
     safe_join,
     write_json,
 )
+from mmseg_uda.artifacts.outputs import clear_outputs
 from mmseg_uda.version import __version__
 
 __all__ = [
@@ -76,8 +78,7 @@ def raise_differences(owner: str, place: PathLike, old: Any, new: Any) -> None:
     changes = describe_differences(old, new)
     if changes:
         raise ValueError(
-            f'{owner}: {str(place)!r} was made with other settings ({changes}); write another '
-            'path, or overwrite=True (--overwrite) to replace it'
+            f'{owner}: {str(place)!r} was made with other settings ({changes}); write another path'
         )
 
 
@@ -93,11 +94,19 @@ def check_version(found: Any, expected: int) -> None:
 
 @dataclasses.dataclass
 class JsonManifest:
-    """Base of a directory's ``manifest.json``: a dataclass whose fields are JSON values."""
+    """Base of a directory's ``manifest.json``: a dataclass whose fields are JSON values.
+
+    Args:
+        complete: True once every file is written.
+        digests: Name and SHA-256 of each file that was written; empty before all are.
+    """
 
     format_version: ClassVar[int] = 1
     # Advice for an error: a command that writes the directory; ``{}`` is its path.
     remedy: ClassVar[str] = ''
+
+    complete: bool = dataclasses.field(default=False, kw_only=True)
+    digests: dict[str, str] = dataclasses.field(default_factory=dict, kw_only=True)
 
     @property
     def listed(self) -> list[str]:
@@ -113,6 +122,23 @@ class JsonManifest:
         """Write the file atomically."""
         versions = {'format_version': self.format_version, 'package_version': __version__}
         write_json(Path(directory, MANIFEST_NAME), {**self.content, **versions})
+
+    def finish(self, directory: PathLike) -> None:
+        """Write the file with the digests of all others, as complete."""
+        self.digests = {name: str(digest_path(Path(directory, name))) for name in self.listed}
+        self.complete = True
+        self.write(directory)
+
+    def clear(self, directory: PathLike) -> None:
+        """Remove the listed files, and the manifest, to make room for those of another recipe.
+
+        Files that are not as we wrote them are moved aside, see :func:`clear_outputs`.
+        """
+        # First of all, so that nothing takes a mixture of old and new files for complete.
+        self.complete = False
+        self.write(directory)
+        clear_outputs(directory, self.listed, self.digests)
+        Path(directory, MANIFEST_NAME).unlink()
 
     @classmethod
     def read(cls: type[T], directory: PathLike) -> T:

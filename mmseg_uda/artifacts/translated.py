@@ -23,7 +23,6 @@ class TranslationManifest(JsonManifest):
         recipe_sha256: Digest of the recipe.
         images: Per image, sorted: ``image`` and ``label`` (None without labels) relative to the
             directory, ``style`` relative to the target.
-        complete: Whether every file is written.
     """
 
     remedy = 'write another directory'
@@ -31,7 +30,6 @@ class TranslationManifest(JsonManifest):
     recipe: dict[str, Any]
     recipe_sha256: str
     images: list[dict[str, Any]]
-    complete: bool = False
 
     @property
     def listed(self) -> list[str]:

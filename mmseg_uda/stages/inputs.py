@@ -9,21 +9,11 @@ from typing import Any
 
 from mmseg_uda.artifacts.digest import digest_path, sha256
 from mmseg_uda.config.datasets import iter_datasets
+from mmseg_uda.config.reads import find_reads
 from mmseg_uda.datasets.checks import check_folders
 from mmseg_uda.stages.references import find_references
 
 __all__ = ['Input', 'find_inputs']
-
-# Keys of configs whose string values are read as files or directories, wherever they are, and the
-# kind of stage output that each may refer to.
-KINDS = {
-    'load_from': 'checkpoint',
-    'checkpoint': 'checkpoint',
-    'pretrained': 'checkpoint',
-    'prior': 'prior',
-    'label_file': 'image_labels',
-    'pseudo_dir': 'directory',
-}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -75,25 +65,9 @@ def find_inputs(parts: Mapping[str, Any], weights: bool = True) -> Iterator[Inpu
         parts: Top-level names and values.
         weights: True if files count, as where a network is initialised and trained.
     """
-    for path, key, value in _walk(parts, ''):
-        kind = KINDS.get(key, 'dataset')
+    for place, kind, value in find_reads(parts):
         if kind in ('dataset', 'directory') or (weights and '://' not in value):
-            yield Input(path, value, kind)
-
-
-def _walk(node: Any, path: str) -> Iterator[tuple[str, str, Any]]:
-    """Find datasets, files and directories: place, key and value of each."""
-    items = node.items() if isinstance(node, Mapping) else enumerate(node)
-    for key, value in items:
-        place = f'{path}.{key}' if path else str(key)
-        if key == 'dataset' and isinstance(value, Mapping):
-            yield place, 'dataset', value
-        elif isinstance(value, str) and value and key in KINDS:
-            yield place, str(key), value
-        if isinstance(value, (Mapping, list, tuple)):
-            for found in _walk(value, place):
-                if key != 'dataset' or found[1] != 'dataset':  # wrapped ones are the wrapper's
-                    yield found
+            yield Input(place, value, kind)
 
 
 def _dataset_digest(cfg: Mapping[str, Any]) -> str:

@@ -9,8 +9,10 @@ from mmengine.config import Config
 from mmengine.runner import Runner
 
 from mmseg_uda.artifacts.checkpoint import load_weights, raise_mismatch
+from mmseg_uda.artifacts.outputs import check_output
 from mmseg_uda.artifacts.pseudo_labels import Manifest
 from mmseg_uda.config.datasets import iter_datasets, unlabelled_images
+from mmseg_uda.config.reads import read_paths
 from mmseg_uda.pseudo_labels import build_rule
 from mmseg_uda.stages.base import CheckpointStage, Resolve, Result
 from mmseg_uda.utils.cli import build_runner
@@ -54,7 +56,11 @@ def make_label_config(
         out_dir: Directory of labels and manifest.
         rule: As for :class:`PseudoLabelLoop`.
         overwrite: Replace labels that were made with other settings.
+
+    Raises:
+        ValueError: The directory is one that the config reads, or lies inside or above one.
     """
+    check_output('PseudoLabelLoop.out_dir', out_dir, read_paths(cfg))
     dataset = target_dataset(cfg)
     workers = cfg.test_dataloader.get('num_workers', 2)
     for key in ('train_dataloader', 'train_cfg', 'optim_wrapper', 'param_scheduler'):

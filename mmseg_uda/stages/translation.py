@@ -21,6 +21,7 @@ from PIL import Image
 
 from mmseg_uda.artifacts.digest import digest_config
 from mmseg_uda.artifacts.files import MANIFEST_NAME, atomic_write, list_files
+from mmseg_uda.artifacts.outputs import check_output
 from mmseg_uda.artifacts.recipe import raise_differences
 from mmseg_uda.artifacts.translated import TranslationManifest
 from mmseg_uda.datasets.transforms.fourier import (
@@ -69,7 +70,8 @@ def translate_folder(
         image_suffix: End of the images' names; others are left alone. With it replaced by
             ``label_suffix`` an image's name is its label's.
         label_suffix: End of the labels' names.
-        overwrite: Replace what another recipe made.
+        overwrite: Replace what another recipe made. Only files that are as its manifest says are
+            deleted, others are moved aside.
         nproc: Number of processes.
 
     Returns:
@@ -78,10 +80,13 @@ def translate_folder(
     Raises:
         FileNotFoundError: If there are no images, or a label is missing.
         ValueError: If an argument is out of range, an image cannot be read, or ``out`` holds files
-            that are not of this recipe.
+            that are not of this recipe, or is, or is inside or above, what is read.
     """
     _check_numbers(beta, seed, max_images, nproc)
-    _check_out(out, source, target)
+    if osp.exists(out) and not osp.isdir(out):
+        raise ValueError(f'translate_folder.out: expected a directory, but got the file {out!r}')
+    reads = dict(source=source, target=target, labels=labels)
+    check_output('translate_folder.out', out, [(key, path) for key, path in reads.items() if path])
     names = _find_source(source, image_suffix)
     styles = find_images('translate_folder.target', target)
     chosen = np.random.default_rng((seed, 0)).permutation(len(names))[:max_images]
@@ -113,8 +118,7 @@ def translate_folder(
     manifest.write(out)
     translate = partial(_translate, source=source, target=target, labels=labels, out=out, beta=beta)
     map_with_progress(translate, todo, nproc)
-    manifest.complete = True
-    manifest.write(out)
+    manifest.finish(out)
     print_log(
         f'{len(todo)} images translated to {out}, {len(manifest.images) - len(todo)} were already',
         'current',
@@ -135,17 +139,6 @@ def _check_numbers(
             raise ValueError(f'translate_folder.{key}: expected at least {least}, but got {value}')
 
 
-def _check_out(out: str, source: str, target: str) -> None:
-    if osp.exists(out) and not osp.isdir(out):
-        raise ValueError(f'translate_folder.out: expected a directory, but got the file {out!r}')
-    for directory in (source, target):
-        if Path(out).resolve().is_relative_to(Path(directory).resolve()):
-            raise ValueError(
-                f'translate_folder.out got {out!r}, which is inside of {directory!r}, where images '
-                'are searched; write another directory'
-            )
-
-
 def _find_source(source: str, suffix: str) -> list[str]:
     names = find_images('translate_folder.source', source)
     names = [name for name in names if name.endswith(suffix)]
@@ -155,19 +148,6 @@ def _find_source(source: str, suffix: str) -> list[str]:
             'ends; write the end of their names'
         )
     return names
-
-
-def _pair(
-    names: list[str], styles: list[str], seed: int, max_images: int | None
-) -> list[dict[str, Any]]:
-    """Choose images, and a style for each."""
-    images = []
-    order = np.random.default_rng((seed, 0)).permutation(len(names))
-    for index in sorted(order[:max_images].tolist()):
-        # A generator per image: its style depends on neither the number nor the order of images.
-        style = np.random.default_rng((seed, 1, index)).integers(len(styles))
-        images.append(dict(image=f'images/{names[index]}', style=styles[style]))
-    return images
 
 
 def _below(name: str) -> str:
@@ -213,9 +193,7 @@ def _open(out: str, new: TranslationManifest, overwrite: bool) -> TranslationMan
         return new
     if not overwrite:
         raise_differences('translate_folder.out', out, old.recipe, new.recipe)
-    # The manifest first, so that nothing takes a mixture for a dataset.
-    for name in (MANIFEST_NAME, *old.listed):
-        Path(out, name).unlink(missing_ok=True)
+    old.clear(out)
     return new
 
 
@@ -245,11 +223,11 @@ def _translate(
     image = _read(osp.join(source, _below(entry['image'])))
     style = resize_style(_read(osp.join(target, entry['style'])), *image.shape[:2])
     if labels and entry['label']:
-        with atomic_write(osp.join(out, entry['label'])) as file:
+        with atomic_write(osp.join(out, entry['label']), keep=True) as file:
             shutil.copyfile(osp.join(labels, _below(entry['label'])), file)
     suffix = osp.splitext(entry['image'])[1]
     pixels = cv2.imencode(suffix, mix_amplitude(image, style, beta))[1]
-    with atomic_write(osp.join(out, entry['image'])) as file:
+    with atomic_write(osp.join(out, entry['image']), keep=True) as file:
         file.write_bytes(pixels.tobytes())
 
 

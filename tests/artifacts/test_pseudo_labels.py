@@ -54,7 +54,7 @@ def test_differences():
 )
 def test_unreadable_manifest(tmp_path, text, reason):
     (tmp_path / 'manifest.json').write_text(text)
-    command = f'; run tools/generate_pseudo_labels.py CONFIG CHECKPOINT --out-dir {tmp_path}'
+    command = '; run tools/generate_pseudo_labels.py CONFIG CHECKPOINT --out-dir NEW_DIRECTORY'
     with pytest.raises(ValueError, match=rf'Manifest: cannot read .*json \({reason}.*') as error:
         Manifest.read(tmp_path)
     assert command in str(error.value)

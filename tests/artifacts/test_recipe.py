@@ -29,6 +29,6 @@ def test_refusal() -> None:
     raise_differences('Tool', 'out', dict(seed=1), dict(seed=1))
     with pytest.raises(
         ValueError,
-        match=r"Tool: 'out' was made with other settings \(seed: 1 -> 2\); .*--overwrite",
+        match=r"Tool: 'out' was made with other settings \(seed: 1 -> 2\); write another path$",
     ):
         raise_differences('Tool', 'out', dict(seed=1), dict(seed=2))

@@ -202,6 +202,8 @@ def test_resume_after_a_kill(data: Path, log: list[str], monkeypatch: pytest.Mon
     translate(data)
     assert log[2:] == ['images/a/1_x.png', 'images/b/1_x.png', 'images/c_x.png']
     (data / 'out/images/c_x.png.7.tmp').unlink()
+    assert (data / 'out/images/a/1_x.png.old-1').stat().st_size == 60
+    (data / 'out/images/a/1_x.png.old-1').unlink()
     assert contents(data / 'out') == contents(data / 'whole')
 
 
@@ -217,12 +219,36 @@ def test_resume_after_a_kill(data: Path, log: list[str], monkeypatch: pytest.Mon
 def test_another_recipe_needs_another_folder(data: Path, changes: dict[str, Any], key: str) -> None:
     translate(data)
     before = contents(data / 'out')
-    with pytest.raises(ValueError, match=rf'made with other settings \({key}\); .*--overwrite'):
+    with pytest.raises(
+        ValueError, match=rf'made with other settings \({key}\); write another path$'
+    ):
         translate(data, **changes)
     assert contents(data / 'out') == before
     translate(data, overwrite=True, **changes)
     translate(data, 'fresh', **changes)
     assert contents(data / 'out') == contents(data / 'fresh') != before
+    assert not (data / 'out.old-1').exists()
+
+
+def test_overwriting_keeps_what_was_edited(data: Path) -> None:
+    translate(data)
+    (data / 'out/images/c_x.png').write_bytes(b'mine')
+    translate(data, overwrite=True, beta=0.3)
+    assert contents(data / 'out.old-1') == {'images/c_x.png': b'mine'}
+    translate(data, 'fresh', beta=0.3)
+    assert contents(data / 'out') == contents(data / 'fresh')
+
+
+def test_overwriting_without_digests_moves_aside(data: Path) -> None:
+    translate(data)
+    before, path = contents(data / 'out'), data / 'out/manifest.json'
+    content = json.loads(path.read_text())
+    del content['digests']  # as an earlier version wrote it
+    path.write_text(json.dumps(content))
+    assert translate(data).complete
+    translate(data, overwrite=True, beta=0.3)
+    del before['manifest.json']
+    assert contents(data / 'out.old-1') == before
 
 
 @pytest.mark.parametrize(
@@ -280,9 +306,17 @@ def test_wrong_arguments(data: Path) -> None:
     ):
         with pytest.raises(ValueError, match=match):
             translate(data, **changes)
-    for out in ('source/images', 'source/images/new', 'target'):
-        with pytest.raises(ValueError, match=r'out got .* is inside of'):
-            translate(data, out)
+    for out, place in (
+        ('source/images', 'source=.* which is the same;'),
+        ('source/images/new', 'source=.* which is inside of it;'),
+        ('target', 'target=.* which is the same;'),
+        ('source/labels/new', 'labels=.* which is inside of it;'),
+        ('source', 'source=.* which is above it;'),
+    ):
+        with pytest.raises(
+            ValueError, match=f'translate_folder.out: expected .* apart from {place}'
+        ):
+            translate(data, out, overwrite=True)
     (data / 'file').touch()
     with pytest.raises(ValueError, match=r'out: expected a directory, but got the file'):
         translate(data, 'file')

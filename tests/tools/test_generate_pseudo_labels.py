@@ -58,6 +58,25 @@ def test_labels_the_target_training_images(tool, files, tmp_path):
     assert Manifest.read(files[3]).thresholds == [0.3] * NUM_CLASSES
 
 
+@pytest.mark.parametrize(
+    ('name', 'key'),
+    [
+        ('target/images', r'train_dataloader\.target\.dataset\.data_prefix\.img_path'),
+        ('target/labels', r'train_dataloader\.target\.dataset\.data_prefix\.seg_map_path'),
+        (
+            'source/labels/new',
+            r'(train_dataloader\.source|test_dataloader)\.dataset\.data_prefix\.seg_map_path',
+        ),
+    ],
+)
+def test_directories_of_the_config_are_refused(tool, files, tmp_path, name, key):
+    before = {path: path.read_bytes() for path in (tmp_path / 'data').rglob('*.png')}
+    for flags in ([], ['--overwrite']):
+        with pytest.raises(ValueError, match=f'expected a place apart from {key}='):
+            tool.main([*files, '--out-dir', str(tmp_path / 'data' / name), *flags])
+    assert {path: path.read_bytes() for path in (tmp_path / 'data').rglob('*.png')} == before
+
+
 def test_a_target_of_several_datasets(tool, files, tmp_path):
     cfg = Config.fromfile(files[0])
     target = cfg.train_dataloader.target

@@ -41,7 +41,7 @@ def test_command_line(
     assert 'translate_folder.nproc: expected at least 1, but got 0' in capsys.readouterr().err
     assert tool.main([*argv, *options, '--image-suffix', '_x.png']) == 1
     assert tool.main([*argv, *options, '--seed', '3']) == 1
-    assert 'seed: 2 -> 3); write another path, or overwrite=True' in capsys.readouterr().err
+    assert 'seed: 2 -> 3); write another path\n' in capsys.readouterr().err
     assert tool.main([*argv, *options, '--seed', '3', '--overwrite']) == 0
     with pytest.raises(SystemExit):
         tool.main(argv)

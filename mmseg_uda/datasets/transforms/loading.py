@@ -162,7 +162,7 @@ class LoadPseudoLabels(BaseTransform):
         if not osp.isfile(path):
             raise FileNotFoundError(
                 f'LoadPseudoLabels.pseudo_dir: expected the file {path!r}, which the manifest '
-                'lists, but it does not exist; run tools/generate_pseudo_labels.py --overwrite'
+                'lists, but it does not exist; run tools/generate_pseudo_labels.py again'
             )
         return path
 

@@ -14,7 +14,7 @@ from mmseg.datasets import PackSegInputs
 from mmseg.registry import HOOKS
 
 from mmseg_uda.artifacts.digest import digest_weights
-from mmseg_uda.artifacts.files import MANIFEST_NAME
+from mmseg_uda.artifacts.files import MANIFEST_NAME, move_aside
 from mmseg_uda.artifacts.pseudo_labels import Manifest
 from mmseg_uda.artifacts.recipe import differences
 from mmseg_uda.config.datasets import (
@@ -74,13 +74,11 @@ class _Labeller(PseudoLabelLoop):
         return digest_weights(unwrap_model(self.runner.model))
 
     def _look_up(self) -> tuple[Manifest, bool]:
-        self.overwrite = False
         try:
             return super()._look_up()
-        except ValueError as error:
-            reason = str(error).partition(';')[0]
-            print_log(f'Pseudo labels in {self.out_dir} are replaced: {reason}', 'current')
-            self.overwrite = True  # of another network or rule: the run owns its directories
+        except ValueError as error:  # of another network or rule
+            aside, reason = move_aside(self.out_dir), str(error).partition(';')[0]
+            print_log(f'Pseudo labels in {self.out_dir} are in {aside} now: {reason}', 'current')
             return super()._look_up()
 
 
@@ -93,8 +91,8 @@ class PseudoLabelRefreshHook(Hook):
     labels until the next round. The current labels are thus a function of the iteration, and a
     resumed run continues as if it had not stopped: in the middle of a round it uses that round's
     directory, which must hold the labels that the checkpoint was trained with; at the start of a
-    round it labels, or completes an interrupted round. Directories of another network are replaced.
-    Labelling does not change the model or the random state.
+    round it labels, or completes an interrupted round. Directories of another network are moved
+    aside. Labelling does not change the model or the random state.
 
     The target's pipeline needs ``dict(type='LoadPseudoLabels', pseudo_dir=None, num_classes=...)``.
     Each round's coverage, and each class's threshold and kept share, go to the visualizer.

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import logging
-import os
 import os.path as osp
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -22,8 +21,10 @@ from torch.utils.data import DataLoader
 from mmseg_uda.artifacts.digest import digest_config, digest_path, digest_weights
 from mmseg_uda.artifacts.files import MANIFEST_NAME
 from mmseg_uda.artifacts.lookup import relative_names
+from mmseg_uda.artifacts.outputs import check_output
 from mmseg_uda.artifacts.pseudo_labels import LABEL_SUFFIX, Manifest, read_counts, write_label
 from mmseg_uda.artifacts.recipe import raise_differences
+from mmseg_uda.config.reads import read_paths
 from mmseg_uda.datasets.checks import check_folders
 from mmseg_uda.engine.observe import preserve_state
 from mmseg_uda.pseudo_labels.inference import segment_probabilities
@@ -57,7 +58,8 @@ class PseudoLabelLoop(BaseLoop):
         out_dir: Directory to write to.
         rule: Name of a rule (``bdl``, ``cbst``, ``global``, ``fixed``), or ``dict(type=name)`` with
             its arguments, see :mod:`mmseg_uda.pseudo_labels.rules`.
-        overwrite: Replace labels that another network, rule or dataset made.
+        overwrite: Replace labels that another network, rule or dataset made; only those that are
+            as the manifest says are deleted, others are moved aside.
         softmax_first: Take the softmax before (True) or after upsampling the logits; None does as
             the rule's paper does.
         budget: Confidences that each class keeps exactly before it changes to a histogram.
@@ -67,7 +69,8 @@ class PseudoLabelLoop(BaseLoop):
     Raises:
         TypeError: If ``out_dir`` or ``rule`` has a wrong type.
         ValueError: If ``out_dir`` is a file, an argument is out of range, or the dataset is not a
-            test dataset with class names.
+            test dataset with class names; or if ``out_dir`` is read, or lies inside or above what
+            is.
     """
 
     def __init__(
@@ -92,6 +95,7 @@ class PseudoLabelLoop(BaseLoop):
             )
         free = osp.isdir(out_dir) or not osp.exists(out_dir)
         expect(free, 'PseudoLabelLoop.out_dir', 'a directory', out_dir)
+        check_output('PseudoLabelLoop.out_dir', out_dir, read_paths(runner.cfg))
         self.out_dir = out_dir
         self.overwrite = overwrite
         self._dataset_cfg = None
@@ -134,11 +138,10 @@ class PseudoLabelLoop(BaseLoop):
             with preserve_state(self.runner.model):
                 if manifest.thresholds is None:
                     manifest.thresholds = self._find_thresholds()
-                    self._save(manifest)
+                    self._on_main(lambda: manifest.write(self.out_dir))
                 counts = self._write_labels(manifest, resumed)
             manifest.predicted_pixels, manifest.kept_pixels = counts.tolist()
-            manifest.complete = True
-            self._save(manifest)
+            self._on_main(lambda: manifest.finish(self.out_dir))
             self._report(manifest)
         return {'thresholds': manifest.thresholds, 'coverage': manifest.coverage}
 
@@ -161,21 +164,18 @@ class PseudoLabelLoop(BaseLoop):
         new = self.new_manifest()
         manifest_path = osp.join(self.out_dir, MANIFEST_NAME)
         paths = [osp.join(self.out_dir, name) for name in self._names]
-        if self.overwrite:
-            # The manifest goes first: without it, no training reads a mixture of old and new.
-            for path in filter(osp.isfile, [manifest_path, *paths]):
-                os.remove(path)
-            return new, False
         if osp.isfile(manifest_path):
             old = Manifest.read(self.out_dir)
+            if self.overwrite and old.recipe != new.recipe:
+                old.clear(self.out_dir)
+                return new, False
             raise_differences('PseudoLabelLoop.out_dir', self.out_dir, old.recipe, new.recipe)
             old.complete = old.complete and all(map(osp.isfile, paths))
             return old, True
         for path in filter(osp.exists, paths):
             raise ValueError(
                 'PseudoLabelLoop.out_dir: expected a directory without labels, but got one that '
-                f'has {path!r} and no {MANIFEST_NAME}; write another directory or overwrite=True '
-                '(--overwrite)'
+                f'has {path!r} and no {MANIFEST_NAME}; write another directory'
             )
         return new, False
 
@@ -273,13 +273,11 @@ class PseudoLabelLoop(BaseLoop):
                 'same classes for both'
             )
 
-    def _save(self, manifest: Manifest) -> None:
+    @staticmethod
+    def _on_main(write: Callable[[], None]) -> None:
         """Write the manifest once every process has reached this point."""
         barrier()
-        if get_dist_info()[0] == 0:
-            os.makedirs(self.out_dir, exist_ok=True)
-            manifest.write(self.out_dir)
-        barrier()
+        on_main(write)
 
     def _report(self, manifest: Manifest) -> None:
         labels = f'{len(manifest.files)} pseudo labels in {self.out_dir}'

@@ -303,11 +303,13 @@ def test_killed_while_labelling(
 
 
 def test_folder_of_another_network(tmp_path: Path, whole: Whole, capfd: Any) -> None:
-    """Replaced; and one with a missing file is completed."""
+    """Moved aside; and one with a missing file is completed."""
     run = tmp_path / 'run'
     shutil.copytree(whole.folder / 'pseudo_labels', run / 'pseudo_labels')
     runner, _ = train(config(tmp_path, 'run', 4, randomness=dict(seed=9), log_level='INFO'))
-    assert f'{run}/pseudo_labels/round_0 are replaced: ' in capfd.readouterr().out
+    aside = run / 'pseudo_labels/round_0.old-1'
+    assert f'{run}/pseudo_labels/round_0 are in {aside} now: ' in capfd.readouterr().out
+    assert labels(aside) == labels(whole.folder / 'pseudo_labels/round_0')
     expected = labels(whole.folder / 'pseudo_labels/round_1')
     assert labels(run / 'pseudo_labels/round_1') != expected
     shutil.rmtree(run / 'pseudo_labels')

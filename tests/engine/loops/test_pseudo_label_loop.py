@@ -153,6 +153,9 @@ def test_resume_after_a_kill(tmp_path, monkeypatch):
     )
     make_runner(tmp_path).test()
     assert len(segmented) == NUM_IMAGES - 3 + 1  # neither thresholds nor finished files again
+    aside = f'{written[0]}.old-1'
+    assert os.path.getsize(aside) == 60
+    os.remove(aside)
     assert read(tmp_path / 'out') == read(tmp_path / 'whole')
     make_runner(tmp_path).test()
     assert len(segmented) == NUM_IMAGES - 3 + 1
@@ -187,8 +190,37 @@ def test_other_settings_need_another_folder(tmp_path):
     assert after.keys() == before.keys()
     assert after != before
     (tmp_path / 'out/manifest.json').unlink()
-    with pytest.raises(ValueError, match=r'got one that has .*0\.png. and no manifest\.json'):
-        make_runner(tmp_path).test()
+    before = read(tmp_path / 'out')
+    for overwrite in (False, True):
+        with pytest.raises(ValueError, match=r'got one that has .*0\.png. and no manifest\.json'):
+            make_runner(tmp_path, overwrite=overwrite).test()
+    assert read(tmp_path / 'out') == before
+
+
+def test_overwriting_spares_what_is_not_ours(tmp_path):
+    make_runner(tmp_path).test()
+    (tmp_path / 'out/0.png').write_bytes(b'edited')
+    (tmp_path / 'out/notes.txt').write_text('mine')
+    make_runner(tmp_path, rule='cbst', overwrite=True).test()
+    assert read(tmp_path / 'out.old-1') == {'0.png': b'edited'}
+    assert (tmp_path / 'out/notes.txt').read_text() == 'mine'
+    manifest = Manifest.read(tmp_path / 'out')
+    digests = {
+        name: hashlib.sha256(content).hexdigest()
+        for name, content in read(tmp_path / 'out').items()
+    }
+    assert manifest.digests == {name: digests[name] for name in manifest.files}
+
+
+@pytest.mark.parametrize('out', ['data/target/images', 'data/target/images/new', 'data', '.'])
+def test_output_where_data_are_read(tmp_path, out):
+    make_runner(tmp_path)
+    before = read(tmp_path / 'data')
+    with pytest.raises(
+        ValueError, match=r'PseudoLabelLoop\.out_dir: expected a place apart from .*'
+    ):
+        make_runner(tmp_path, out, overwrite=True).test()
+    assert read(tmp_path / 'data') == before
 
 
 def test_checkpoint_digest_is_the_files(tmp_path):

@@ -1,0 +1,68 @@
+"""Outputs: kept apart from what is read; nothing is deleted that another than us wrote."""
+
+from __future__ import annotations
+
+import os.path as osp
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from mmengine.logging import print_log
+
+from mmseg_uda.artifacts.digest import digest_path
+from mmseg_uda.artifacts.files import PathLike, free_path
+
+__all__ = ['check_output', 'clear_outputs']
+
+
+def check_output(owner: str, out: PathLike, reads: Iterable[tuple[str, PathLike]]) -> None:
+    """Check that nothing is written where something is read.
+
+    Args:
+        owner: Name of the class, tool or argument that writes, for errors.
+        out: The file or directory to write; links in it are followed.
+        reads: Place in the config or on the command line, and path, of everything that is read.
+
+    Raises:
+        ValueError: The output is one of these paths, or lies inside or above one.
+    """
+    place = Path(osp.realpath(out))
+    for key, path in reads:
+        read = Path(osp.realpath(path))
+        if read == place:
+            relation = 'the same'
+        elif place.is_relative_to(read):
+            relation = 'inside of it'
+        elif read.is_relative_to(place):
+            relation = 'above it'
+        else:
+            continue
+        raise ValueError(
+            f'{owner}: expected a place apart from {key}={str(path)!r}, which is read, but got '
+            f'{str(out)!r}, which is {relation}; write another path'
+        )
+
+
+def clear_outputs(
+    directory: PathLike, names: Iterable[str], digests: Mapping[str, str] | None = None
+) -> None:
+    """Make room for new outputs without losing what the user may have put or changed there.
+
+    Args:
+        directory: The directory.
+        names: Files below it, of which those that exist go; all others stay.
+        digests: Names of files that we wrote, and their digests. Files with these digests are
+            deleted, others are moved to a directory beside this one.
+    """
+    aside = None
+    for name in names:
+        path = Path(directory, name)
+        if not osp.lexists(path):
+            continue
+        if path.is_file() and digest_path(path) == (digests or {}).get(name):
+            path.unlink()
+            continue
+        aside = aside or free_path(directory)
+        (aside / name).parent.mkdir(parents=True, exist_ok=True)
+        path.rename(aside / name)
+    if aside is not None:
+        print_log(f'{directory}: files that we did not write are in {aside} now', 'current')
