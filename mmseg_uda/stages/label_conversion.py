@@ -13,7 +13,7 @@ A converted dataset consists of
   A class that an image does not show is left out of the image's entry.
 
 Labels that were converted earlier are counted again from the converted file, so both files are
-complete after a resumed run as well.
+complete after a resumed run as well. Older files of other content are moved aside.
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ from mmseg.datasets import CityscapesDataset
 from PIL import Image
 
 from mmseg_uda.artifacts.files import atomic_write
+from mmseg_uda.artifacts.outputs import check_output
 from mmseg_uda.structures import IGNORE_INDEX
 from mmseg_uda.utils.processes import map_with_progress
 
@@ -157,7 +158,7 @@ def convert_label(job: LabelJob, label_format: LabelFormat, overwrite: bool = Fa
         if train_ids is None:
             train_ids = label_format.load(job.label)
             _check_size(train_ids, job.image)
-            with atomic_write(job.output) as file:
+            with atomic_write(job.output, keep=True) as file:
                 file.write_bytes(cv2.imencode('.png', train_ids)[1].tobytes())
         ids, counts = np.unique(train_ids, return_counts=True)
         return LabelResult(job, dict(zip(ids.tolist(), counts.tolist())), resumed)
@@ -189,9 +190,9 @@ def convert_dataset(
     results = map_with_progress(convert, jobs, nproc)
     for split in sorted({job.split for job in jobs}):
         done = [result for result in results if result.job.split == split and not result.error]
-        with atomic_write(list_dir / f'{split}.txt') as file:
+        with atomic_write(list_dir / f'{split}.txt', keep=True) as file:
             file.write_text(''.join(f'{result.job.name}\n' for result in done), encoding='utf-8')
-        with atomic_write(list_dir / f'class_stats_{split}.json') as file:
+        with atomic_write(list_dir / f'class_stats_{split}.json', keep=True) as file:
             file.write_text(json.dumps(_statistics(done)), encoding='utf-8')
     return results
 
@@ -263,8 +264,16 @@ def run_converter(
         parser.error(f'--nproc got {args.nproc}; write 1 or more')
     if not label_dir.is_dir():
         parser.error(f'there is no directory {label_dir}; fix data_root or --gt-dir')
+    output_dir = out_dir / args.gt_dir
+    reads = [('--img-dir', image_dir)]
+    if output_dir.resolve() != label_dir.resolve():  # converted labels may lie beside the originals
+        reads.append(('--gt-dir', label_dir))
+    try:
+        check_output('--out-dir', output_dir, reads)
+    except ValueError as error:
+        parser.error(str(error))
     found = label_format(args.gt_dir)
-    jobs = find_jobs(found, label_dir, image_dir, out_dir / args.gt_dir)
+    jobs = find_jobs(found, label_dir, image_dir, output_dir)
     if not jobs:
         parser.error(f'no file in {label_dir} ends in {found.label_suffix}; fix --gt-dir')
     if jobs[0].image is None:

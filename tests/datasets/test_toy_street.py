@@ -172,7 +172,7 @@ def test_tool_writes_what_draw_gives_with_any_number_of_processes(tool, tmp_path
     files = contents(tmp_path / 'one')
     assert files == contents(tmp_path / 'two')
     assert len(files) == 2 * 2 * 5
-    assert not list(tmp_path.rglob('*.part'))
+    assert not list(tmp_path.rglob('*.tmp'))
     for domain in DOMAINS:
         for split, count in (('train', 3), ('val', 2)):
             name = f'{domain}_{split}_{count - 1:05d}.png'
@@ -190,13 +190,11 @@ def test_tool_resumes(tool, tmp_path):
     deleted.unlink()
     broken.write_bytes(broken.read_bytes()[:-9])
     empty.write_bytes(b'')
-    (paths[1].parent / 'source_train_00009.png.part').write_bytes(b'half')
     redone = {path.name for path in (deleted, broken, empty)}
     kept = {path: path.stat().st_mtime_ns for path in paths if path.name not in redone}
     generate(tool, tmp_path, '--nproc', '1')
     assert contents(tmp_path) == before
     assert all(path.stat().st_mtime_ns == time for path, time in kept.items())
-    assert not list(tmp_path.rglob('*.part'))
 
 
 def test_tool_starts_anew_with_another_recipe_and_drops_surplus_images(tool, tmp_path):
@@ -211,6 +209,21 @@ def test_tool_starts_anew_with_another_recipe_and_drops_surplus_images(tool, tmp
     assert contents(tmp_path) == {
         name: data for name, data in second.items() if 'train' not in name or '00000' in name
     }
+
+
+def test_tool_moves_images_of_others_aside(tool, tmp_path):
+    root = tmp_path / 'toys'
+    generate(tool, root, '--nproc', '1')
+    names = ['source/images/train/source_train_00000.png', 'source/labels/val/mine.png']
+    for name in names:
+        (root / name).write_bytes(b'mine')
+    generate(tool, root, '--nproc', '1')  # damaged, for the tool
+    assert (root / f'{names[0]}.old-1').read_bytes() == b'mine'
+    (root / names[0]).write_bytes(b'mineIEND\xaeB`\x82')
+    generate(tool, root, '--nproc', '1', '--seed', '1')
+    assert (tmp_path / 'toys.old-1' / names[0]).read_bytes().startswith(b'mine')
+    assert len([*(tmp_path / 'toys.old-1').rglob('*.png')]) == 1
+    assert (root / names[1]).read_bytes() == b'mine'
 
 
 @pytest.mark.parametrize(

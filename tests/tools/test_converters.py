@@ -250,6 +250,19 @@ def test_overwrite_converts_again(gta, capsys):
     assert convert('gta', gta, '--nproc', 1, '--overwrite') == 0
     assert '3 labels converted, 0 were already' in capsys.readouterr().out.splitlines()[-1]
     assert not read(gta / 'labels/00001_labelTrainIds.png').any()
+    assert sorted(path.name for path in gta.rglob('*.old-*')) == [
+        '00001_labelTrainIds.png.old-1',
+        'class_stats_train.json.old-1',
+    ]
+
+
+def test_files_of_others_are_moved_aside(gta):
+    (gta / 'train.txt').write_text('mine')
+    write_image(gta / 'labels/00001_labelTrainIds.png', (5, 7))  # of three channels
+    assert convert('gta', gta, '--nproc', 1) == 0
+    assert (gta / 'train.txt.old-1').read_text() == 'mine'
+    with Image.open(gta / 'labels/00001_labelTrainIds.png.old-1') as image:
+        assert image.mode == 'RGB'
 
 
 def test_out_dir_leaves_the_data_alone(gta, tmp_path_factory):
@@ -259,6 +272,22 @@ def test_out_dir_leaves_the_data_alone(gta, tmp_path_factory):
     assert sorted(gta.rglob('*')) == before
     assert (out / 'labels/00001_labelTrainIds.png').is_file()
     assert (out / 'class_stats_train.json').is_file()
+
+
+@pytest.mark.parametrize(
+    ('out', 'gt_dir', 'flag'),
+    [
+        ('images', 'labels', '--img-dir'),
+        ('labels', 'labels', '--gt-dir'),
+        ('.', '.', '--img-dir'),
+    ],
+)
+def test_output_where_data_are_read(gta, capsys, out, gt_dir, flag):
+    before = sorted(gta.rglob('*'))
+    with pytest.raises(SystemExit):
+        convert('gta', gta, '-o', gta / out, '--gt-dir', gt_dir, '--overwrite')
+    assert f'--out-dir: expected a place apart from {flag}=' in capsys.readouterr().err
+    assert sorted(gta.rglob('*')) == before
 
 
 @pytest.mark.parametrize(

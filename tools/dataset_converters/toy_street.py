@@ -1,6 +1,7 @@
 """Generate the embedded data: toy streets in a source and a target domain.
 
-Run again, it writes only what is missing; with another seed or size it starts anew.
+Run again, it writes only what is missing; with another seed or size it starts anew. Images that
+are not as it drew them are moved aside.
 """
 
 from __future__ import annotations
@@ -15,14 +16,15 @@ from typing import Any, NamedTuple
 
 import cv2
 
-from mmseg_uda.artifacts.digest import sha256
+from mmseg_uda.artifacts.digest import digest_path, sha256
 from mmseg_uda.artifacts.files import atomic_write, write_json
+from mmseg_uda.artifacts.outputs import clear_outputs
 from mmseg_uda.datasets.toy_street.render import DOMAINS, SPLITS, VERSION, draw
 from mmseg_uda.utils.processes import map_with_progress
 
 _PNG_END = b'IEND\xaeB`\x82'
-# The last group is the suffix of a file that a killed process left.
-_NAME = re.compile(r'(source|target)_(train|val)_(\d{5})\.png(\..*)?')
+_NAME = re.compile(r'(source|target)_(train|val)_(\d{5})\.png')
+NOTE = 'meta.json'
 
 
 class Task(NamedTuple):
@@ -71,49 +73,64 @@ def complete(path: Path) -> bool:
 def generate(task: Task) -> None:
     """Draw one image and write it with its label."""
     for path, pixels in zip(task.paths(), draw(*task[1:])):
-        with atomic_write(path) as partial:
+        with atomic_write(path, keep=True) as partial:
             partial.write_bytes(cv2.imencode('.png', pixels)[1].tobytes())
 
 
-def prepare(root: Path, recipe: dict[str, Any]) -> None:
-    """Remove what another recipe has drawn, and record this one."""
-    meta = {'recipe': recipe, 'digest': sha256([json.dumps(recipe, sort_keys=True)])}
-    note = root / 'meta.json'
-    try:
-        same = json.loads(note.read_text()) == meta
-    except (FileNotFoundError, json.JSONDecodeError):
-        same = False
+def prepare(root: Path, recipe: dict[str, Any], wanted: set[str]) -> None:
+    """Remove images that are of another recipe or not wanted, and record the recipe.
+
+    Args:
+        root: Directory of both domains.
+        recipe: All that decides the images.
+        wanted: Files relative to ``root``.
+    """
+    note = read_note(root)
+    same = note.get('recipe') == recipe
+    drawn = (path.relative_to(root).as_posix() for path in root.glob('*/*/*/*.png'))
+    ours = sorted(name for name in drawn if _NAME.fullmatch(name.rpartition('/')[2]))
+    clear_outputs(
+        root, [name for name in ours if not same or name not in wanted], note.get('files')
+    )
     if not same:
-        remove(root, dict.fromkeys(SPLITS, 0))
-        write_json(note, meta)
+        write_json(root / NOTE, {'recipe': recipe, 'digest': digest_recipe(recipe)})
 
 
-def remove(root: Path, counts: dict[str, int]) -> None:
-    """Remove our own images from number ``counts[split]`` on, and leftovers of a broken run."""
-    for path in root.glob('*/*/*/*.png*'):
-        match = _NAME.fullmatch(path.name)
-        if match and (match[4] or int(match[3]) >= counts[match[2]]):
-            path.unlink()
+def read_note(root: Path) -> dict[str, Any]:
+    """Read the recipe, and the digests of the files that were drawn; empty if there are none."""
+    try:
+        return json.loads((root / NOTE).read_text())
+    except (FileNotFoundError, json.JSONDecodeError):
+        return {}
+
+
+def digest_recipe(recipe: dict[str, Any]) -> str:
+    return sha256([json.dumps(recipe, sort_keys=True)])
 
 
 def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
     root, size = Path(args.root), tuple(args.size)
     counts = {'train': args.train, 'val': args.val}
-    prepare(root, {'version': VERSION, 'seed': args.seed, 'size': list(size)})
-    remove(root, counts)
     tasks = [
         Task(str(root), domain, split, index, args.seed, size)
         for domain in DOMAINS
         for split in SPLITS
         for index in range(counts[split])
     ]
+    names = [path.relative_to(root).as_posix() for task in tasks for path in task.paths()]
+    recipe = {'version': VERSION, 'seed': args.seed, 'size': list(size)}
+    prepare(root, recipe, set(names))
     missing = [task for task in tasks if not all(map(complete, task.paths()))]
     print(f'{root}: {len(tasks) - len(missing)} of {len(tasks)} images are there')
     if missing:
         begin = time.time()
         map_with_progress(generate, missing, args.nproc)
         print(f'drew {len(missing)} images in {time.time() - begin:.1f} s')
+    files = {name: digest_path(root / name) for name in names}
+    note = {'recipe': recipe, 'digest': digest_recipe(recipe), 'files': files}
+    if note != read_note(root):
+        write_json(root / NOTE, note)
 
 
 if __name__ == '__main__':
