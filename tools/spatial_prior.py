@@ -14,8 +14,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import mmseg_uda  # noqa: F401 (checks the toolboxes, registers the classes)
+from mmseg_uda.artifacts.outputs import check_output
 from mmseg_uda.artifacts.spatial_prior import BORDERS, NORMS, PriorRecipe
 from mmseg_uda.config.problems import ConfigError
+from mmseg_uda.config.reads import read_paths
 from mmseg_uda.stages.spatial_prior import make_spatial_prior, prior_size, source_dataset
 from mmseg_uda.utils.cli import config_parser, load_config, run_main
 
@@ -35,7 +37,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     norm = 'axis that sums to 1 (default: class, each class over the pixels)'
     add('--norm', choices=NORMS, default='class', help=norm)
     add('--workers', type=int, default=2, help='processes that load labels (default: 2)')
-    add('--overwrite', action='store_true', help='replace the file')
+    add('--overwrite', action='store_true', help='move an older file aside')
     return parser.parse_args(argv)
 
 
@@ -60,8 +62,9 @@ def write_prior(args: argparse.Namespace) -> None:
     if Path(args.out).suffix != '.npz':
         raise ValueError(f'out got {args.out!r}; write a name that ends in .npz')
     if Path(args.out).exists() and not args.overwrite:
-        raise ValueError(f'{args.out} exists; write another name, or --overwrite to replace it')
+        raise ValueError(f'{args.out} exists; write another name, or --overwrite to move it aside')
     cfg = load_config(args)
+    check_output('out', args.out, read_paths(cfg, but=['prior']))
     recipe = PriorRecipe(
         *(args.size or prior_size(cfg)),
         kernel=args.kernel,

@@ -63,7 +63,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         const='presence',
         help="count the target's label files: presence of the classes (default), or their share",
     )
-    add('--overwrite', action='store_true', help='replace a file that was made with other settings')
+    add('--overwrite', action='store_true', help='move a file of other settings aside')
     return parser.parse_args(argv)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os.path as osp
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from mmengine.config import Config
@@ -45,34 +45,34 @@ def _walk(node: Any, path: str, keys: Mapping[str, str]) -> Iterator[tuple[str, 
         if key == 'dataset' and isinstance(value, Mapping):
             yield place, 'dataset', value
         elif isinstance(value, str) and value and key in keys:
-            yield place, keys[key], value
+            yield place, keys[str(key)], value
         if isinstance(value, (Mapping, list, tuple)):
             for found in _walk(value, place, keys):
                 if key != 'dataset' or found[1] != 'dataset':
                     yield found
 
 
-def read_paths(cfg: Config | Mapping[str, Any], files: bool = True) -> Iterator[tuple[str, str]]:
+def read_paths(
+    cfg: Config | Mapping[str, Any], but: Collection[str] = ()
+) -> Iterator[tuple[str, str]]:
     """Find the local directories and files that a config reads.
 
     Args:
         cfg: The config, or a part of it.
-        files: False leaves out files.
+        but: Kinds to leave out, of those in ``KINDS``: a tool may write what training will read.
 
     Yields:
-        Place in the config, and path: each directory and the list of a dataset, checkpoints,
-        priors, labels, and directories of pseudo labels or styles.
+        Place in the config, and path: each directory and the list of a dataset, directories of
+        styles, and what ``KINDS`` has.
     """
     content = cfg.to_dict() if isinstance(cfg, Config) else cfg
-    for place, kind, value in find_reads(content, {**KINDS, 'style_dir': 'directory'}):
+    for place, kind, value in find_reads(content, {**KINDS, 'style_dir': 'styles'}):
         if kind == 'dataset':
             found = [pair for at in iter_datasets(value, place) for pair in _paths_of(*at)]
         else:
             found = [(place, value)]
-        for key, path in found:
-            is_file = kind not in ('dataset', 'directory') or key.endswith('.ann_file')
-            if '://' not in path and (files or not is_file):
-                yield key, path
+        if kind not in but:
+            yield from ((key, path) for key, path in found if '://' not in path)
 
 
 def _paths_of(key: str, dataset: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

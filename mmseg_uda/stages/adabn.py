@@ -11,6 +11,8 @@ from mmseg.registry import MODELS
 
 from mmseg_uda.artifacts.checkpoint import load_checkpoint, load_into, weights_of
 from mmseg_uda.artifacts.files import write_torch
+from mmseg_uda.artifacts.outputs import check_output
+from mmseg_uda.config.reads import read_paths
 from mmseg_uda.engine.batch_norm import batch_norm_layers, reestimate_batch_norm
 from mmseg_uda.engine.hooks.adabn_hook import build_target_loader
 
@@ -34,7 +36,7 @@ def adapt_checkpoint(
     Args:
         cfg: Config of the model and of the target data.
         checkpoint: Checkpoint of the model, or, if that is a method, of its bare student.
-        out: File to write.
+        out: File to write; an older one of other content is moved aside.
         num_images: Images over all processes; None for all.
         batch_size: Images per batch.
         num_workers: Loading processes.
@@ -44,8 +46,10 @@ def adapt_checkpoint(
         Number of images used.
 
     Raises:
-        ValueError: The checkpoint is of another network, or the network has no batch norm.
+        ValueError: The checkpoint is of another network, the network has no batch norm, or ``out``
+            is where something is read.
     """
+    check_output('adapt_checkpoint.out', out, [('checkpoint', checkpoint), *read_paths(cfg)])
     init_default_scope(cfg.get('default_scope', 'mmseg'))
     content = load_checkpoint(checkpoint)
     weights = weights_of(content)

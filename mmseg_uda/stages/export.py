@@ -11,6 +11,8 @@ from mmseg import registry
 
 from mmseg_uda.artifacts.checkpoint import load_checkpoint, strip_prefix, weights_of
 from mmseg_uda.artifacts.files import atomic_write, write_torch
+from mmseg_uda.artifacts.outputs import check_output
+from mmseg_uda.config.reads import read_paths
 from mmseg_uda.config.tables import read_config
 from mmseg_uda.stages.base import CheckpointStage, Resolve, Result
 from mmseg_uda.stages.inputs import Input
@@ -37,7 +39,8 @@ def export_segmentor(
 
     Args:
         checkpoint: File that a method wrote.
-        out: File to write; its metadata keep the classes and the palette.
+        out: File to write; its metadata keep the classes and the palette. Older files of other
+            content are moved aside.
         config: The method's config, or its file, for ``out_config`` and for the text of it in the
             metadata. With it auxiliary heads are left out. The text that the checkpoint holds is
             never used: a config is a program.
@@ -48,7 +51,8 @@ def export_segmentor(
         Number of tensors written.
 
     Raises:
-        ValueError: The checkpoint has no such module, or there is no config for ``out_config``.
+        ValueError: The checkpoint has no such module, there is no config for ``out_config``, or
+            an output is where something is read.
     """
     if config is None and out_config is not None:
         raise ValueError(
@@ -65,8 +69,14 @@ def export_segmentor(
             f'{", ".join(map(repr, modules)) or "nothing"}; pass a checkpoint that a method of '
             'mmseg_uda wrote, or another --module'
         )
+    reads: list[tuple[str, str | Path]] = [('checkpoint', checkpoint)]
     if isinstance(config, (str, Path)):
+        reads.append(('config', config))
         config = read_config(config)
+    reads += read_paths(config or {})
+    for key, path in (('out', out), ('out_config', out_config)):
+        if path is not None:
+            check_output(f'export_segmentor.{key}', path, reads)
     kept = {key: value for key, value in meta.items() if key not in UNKEPT}
     if config is not None:
         kept['cfg'] = plain_config(config).pretty_text
@@ -75,7 +85,7 @@ def export_segmentor(
         }
     write_torch(out, {'meta': kept, 'state_dict': exported})
     if out_config is not None:
-        with atomic_write(out_config) as partial:
+        with atomic_write(out_config, keep=True) as partial:
             partial.write_text(kept['cfg'], encoding='utf-8')
     return len(exported)
 

@@ -60,7 +60,7 @@ def make_label_config(
     Raises:
         ValueError: The directory is one that the config reads, or lies inside or above one.
     """
-    check_output('PseudoLabelLoop.out_dir', out_dir, read_paths(cfg))
+    check_output('PseudoLabelLoop.out_dir', out_dir, read_paths(cfg, but=['directory']))
     dataset = target_dataset(cfg)
     workers = cfg.test_dataloader.get('num_workers', 2)
     for key in ('train_dataloader', 'train_cfg', 'optim_wrapper', 'param_scheduler'):

@@ -85,6 +85,20 @@ def test_test_evaluates_the_adapted_checkpoint(
     assert f'Load checkpoint from {tmp_path}/out/b.pth' in printed
 
 
+def test_inputs_are_not_written(tool: ModuleType, tmp_path: Path) -> None:
+    prepare(tmp_path, STOCK)
+    before = (tmp_path / 'a.pth').read_bytes()
+    names = [str(tmp_path / name) for name in ('config.py', 'a.pth')]
+    for out, key in (('a.pth', 'checkpoint'), ('target/images/b.pth', '.*target/images.*')):
+        with pytest.raises(ValueError, match=rf'adapt_checkpoint\.out: .* apart from {key}'):
+            tool.main([*names, str(tmp_path / out)])
+    assert (tmp_path / 'a.pth').read_bytes() == before
+    (tmp_path / 'out').mkdir()
+    (tmp_path / 'out/b.pth').write_text('mine')
+    run(tool, tmp_path)
+    assert (tmp_path / 'out/b.pth.old-1').read_text() == 'mine'
+
+
 def test_errors_leave_nothing_behind(
     tool: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

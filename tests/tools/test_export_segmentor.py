@@ -236,6 +236,20 @@ class TestExport:
         with pytest.raises(ValueError, match="model 'EncoderDecoder' has no key `segmentor`"):
             export(checkpoint, '--config', str(tmp_path / 'stock.py'))
 
+    def test_inputs_are_not_written(self, checkpoint, tmp_path):
+        config = str(Path(checkpoint).with_name('method.py'))
+        before = Path(checkpoint).read_bytes()
+        for argv, match in (
+            ([checkpoint, checkpoint], r'\.out: .* apart from checkpoint='),
+            (
+                [checkpoint, str(tmp_path / 'a.pth'), '--config', config, '--out-config', config],
+                r'\.out_config: .* apart from config=',
+            ),
+        ):
+            with pytest.raises(ValueError, match=f'export_segmentor{match}'):
+                load_tool().main(argv)
+        assert Path(checkpoint).read_bytes() == before
+
     def test_nothing_half_written(self, checkpoint, monkeypatch):
         def fail(path, content):
             path.write_text('half')

@@ -69,6 +69,12 @@ def test_command_line(
     ]
     np.testing.assert_allclose(prior.values.sum(0), 1, rtol=1e-6)
 
+    older = SpatialPrior.read(out.with_name('prior.npz.old-1'))
+    assert older.values.shape == (4, 16, 24)
+    argv[1] = str(tmp_path / 'data/source/labels/prior.npz')
+    assert tool.main(argv) == 1
+    assert 'out: expected a place apart from train_dataloader.source' in capsys.readouterr().err
+    argv[1] = str(out)
     before = out.read_bytes()
 
     def interrupt(*_: Any) -> None:

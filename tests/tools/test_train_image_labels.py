@@ -49,6 +49,9 @@ def test_predicted_labels_train_pit(
         tool.main([*arguments, '--batch-size', '2', '--seed', '5'])
     tool.main([*arguments, '--batch-size', '2', '--seed', '5', '--overwrite'])
     assert ImageLabels.read(out).recipe['seed'] == 5
+    assert ImageLabels.read(f'{out}.old-1').recipe['seed'] == 0
+    with pytest.raises(ValueError, match=r'train_image_labels\.out: .* apart from .*images'):
+        tool.main([*arguments, '--out', str(tmp_path / 'data/target/images/labels.npz')])
     cfg = toys.runner_cfg(tmp_path / 'data', tmp_path / 'run', toys.method_cfg('pit'), 2)
     cfg.train_dataloader.target.dataset.pipeline[1].label_file = out
     toys.train(cfg)

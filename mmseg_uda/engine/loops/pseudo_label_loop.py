@@ -95,7 +95,8 @@ class PseudoLabelLoop(BaseLoop):
             )
         free = osp.isdir(out_dir) or not osp.exists(out_dir)
         expect(free, 'PseudoLabelLoop.out_dir', 'a directory', out_dir)
-        check_output('PseudoLabelLoop.out_dir', out_dir, read_paths(runner.cfg))
+        reads = read_paths(runner.cfg, but=['directory'])
+        check_output('PseudoLabelLoop.out_dir', out_dir, reads)
         self.out_dir = out_dir
         self.overwrite = overwrite
         self._dataset_cfg = None

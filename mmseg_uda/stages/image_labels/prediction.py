@@ -18,8 +18,10 @@ from torch import Tensor
 from mmseg_uda.artifacts.digest import digest_config
 from mmseg_uda.artifacts.image_labels import KINDS, ImageLabels
 from mmseg_uda.artifacts.lookup import relative_names
+from mmseg_uda.artifacts.outputs import check_output
 from mmseg_uda.artifacts.recipe import raise_differences
 from mmseg_uda.config.datasets import steps_of_class
+from mmseg_uda.config.reads import read_paths
 from mmseg_uda.stages.image_labels.features import build_feature_net
 from mmseg_uda.stages.image_labels.images import DomainImages, extract_features
 from mmseg_uda.stages.image_labels.regression import fit_softmax, has_labels, soft_cross_entropy
@@ -77,7 +79,7 @@ def predict_image_labels(
         out: The file.
         recipe: The settings.
         workers: Processes that read images.
-        overwrite: Replace a file that was made with other settings.
+        overwrite: Move a file aside that was made with other settings.
 
     Returns:
         The labels, and the cross entropy of the regression on the source beside that of predicting
@@ -107,7 +109,7 @@ def predict_image_labels(
         target=target.digest(),
         **fit,
     )
-    found = _existing(out, 'share', made_with, overwrite)
+    found = _existing(cfg, out, 'share', made_with, overwrite)
     if found is not None:
         return found, found.recipe['metrics']
     features, shares = {}, {}
@@ -141,7 +143,7 @@ def count_image_labels(
         out: The file.
         kind: ``'presence'`` of each class, or its ``'share'`` among the pixels with a class.
         workers: Processes that read labels.
-        overwrite: Replace a file that was made with other settings.
+        overwrite: Move a file aside that was made with other settings.
 
     Raises:
         ValueError: The data or an older file does not fit.
@@ -150,7 +152,7 @@ def count_image_labels(
         raise ValueError(f'train_image_labels: from_labels got {kind!r}; write one of {KINDS}')
     target = DomainImages(cfg, 'target', labels=True)
     made_with = dict(from_labels=kind, target=target.digest())
-    found = _existing(out, kind, made_with, overwrite)
+    found = _existing(cfg, out, kind, made_with, overwrite)
     if found is not None:
         return found
     batches = target.batches(num_workers=workers)
@@ -168,13 +170,15 @@ def _write(
 
 
 def _existing(
-    out: str, kind: str, made_with: dict[str, Any], overwrite: bool
+    cfg: Config, out: str, kind: str, made_with: dict[str, Any], overwrite: bool
 ) -> ImageLabels | None:
     """Read the file that is there, if it was made in this way.
 
     Raises:
-        ValueError: It was made with other settings.
+        ValueError: It was made with other settings, or it is where something is read.
     """
+    for path in (out, f'{out}_features'):
+        check_output('train_image_labels.out', path, read_paths(cfg, but=['image_labels']))
     if not osp.exists(out) or overwrite:
         return None
     found = ImageLabels.read(out)
