@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Iterator
 
 import torch
 from mmseg.structures import SegDataSample
-from torch import Tensor
+from torch import Generator, Tensor
 
 __all__ = [
     'DOMAINS',
@@ -42,7 +43,8 @@ class ImageBatch:
     Args:
         images: Normalised images, shape (N, 3, H, W).
         samples: One data sample per image. A source sample carries ``gt_sem_seg``; a target sample
-            never does, but may carry ``pseudo_sem_seg`` and ``image_label``.
+            never does, but may carry ``pseudo_sem_seg`` and ``image_label``. ``seed``, among the
+            meta information, follows from the seed of the run and the sample's position.
     """
 
     images: Tensor
@@ -57,6 +59,22 @@ class ImageBatch:
     def has_image_labels(self) -> bool:
         """True if every sample carries an image-level label."""
         return all('image_label' in sample for sample in self.samples)
+
+    @cached_property
+    def generators(self) -> list[Generator]:
+        """Random generator of each image, on the images' device.
+
+        Whatever a method draws for an image comes from the image's own generator: N processes then
+        draw the numbers that one process with the joint batch draws. A sample without ``seed``,
+        which no :class:`UDATrainLoop` loaded, takes one of PyTorch's global generator.
+        """
+        seeds = [sample.metainfo.get('seed') for sample in self.samples]
+        # The meta device, whose tensors hold no values, has no generators.
+        device = 'cpu' if self.images.is_meta else self.images.device
+        return [
+            Generator(device).manual_seed(int(torch.randint(2**31, ())) if seed is None else seed)
+            for seed in seeds
+        ]
 
     @property
     def image_labels(self) -> Tensor:

@@ -150,14 +150,14 @@ def test_camix_with_sam_and_pit() -> None:
 def test_discoverer_of_dast_stays_as_it_was() -> None:
     """In a mean teacher nobody trains it, so that config loads a trained one."""
     changes = dict(segmentor=toys.attended_cfg())
-    model = toys.build('mean_teacher_class_mix', **changes)
+    model = toys.build('dacs', **changes)
     before = copy.deepcopy(model.state_dict())
     seen = []
     model.student.attention.discriminator.register_forward_hook(lambda *_: seen.append('student'))
     model.teacher.module.attention.discriminator.register_forward_hook(
         lambda *_: seen.append('teacher')
     )
-    step(model, dict(toys.method_cfg('mean_teacher_class_mix'), segmentor={}))
+    step(model, dict(toys.method_cfg('dacs'), segmentor={}))
     model.teacher.update(model.student)
     assert seen == ['teacher', 'student']  # target images, then mixed ones; never the source
     for key, value in model.state_dict().items():

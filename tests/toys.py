@@ -241,25 +241,32 @@ METHODS: dict[str, dict[str, Any]] = {
     ),
     'mean_teacher': MEAN_TEACHER,
     'masked_mean_teacher': dict(MEAN_TEACHER, type='ToyMaskedTeacher', label_weight='ratio'),
-    'mean_teacher_class_mix': dict(
+    'dacs': dict(
         MEAN_TEACHER,
         mixer=dict(type='ClassMix'),
-        label_weight='pixel',
+        augment=dict(type='StrongAugment'),
+        label_weight='batch_ratio',
         regularizers=dict(sam=dict(SELF_ATTENTION_LOSS, domains=('source', 'mix'))),
     ),
     'camix': dict(
         MEAN_TEACHER,
         teacher=dict(type='EMATeacher', alpha=0.7, mode='eval'),
-        label_weight='ratio',
+        label_weight='batch_ratio',
         mixer=dict(type='ContextMix', meta_classes={0: (1,), 2: (3,)}),
+        augment=dict(type='StrongAugment'),
         significance=SIGNIFICANCE,
         consistency=dict(type='ConsistencyLoss', normalize='significance'),
     ),
 }
 # Methods that cannot do without pseudo labels.
 NEED_PSEUDO_LABELS = tuple(name for name, cfg in METHODS.items() if cfg['type'] == 'SelfTraining')
-# Methods whose randomness differs between one process and many (each process draws its own).
-STOCHASTIC = ('cdanet_dropout', 'mean_teacher_class_mix', 'camix')
+# Methods with dropout, which each process draws for itself.
+STOCHASTIC = ('cdanet_dropout',)
+
+
+def generators(number: int, seed: int = 0) -> list[torch.Generator]:
+    """One for each of so many images."""
+    return [torch.Generator().manual_seed(1000 * seed + i) for i in range(number)]
 
 
 def method_cfg(name: str, **changes: Any) -> dict[str, Any]:
@@ -277,11 +284,27 @@ def build(name: str, **changes: Any) -> nn.Module:
     return model
 
 
+def shaken(name: str, **changes: Any) -> nn.Module:
+    """A method whose losses are far from where they start, and whose teacher is no copy."""
+    model = build(name, **changes)
+    torch.manual_seed(1)
+    with torch.no_grad():
+        for param in model.parameters():
+            param += 0.3 * torch.randn_like(param)
+    return model
+
+
 def sample(image_seed: int, field: str | None, size: tuple[int, int] = SIZE) -> dict[str, Any]:
     """What a pipeline gives for one image; ``field`` is where its label goes."""
     rng = np.random.default_rng(image_seed)
     data_sample = SegDataSample(
-        metainfo=dict(img_path=f'{image_seed}.png', img_shape=size, ori_shape=size, pad_shape=size)
+        metainfo=dict(
+            img_path=f'{image_seed}.png',
+            img_shape=size,
+            ori_shape=size,
+            pad_shape=size,
+            seed=image_seed,
+        )
     )
     if field:
         label = torch.from_numpy(rng.integers(0, NUM_CLASSES, (1, *size)))

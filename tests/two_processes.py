@@ -21,9 +21,25 @@ from torch import nn
 from mmseg_uda.engine import UDADistributedDataParallel
 
 State = dict  # name -> Tensor
-RUNS = ('adversarial', 'cdanet', 'mean_teacher')  # methods that are also trained by a runner
+# Methods that are also trained by a runner.
+RUNS = ('adversarial', 'cdanet', 'mean_teacher', 'dacs', 'camix')
 BATCH_NORM = 'adversarial'
 UNEVEN = ('source_only', 'self_training', 'cdanet')  # with other numbers of labelled pixels
+# Methods that draw numbers for an image, or look at all images of the batch.
+DRAWING: dict[str, tuple[str, dict[str, Any]]] = {
+    'plain': ('mean_teacher', dict(label_weight='batch_ratio')),
+    'DACS': ('dacs', {}),
+    'CAMix': ('camix', {}),
+    'CutMix': ('dacs', dict(mixer=dict(type='CutMix'))),
+    'CowMix': ('dacs', dict(mixer=dict(type='CowMix', sigma=(1, 4)))),
+    'largest entropy': ('camix', dict(significance=dict(toys.SIGNIFICANCE, bound='batch'))),
+}
+
+
+def drawn(case: str) -> nn.Module:
+    """A model of :data:`DRAWING`, of whose labels the teacher is confident in part."""
+    name, changes = DRAWING[case]
+    return toys.shaken(name, **{'pseudo_threshold': 0.7, **changes})
 
 
 def part(data: dict[str, Any], rank: int | None) -> dict[str, Any]:
@@ -124,6 +140,14 @@ def _results(rank: int, folder: Path) -> dict[str, State]:
             part(uneven(), rank),
             UDADistributedDataParallel(model),
         )
+    for case, (name, _) in DRAWING.items():
+        model = drawn(case)
+        results[f'drawn {case}'] = gradients(
+            model,
+            joint_wrapper(model, name),
+            part(toys.batch(4), rank),
+            UDADistributedDataParallel(model),
+        )
     name = BATCH_NORM
     results['accumulated'] = weights(toys.build(name), name, rank, 5, accumulative_counts=2)
     segmentor = toys.segmentor_cfg(batch_norm=True)
@@ -137,6 +161,11 @@ def _results(rank: int, folder: Path) -> dict[str, State]:
             1,
             launcher='pytorch',
             model_wrapper_cfg=dict(type='UDADistributedDataParallel'),
+            # The first process alone draws panels: nothing in them may wait for the other.
+            custom_hooks=[
+                *([dict(type='EMATeacherHook')] if hasattr(toys.build(name), 'teacher') else []),
+                dict(type='UDAVisualizationHook', interval=2),
+            ],
         )
         results[f'run {name}'] = {key.replace('module.', '', 1): v for key, v in state.items()}
     return results

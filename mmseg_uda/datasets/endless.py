@@ -60,7 +60,9 @@ class EndlessDataset(Dataset[Any]):
 
     The stream is one permutation of the dataset after another. The image at a position and every
     random choice of its pipeline depend on ``(seed, position)`` alone, and not on workers,
-    processes or resumed training.
+    processes or resumed training. So does ``seed``, which the stream writes into the meta
+    information of a sample: methods draw the image's random numbers from it. In iteration t, image
+    i of the joint batch of B images has the position t · B + i.
 
     Args:
         dataset: A mmseg dataset.
@@ -98,7 +100,7 @@ class EndlessDataset(Dataset[Any]):
         index = self.index(position)
         with seeded(derive_seed(self.seed, position)):
             try:
-                return self.dataset[index]
+                sample = self.dataset[index]
             except (OSError, SyntaxError) as error:  # Pillow's, of a damaged file
                 # A missing file is named by the error already.
                 if getattr(error, 'filename', None) is not None or not str(error):
@@ -107,6 +109,10 @@ class EndlessDataset(Dataset[Any]):
                     f'{type(self.dataset).__name__}: expected readable files, but got sample '
                     f'{index} ({self._describe(index)}): {error}'
                 ) from error
+        if isinstance(sample, dict) and 'data_samples' in sample:
+            # Not the pipeline's own seed: its numbers would come again.
+            sample['data_samples'].set_metainfo(dict(seed=derive_seed(self.seed, position, 1)))
+        return sample
 
     def _describe(self, index: int) -> str:
         if not hasattr(self.dataset, 'get_data_info'):

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import torch
 from mmseg.models.utils import resize
 from mmseg.registry import MODELS
-from torch import Tensor, nn
+from torch import Generator, Tensor, nn
 
+from mmseg_uda.datasets.batch_transforms.base import per_image
 from mmseg_uda.models.contexts import frozen_bn_stats
+from mmseg_uda.models.losses.divisor import reduce_over_processes
 from mmseg_uda.models.teacher import EMATeacher
 from mmseg_uda.utils.arguments import check_choice, expect
 
@@ -40,7 +43,8 @@ class EntropySignificance(nn.Module):
         chunk: Copies of each image in one pass of the teacher, which go through its batch norm
             together; 2 in UA-MT. Memory is proportional to it.
         bound: :math:`K_{sup}`: ``'classes'`` for ln C, the entropy of a uniform prediction (the
-            code), or ``'batch'`` for the largest entropy of the batch (the text's supremum).
+            code), or ``'batch'`` for the largest entropy of the batch, over all processes (the
+            text's supremum).
         interpolation: Resize of the mask from the logits' size to that of the image:
             ``'bilinear'`` (fractions at its borders, as in the code) or ``'nearest'``.
 
@@ -81,18 +85,26 @@ class EntropySignificance(nn.Module):
         self.interpolation = interpolation
 
     @torch.no_grad()
-    def forward(self, teacher: EMATeacher, images: Tensor, iteration: int) -> Tensor:
+    def forward(
+        self,
+        teacher: EMATeacher,
+        images: Tensor,
+        iteration: int,
+        generators: Sequence[Generator] | None = None,
+    ) -> Tensor:
         """Compute U_T.
 
         Args:
             teacher: The teacher; noisy images do not change its batch-norm statistics.
             images: Normalised target images, shape (N, 3, H, W).
             iteration: t, from 0.
+            generators: One per image, on the images' device, for its noise; None takes the global
+                one.
 
         Returns:
             Shape (N, H, W), in [0, 1].
         """
-        entropy = self.entropy(teacher, images)  # (N, h, w)
+        entropy = self.entropy(teacher, images, generators)  # (N, h, w)
         mask = (entropy < self.threshold(entropy, iteration, teacher.module.num_classes)).float()
         align = teacher.module.align_corners if self.interpolation == 'bilinear' else None
         mask = resize(
@@ -105,25 +117,31 @@ class EntropySignificance(nn.Module):
         return mask.squeeze(1).clamp(0, 1)  # interpolation rounds to values just above 1
 
     @torch.no_grad()
-    def entropy(self, teacher: EMATeacher, images: Tensor) -> Tensor:
+    def entropy(
+        self, teacher: EMATeacher, images: Tensor, generators: Sequence[Generator] | None = None
+    ) -> Tensor:
         """Compute the entropy of the mean prediction, eq. (5) and (6).
 
         Args:
             teacher: The teacher.
             images: Shape (N, 3, H, W).
+            generators: As in :meth:`forward`.
 
         Returns:
             Shape (N, h, w), the size of the teacher's logits; natural logarithm.
         """
         total: Tensor | float = 0.0
-        # One buffer serves all chunks: k copies of the batch, shape (k, N, 3, H, W).
-        buffer = images.new_empty(min(self.chunk, self.passes), *images.shape)
+        # One buffer serves all chunks: k copies of each image, shape (N, k, 3, H, W).
+        copies = min(self.chunk, self.passes)
+        buffer = images.new_empty(len(images), copies, *images.shape[1:])
         with frozen_bn_stats(teacher):
             for start in range(0, self.passes, self.chunk):
-                noisy = buffer[: self.passes - start].normal_(0, self.noise_std)
-                noisy.clamp_(-self.noise_clip, self.noise_clip).add_(images)
-                probability = teacher(noisy.flatten(0, 1)).float().softmax(1)  # (k N, C, h, w)
-                total = total + probability.unflatten(0, noisy.shape[:2]).sum(0)  # (N, C, h, w)
+                noisy = buffer[:, : self.passes - start]
+                for each, generator in zip(noisy, per_image(generators, len(noisy))):
+                    each.normal_(0, self.noise_std, generator=generator)
+                noisy.clamp_(-self.noise_clip, self.noise_clip).add_(images.unsqueeze(1))
+                probability = teacher(noisy.flatten(0, 1)).float().softmax(1)  # (N k, C, h, w)
+                total = total + probability.unflatten(0, noisy.shape[:2]).sum(1)  # (N, C, h, w)
         mean = torch.as_tensor(total) / self.passes
         return torch.special.entr(mean).sum(1)
 
@@ -136,5 +154,9 @@ class EntropySignificance(nn.Module):
             num_classes: C.
         """
         ramp = math.exp(self.gamma * (1 - min(iteration / self.ramp_iters, 1)) ** 2)
-        bound = math.log(num_classes) if self.bound == 'classes' else entropy.amax()
+        bound: Tensor | float = math.log(num_classes)
+        if self.bound == 'batch':
+            bound = entropy.amax()
+            if self.training:  # at test time a process looks alone
+                bound = reduce_over_processes(bound, 'max')
         return (self.beta + (1 - self.beta) * ramp) * bound

@@ -9,6 +9,7 @@ import torch
 from mmseg.registry import MODELS
 from torch import Tensor, nn
 
+from mmseg_uda.models.losses.divisor import reduce_over_processes
 from mmseg_uda.structures import MixedBatch
 from mmseg_uda.utils.arguments import check_choice, expect
 
@@ -83,13 +84,15 @@ class EMATeacher(nn.Module):
         return self
 
 
-def confidence_weight(confident: Tensor, label_weight: str | None) -> Tensor:
+def confidence_weight(confident: Tensor, label_weight: str | None, joint: bool = False) -> Tensor:
     """Compute the weight of a teacher's labels (w of CAMix' code, from DACS).
 
     Args:
         confident: 1 where the teacher is confident of its label, else 0; shape (N, H, W), float.
         label_weight: ``'ratio'``, the share of confident pixels in each image; ``'batch_ratio'``,
             the share in all of them; ``'pixel'``, the mask itself; None for 1.
+        joint: True to take ``'batch_ratio'`` over the images of all processes, which must then all
+            call this function.
 
     Returns:
         Shape (N, H, W), in [0, 1].
@@ -97,7 +100,8 @@ def confidence_weight(confident: Tensor, label_weight: str | None) -> Tensor:
     if label_weight == 'ratio':
         return confident.mean((1, 2), keepdim=True).expand_as(confident)
     if label_weight == 'batch_ratio':
-        return confident.mean().expand_as(confident)
+        ratio = confident.mean()
+        return (reduce_over_processes(ratio) if joint else ratio).expand_as(confident)
     return confident if label_weight == 'pixel' else torch.ones_like(confident)
 
 

@@ -8,10 +8,12 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from mmseg.structures import SegDataSample
 from torch.utils.data import DataLoader, Dataset
 
 from mmseg_uda.datasets import endless
 from mmseg_uda.datasets.endless import EndlessDataset, PositionSampler, derive_seed, seeded
+from mmseg_uda.structures import ImageBatch
 
 LENGTH = 7
 
@@ -129,6 +131,37 @@ def test_damaged_file_is_named() -> None:
         r'seg_map_path=2.png\): image file is truncated',
     ):
         stream[2]
+
+
+def test_seed_of_what_a_method_draws() -> None:
+    """It follows from seed and position, and is not that of the pipeline."""
+
+    class Samples(Draws):
+        def __getitem__(self, index: int) -> dict[str, Any]:
+            drawn = torch.rand(3)
+            return dict(inputs=drawn, data_samples=SegDataSample(metainfo=dict(img_path='a.png')))
+
+    stream = EndlessDataset(Samples(), seed=5)
+    samples = [stream[position] for position in range(50)]
+    seeds = [sample['data_samples'].seed for sample in samples]
+    assert seeds == [derive_seed(5, position, 1) for position in range(50)]
+    assert len(set(seeds)) == 50
+    batch = ImageBatch(torch.zeros(50, 3, 1, 1), [sample['data_samples'] for sample in samples])
+    for generator, sample in zip(batch.generators, samples):
+        assert not torch.rand(3, generator=generator).equal(sample['inputs'])
+    assert batch.generators[0].initial_seed() == seeds[0]
+    assert batch.generators is batch.generators  # a method goes on drawing from them
+
+
+def test_samples_without_a_seed_follow_the_global_generator() -> None:
+    batches = []
+    for seed in (1, 1, 2):
+        torch.manual_seed(seed)
+        batches.append(ImageBatch(torch.zeros(2, 3, 1, 1), [SegDataSample()] * 2))
+        batches[-1].generators  # noqa: B018  (drawn here)
+    seeds = [[each.initial_seed() for each in batch.generators] for batch in batches]
+    assert seeds[0] == seeds[1] != seeds[2]
+    assert seeds[0][0] != seeds[0][1]
 
 
 def test_derived_seeds() -> None:

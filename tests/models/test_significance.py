@@ -38,13 +38,13 @@ def slow_entropy(teacher: EMATeacher, images: Tensor, noise: list[Tensor]) -> Te
 def test_entropy(teacher: EMATeacher, passes: int, chunk: int) -> None:
     images = torch.randn(SHAPE)
     significance = EntropySignificance(passes, noise_std=0.5, noise_clip=0.6, chunk=chunk)
-    torch.manual_seed(3)
-    entropy = significance.entropy(teacher, images)
-    torch.manual_seed(3)
+    entropy = significance.entropy(teacher, images, toys.generators(2))
     noise = []
+    draws = toys.generators(2)
     for first in range(0, passes, chunk):
-        drawn = torch.randn(min(chunk, passes - first) * 2, *SHAPE[1:])
-        noise += (0.5 * drawn).clamp(-0.6, 0.6).split(2)
+        copies = (min(chunk, passes - first), *SHAPE[1:])
+        drawn = torch.stack([torch.randn(copies, generator=each) for each in draws], 1)
+        noise += (0.5 * drawn).clamp(-0.6, 0.6)
     assert_close(entropy.double(), slow_entropy(teacher, images, noise), atol=1e-5, rtol=0)
     assert not entropy.requires_grad
     assert float(entropy.min()) > 0
@@ -111,6 +111,18 @@ def test_mask(teacher: EMATeacher, interpolation: str, align_corners: bool) -> N
     )[:, 0]
     assert_close(mask, expected.clamp(max=1), atol=0, rtol=0)
     assert ((mask > 0) & (mask < 1)).any() == (interpolation == 'bilinear')
+
+
+def test_noise_of_an_image_is_its_own(teacher: EMATeacher) -> None:
+    images, significance = torch.randn(SHAPE), EntropySignificance(3, noise_std=0.5)
+    together = significance.entropy(teacher, images, toys.generators(2))
+    alone = significance.entropy(teacher, images[1:], toys.generators(2)[1:])
+    assert_close(together[1:], alone)
+    torch.manual_seed(0)
+    drawn = significance.entropy(teacher, images)
+    torch.manual_seed(0)
+    assert_close(significance.entropy(teacher, images), drawn, atol=0, rtol=0)
+    assert not drawn.equal(together)
 
 
 def test_later_iterations_let_more_pixels_count(teacher: EMATeacher) -> None:

@@ -1,6 +1,6 @@
 """Transforms of a whole batch on the device: mixing of domains, strong augmentation."""
 
-from mmseg_uda.datasets.batch_transforms.base import BatchTransform
+from mmseg_uda.datasets.batch_transforms.base import BatchTransform, draw
 from mmseg_uda.datasets.batch_transforms.class_mix import ClassMix
 from mmseg_uda.datasets.batch_transforms.context_mix import ContextMix
 from mmseg_uda.datasets.batch_transforms.cow_mix import CowMix
@@ -16,5 +16,6 @@ __all__ = [
     'CutMix',
     'Mixer',
     'StrongAugment',
+    'draw',
     'paste',
 ]

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from torch import nn
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Generator, Tensor, nn
 
 from mmseg_uda.utils.arguments import expect
 
-__all__ = ['BatchTransform', 'check_share']
+__all__ = ['BatchTransform', 'check_share', 'draw', 'per_image']
 
 
 class BatchTransform(nn.Module):
@@ -25,6 +28,40 @@ class BatchTransform(nn.Module):
     """
 
     is_batch_transform = True
+
+
+def draw(
+    sampler: Callable[..., Tensor],
+    shape: Sequence[int],
+    device: torch.device,
+    generators: Sequence[Generator] | None,
+) -> Tensor:
+    """Draw the random numbers of each image of a batch.
+
+    Args:
+        sampler: ``torch.rand`` or ``torch.randn``.
+        shape: (N, ...), for N images.
+        device: Device to draw on.
+        generators: One per image, on the device; None takes the global one.
+
+    Returns:
+        Numbers of this shape. Those of an image follow from its generator alone, so that they do
+        not depend on the other images of the batch.
+
+    Example:
+        >>> pair = [torch.Generator().manual_seed(seed) for seed in (3, 4)]
+        >>> alone = torch.Generator().manual_seed(4)
+        >>> both = draw(torch.rand, (2, 5), torch.device('cpu'), pair)
+        >>> torch.equal(both[1], torch.rand(5, generator=alone))
+        True
+    """
+    each = per_image(generators, shape[0])
+    return torch.stack([sampler(shape[1:], generator=one, device=device) for one in each])
+
+
+def per_image(generators: Sequence[Generator] | None, number: int) -> Sequence[Generator | None]:
+    """Return the generator of each of so many images: None, the global one, if there are none."""
+    return [None] * number if generators is None else generators
 
 
 def check_share(key: str, value: float, whole: bool = False) -> float:

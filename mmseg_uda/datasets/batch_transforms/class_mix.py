@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from mmseg.registry import TRANSFORMS
 from torch import Generator, Tensor
 
-from mmseg_uda.datasets.batch_transforms.base import check_share
+from mmseg_uda.datasets.batch_transforms.base import check_share, draw
 from mmseg_uda.datasets.batch_transforms.mixer import Mixer
 from mmseg_uda.structures import DomainBatch, TeacherPrediction
 from mmseg_uda.utils.arguments import check_choice
@@ -42,13 +44,15 @@ def present_classes(labels: Tensor, num_classes: int) -> Tensor:
     return present.scatter_(1, _slots(labels, num_classes), True)[:, :-1]
 
 
-def choose_classes(present: Tensor, share: float, generator: Generator | None = None) -> Tensor:
+def choose_classes(
+    present: Tensor, share: float, generators: Sequence[Generator] | None = None
+) -> Tensor:
     """Choose ceil(share · n) of the n present classes of each image, each subset equally likely.
 
     Args:
         present: Shape (N, C), bool.
         share: In (0, 1].
-        generator: One of the tensor's device; None takes the global one.
+        generators: One per image, on the tensor's device; None takes the global one.
 
     Returns:
         Shape (N, C), bool.
@@ -57,7 +61,7 @@ def choose_classes(present: Tensor, share: float, generator: Generator | None = 
         >>> choose_classes(torch.tensor([[True, True, True, False]]), share=0.5).sum()
         tensor(2)
     """
-    scores = torch.rand(present.shape, generator=generator, device=present.device)
+    scores = draw(torch.rand, present.shape, present.device, generators)  # (N, C)
     # Absent classes come last: 2 is above every score.
     ranks = scores.masked_fill(~present, 2.0).argsort(1).argsort(1)
     # A little less, because 0.3 · 10 may be above 3 in floating point.
@@ -125,11 +129,11 @@ class ClassMix(Mixer):
         batch: DomainBatch,
         teacher: TeacherPrediction,
         iteration: int,
-        generator: Generator | None = None,
+        generators: Sequence[Generator] | None = None,
     ) -> Tensor:
         forwards = self.direction == 'source2target'
         labels = batch.source.labels if forwards else teacher.label
         # (N, C); the pasted classes are those of the domain that is pasted.
         present = present_classes(labels, teacher.probabilities.shape[1])
-        pixels = pixels_of(choose_classes(present, self.share, generator), labels)
+        pixels = pixels_of(choose_classes(present, self.share, generators), labels)
         return pixels if forwards else 1 - pixels

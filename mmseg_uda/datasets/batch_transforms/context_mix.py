@@ -148,23 +148,23 @@ class ContextMix(Mixer):
         batch: DomainBatch,
         teacher: TeacherPrediction,
         iteration: int,
-        generator: Generator | None = None,
+        generators: Sequence[Generator] | None = None,
     ) -> Tensor:
-        return self.mask_and_labels(batch, teacher, iteration, generator)[0]
+        return self.mask_and_labels(batch, teacher, iteration, generators)[0]
 
     def mask_and_labels(
         self,
         batch: DomainBatch,
         teacher: TeacherPrediction,
         iteration: int,
-        generator: Generator | None = None,
+        generators: Sequence[Generator] | None = None,
     ) -> tuple[Tensor, Tensor]:
         num_classes = teacher.probabilities.shape[1]
         self.check(num_classes)
         warm_up = iteration < self.warmup_iters
         labels = batch.source.labels if warm_up else self.modulate(batch.target, teacher)
         present = present_classes(labels, num_classes)
-        chosen = choose_classes(present, self.share, generator)  # (N, C)
+        chosen = choose_classes(present, self.share, generators)  # (N, C)
         if warm_up:
             return pixels_of(chosen, labels), teacher.label
         unnamed = num_classes - len(self.related)  # classes above all that the rules name

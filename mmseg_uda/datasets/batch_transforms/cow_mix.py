@@ -10,7 +10,7 @@ import torch
 from mmseg.registry import TRANSFORMS
 from torch import Generator, Tensor
 
-from mmseg_uda.datasets.batch_transforms.base import check_share
+from mmseg_uda.datasets.batch_transforms.base import check_share, draw
 from mmseg_uda.datasets.batch_transforms.mixer import Mixer
 from mmseg_uda.structures import DomainBatch, TeacherPrediction
 from mmseg_uda.utils.arguments import expect
@@ -19,7 +19,10 @@ __all__ = ['CowMix', 'cow_masks']
 
 
 def cow_masks(
-    images: Tensor, sigma: Sequence[float], ratio: float, generator: Generator | None = None
+    images: Tensor,
+    sigma: Sequence[float],
+    ratio: float,
+    generators: Sequence[Generator] | None = None,
 ) -> Tensor:
     r"""Draw blobs like the patches of a cow: smoothed and thresholded Gaussian noise.
 
@@ -32,7 +35,7 @@ def cow_masks(
         sigma: Smallest and largest deviation of the Gaussian in pixels; one per image is drawn
             between them, uniformly in its logarithm.
         ratio: r, the expected share of ones, in (0, 1).
-        generator: One of the images' device; None takes the global one.
+        generators: One per image, on the images' device; None takes the global one.
 
     Returns:
         0 and 1, shape (N, 1, H, W).
@@ -43,10 +46,10 @@ def cow_masks(
     """
     number, _, height, width = images.shape
     low, high = (math.log(value) for value in sigma)
-    chosen = torch.rand((number, 1, 1), generator=generator, device=images.device)
+    chosen = draw(torch.rand, (number, 1, 1), images.device, generators)
     # (N, 1, 1); uniform in the logarithm, so that every scale of blobs is as likely.
     sigmas = (low + (high - low) * chosen).exp()
-    noise = torch.randn((number, height, width), generator=generator, device=images.device)
+    noise = draw(torch.randn, (number, height, width), images.device, generators)
     # (N, H, H) @ (N, H, W) @ (N, W, W)
     smooth = _gaussian(height, sigmas) @ noise @ _gaussian(width, sigmas)
     deviation, mean = torch.std_mean(smooth, (1, 2), correction=0, keepdim=True)
@@ -90,6 +93,6 @@ class CowMix(Mixer):
         batch: DomainBatch,
         teacher: TeacherPrediction,
         iteration: int,
-        generator: Generator | None = None,
+        generators: Sequence[Generator] | None = None,
     ) -> Tensor:
-        return cow_masks(batch.target.images, self.sigma, self.ratio, generator)
+        return cow_masks(batch.target.images, self.sigma, self.ratio, generators)

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from mmseg.registry import TRANSFORMS
 from torch import Generator, Tensor
 
-from mmseg_uda.datasets.batch_transforms.base import check_share
+from mmseg_uda.datasets.batch_transforms.base import check_share, draw
 from mmseg_uda.datasets.batch_transforms.mixer import Mixer
 from mmseg_uda.structures import DomainBatch, TeacherPrediction
 
 __all__ = ['CutMix', 'rectangles']
 
 
-def rectangles(images: Tensor, ratio: float, generator: Generator | None = None) -> Tensor:
+def rectangles(
+    images: Tensor, ratio: float, generators: Sequence[Generator] | None = None
+) -> Tensor:
     r"""Draw one rectangle per image, of the same share of the area in all.
 
     As in French et al.'s code the height is :math:`r^u H` with u uniform in [0, 1], the width
@@ -22,7 +26,7 @@ def rectangles(images: Tensor, ratio: float, generator: Generator | None = None)
     Args:
         images: Shape (N, C, H, W).
         ratio: r, the rectangle's share of the area, in (0, 1).
-        generator: One of the images' device; None takes the global one.
+        generators: One per image, on the images' device; None takes the global one.
 
     Returns:
         1 inside and 0 outside, shape (N, 1, H, W).
@@ -33,7 +37,7 @@ def rectangles(images: Tensor, ratio: float, generator: Generator | None = None)
     """
     number, _, height, width = images.shape
     # Each (N, 1): one number per image.
-    shape, down, across = torch.rand((3, number, 1), generator=generator, device=images.device)
+    shape, down, across = draw(torch.rand, (number, 3, 1), images.device, generators).unbind(1)
     inside = []
     for side, size, place in ((ratio**shape, height, down), (ratio ** (1 - shape), width, across)):
         length = (side * size).round().clamp(min=1)
@@ -71,6 +75,6 @@ class CutMix(Mixer):
         batch: DomainBatch,
         teacher: TeacherPrediction,
         iteration: int,
-        generator: Generator | None = None,
+        generators: Sequence[Generator] | None = None,
     ) -> Tensor:
-        return rectangles(batch.target.images, self.ratio, generator)
+        return rectangles(batch.target.images, self.ratio, generators)

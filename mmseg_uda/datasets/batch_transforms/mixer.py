@@ -5,6 +5,8 @@ Everything is batched and stays on the batch's device; the host never waits for 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Generator, Tensor
 
@@ -34,12 +36,12 @@ class Mixer(BatchTransform):
     """Base of the mixers; a subclass chooses the pixels that come from the source.
 
     Image i of the source is mixed with image i of the target. One mask mixes images, labels,
-    weights and significance, so that they always agree. Random numbers are PyTorch's global ones,
-    which the training loop seeds by iteration and rank.
+    weights and significance, so that they always agree. A mixer draws the random numbers of an
+    image from the image's own generator (see :func:`~mmseg_uda.datasets.batch_transforms.draw`).
 
     Example:
         >>> class LeftFromSource(Mixer):
-        ...     def mask(self, batch, teacher, iteration, generator=None):
+        ...     def mask(self, batch, teacher, iteration, generators=None):
         ...         mask = torch.zeros_like(batch.source.images[:, :1])  # (N, 1, H, W)
         ...         mask[..., : mask.shape[-1] // 2] = 1
         ...         return mask
@@ -57,7 +59,7 @@ class Mixer(BatchTransform):
         batch: DomainBatch,
         teacher: TeacherPrediction,
         iteration: int,
-        generator: Generator | None = None,
+        generators: Sequence[Generator] | None = None,
     ) -> Tensor:
         """Choose the pixels that come from the source.
 
@@ -65,7 +67,7 @@ class Mixer(BatchTransform):
             batch: Source with its ground truth, and target; images of one size.
             teacher: Prediction for the target images.
             iteration: Number of the training iteration, from 0.
-            generator: One of the batch's device; None takes the global one.
+            generators: One per pair of images, on the batch's device; None takes the global one.
 
         Returns:
             1 for pixels of the source, 0 for those of the target; shape (N, 1, H, W).
@@ -77,7 +79,7 @@ class Mixer(BatchTransform):
         batch: DomainBatch,
         teacher: TeacherPrediction,
         iteration: int,
-        generator: Generator | None = None,
+        generators: Sequence[Generator] | None = None,
     ) -> tuple[Tensor, Tensor]:
         """Choose the mask and the labels of the target's pixels, by default the teacher's.
 
@@ -87,7 +89,7 @@ class Mixer(BatchTransform):
         Returns:
             The mask, shape (N, 1, H, W), and labels, shape (N, H, W), int64.
         """
-        return self.mask(batch, teacher, iteration, generator), teacher.label
+        return self.mask(batch, teacher, iteration, generators), teacher.label
 
     @torch.no_grad()
     def forward(
@@ -96,7 +98,7 @@ class Mixer(BatchTransform):
         teacher: TeacherPrediction,
         iteration: int,
         pixel_weight: Tensor | None = None,
-        generator: Generator | None = None,
+        generators: Sequence[Generator] | None = None,
     ) -> MixedBatch:
         """Mix a batch.
 
@@ -106,13 +108,13 @@ class Mixer(BatchTransform):
             iteration: As in :meth:`mask`.
             pixel_weight: Weight of the target's pixels, shape (N, H, W) or one that broadcasts to
                 it, such as a scalar; those of the source weigh 1. None weighs all of them 1.
-            generator: As in :meth:`mask`.
+            generators: As in :meth:`mask`.
 
         Raises:
             ValueError: If sizes differ.
         """
         self._check_sizes(batch, teacher)
-        mask, labels = self.mask_and_labels(batch, teacher, iteration, generator)
+        mask, labels = self.mask_and_labels(batch, teacher, iteration, generators)
         ones = torch.ones_like(teacher.confidence)  # (N, H, W)
         weight = ones if pixel_weight is None else pixel_weight.to(ones).expand_as(ones)
         significance = teacher.significance

@@ -10,7 +10,8 @@ import torch.nn.functional as F
 from mmseg.registry import TRANSFORMS
 from torch import Generator, Tensor
 
-from mmseg_uda.datasets.batch_transforms.base import BatchTransform
+from mmseg_uda.datasets.batch_transforms.base import BatchTransform, draw, per_image
+from mmseg_uda.datasets.endless import derive_seed
 from mmseg_uda.utils.arguments import expect
 
 __all__ = ['StrongAugment', 'gaussian_blur', 'hsv_to_rgb', 'rgb_to_hsv']
@@ -93,7 +94,7 @@ def _change_hsv(images: Tensor, turn: Tensor | float, factor: Tensor | float) ->
     return hsv_to_rgb(torch.cat([hue + turn, (saturation * factor).clamp(0, 1), value], 1))
 
 
-# Brightness, contrast, saturation and hue of images (N, 3, H, W), by a change (N, 1, 1, 1).
+# Brightness, contrast, saturation and hue of an image (1, 3, H, W), by a change, a scalar.
 _CHANGES: tuple[Callable[[Tensor, Tensor], Tensor], ...] = (
     lambda images, change: (images + change).clamp(0, 1),
     lambda images, change: (images * (1 + change)).clamp(0, 1),
@@ -111,8 +112,8 @@ class StrongAugment(BatchTransform):
     [0, 1], clipped after each step, brightness adds :math:`\delta_b`, contrast multiplies by
     :math:`1 + \delta_c` (about black), saturation in HSV by :math:`1 + \delta_s`, and hue turns by
     :math:`\delta_h` of a full circle, each δ uniform in [-limit, limit] and drawn for each image.
-    The order of the four is random, one per batch. DACS decides once per batch whether to jitter
-    or blur, with one σ; here each image has its own decision and σ.
+    The order of the four is random. DACS decides once per batch whether to jitter or blur, with one
+    order and one σ; here each image has its own decisions, order and σ.
 
     The Gaussian is cut off at 4σ of the largest σ (DACS: at a twentieth of the image, where it has
     vanished). Numbers are drawn on the device and the host never waits for them.
@@ -170,7 +171,7 @@ class StrongAugment(BatchTransform):
         mean: Tensor | float,
         std: Tensor | float,
         bgr: bool = False,
-        generator: Generator | None = None,
+        generators: Sequence[Generator] | None = None,
     ) -> Tensor:
         """Augment a normalised batch.
 
@@ -180,7 +181,7 @@ class StrongAugment(BatchTransform):
                 0 for images in [0, 1].
             std: Divisor, of the same shape; 255 for images in [0, 1].
             bgr: The channels are in BGR order (no ``bgr_to_rgb`` in the preprocessor).
-            generator: One of the images' device; None takes the global one.
+            generators: One per image, on the images' device; None takes the global ones.
 
         Returns:
             Normalised as before, of the same shape and dtype.
@@ -188,26 +189,35 @@ class StrongAugment(BatchTransform):
         pixels = (images.float() * std + mean) / 255
         if bgr:
             pixels = pixels.flip(1)
-        changed = self._blur(self._jitter(pixels, generator), generator)
+        changed = self._blur(self._jitter(pixels, generators), generators)
         if bgr:
             changed, pixels = changed.flip(1), pixels.flip(1)
         # An unchanged image keeps every bit, which normalising it again would not grant.
         same = (changed == pixels).all(3, True).all(2, True).all(1, True)
         return torch.where(same, images, ((changed * 255 - mean) / std).to(images.dtype))
 
-    def _jitter(self, pixels: Tensor, generator: Generator | None) -> Tensor:
-        draws = torch.rand((5, len(pixels), 1, 1, 1), generator=generator, device=pixels.device)
-        # Python needs the order of the changes, so it is drawn on the host.
-        on_host = generator if generator is not None and generator.device.type == 'cpu' else None
-        jittered = pixels  # (N, 3, H, W)
-        for index in torch.randperm(4, generator=on_host).tolist():
-            change = (2 * draws[index] - 1) * self.limits[index]
-            jittered = _CHANGES[index](jittered, change)
-        return torch.where(draws[4] < self.jitter_prob, jittered, pixels)
+    def _jitter(self, pixels: Tensor, generators: Sequence[Generator] | None) -> Tensor:
+        jittered = []
+        for image, generator in zip(pixels.unsqueeze(1), per_image(generators, len(pixels))):
+            *draws, chosen = torch.rand(5, generator=generator, device=image.device)
+            changed = image  # (1, 3, H, W)
+            for index in _order(generator):
+                change = (2 * draws[index] - 1) * self.limits[index]
+                changed = _CHANGES[index](changed, change)
+            jittered.append(torch.where(chosen < self.jitter_prob, changed, image))
+        return torch.cat(jittered)
 
-    def _blur(self, pixels: Tensor, generator: Generator | None) -> Tensor:
+    def _blur(self, pixels: Tensor, generators: Sequence[Generator] | None) -> Tensor:
         # (N,) each: decides on the blur; place of σ within its range
-        chosen, place = torch.rand((2, len(pixels)), generator=generator, device=pixels.device)
+        chosen, place = draw(torch.rand, (len(pixels), 2), pixels.device, generators).unbind(1)
         low, high = self.blur_sigma
         blurred = gaussian_blur(pixels, low + (high - low) * place, math.ceil(4 * high))
         return torch.where((chosen < self.blur_prob).view(-1, 1, 1, 1), blurred, pixels)
+
+
+def _order(generator: Generator | None) -> list[int]:
+    """Draw an order of the four changes."""
+    if generator is not None:
+        # Python needs the order, and would wait for numbers of the device: the seed is known here.
+        generator = Generator().manual_seed(derive_seed(generator.initial_seed()))
+    return torch.randperm(4, generator=generator).tolist()

@@ -110,10 +110,11 @@ class _DomainIterator:
 class UDATrainLoop(IterBasedTrainLoop):
     """Trains on a labelled source domain and an unlabelled target domain.
 
-    Every random choice follows from ``(seed, iteration)``: the images of a batch, their
-    augmentation, and the model's own random numbers. A resumed run therefore continues bit by bit
-    as if it had not stopped, without reading the data that came before, and N processes see the
-    images that one process with an N times larger batch sees.
+    Every random choice for an image follows from ``(seed, position)``: which image it is, its
+    augmentation, and what a method draws for it (see :class:`EndlessDataset`). N processes
+    therefore train as one process with an N times larger batch. A layer that draws for itself, such
+    as dropout, does so by ``(seed, iteration, rank)``. A resumed run continues bit by bit as if it
+    had not stopped, without reading the data that came before.
 
     The batch of a domain that is not among the method's ``domains`` (the target of ``SourceOnly``)
     is read only where a hook looks at it, and by no worker.
@@ -229,7 +230,7 @@ class UDATrainLoop(IterBasedTrainLoop):
                 loader._iterator = None  # holds the workers if `persistent_workers`
 
     def run_iter(self, data_batch: dict[str, Any]) -> None:
-        """Run one iteration, both random generators and the device's seeded for it alone."""
+        """Run one iteration, all global random generators seeded for it and this process alone."""
         seed = derive_seed(self._seed, self._iter, get_rank())
         random.seed(seed)
         np.random.seed(seed)

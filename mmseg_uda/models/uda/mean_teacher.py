@@ -15,7 +15,14 @@ from torch import Tensor
 from mmseg_uda.datasets.batch_transforms.mixer import Mixer
 from mmseg_uda.models.teacher import LABEL_WEIGHTS, agreement, confidence_weight
 from mmseg_uda.models.uda.base import BaseUDASegmentor
-from mmseg_uda.structures import DomainBatch, Losses, MixedBatch, SegOutput, TeacherPrediction
+from mmseg_uda.structures import (
+    DomainBatch,
+    ImageBatch,
+    Losses,
+    MixedBatch,
+    SegOutput,
+    TeacherPrediction,
+)
 from mmseg_uda.utils.arguments import check_choice, expect
 
 __all__ = ['MeanTeacher']
@@ -42,9 +49,9 @@ class MeanTeacher(BaseUDASegmentor):
         significance: Config of the weight of each pixel of a teacher's label; None for 1.
         pseudo_threshold: Probability from which the teacher is confident of a pixel, in [0, 1].
         label_weight: Weight of the teacher's labels: the ``'ratio'`` of confident pixels in each
-            image; the ``'batch_ratio'``, in all images of the batch (code of DACS and CAMix, with
-            which the batches of several processes differ from a joint one); by ``'pixel'``, 1 where
-            the teacher is confident and else 0; None for 1. Pixels of the source always have 1.
+            image; the ``'batch_ratio'``, in all images of the batch, over all processes (code of
+            DACS and CAMix); by ``'pixel'``, 1 where the teacher is confident and else 0; None for
+            1. Pixels of the source always have 1.
         eval_on: Network at test time, in tools and for pseudo labels: the ``'student'`` (the code)
             or the ``'teacher'`` (Algorithm 1).
         kwargs: As for :class:`BaseUDASegmentor`.
@@ -97,7 +104,7 @@ class MeanTeacher(BaseUDASegmentor):
     def losses(self, batch: DomainBatch) -> Iterator[Losses]:
         """Algorithm 1; its last line, eq. (3), is the :class:`EMATeacherHook`."""
         yield self.source_losses(batch)  # L_seg, eq. (10)
-        teacher = self.predict_target(batch.target.images)  # Y_T, U_T, eq. (5)-(7)
+        teacher = self.predict_target(batch.target)  # Y_T, U_T, eq. (5)-(7)
         yield from self.target_losses(batch, teacher)
 
     def source_losses(self, batch: DomainBatch) -> Losses:
@@ -117,8 +124,8 @@ class MeanTeacher(BaseUDASegmentor):
         losses = self.consistency_losses(output, mixed)  # L_con, eq. (9)
         yield {**losses, **self.teacher_statistics(teacher)}
 
-    def predict_target(self, images: Tensor) -> TeacherPrediction:
-        """Predict target images, shape (N, 3, H, W), with the teacher.
+    def predict_target(self, target: ImageBatch) -> TeacherPrediction:
+        """Predict target images with the teacher.
 
         Raises:
             RuntimeError: No hook updates the teacher.
@@ -128,11 +135,14 @@ class MeanTeacher(BaseUDASegmentor):
                 'MeanTeacher.iteration: expected a number, but got None; write custom_hooks=['
                 "dict(type='EMATeacherHook')], which sets it and updates the teacher"
             )
+        images = target.images  # (N, 3, H, W)
         probabilities = self.probabilities(self.teacher(images), images)  # (N, C, H, W)
         confidence, label = probabilities.max(1)  # (N, H, W)
         significance = None
         if self.significance is not None:
-            significance = self.significance(self.teacher, images, self.iteration)  # (N, H, W)
+            significance = self.significance(
+                self.teacher, images, self.iteration, generators=target.generators
+            )  # (N, H, W)
         return TeacherPrediction(probabilities, label, confidence, significance)
 
     def confident(self, teacher: TeacherPrediction) -> Tensor:
@@ -143,18 +153,20 @@ class MeanTeacher(BaseUDASegmentor):
     def mix(self, batch: DomainBatch, teacher: TeacherPrediction) -> MixedBatch:
         """Build the images and labels for the consistency loss: mixed and augmented."""
         mixed = self.label_target(batch.target.images, teacher)
+        generators = batch.target.generators  # of the pairs: source and target meet by position
         if self.mixer is not None:
-            mixed = self.mixer(batch, teacher, self.iteration, mixed.pixel_weight)
+            mixed = self.mixer(batch, teacher, self.iteration, mixed.pixel_weight, generators)
         if self.augment is None:
             return mixed
-        return replace(mixed, images=self.augment(mixed.images, **self.data_preprocessor.scale()))
+        scale = self.data_preprocessor.scale()
+        return replace(mixed, images=self.augment(mixed.images, **scale, generators=generators))
 
     def label_target(self, images: Tensor, teacher: TeacherPrediction) -> MixedBatch:
         """Combine versions of the target images, shape (N, 3, H, W), with the teacher's labels."""
         return MixedBatch(
             images,
             teacher.label,
-            confidence_weight(self.confident(teacher), self.label_weight),
+            confidence_weight(self.confident(teacher), self.label_weight, joint=self.training),
             teacher.significance,
             torch.zeros_like(images[:, :1]),  # no pixel of the source
         )
@@ -209,7 +221,7 @@ class MeanTeacher(BaseUDASegmentor):
     @torch.no_grad()
     def visualize(self, batch: DomainBatch) -> dict[str, Tensor]:
         """Compute the labels of one iteration on the target's first image; maps of shape (H, W)."""
-        teacher = self.predict_target(batch.target.images)
+        teacher = self.predict_target(batch.target)
         mixed = self.mix(batch, teacher)
         maps = {
             'teacher label': teacher.label,

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+import toys
 from mmengine.config import Config
 from mmengine.structures import PixelData
 from mmseg.registry import TRANSFORMS
@@ -127,9 +128,9 @@ def test_related_pixels_are_pasted_together() -> None:
     batch, teacher = make_batch(one_hot(labels, 4))
     mixer = ContextMix(meta_classes={0: (1,), 1: (3,)})
     for seed in range(20):
-        mask = mixer.mask(batch, teacher, 0, torch.Generator().manual_seed(seed))
+        mask = mixer.mask(batch, teacher, 0, toys.generators(2, seed))
         present = torch.tensor([[True] * 4, [True, False, True, True]])
-        chosen = choose_classes(present, 0.5, torch.Generator().manual_seed(seed))
+        chosen = choose_classes(present, 0.5, toys.generators(2, seed))
         for image in range(2):
             classes = set(chosen[image].nonzero().flatten().tolist())
             if 0 in classes and image == 0:
@@ -154,7 +155,7 @@ def test_modulated_label(tmp_path: Path) -> None:
     # .4 * .9 > .35 * .1; .4 * .1 < .35 * .9; a tie in the prior leaves the teacher; padding is 3
     assert label.tolist() == [[[0, 1, 0], [0, 3, 1]]]
     for seed in range(10):
-        mask = mixer.mask(batch, teacher, 0, torch.Generator().manual_seed(seed))[0, 0]
+        mask = mixer.mask(batch, teacher, 0, toys.generators(1, seed))[0, 0]
         # One of two classes; padding is never pasted from the target.
         assert mask.tolist() in ([[0, 1, 0], [0, 1, 1]], [[1, 0, 1], [1, 1, 0]])
 
@@ -190,7 +191,7 @@ def test_mask_of_the_modulated_label_pastes_the_teachers(tmp_path: Path) -> None
         mixer = with_prior(path, mix_modulated=mix_modulated)
         found = set()
         for seed in range(10):
-            mixed = mixer(batch, teacher, 0, generator=torch.Generator().manual_seed(seed))
+            mixed = mixer(batch, teacher, 0, generators=toys.generators(1, seed))
             found.add(tuple(mixed.labels.flatten().tolist()))
         assert found == {(expected, 255), (255, 0)}
 

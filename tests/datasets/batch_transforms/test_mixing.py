@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+import toys
 from mmengine.structures import PixelData
 from mmseg.registry import TRANSFORMS
 from mmseg.structures import SegDataSample
@@ -56,10 +57,6 @@ def make_batch(
 
 def labels(number: int = 2, height: int = 6, width: int = 8, num_classes: int = 4) -> Tensor:
     return torch.randint(num_classes, (number, height, width))
-
-
-def generator(seed: int = 0) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
 
 
 class Given(Mixer):
@@ -157,10 +154,10 @@ def test_every_mixer(cfg: dict[str, Any]) -> None:
     assert_close(mixed.images.abs(), batch.source.images)
     assert torch.equal(mixed.labels, torch.where(from_source, batch.source.labels, teacher.label))
     assert_close(mixed.pixel_weight, 0.5 + 0.5 * from_source)
-    again = mixer.mask(batch, teacher, 0, generator(3))
-    assert torch.equal(again, mixer.mask(batch, teacher, 0, generator(3)))
+    again = mixer.mask(batch, teacher, 0, toys.generators(2, 3))
+    assert torch.equal(again, mixer.mask(batch, teacher, 0, toys.generators(2, 3)))
     masks = {
-        tuple(mixer.mask(batch, teacher, 0, generator(seed)).flatten().tolist())
+        tuple(mixer.mask(batch, teacher, 0, toys.generators(2, seed)).flatten().tolist())
         for seed in range(8)
     }
     assert len(masks) > 1
@@ -168,6 +165,16 @@ def test_every_mixer(cfg: dict[str, Any]) -> None:
     first = mixer.mask(batch, teacher, 0)
     torch.manual_seed(5)
     assert torch.equal(first, mixer.mask(batch, teacher, 0))
+
+
+@pytest.mark.parametrize('cfg', CONFIGS, ids=str)
+def test_an_image_is_mixed_as_it_would_be_alone(cfg: dict[str, Any]) -> None:
+    source, target, mixer = labels(), labels(), TRANSFORMS.build(cfg)
+    together = mixer.mask(*make_batch(source, target), 0, toys.generators(2))
+    for index, generator in enumerate(toys.generators(2)):
+        batch, teacher = make_batch(source[index, None], target[index, None])
+        alone = mixer.mask(batch, teacher, 0, [generator])
+        assert torch.equal(alone[0], together[index])
 
 
 @pytest.mark.parametrize('cfg', CONFIGS, ids=str)
@@ -205,8 +212,9 @@ def test_sizes_that_differ() -> None:
 
 def test_rectangles() -> None:
     height, width, ratio, number = 40, 64, 0.3, 200
-    masks = rectangles(torch.empty(number, 3, height, width), ratio, generator())
-    shape, down, across = torch.rand((3, number, 1), generator=generator()).squeeze(-1)
+    masks = rectangles(torch.empty(number, 3, height, width), ratio, toys.generators(number))
+    drawn = [torch.rand(3, generator=each) for each in toys.generators(number)]
+    shape, down, across = torch.stack(drawn, 1)
     tops = []
     for index, mask in enumerate(masks[:, 0].numpy()):
         rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
@@ -226,8 +234,10 @@ def test_rectangles() -> None:
 
 def test_cut_mix_ratio() -> None:
     batch, teacher = make_batch(labels(1, 20, 20), labels(1, 20, 20))
-    mask = TRANSFORMS.build(dict(type='CutMix', ratio=0.25)).mask(batch, teacher, 0, generator())
-    assert torch.equal(mask, rectangles(batch.target.images, 0.25, generator()))
+    mask = TRANSFORMS.build(dict(type='CutMix', ratio=0.25)).mask(
+        batch, teacher, 0, toys.generators(1)
+    )
+    assert torch.equal(mask, rectangles(batch.target.images, 0.25, toys.generators(1)))
     assert rectangles(torch.empty(20, 3, 1, 1), 0.01).all()  # at least one pixel
 
 
@@ -237,17 +247,15 @@ def test_cut_mix_ratio() -> None:
 def test_cow_masks() -> None:
     """Against sums over all pixels, with a Gaussian that is normalised."""
     images, sigma, ratio = torch.empty(2, 3, 9, 12), (1.0, 4.0), 0.3
-    masks = cow_masks(images, sigma, ratio, generator())
-    draws = generator()
-    chosen = torch.rand((2, 1, 1), generator=draws).flatten().double().numpy()
-    noise = torch.randn((2, 9, 12), generator=draws).double().numpy()
-    for index in range(2):
-        deviation = sigma[0] * (sigma[1] / sigma[0]) ** chosen[index]
+    masks = cow_masks(images, sigma, ratio, toys.generators(2))
+    for index, draws in enumerate(toys.generators(2)):
+        deviation = sigma[0] * (sigma[1] / sigma[0]) ** torch.rand((), generator=draws).item()
+        noise = torch.randn((9, 12), generator=draws).double().numpy()
         smooth = np.zeros((9, 12))
         for y in range(9):
             for x in range(12):
                 smooth[y, x] = sum(
-                    noise[index, v, u]
+                    noise[v, u]
                     * math.exp(-((y - v) ** 2 + (x - u) ** 2) / 2 / deviation**2)
                     / (2 * math.pi * deviation**2)
                     for v in range(9)
@@ -261,17 +269,19 @@ def test_cow_masks() -> None:
 def test_cow_mix_share(ratio: float) -> None:
     batch, teacher = make_batch(labels(40, 32, 32), labels(40, 32, 32))
     mixer = TRANSFORMS.build(dict(type='CowMix', sigma=(1, 2), ratio=ratio))
-    assert abs(mixer.mask(batch, teacher, 0, generator()).mean() - ratio) < 0.02
+    assert abs(mixer.mask(batch, teacher, 0, toys.generators(40)).mean() - ratio) < 0.02
 
 
 def test_cow_mix_sigma() -> None:
     def edges(sigma: tuple[float, float]) -> float:
-        mask = cow_masks(torch.empty(10, 3, 32, 32), sigma, 0.5, generator())
+        mask = cow_masks(torch.empty(10, 3, 32, 32), sigma, 0.5, toys.generators(10))
         return mask.diff(dim=-1).abs().mean().item()
 
     batch, teacher = make_batch(labels(10, 32, 32), labels(10, 32, 32))
-    mask = TRANSFORMS.build(dict(type='CowMix', sigma=(1, 4))).mask(batch, teacher, 0, generator())
-    assert torch.equal(mask, cow_masks(batch.target.images, (1, 4), 0.5, generator()))
+    mask = TRANSFORMS.build(dict(type='CowMix', sigma=(1, 4))).mask(
+        batch, teacher, 0, toys.generators(10)
+    )
+    assert torch.equal(mask, cow_masks(batch.target.images, (1, 4), 0.5, toys.generators(10)))
     assert edges((1, 1)) > 2 * edges((4, 4))
     assert edges((1, 1)) > edges((1, 4)) > edges((4, 4))
 
@@ -315,7 +325,7 @@ def test_how_many_classes(number: int, share: float, expected: int) -> None:
 
 def test_each_subset_is_equally_likely() -> None:
     present = torch.tensor([True, False, True, True, False, True, True]).expand(20000, 7)
-    chosen = choose_classes(present, 0.5, generator())  # 3 of 5: 10 subsets
+    chosen = choose_classes(present, 0.5, toys.generators(20000))  # 3 of 5: 10 subsets
     values, counts = (chosen.long() * 2 ** torch.arange(7)).sum(1).unique(return_counts=True)
     subsets = {sum(2**index for index in each) for each in combinations((0, 2, 3, 5, 6), 3)}
     assert set(values.tolist()) == subsets
@@ -334,7 +344,7 @@ def test_class_mix_takes_whole_classes_of_the_source() -> None:
     mixer = TRANSFORMS.build(dict(type='ClassMix'))
     seen = set()
     for seed in range(40):
-        mask = mixer.mask(batch, teacher, 0, generator(seed))[0, 0].bool()
+        mask = mixer.mask(batch, teacher, 0, toys.generators(1, seed))[0, 0].bool()
         chosen = set(source[0][mask].tolist())
         seen.add(tuple(sorted(chosen)))
         assert torch.equal(mask, torch.isin(source[0], torch.tensor(sorted(chosen))))
@@ -347,7 +357,7 @@ def test_class_mix_takes_whole_classes_of_the_target() -> None:
     mixer = TRANSFORMS.build(dict(type='ClassMix', direction='target2source'))
     seen = set()
     for seed in range(60):
-        mask = mixer.mask(batch, teacher, 0, generator(seed))[0, 0].bool()
+        mask = mixer.mask(batch, teacher, 0, toys.generators(1, seed))[0, 0].bool()
         seen.add(tuple(target[0][~mask].tolist()))
     assert seen == set(combinations(range(4), 2))
 

@@ -9,28 +9,27 @@ import cv2
 import numpy as np
 import pytest
 import torch
+import toys
 from mmseg.registry import TRANSFORMS
 from torch import Tensor
 from torch.testing import assert_close
 
 from mmseg_uda.datasets.batch_transforms.strong_augment import (
     StrongAugment,
+    _order,
     gaussian_blur,
     hsv_to_rgb,
     rgb_to_hsv,
 )
+from mmseg_uda.datasets.endless import derive_seed
 
 MEAN, STD = (torch.tensor(x).view(3, 1, 1) for x in ([123.0, 116.0, 103.0], [58.0, 57.0, 60.0]))
 OFF = dict(brightness=0.0, contrast=0.0, saturation=0.0, hue=0.0, jitter_prob=0.0, blur_prob=0.0)
 
 
-def generator(seed: int = 0) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
-
-
 def pictures(number: int = 3, height: int = 9, width: int = 11) -> Tensor:
     """RGB in [0, 1] with black, white and grey among them."""
-    images = torch.rand(number, 3, height, width, generator=generator(9))
+    images = torch.rand(number, 3, height, width, generator=torch.Generator().manual_seed(9))
     images[..., 0, 0], images[..., 0, 1], images[..., 0, 2] = 0.0, 1.0, 0.5
     return images
 
@@ -102,20 +101,18 @@ def test_whole_augmentation_image_by_image(seed: int) -> None:
     augment = StrongAugment(
         0.3, 0.2, 0.4, 0.25, jitter_prob=0.7, blur_sigma=(0.3, 1.2), blur_prob=0.6
     )
-    found = augment(normalise(images), MEAN, STD, generator=generator(seed))
-    draws = generator(seed)
-    jitter = torch.rand((5, 4), generator=draws)
-    order = torch.randperm(4, generator=draws).tolist()
-    blur, place = torch.rand((2, 4), generator=draws)
-    for index, image in enumerate(images.double().numpy()):
-        if jitter[4, index] < 0.7:
-            changes = [
-                (2 * jitter[i, index].item() - 1) * limit
-                for i, limit in enumerate((0.3, 0.2, 0.4, 0.25))
-            ]
+    found = augment(normalise(images), MEAN, STD, generators=toys.generators(4, seed))
+    for index, (image, draws) in enumerate(zip(images.double().numpy(), toys.generators(4, seed))):
+        host = torch.Generator().manual_seed(derive_seed(draws.initial_seed()))
+        order = torch.randperm(4, generator=host).tolist()
+        jitter = torch.rand(5, generator=draws).tolist()
+        blur, place = torch.rand(2, generator=draws).tolist()
+        if jitter[4] < 0.7:
+            limits = (0.3, 0.2, 0.4, 0.25)
+            changes = [(2 * drawn - 1) * limit for drawn, limit in zip(jitter, limits)]
             image = slow_jitter(image, changes, order)
-        if blur[index] < 0.6:
-            image = slow_blur(image, 0.3 + 0.9 * place[index].item())
+        if blur < 0.6:
+            image = slow_blur(image, 0.3 + 0.9 * place)
         assert_close(found[index], normalise(torch.from_numpy(image).float()), atol=2e-4, rtol=0)
 
 
@@ -125,8 +122,8 @@ def test_whole_augmentation_image_by_image(seed: int) -> None:
 def test_each_change_alone(key: str, index: int) -> None:
     images = pictures(1)
     augment = StrongAugment(**{**OFF, key: 0.2, 'jitter_prob': 1.0})
-    found = augment(normalise(images), MEAN, STD, generator=generator(1))
-    change = (2 * torch.rand((5, 1), generator=generator(1))[index].item() - 1) * 0.2
+    found = augment(normalise(images), MEAN, STD, generators=toys.generators(1, 1))
+    change = (2 * torch.rand(5, generator=toys.generators(1, 1)[0])[index].item() - 1) * 0.2
     changes = [0.0] * 4
     changes[index] = change
     expected = slow_jitter(images[0].double().numpy(), changes, [index])
@@ -137,27 +134,30 @@ def test_each_change_alone(key: str, index: int) -> None:
 def test_channel_order() -> None:
     """BGR images give what RGB images give, flipped."""
     images, mean = pictures(), MEAN.flip(0)
-    rgb = StrongAugment()(normalise(images), MEAN, STD, generator=generator())
+    rgb = StrongAugment()(normalise(images), MEAN, STD, generators=toys.generators(3))
     bgr = StrongAugment()(
         normalise(images.flip(1), mean, STD.flip(0)),
         mean,
         STD.flip(0),
         bgr=True,
-        generator=generator(),
+        generators=toys.generators(3),
     )
     assert_close(bgr, rgb.flip(1), atol=1e-5, rtol=1e-5)
     wrong = StrongAugment()(
-        normalise(images.flip(1), mean, STD.flip(0)), mean, STD.flip(0), generator=generator()
+        normalise(images.flip(1), mean, STD.flip(0)),
+        mean,
+        STD.flip(0),
+        generators=toys.generators(3),
     )
     assert (wrong - rgb.flip(1)).abs().max() > 0.01
 
 
 def test_images_in_0_1() -> None:
     images = pictures()
-    found = StrongAugment()(images, 0, 255, generator=generator())
+    found = StrongAugment()(images, 0, 255, generators=toys.generators(3))
     assert_close(
         normalise(found),
-        StrongAugment()(normalise(images), MEAN, STD, generator=generator()),
+        StrongAugment()(normalise(images), MEAN, STD, generators=toys.generators(3)),
         atol=1e-4,
         rtol=0,
     )
@@ -168,7 +168,9 @@ def test_images_in_0_1() -> None:
 def test_untouched_images_stay_to_the_last_bit() -> None:
     images = normalise(pictures(40))
     assert torch.equal(StrongAugment(**OFF)(images, MEAN, STD), images)
-    found = StrongAugment(jitter_prob=0.5, blur_prob=0.5)(images, MEAN, STD, generator=generator())
+    found = StrongAugment(jitter_prob=0.5, blur_prob=0.5)(
+        images, MEAN, STD, generators=toys.generators(40)
+    )
     same = [torch.equal(a, b) for a, b in zip(found, images)]
     assert 3 < sum(same) < 20  # a quarter of 40
 
@@ -179,7 +181,7 @@ def test_probabilities(key: str, prob: float) -> None:
     augment = StrongAugment(
         **{**dict(jitter_prob=0.0, blur_prob=0.0, blur_sigma=(1, 1)), key: prob}
     )
-    found = augment(images, 0, 255, generator=generator())
+    found = augment(images, 0, 255, generators=toys.generators(2000))
     changed = (found != images).flatten(1).any(1).float().mean()
     assert abs(changed - prob) < 0.04
 
@@ -199,6 +201,17 @@ def test_defaults_are_those_of_the_paper() -> None:
     assert augment.limits == (0.25, 0.25, 0.25, 0.25)
     assert (augment.jitter_prob, augment.blur_sigma, augment.blur_prob) == (0.8, (0.15, 1.15), 0.5)
     assert not augment.state_dict()
+
+
+def test_each_image_has_an_order_of_its_own() -> None:
+    images = pictures(1).expand(40, -1, -1, -1)
+    augment = StrongAugment(0.3, 0.3, 0.3, 0.3, jitter_prob=1.0, blur_prob=0.0)
+    same = [torch.Generator().manual_seed(seed) for seed in (5,) * 20 + (6,) * 20]
+    found = augment(images, 0, 255, generators=same)
+    assert (found[:20] == found[0]).all()
+    orders = {tuple(_order(each)) for each in toys.generators(200)}
+    assert len(orders) == 24
+    assert not torch.equal(found[0], found[20])
 
 
 def test_global_generators() -> None:

@@ -27,7 +27,7 @@ class LeftFromSource(Mixer):
     """The left half comes from the source."""
 
     def mask(
-        self, batch: DomainBatch, teacher: TeacherPrediction, iteration: int, generator: Any = None
+        self, batch: DomainBatch, teacher: TeacherPrediction, iteration: int, generators: Any = None
     ) -> Tensor:
         mask = torch.zeros_like(batch.source.images[:, :1])
         mask[..., :HALF] = 1
@@ -38,7 +38,7 @@ class LeftFromSource(Mixer):
 class Darker(nn.Module):
     """An augmentation; notes how it was told that images are normalised."""
 
-    def forward(self, images: Tensor, mean: Any, std: Any, bgr: bool) -> Tensor:
+    def forward(self, images: Tensor, mean: Any, std: Any, bgr: bool, generators: Any) -> Tensor:
         self.scale = dict(mean=mean, std=std, bgr=bgr)
         return images - 0.5
 
@@ -47,7 +47,9 @@ class Darker(nn.Module):
 class TopCounts(nn.Module):
     """Significance: the upper half, and a share of the rest that grows with the iteration."""
 
-    def forward(self, teacher: nn.Module, images: Tensor, iteration: int) -> Tensor:
+    def forward(
+        self, teacher: nn.Module, images: Tensor, iteration: int, generators: Any
+    ) -> Tensor:
         result = torch.ones_like(images[:, 0])
         result[:, toys.SIZE[0] // 2 :] = iteration / 10
         return result
@@ -55,12 +57,7 @@ class TopCounts(nn.Module):
 
 def shaken(**changes: Any) -> nn.Module:
     """A student and a teacher that differ."""
-    model = toys.build('mean_teacher', **changes).train()
-    torch.manual_seed(1)
-    with torch.no_grad():
-        for param in model.parameters():
-            param += 0.3 * torch.randn_like(param)
-    return model
+    return toys.shaken('mean_teacher', **changes).train()
 
 
 def losses_of(model: nn.Module) -> tuple[dict[str, Tensor], DomainBatch]:

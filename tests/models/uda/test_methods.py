@@ -45,16 +45,6 @@ def all_losses(model: nn.Module, data: dict[str, Any] | None = None) -> dict[str
 # ------------------------------------------------------------------------------------------ losses
 
 
-def shaken(name: str) -> nn.Module:
-    """A method with weights at which every loss is far from where it starts."""
-    model = toys.build(name)
-    torch.manual_seed(1)
-    with torch.no_grad():
-        for param in model.parameters():
-            param += 0.3 * torch.randn_like(param)
-    return model
-
-
 def assert_golden(losses: dict[str, torch.Tensor], expected: dict[str, float]) -> None:
     got = {key: round(float(value), 5) for key, value in losses.items()}
     assert got.keys() == expected.keys(), f'golden_losses.json needs {json.dumps(got)}'
@@ -64,7 +54,7 @@ def assert_golden(losses: dict[str, torch.Tensor], expected: dict[str, float]) -
 
 @every_method
 def test_golden_losses(name: str) -> None:
-    losses = all_losses(shaken(name))
+    losses = all_losses(toys.shaken(name))
     assert_golden(losses, GOLDEN.get(name, {}))
     for key, value in losses.items():
         assert value.ndim == 0, key
@@ -84,7 +74,7 @@ def test_pseudo_labels_only_add_losses(name: str) -> None:
     data = toys.batch()
     for sample in data['target']['data_samples']:
         del sample.pseudo_sem_seg
-    assert_golden(all_losses(shaken(name), data), expected)
+    assert_golden(all_losses(toys.shaken(name), data), expected)
 
 
 @every_method

@@ -71,6 +71,14 @@ def test_two_processes_weigh_labelled_pixels_as_one(name: str, ranks: Any) -> No
     assert_close(ranks[1][0][f'uneven {name}'], expected, atol=1e-6, rtol=1e-5)
 
 
+@pytest.mark.parametrize('case', processes.DRAWING)
+def test_two_processes_draw_as_one(case: str, ranks: Any) -> None:
+    """Numbers follow from the sample, shares of confident pixels are those of all images."""
+    model, (name, _) = processes.drawn(case), processes.DRAWING[case]
+    expected = processes.gradients(model, processes.joint_wrapper(model, name), toys.batch(4))
+    assert_close(ranks[1][0][f'drawn {case}'], expected, atol=1e-6, rtol=1e-5)
+
+
 def test_two_processes_accumulate_as_one(ranks: Any) -> None:
     name = processes.BATCH_NORM
     expected = processes.weights(toys.build(name), name, iters=5, accumulative_counts=2)

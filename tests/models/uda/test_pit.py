@@ -200,7 +200,7 @@ def test_other_auxiliary_heads_learn_as_ever() -> None:
     }
 
 
-@pytest.mark.parametrize('method', ['source_only', 'self_training', 'mean_teacher_class_mix'])
+@pytest.mark.parametrize('method', ['source_only', 'self_training', 'dacs'])
 def test_units_beside_another_method(method: str) -> None:
     """As an auxiliary head it takes labels of images from those of pixels."""
     head = dict(type='LSEExpansionHead', unit=CLASSIFIER, r=(1.0,))
