@@ -167,14 +167,23 @@ def explain_read_errors(owner: str, path: PathLike, remedy: str) -> Iterator[Non
 def list_files(directory: PathLike) -> Iterator[str]:
     """List all files below a directory, except temporary ones and those that were moved aside.
 
+    Links to directories are followed, unless they lead back. Files and directories whose names
+    start with a dot are skipped: copies of notebooks, and what macOS puts beside files.
+
     Yields:
         Paths relative to the directory, with ``/``: the files of each directory in order, then
         those of its sub-directories.
     """
     for root, directories, names in os.walk(directory, followlinks=True):
-        directories.sort()
+        here = Path(root).resolve()
+        directories[:] = sorted(
+            name
+            for name in directories
+            if not name.startswith('.') and not here.is_relative_to(Path(root, name).resolve())
+        )
         for name in sorted(names):
-            if not name.endswith('.tmp') and not ASIDE.search(name):
+            skipped = name.startswith('.') or name.endswith('.tmp') or ASIDE.search(name)
+            if not skipped:
                 yield Path(root, name).relative_to(directory).as_posix()
 
 

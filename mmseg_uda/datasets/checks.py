@@ -7,17 +7,20 @@ is the place in the config that the error names.
 from __future__ import annotations
 
 import inspect
-import os
 import os.path as osp
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from mmengine.dataset import BaseDataset
 from mmseg.registry import DATASETS
 
+from mmseg_uda.artifacts.files import list_files
 from mmseg_uda.config.datasets import LABEL_LOADERS, iter_datasets
+from mmseg_uda.datasets.label_files import check_label_files
 from mmseg_uda.datasets.transforms.image_labels import LoadImageLabels
 from mmseg_uda.datasets.transforms.loading import LoadPseudoLabels
+from mmseg_uda.utils.arguments import expect
 
 __all__ = [
     'build_dataset',
@@ -28,9 +31,11 @@ __all__ = [
     'check_same_classes',
     'check_unlabelled',
     'pseudo_label_loaders',
+    'skip_hidden_files',
     'unwrap',
 ]
 
+HIDDEN = re.compile(r'(^|[/\\])\.[^./\\]')
 ROOT_HINT = 'set `data_root`, or the environment variable MMSEG_UDA_DATA that the configs read'
 LABEL_HINT = 'tools/dataset_converters writes the labels of GTA5, SYNTHIA and Cityscapes'
 FILE_HINTS = {
@@ -103,6 +108,7 @@ def check_dataset(dataset: Any, key: str = 'dataset') -> tuple[str, ...]:
         # Other classes need not list files.
         if isinstance(inner, BaseDataset) and _is_local(getattr(inner, 'backend_args', None)):
             _check_files(inner, key)
+            check_label_files(inner, key)
     classes = dataset.metainfo.get('classes')
     if not classes:
         raise ValueError(
@@ -110,6 +116,24 @@ def check_dataset(dataset: Any, key: str = 'dataset') -> tuple[str, ...]:
             'metainfo=dict(classes=...)'
         )
     return tuple(classes)
+
+
+def skip_hidden_files(dataset: Any) -> None:
+    """Leave out samples below hidden directories, such as ``.ipynb_checkpoints``, in place.
+
+    mmseg skips hidden files, but not the files of hidden directories.
+    """
+    for inner in unwrap(dataset):
+        if not isinstance(inner, BaseDataset):
+            continue
+        root = str((getattr(inner, 'data_prefix', None) or {}).get('img_path') or '')
+        names = [
+            osp.relpath(inner.get_data_info(index).get('img_path') or root, root or None)
+            for index in range(len(inner))
+        ]
+        kept = [i for i, name in enumerate(names) if not HIDDEN.search(name)]
+        if len(kept) < len(inner):
+            inner.get_subset_(kept)
 
 
 def check_unlabelled(dataset: Any, key: str = 'train_dataloader.target.dataset') -> None:
@@ -224,7 +248,12 @@ def _wrapped(dataset: Any) -> list[Any]:
 
 def _check_list(path: str, name: str, key: str) -> None:
     size = osp.getsize(path) if osp.isfile(path) else None
-    if not size:
+    if size:
+        with open(path, encoding='utf-8-sig') as file:
+            for number, line in enumerate(file, 1):
+                where = f'{path}, line {number}, without one'
+                expect(bool(line.strip()), f'{key}.ann_file', 'a name in each line', where)
+    else:
         got = f'{path!r}, which ' + ('does not exist' if size is None else 'is empty')
         raise ValueError(
             f'{name}: expected a list of samples in {key}.ann_file, but got {got}; {ROOT_HINT}, '
@@ -240,9 +269,8 @@ def _check_any_image(directory: str, cfg: Mapping[str, Any], name: str, key: str
         parameter = inspect.signature(cls).parameters.get('img_suffix')
         suffix = parameter.default if parameter else ''
     # The first image is enough; datasets have tens of thousands.
-    for _, _, files in os.walk(directory, followlinks=True):
-        if any(file.endswith(suffix or '') for file in files):
-            return
+    if any(file.endswith(suffix or '') for file in list_files(directory)):
+        return
     raise ValueError(
         f'{name}: expected files that end in {suffix!r} in {key}.data_prefix.img_path, but got '
         f'{directory!r} without any; correct `data_prefix.img_path` or `img_suffix`'

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from functools import lru_cache
 from typing import Any, Iterator
 
+import cv2
 import numpy as np
 import torch
 from mmengine.dist import get_dist_info
@@ -101,7 +102,7 @@ class EndlessDataset(Dataset[Any]):
         with seeded(derive_seed(self.seed, position)):
             try:
                 sample = self.dataset[index]
-            except (OSError, SyntaxError) as error:  # Pillow's, of a damaged file
+            except (OSError, SyntaxError, cv2.error) as error:  # of a damaged file
                 # A missing file is named by the error already.
                 if getattr(error, 'filename', None) is not None or not str(error):
                     raise

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+from mmcv.transforms import LoadAnnotations as BaseLoadAnnotations
 from mmseg.datasets.transforms import LoadAnnotations
 from PIL import Image, UnidentifiedImageError
 
@@ -33,10 +34,12 @@ def check_label_files(dataset: Any, key: str) -> None:
         ValueError: A label is not of its image's size, or is a file of several channels or of more
             than 8 bits that the stock ``LoadAnnotations`` would load as something else.
     """
-    pairs = list(_pairs(dataset))
-    strict = _loads_by_stock(dataset)
+    steps = getattr(getattr(dataset, 'pipeline', None), 'transforms', ())
+    loaders = [step for step in steps if isinstance(step, BaseLoadAnnotations)]
+    pairs = list(_pairs(dataset)) if loaders else []  # labels that nobody loads are not read
+    strict = any(type(step) is LoadAnnotations for step in loaders)  # no subclass of a user's
     with ThreadPoolExecutor(NUM_THREADS) as threads:
-        for problem in threads.map(lambda pair: _compare(*pair, strict), pairs, chunksize=64):
+        for problem in threads.map(lambda pair: _compare(pair[0], pair[1], strict), pairs):
             if problem:
                 threads.shutdown(cancel_futures=True)
                 raise ValueError(f'{type(dataset).__name__}: {key}: {problem}')
@@ -48,12 +51,6 @@ def _pairs(dataset: Any) -> Iterator[tuple[str | None, str]]:
         label = info.get('seg_map_path')
         if label is not None:
             yield info.get('img_path'), label
-
-
-def _loads_by_stock(dataset: Any) -> bool:
-    """True if mmseg's own ``LoadAnnotations`` reads the labels, not a user's subclass of it."""
-    steps = getattr(getattr(dataset, 'pipeline', None), 'transforms', ())
-    return any(type(step) is LoadAnnotations for step in steps)
 
 
 def _compare(image_path: str | None, label_path: str, strict: bool) -> str:
@@ -84,7 +81,7 @@ def _header(path: str) -> tuple[int, int, str] | None:
     try:
         with Image.open(path) as image:
             width, height = image.size
-            # Without a tag in its header, Pillow would decode a whole PNG to look for one behind it.
+            # Without a tag in its header, Pillow would decode a whole PNG to look behind it.
             tags = image.getexif() if image.format != 'PNG' or 'exif' in image.info else {}
             if tags.get(ORIENTATION, 1) >= 5:
                 width, height = height, width

@@ -33,7 +33,7 @@ from mmengine.logging import print_log
 from mmseg.datasets import CityscapesDataset
 from PIL import Image
 
-from mmseg_uda.artifacts.files import atomic_write
+from mmseg_uda.artifacts.files import atomic_write, list_files
 from mmseg_uda.artifacts.outputs import check_output
 from mmseg_uda.structures import IGNORE_INDEX
 from mmseg_uda.utils.processes import map_with_progress
@@ -137,16 +137,19 @@ def find_jobs(
     """Find all labels below ``label_dir``, sorted by name."""
     jobs = []
     check_sizes = image_dir.is_dir()
-    for label in sorted(label_dir.rglob(f'*{label_format.label_suffix}')):
-        if label.name.endswith(label_format.output_suffix):
-            continue  # converted in place by an earlier run
-        path = label.relative_to(label_dir).as_posix().removesuffix(label_format.label_suffix)
+    for file in sorted(list_files(label_dir)):
+        # Files with the other suffix were converted in place by an earlier run.
+        if not file.endswith(label_format.label_suffix) or file.endswith(
+            label_format.output_suffix
+        ):
+            continue
+        path = file.removesuffix(label_format.label_suffix)
         split, name = 'train', path
         if label_format.split_directories and '/' in path:
             split, name = path.split('/', 1)
         image = image_dir / (path + label_format.image_suffix) if check_sizes else None
         output = output_dir / (path + label_format.output_suffix)
-        jobs.append(LabelJob(name, split, label, image, output))
+        jobs.append(LabelJob(name, split, label_dir / file, image, output))
     return jobs
 
 

@@ -15,6 +15,7 @@ from mmseg_uda.artifacts.files import atomic_write
 from mmseg_uda.utils.arguments import expect
 
 __all__ = [
+    'as_rgb',
     'contact_sheet',
     'denormalize',
     'heat_map',
@@ -51,6 +52,17 @@ def label_to_color(
     table = np.array([*palette, ignore_color], dtype=np.uint8)
     known = (label >= 0) & (label < len(palette))
     return table[np.where(known, label, len(palette))]
+
+
+def as_rgb(image: np.ndarray) -> np.ndarray:
+    """Make a picture of an image of any number of channels.
+
+    Args:
+        image: Shape (H, W, C): one channel is repeated; of more than three the first three count,
+            and of two the second is used twice.
+    """
+    channels = [min(channel, image.shape[2] - 1) for channel in range(3)]
+    return np.ascontiguousarray(image[..., channels])
 
 
 def denormalize(
@@ -195,11 +207,9 @@ def _join(cells: Sequence[np.ndarray]) -> np.ndarray:
 
 def _fit(image: np.ndarray, height: int, width: int) -> np.ndarray:
     """Scale a picture into a cell without distortion, and centre it on white."""
-    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
-        raise ValueError(
-            f'tile_panel.rows: expected pictures of uint8 (H, W, 3), but got {image.dtype} '
-            f'{image.shape}; write RGB pictures'
-        )
+    fits = image.dtype == np.uint8 and image.ndim == 3 and image.shape[2] == 3
+    got = f'{image.dtype} {image.shape}'
+    expect(fits, 'tile_panel.rows', 'pictures of uint8 (H, W, 3)', got)
     scale = min(height / image.shape[0], width / image.shape[1])
     new_height = min(height, max(1, round(image.shape[0] * scale)))
     new_width = min(width, max(1, round(image.shape[1] * scale)))

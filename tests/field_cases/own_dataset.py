@@ -77,7 +77,7 @@ class OwnDataset:
         for hook in cfg.custom_hooks:
             hook.interval = 2
         # Runs of the same name in the same second would share a visualizer.
-        cfg.experiment_name = uuid.uuid4().hex
+        cfg.experiment_name = cfg.visualizer.name = uuid.uuid4().hex
         return cfg
 
     def train(self, cfg: Config, *options: str) -> Path:

@@ -50,45 +50,30 @@ def grey(image: Array, index: int) -> Array:
             'source/labels',
             one_row_shorter,
             names('source/labels/00', SHORTER, SIZE),
-            marks=pytest.mark.xfail(
-                strict=True, reason='trains on logits that are stretched to the label'
-            ),
             id='every source label of another size',
         ),
         pytest.param(
             'source/labels',
             second_one_row_shorter,
             names('source/labels/001.png', SHORTER, SIZE),
-            marks=pytest.mark.xfail(
-                strict=True, reason='RuntimeError of stacked tensors, which names no file'
-            ),
             id='one source label of another size',
         ),
         pytest.param(
             'val/labels',
             one_row_shorter,
             names('val/labels/00', SHORTER, SIZE),
-            marks=pytest.mark.xfail(
-                strict=True, reason='IndexError in the first validation, which names no file'
-            ),
             id='validation label of another size',
         ),
         pytest.param(
             'source/labels',
             three_channels,
             names('source/labels/00', 'RGB|channels'),
-            marks=pytest.mark.xfail(
-                strict=True, reason='ValueError of the cross entropy, which names no file'
-            ),
             id='labels of three channels',
         ),
         pytest.param(
             'source/labels',
             high_byte,
             names('source/labels/00', 'I;16|uint16|16.bit'),
-            marks=pytest.mark.xfail(
-                strict=True, reason='trains on labels whose every pixel was cast to class 0'
-            ),
             id='labels of 16 bits',
         ),
     ],
@@ -101,7 +86,6 @@ def test_label_of_another_form_is_named(
         own.train(own.config())
 
 
-@pytest.mark.xfail(strict=True, reason='cv2.error, which names no file')
 def test_empty_image_file_is_named(own: OwnDataset) -> None:
     own.write()
     (own.root / 'target/images/001.png').write_bytes(b'')
@@ -148,9 +132,6 @@ def grey_config(own: OwnDataset) -> Config:
 GREY = {f'{part}/images': grey for part in ('source', 'target', 'val')}
 
 
-@pytest.mark.xfail(
-    strict=True, reason='UDAVisualizationHook ends the training, as it draws RGB alone'
-)
 def test_images_of_one_channel(own: OwnDataset) -> None:
     own.write(GREY)
     assert own.train(grey_config(own)).name == 'iter_2.pth'
@@ -172,7 +153,6 @@ def test_strong_augmentation_of_one_channel(own: OwnDataset) -> None:
     assert own.train(cfg).name == 'iter_2.pth'
 
 
-@pytest.mark.xfail(strict=True, reason='reads the blank line as an image named .png')
 def test_blank_line_of_a_list_is_named(own: OwnDataset) -> None:
     own.write()
     (own.root / 'source/list.txt').write_text('000\n001\n\n')
@@ -199,7 +179,6 @@ def test_list_in_another_format_is_named(own: OwnDataset, lines: list[str], miss
         own.train(cfg)
 
 
-@pytest.mark.xfail(strict=True, reason='lists the hidden copy and misses its label')
 def test_hidden_directory_below_the_images_is_skipped(own: OwnDataset) -> None:
     own.write()
     hidden = own.root / 'source/images/.ipynb_checkpoints'
@@ -219,7 +198,6 @@ def convert(dataset: str, root: Path) -> int:
     )
 
 
-@pytest.mark.xfail(strict=True, reason='leaves the linked split out and exits with 0')
 def test_converter_follows_links(tmp_path: Path) -> None:
     for split, root in (('train', tmp_path / 'disk'), ('val', tmp_path / 'cityscapes')):
         for kind in ('gtFine', 'leftImg8bit'):
@@ -232,7 +210,6 @@ def test_converter_follows_links(tmp_path: Path) -> None:
         assert (tmp_path / f'cityscapes/{split}.txt').read_text() == 'ulm/ulm_0\n'
 
 
-@pytest.mark.xfail(strict=True, reason='tries the hidden files, too, and exits with 1')
 def test_converter_skips_hidden_files(tmp_path: Path) -> None:
     write_label(tmp_path / 'images/00000.png', 0)
     write_label(tmp_path / 'labels/00000.png', 7)

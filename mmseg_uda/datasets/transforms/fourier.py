@@ -22,7 +22,6 @@ with the clipped window.
 
 from __future__ import annotations
 
-import os
 import os.path as osp
 from collections.abc import Sequence
 from typing import Any
@@ -33,6 +32,7 @@ from mmcv.transforms import BaseTransform
 from mmseg.registry import TRANSFORMS
 from numpy.typing import NDArray
 
+from mmseg_uda.artifacts.files import list_files
 from mmseg_uda.utils.arguments import expect
 
 __all__ = [
@@ -122,12 +122,7 @@ def find_images(key: str, directory: str) -> list[str]:
     Raises:
         FileNotFoundError: If it has no image.
     """
-    names = [
-        osp.relpath(osp.join(place, file), directory).replace(os.sep, '/')
-        for place, _, files in os.walk(directory, followlinks=True)
-        for file in files
-        if file.lower().endswith(IMAGE_SUFFIXES)
-    ]
+    names = [name for name in list_files(directory) if name.lower().endswith(IMAGE_SUFFIXES)]
     if not names:
         raise FileNotFoundError(
             f'{key}: expected a directory with images ({", ".join(IMAGE_SUFFIXES)}), but got '

@@ -18,7 +18,7 @@ from mmseg_uda.engine.observe import first_image, preserve_state, segment, unwra
 from mmseg_uda.models.class_attention import class_attention, self_attention_of
 from mmseg_uda.structures import DomainBatch, ImageBatch
 from mmseg_uda.utils.arguments import expect
-from mmseg_uda.utils.drawing import heat_map, label_to_color, tile_panel
+from mmseg_uda.utils.drawing import as_rgb, heat_map, label_to_color, tile_panel
 
 __all__ = ['UDAVisualizationHook']
 
@@ -147,8 +147,9 @@ def _domain_row(
     """
     height, width = raw.shape[-2:]
     image = raw.detach().cpu().numpy().clip(0, 255).astype(np.uint8)
-    # (3, H, W) BGR to (H, W, 3) RGB.
-    tiles = [(f'{name} image', np.ascontiguousarray(image[::-1].transpose(1, 2, 0)))]
+    # (C, H, W), BGR if it has three channels, to (H, W, 3) RGB.
+    image = image[::-1] if len(image) == 3 else image
+    tiles = [(f'{name} image', as_rgb(image.transpose(1, 2, 0)))]
     fields = {'gt_sem_seg': 'ground truth', 'pseudo_sem_seg': 'pseudo label'}
     for field, caption in fields.items():
         if field in batch.samples[0]:
@@ -166,10 +167,7 @@ def _draw_map(name: str, values: Tensor, palette: Sequence[Sequence[int]]) -> np
         return label_to_color(array.numpy(), palette)
     if array.ndim == 2:
         return heat_map(array.float().numpy())
-    if array.ndim == 3 and array.shape[0] == 3:
-        picture = (array.float().clamp(0, 1) * 255).round().byte()
-        return np.ascontiguousarray(picture.permute(1, 2, 0).numpy())
-    raise ValueError(
-        f'UDAVisualizationHook: expected visualize()["{name}"] of shape (h, w) or (3, h, w), but '
-        f'got {tuple(array.shape)}'
-    )
+    key = f'UDAVisualizationHook: visualize()["{name}"]'
+    expect(array.ndim == 3, key, 'shape (h, w) or (C, h, w)', tuple(array.shape))
+    picture = (array.float().clamp(0, 1) * 255).round().byte()
+    return as_rgb(picture.permute(1, 2, 0).numpy())

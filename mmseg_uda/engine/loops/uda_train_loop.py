@@ -24,6 +24,7 @@ from mmseg_uda.datasets.checks import (
     check_pseudo_labels,
     check_same_classes,
     check_unlabelled,
+    skip_hidden_files,
 )
 from mmseg_uda.datasets.endless import EndlessDataset, PositionSampler, derive_seed
 from mmseg_uda.engine.observe import unwrap_model
@@ -172,6 +173,7 @@ class UDATrainLoop(IterBasedTrainLoop):
             dataset = DATASETS.build(dataset)
         if hasattr(dataset, 'full_init'):
             dataset.full_init()
+        skip_hidden_files(dataset)
         check_dataset(dataset, key)
         if domain == 'target':
             check_unlabelled(dataset, key)
@@ -218,6 +220,9 @@ class UDATrainLoop(IterBasedTrainLoop):
         for stream, loader in enumerate(self.dataloaders.values()):
             # With one seed for both, image i of one domain would always meet image i of the other.
             loader.dataset.seed = derive_seed(self._seed, stream)
+        validation = self.runner.val_loop
+        if validation is not None:  # built after this loop
+            check_dataset(validation.dataloader.dataset, 'val_dataloader.dataset')
         used = getattr(unwrap_model(self.runner.model), 'domains', DOMAINS)
         self.dataloader_iterator = _DomainIterator(self.dataloaders, used, self._iter)
         self.fast_forward_on_resume = False  # skipped iterations read nothing here, see above

@@ -204,7 +204,7 @@ def test_errors() -> None:
     model.visualize = lambda _: {'odd': torch.rand(2, 3, 4, 5)}
     with pytest.raises(
         ValueError,
-        match=r'UDAVisualizationHook: expected visualize\(\)\["odd"\] of shape \(h, w\) or \(3, '
+        match=r'UDAVisualizationHook: visualize\(\)\["odd"\]: expected shape \(h, w\) or \(C, '
         r'h, w\), but got \(2, 3, 4, 5\)',
     ):
         draw(model, batch())
