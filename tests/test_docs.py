@@ -53,3 +53,12 @@ def test_broken_links_are_found(tmp_path: Path) -> None:
         '[e](#not-a-heading)\n'
     )
     assert broken_links(path) == ['b.md', 'a.md#no', '#not-a-heading']
+
+
+def test_answers_name_files_that_exist() -> None:
+    page = (ROOT / 'docs/readers_test.md').read_text(encoding='utf-8')
+    questions, answers = page.split('## Answers')
+    paths = re.findall(r'`((?:mmseg_uda|configs|docs|tools)/[\w./]+)`', answers)
+    assert questions.count('?') >= 10
+    assert len(paths) >= 10
+    assert [path for path in paths if not (ROOT / path).exists()] == []
