@@ -4,6 +4,7 @@ from mmseg_uda.models.layers.attention import (
     attend,
     attention_map,
     channel_attend,
+    channel_attend_both,
     cosine_attend,
     cosine_attention_map,
 )
@@ -24,6 +25,7 @@ __all__ = [
     'attend',
     'attention_map',
     'channel_attend',
+    'channel_attend_both',
     'cosine_attend',
     'cosine_attention_map',
     'lse_pool',

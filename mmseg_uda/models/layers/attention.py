@@ -15,6 +15,7 @@ __all__ = [
     'attend',
     'attention_map',
     'channel_attend',
+    'channel_attend_both',
     'cosine_attend',
     'cosine_attention_map',
 ]
@@ -212,14 +213,37 @@ def _cosine_rows(query: Tensor, key: Tensor) -> Tensor:
     return weight / total.masked_fill(total == 0, 1)
 
 
-def channel_attend(query: Tensor, key: Tensor) -> tuple[Tensor, Tensor]:
-    r"""Attend the channels of two maps to one another, both ways.
+def channel_attend(query: Tensor, key: Tensor) -> Tensor:
+    r"""Attend the channels of one map to those of another.
+
+    .. math:: o = \operatorname{softmax}_j(q k^\top)\, k
+
+    Energies are sums over thousands of positions, hence fp32 at least.
+
+    Args:
+        query: Shape (B, C_q, N).
+        key: Shape (B, C_k, N).
+
+    Returns:
+        Shape (B, C_q, N), in ``query``'s dtype.
+
+    Examples:
+        >>> channel_attend(torch.zeros(1, 2, 3), torch.ones(1, 4, 3))[0, 0]  # mean over channels
+        tensor([1., 1., 1.])
+    """
+    with torch.autocast(query.device.type, enabled=False):
+        q = widen(query)
+        k = key.to(q.dtype)
+        out = torch.bmm(torch.bmm(q, k.transpose(1, 2)).softmax(2), k)
+    return out.to(query.dtype)
+
+
+def channel_attend_both(query: Tensor, key: Tensor) -> tuple[Tensor, Tensor]:
+    r"""Compute :func:`channel_attend` both ways, from the same energies.
 
     .. math:: \Theta = q k^\top, \quad
               o^q = \operatorname{softmax}_j(\Theta)\, k, \quad
               o^k = \operatorname{softmax}_i(\Theta)^\top q
-
-    Energies are sums over thousands of positions, hence fp32 at least.
 
     Args:
         query: Shape (B, C_q, N).
@@ -231,7 +255,7 @@ def channel_attend(query: Tensor, key: Tensor) -> tuple[Tensor, Tensor]:
 
     Examples:
         >>> query, key = torch.zeros(1, 2, 3), torch.ones(1, 4, 3)
-        >>> to_query, to_key = channel_attend(query, key)
+        >>> to_query, to_key = channel_attend_both(query, key)
         >>> to_query[0, 0], to_key[0, 0]  # means over the other side's channels
         (tensor([1., 1., 1.]), tensor([0., 0., 0.]))
     """

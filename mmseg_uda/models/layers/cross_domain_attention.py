@@ -6,7 +6,12 @@ import torch
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 
-from mmseg_uda.models.layers.attention import attend, attention_map, channel_attend
+from mmseg_uda.models.layers.attention import (
+    attend,
+    attention_map,
+    channel_attend,
+    channel_attend_both,
+)
 
 __all__ = ['CrossDomainChannelAttention', 'CrossDomainSpatialAttention']
 
@@ -119,7 +124,7 @@ class CrossDomainChannelAttention(BaseModule):
         Returns:
             B'_s and B'_t.
         """
-        to_source, to_target = channel_attend(source.flatten(2), target.flatten(2))  # (N, C, hw)
+        to_source, to_target = channel_attend_both(source.flatten(2), target.flatten(2))
         return (
             source + self.weight * to_source.view_as(source),
             target + self.weight * to_target.view_as(target),
@@ -127,4 +132,5 @@ class CrossDomainChannelAttention(BaseModule):
 
     def to_target(self, source: Tensor, target: Tensor) -> Tensor:
         """Compute B'_t alone; arguments are those of :meth:`forward`."""
-        return self(source, target)[1]
+        received = channel_attend(target.flatten(2), source.flatten(2))  # (N, C, hw)
+        return target + self.weight * received.view_as(target)

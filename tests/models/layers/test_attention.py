@@ -20,6 +20,7 @@ from mmseg_uda.models.layers import (
     attend,
     attention_map,
     channel_attend,
+    channel_attend_both,
     cosine_attend,
     cosine_attention_map,
 )
@@ -136,7 +137,9 @@ def test_weights_sum_to_one() -> None:
             assert_close(rows[b, row], terms / terms.sum())
     identity = torch.eye(9).expand(2, 9, 9)  # values that show the weights themselves
     assert_close(attend(query, key, identity)[:, :, [0, 5, 2]].transpose(1, 2), rows)
-    to_query, to_key = channel_attend(torch.randn(1, 3, 1).expand(1, 3, 4) * 2, torch.ones(1, 5, 4))
+    to_query, to_key = channel_attend_both(
+        torch.randn(1, 3, 1).expand(1, 3, 4) * 2, torch.ones(1, 5, 4)
+    )
     assert_close(to_query, torch.ones(1, 3, 4))
     assert to_key.shape == (1, 5, 4)
 
@@ -147,7 +150,7 @@ def test_large_energies_stay_finite() -> None:
     out = attend(*inputs)
     assert_close(out, inputs[2][..., 1:2].expand(1, 2, 2))
     assert all(grad.isfinite().all() for grad in torch.autograd.grad(out.sum(), inputs))
-    to_query, to_key = channel_attend(1e4 * torch.randn(1, 3, 50), 1e4 * torch.randn(1, 3, 50))
+    to_query, to_key = channel_attend_both(1e4 * torch.randn(1, 3, 50), 1e4 * torch.randn(1, 3, 50))
     assert to_query.isfinite().all()
     assert to_key.isfinite().all()
 
@@ -161,9 +164,9 @@ def test_half_precision_computes_in_fp32(dtype: torch.dtype, autocast: bool) -> 
     inputs = (query, key, value)
     full = [tensor.detach().float().requires_grad_() for tensor in inputs]
     with torch.autocast('cpu', torch.bfloat16, enabled=autocast):
-        out, pair = attend(*inputs), channel_attend(query, query)
+        out, pair = attend(*inputs), channel_attend_both(query, query)
         in_full = attend(*full)
-    expected, pair_expected = attend(*full), channel_attend(full[0], full[0])
+    expected, pair_expected = attend(*full), channel_attend_both(full[0], full[0])
     assert torch.equal(in_full, expected)
     assert in_full.dtype == torch.float32
     # Equal to the last bit: only the result is rounded.
@@ -219,18 +222,21 @@ def test_a_trace_holds_plain_products() -> None:
 @pytest.mark.parametrize(('c_q', 'c_k', 'positions', 'batch'), [(3, 3, 4, 1), (2, 4, 3, 2)])
 def test_channel_attend_equals_loops(c_q: int, c_k: int, positions: int, batch: int) -> None:
     inputs = draw(batch, c_q, positions), draw(batch, c_k, positions)
-    expected, got = slow_channel_attend(*inputs), channel_attend(*inputs)
+    expected, got = slow_channel_attend(*inputs), channel_attend_both(*inputs)
     assert_close(got, expected)
     seeds = [torch.randn_like(tensor) for tensor in expected]
     assert_close(
         torch.autograd.grad(got, inputs, seeds), torch.autograd.grad(expected, inputs, seeds)
     )
+    assert gradcheck(channel_attend_both, inputs)
+    assert_close(channel_attend(*inputs), expected[0])
+    assert_close(channel_attend(*reversed(inputs)), expected[1])
     assert gradcheck(channel_attend, inputs)
 
 
 def test_channel_attend_tells_other_formulas_apart() -> None:
     q, k = draw(1, 3, 5).detach(), draw(1, 3, 5).detach()
-    to_query, to_key = channel_attend(q, k)
+    to_query, to_key = channel_attend_both(q, k)
     energy = q @ k.transpose(1, 2)
     # DANet subtracts the energies from their maximum: the most alike channels count least.
     flipped = (energy.amax(2, keepdim=True) - energy).softmax(2)

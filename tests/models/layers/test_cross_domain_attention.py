@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.autograd import gradcheck
 from torch.testing import assert_close
+from torch.utils.flop_counter import FlopCounterMode
 
 from mmseg_uda.models.layers import CrossDomainChannelAttention, CrossDomainSpatialAttention
 
@@ -113,6 +114,17 @@ def test_channel_equals_loops(weight: float) -> None:
         torch.autograd.grad(expected, (source, target), seeds),
     )
     assert not list(module.parameters())
+
+
+def test_one_side_costs_two_products_of_three() -> None:
+    source, target = (part.detach() for part in pair((2, 3)))
+    module, flops = CrossDomainChannelAttention(), []
+    for call in (module, module.to_target):
+        with FlopCounterMode(display=False) as counter:
+            call(source, target)
+        flops.append(counter.get_total_flops())
+    product = 2 * 2 * CHANNELS * CHANNELS * 6  # images, multiply and add, channels, positions
+    assert flops == [3 * product, 2 * product]
 
 
 def test_gradcheck() -> None:
