@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 
 from mmengine.config import Config
 
 import mmseg_uda  # noqa: F401 (checks the toolboxes, registers the classes)
+from mmseg_uda.artifacts.outputs import check_output
+from mmseg_uda.config.reads import FILES, read_paths
 from mmseg_uda.utils.cli import build_runner, config_parser, load_config, run_main
 
 
@@ -60,6 +63,22 @@ def enable_tta(cfg: Config) -> None:
     cfg.model = cfg.tta_model
 
 
+def check_outputs(cfg: Config, args: argparse.Namespace) -> None:
+    """Check that the test writes nothing where data are read, and replaces no predictions.
+
+    Raises:
+        ValueError: Names the flag.
+    """
+    outputs = {'--work-dir': cfg.work_dir, '--out': args.out, '--show-dir': args.show_dir}
+    for flag, path in outputs.items():
+        if path is not None:
+            check_output(flag, path, read_paths(cfg, but=FILES))
+    if args.out is not None and any(Path(args.out).glob('*')):
+        raise ValueError(
+            f'--out: expected a new or an empty directory, but got {args.out!r}; write another one'
+        )
+
+
 def save_predictions(cfg: Config, directory: str) -> None:
     """Make the metric (each of them, if several) write its predictions."""
     evaluator = cfg.test_evaluator
@@ -72,6 +91,7 @@ def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
     cfg = load_config(args)
     cfg.load_from = args.checkpoint
+    check_outputs(cfg, args)
     if args.show or args.show_dir:
         enable_drawing(cfg, args)
     if args.tta:

@@ -10,7 +10,7 @@ from mmengine.config import Config
 
 from mmseg_uda.config.datasets import iter_datasets
 
-__all__ = ['KINDS', 'find_reads', 'read_paths']
+__all__ = ['FILES', 'KINDS', 'dataset_paths', 'find_reads', 'read_paths']
 
 # Keys of configs whose string values are read as files or directories, wherever they are, and the
 # kind of stage output that each may refer to.
@@ -22,6 +22,7 @@ KINDS = {
     'label_file': 'image_labels',
     'pseudo_dir': 'directory',
 }
+FILES = ('checkpoint', 'prior', 'image_labels')
 
 
 def find_reads(node: Any, keys: Mapping[str, str] = KINDS) -> Iterator[tuple[str, str, Any]]:
@@ -68,21 +69,30 @@ def read_paths(
     content = cfg.to_dict() if isinstance(cfg, Config) else cfg
     for place, kind, value in find_reads(content, {**KINDS, 'style_dir': 'styles'}):
         if kind == 'dataset':
-            found = [pair for at in iter_datasets(value, place) for pair in _paths_of(*at)]
-        else:
-            found = [(place, value)]
-        if kind not in but:
-            yield from ((key, path) for key, path in found if '://' not in path)
+            yield from dataset_paths(value, place)
+        elif kind not in but and '://' not in value:
+            yield place, value
 
 
-def _paths_of(key: str, dataset: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """Find the directories and the list of a dataset that wraps no other."""
-    root = dataset.get('data_root') or ''
-    prefixes = dataset.get('data_prefix')
-    if root and not prefixes:
-        yield f'{key}.data_root', root
-    for name, prefix in (prefixes or {}).items():
-        if root or prefix:
-            yield f'{key}.data_prefix.{name}', osp.join(root, prefix or '')
-    if dataset.get('ann_file'):
-        yield f'{key}.ann_file', osp.join(root, dataset['ann_file'])
+def dataset_paths(cfg: Mapping[str, Any], key: str) -> Iterator[tuple[str, str]]:
+    """Find the local directories and the list of a dataset's config.
+
+    Args:
+        cfg: Config of a dataset, or of a wrapper.
+        key: Its place in the whole config.
+
+    Yields:
+        Place and path of each.
+    """
+    for place, dataset in iter_datasets(cfg, key):
+        root = dataset.get('data_root') or ''
+        prefixes = dataset.get('data_prefix') or {}
+        found = {f'data_prefix.{name}': prefix or '' for name, prefix in prefixes.items()}
+        if not found:
+            found['data_root'] = ''
+        if dataset.get('ann_file'):
+            found['ann_file'] = dataset['ann_file']
+        for name, path in found.items():
+            path = osp.join(root, path) if path else root
+            if path and '://' not in path:
+                yield f'{place}.{name}', path

@@ -16,6 +16,7 @@ from mmengine.dist import barrier, get_world_size, is_main_process
 from mmengine.logging import MMLogger
 
 from mmseg_uda.artifacts.files import atomic_write
+from mmseg_uda.artifacts.outputs import check_output
 from mmseg_uda.config.tables import Table, choose
 from mmseg_uda.pipeline.plan import Plan, plan_stage
 from mmseg_uda.pipeline.report import format_report
@@ -54,13 +55,16 @@ class Pipeline:
         self.table = table
 
     def check_inputs(self) -> None:
-        """Check that all data and weights exist that no stage makes.
+        """Check that all data and weights exist that no stage makes, apart from the work_dir.
 
         Raises:
-            ValueError: Names the stage, the key and the missing file.
+            ValueError: Names the stage, the key and the file that is missing or in the way.
         """
         for stage in self.stages.values():
             stage.check_inputs()
+            inputs = (each for each in stage.inputs() if not each.pending)
+            reads = itertools.chain.from_iterable(each.directories() for each in inputs)
+            check_output(f'stage {stage.name!r}: work_dir', self.context.work_dir, reads)
 
     def plan(self, start: str | None = None) -> list[Plan]:
         """Plan all stages as far as it can be told now; nothing is written.

@@ -9,7 +9,7 @@ from typing import Any
 
 from mmseg_uda.artifacts.digest import digest_path, sha256
 from mmseg_uda.config.datasets import iter_datasets
-from mmseg_uda.config.reads import find_reads
+from mmseg_uda.config.reads import dataset_paths, find_reads
 from mmseg_uda.datasets.checks import check_folders
 from mmseg_uda.stages.references import find_references
 
@@ -52,6 +52,13 @@ class Input:
                 f'{self.key}: expected a {kind}, but got {self.value!r}; correct the path, or '
                 "write '{NAME}' for the output of stage NAME"
             )
+
+    def directories(self) -> Iterator[tuple[str, str]]:
+        """Place and path of each directory that is read, and of a dataset's list."""
+        if self.kind == 'dataset':
+            yield from dataset_paths(self.value, self.key)
+        elif self.kind == 'directory':
+            yield self.key, self.value
 
     def digest(self) -> str | None:
         """Compute the digest of its content, or of a dataset's file names and sizes."""

@@ -190,9 +190,9 @@ def contact_sheet(
 
 
 def save_picture(image: np.ndarray, path: Path) -> None:
-    """Write a picture atomically, in the format of the path's suffix."""
+    """Write a picture atomically, in the format of the path's suffix; an older one moves aside."""
     content = cv2.imencode(path.suffix or '.png', image[..., ::-1])[1]
-    with atomic_write(path) as partial:
+    with atomic_write(path, keep=True) as partial:
         partial.write_bytes(content.tobytes())
 
 

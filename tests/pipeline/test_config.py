@@ -205,6 +205,15 @@ def test_work_dir(folder: Path) -> None:
     assert read_pipeline(path).context.work_dir == Path('elsewhere').resolve()
 
 
+def test_work_dir_where_data_are_read(folder: Path) -> None:
+    path = run_toy.write_pipeline(folder, run_toy.STAGES)
+    data = folder.parent / 'data'
+    for work_dir in (data, data / 'source/images/new'):
+        pipeline = read_pipeline(path, work_dir=work_dir)
+        with pytest.raises(ValueError, match="stage0': work_dir: expected a place apart from"):
+            pipeline.plan()
+
+
 def test_translate(folder: Path, tmp_path: Path) -> None:
     data = folder.parent / 'data'
     stages = [

@@ -157,7 +157,7 @@ STOPS: list[tuple[Any, ...]] = [
     ('generation2', State, 'finish', 1, None, KeyboardInterrupt),  # after its last checkpoint
     ('test0', CheckpointLoader, 'load_checkpoint', 1),
     ('test', IoUMetric, 'process', 3),
-    ('export', export.torch, 'save', 1),
+    ('export', export, 'write_torch', 1),
 ]
 
 

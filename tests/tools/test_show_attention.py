@@ -61,7 +61,7 @@ def run(tool: ModuleType, tmp_path: Path, *flags: str) -> np.ndarray:
             *flags,
         ]
     )
-    assert [path.name for path in (tmp_path / 'out').iterdir()] == ['x.png']
+    assert [path.name for path in (tmp_path / 'out').glob('*.png')] == ['x.png']
     return cv2.imread(str(tmp_path / 'out/x.png'))
 
 

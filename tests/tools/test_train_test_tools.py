@@ -166,6 +166,18 @@ class TestTest:
         ]
         assert len(list((tmp_path / 'drawn').rglob('*.png'))) == 4
 
+    @pytest.mark.parametrize('flag', ['--work-dir', '--out', '--show-dir'])
+    def test_output_where_data_are_read(self, config, checkpoint, tmp_path, flag):
+        out = str(tmp_path / 'labels')
+        with pytest.raises(ValueError, match=f'^{flag}: expected a place apart from .*the same;'):
+            load_tool('test').main([config, checkpoint, flag, out])
+
+    def test_predictions_replace_nothing(self, config, checkpoint, tmp_path):
+        (tmp_path / 'out').mkdir()
+        (tmp_path / 'out/0.png').write_text('mine')
+        with pytest.raises(ValueError, match='--out: expected a new or an empty directory, but'):
+            load_tool('test').main([config, checkpoint, '--out', str(tmp_path / 'out')])
+
     def test_tta(self, config, checkpoint, tmp_path):
         load_tool('test').main([config, checkpoint, '--work-dir', str(tmp_path / 'tta'), '--tta'])
         assert list((tmp_path / 'tta').glob('*/*.json'))

@@ -123,7 +123,7 @@ def main(argv: list[str] | None = None) -> None:
         runs[label] = choose(read_curves(Path(path)), args.keys, path)
     figure = plot(runs, args.title)
     out = Path(args.out)
-    with atomic_write(out) as partial:
+    with atomic_write(out, keep=True) as partial:
         figure.savefig(partial, format=out.suffix[1:] or 'png', dpi=150)
     plt.close(figure)
     for label, curves in runs.items():

@@ -27,6 +27,8 @@ from torch import Tensor
 
 import mmseg_uda  # noqa: F401 (checks the toolboxes, registers the classes)
 from mmseg_uda.artifacts.checkpoint import load_into, load_weights
+from mmseg_uda.artifacts.outputs import check_output
+from mmseg_uda.config.reads import read_paths
 from mmseg_uda.engine.hooks.reference_context_hook import load_images, plain_dataset
 from mmseg_uda.engine.observe import segment
 from mmseg_uda.models.class_attention import class_attention, self_attention_of
@@ -262,6 +264,7 @@ def discriminator_rows(model: Any, sample: Sample, meta: dict[str, Any]) -> list
 def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
     cfg = load_config(args)
+    check_output('--out', args.out, read_paths(cfg))
     init_default_scope(cfg.get('default_scope', 'mmseg'))
     model = load_model(cfg, args.checkpoint, args.device or get_device())
     kind = choose_kind(model, args.kind)

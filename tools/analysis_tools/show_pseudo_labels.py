@@ -24,7 +24,9 @@ from mmengine.registry import init_default_scope
 
 import mmseg_uda  # noqa: F401 (checks the toolboxes, registers the classes)
 from mmseg_uda.artifacts.files import atomic_write
+from mmseg_uda.artifacts.outputs import check_output
 from mmseg_uda.artifacts.pseudo_labels import Manifest
+from mmseg_uda.config.reads import FILES, read_paths
 from mmseg_uda.engine.hooks.reference_context_hook import plain_dataset
 from mmseg_uda.structures import IGNORE_INDEX
 from mmseg_uda.utils.cli import config_parser, load_config, run_main
@@ -164,12 +166,13 @@ def main(argv: list[str] | None = None) -> None:
     rows = image_rows(dataset, args.rounds, manifests, args.images)
     coverage = percentages(manifests)
     out = Path(args.out)
+    check_output('--out', out, read_paths(cfg, but=FILES))
     save_picture(tile_panel(rows, args.cell_width), out / 'labels.png')
     text = table(classes, coverage)
-    with atomic_write(out / 'coverage.md') as partial:
+    with atomic_write(out / 'coverage.md', keep=True) as partial:
         partial.write_text(text, encoding='utf-8')
     figure = plot(classes, dataset.metainfo['palette'], coverage)
-    with atomic_write(out / 'coverage.png') as partial:
+    with atomic_write(out / 'coverage.png', keep=True) as partial:
         figure.savefig(partial, format='png', dpi=150)
     plt.close(figure)
     print(f'{text}\n{out / "labels.png"}, {out / "coverage.png"}, {out / "coverage.md"}')
