@@ -13,8 +13,10 @@ from mmengine.utils import is_installed  # noqa: E402
 
 from mmseg_uda import datasets, engine, evaluation, models, registry  # noqa: E402
 from mmseg_uda.artifacts.checkpoint_sources import register_safe_loader  # noqa: E402
+from mmseg_uda.artifacts.storage import register_atomic_backend  # noqa: E402
 
 register_safe_loader()
+register_atomic_backend()
 
 # Configs of the package as 'mmseg_uda::cdanet/...', in `_base_` and in `mmengine.hub`.
 MODULE2PACKAGE.setdefault('mmseg_uda', 'mmseg_uda')

@@ -17,12 +17,12 @@ import pytest
 import torch
 import toys
 from filelock import FileLock
-from mmengine.fileio import LocalBackend
 from mmengine.runner.checkpoint import CheckpointLoader
 from mmseg.evaluation import IoUMetric
 from torch.testing import assert_close
 
 from mmseg_uda.artifacts.checkpoint import load_checkpoint
+from mmseg_uda.artifacts.storage import AtomicBackend
 from mmseg_uda.engine.loops import UDATrainLoop, pseudo_label_loop
 from mmseg_uda.pipeline import Pipeline, read_pipeline
 from mmseg_uda.pipeline import run as run_module
@@ -150,7 +150,7 @@ def half_a_file(*args: Any) -> None:
 
 STOPS: list[tuple[Any, ...]] = [
     ('stage0', IoUMetric, 'process', 3),  # in the validation of iteration 2
-    ('stage0', LocalBackend, 'put', 1, half_a_file),  # in the checkpoint of iteration 4
+    ('stage0', AtomicBackend, 'put', 1, half_a_file),  # in the checkpoint of iteration 4
     ('labels1', pseudo_label_loop, 'write_label', 4),  # between images
     ('generation1', UDATrainLoop, 'run_iter', 4),
     ('labels2', pseudo_label_loop, 'segment_probabilities', 3),  # before there are thresholds

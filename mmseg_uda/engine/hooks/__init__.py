@@ -1,6 +1,7 @@
 """Hooks: everything that happens beside the training step."""
 
 from mmseg_uda.engine.hooks.adabn_hook import AdaBNHook, build_target_loader
+from mmseg_uda.engine.hooks.checkpoint_hook import CheckpointHook
 from mmseg_uda.engine.hooks.ema_teacher_hook import EMATeacherHook
 from mmseg_uda.engine.hooks.health_hook import HealthHook
 from mmseg_uda.engine.hooks.pseudo_label_refresh_hook import PseudoLabelRefreshHook
@@ -9,6 +10,7 @@ from mmseg_uda.engine.hooks.uda_visualization_hook import UDAVisualizationHook
 
 __all__ = [
     'AdaBNHook',
+    'CheckpointHook',
     'EMATeacherHook',
     'HealthHook',
     'PseudoLabelRefreshHook',

@@ -1,0 +1,93 @@
+"""Checkpoints that are deleted only after their successors are written."""
+
+from __future__ import annotations
+
+import os.path as osp
+from collections import deque
+from typing import Any
+
+from mmengine import hooks
+from mmengine.dist import is_main_process
+from mmengine.runner import Runner
+from mmseg.registry import HOOKS
+
+__all__ = ['CheckpointHook']
+
+
+class _LaterDeletions:
+    """A storage backend that only notes what it is told to delete."""
+
+    def __init__(self, backend: Any) -> None:
+        self._backend = backend
+        self.outdated: list[str] = []
+
+    def remove(self, path: str) -> None:
+        self.outdated.append(path)
+
+    rmtree = remove
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._backend, name)
+
+
+@HOOKS.register_module()
+class CheckpointHook(hooks.CheckpointHook):
+    """Saves checkpoints as mmengine's hook does, but deletes older ones afterwards.
+
+    mmengine deletes first, so that a process that is killed while it writes may leave no checkpoint
+    at all. This class has the same name, and so is the one of every config with
+    ``default_scope='mmseg'`` that imports the package.
+
+    Args:
+        kwargs: As for :class:`mmengine.hooks.CheckpointHook`.
+    """
+
+    file_backend: Any
+    keep_ckpt_ids: deque[int]
+
+    def before_train(self, runner: Runner) -> None:
+        """Read the records of a resumed run; surplus checkpoints of a killed one go."""
+        super().before_train(runner)
+        if self.max_keep_ckpts > 0:
+            self.keep_ckpt_ids = deque(self.keep_ckpt_ids)
+        # A new best one is also noted in the last one, be it of the process that was killed.
+        last = osp.basename(runner.message_hub.runtime_info.get('last_ckpt') or '')
+        path = self.file_backend.join_path(self.out_dir, last)
+        if last and self.file_backend.isfile(path):
+            self.last_ckpt = path
+
+    def _save_checkpoint_with_step(self, runner: Runner, step: int, meta: dict[str, Any]) -> None:
+        if self.max_keep_ckpts <= 0:
+            super()._save_checkpoint_with_step(runner, step, meta)
+            return
+        # For the time of writing there may be one more. The file says so itself, so that a run that
+        # is killed here deletes the older one when it is resumed.
+        self.max_keep_ckpts += 1
+        try:
+            super()._save_checkpoint_with_step(runner, step, meta)
+        finally:
+            self.max_keep_ckpts -= 1
+        while len(self.keep_ckpt_ids) > self.max_keep_ckpts:
+            name = self.filename_tmpl.format(self.keep_ckpt_ids.popleft())
+            self._delete(self.file_backend.join_path(self.out_dir, name))
+        runner.message_hub.update_info('keep_ckpt_ids', list(self.keep_ckpt_ids))
+
+    def _save_best_checkpoint(self, runner: Runner, metrics: dict[str, float]) -> None:
+        backend = self.file_backend
+        self.file_backend = later = _LaterDeletions(backend)
+        try:
+            super()._save_best_checkpoint(runner, metrics)
+        finally:
+            self.file_backend = backend
+        best = getattr(self, 'best_ckpt_path_dict', {None: getattr(self, 'best_ckpt_path', None)})
+        for path in later.outdated:
+            if path not in best.values():
+                self._delete(path)
+
+    def _delete(self, path: str) -> None:
+        if not is_main_process():
+            return
+        if self.file_backend.isfile(path):
+            self.file_backend.remove(path)
+        elif self.file_backend.isdir(path):  # DeepSpeed's
+            self.file_backend.rmtree(path)
