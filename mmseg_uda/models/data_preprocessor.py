@@ -135,7 +135,7 @@ class UDADataPreprocessor(BaseDataPreprocessor):
 
 
 def _pad_fields(images: Tensor, samples: SampleList, fields: dict[str, int]) -> None:
-    """Pad maps to the size of the images; stock padding knows ``gt_sem_seg`` only."""
+    """Pad maps to the size of the images; stock padding covers ``gt_sem_seg`` only."""
     for sample in samples:
         for field in (field for field in fields if field in sample):
             pixels = sample.get(field)

@@ -73,7 +73,7 @@ class AdversarialLoss(nn.Module):
         return self.loss_weight * self._distance(target_score, SOURCE_LABEL, weight)
 
     def discriminator_loss(self, source_score: Tensor, target_score: Tensor) -> Tensor:
-        """Compute the discriminator's loss, smallest where its scores tell the domains apart.
+        """Compute the discriminator's loss, smallest where its scores separate the domains.
 
         Args:
             source_score: Discriminator output on the source domain, shape (N, 1, h, w).

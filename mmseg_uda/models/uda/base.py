@@ -196,11 +196,11 @@ class BaseUDASegmentor(StudentSegmentor):
         """
         discriminator, loss = self.get_discriminator(name), self.adversarial_loss
         scores = [discriminator(x.detach()).float() for x in (source, target)]  # (N, 1, h, w)
-        right = [scores[0] < loss.boundary, scores[1] > loss.boundary]
+        correct = [scores[0] < loss.boundary, scores[1] > loss.boundary]
         return {
             f'disc.loss_{name}': loss.discriminator_loss(*scores),
-            f'disc.acc_source_{name}': right[0].float().mean(),
-            f'disc.acc_target_{name}': right[1].float().mean(),
+            f'disc.acc_source_{name}': correct[0].float().mean(),
+            f'disc.acc_target_{name}': correct[1].float().mean(),
         }
 
     # ------------------------------------------------------------------------------ an iteration

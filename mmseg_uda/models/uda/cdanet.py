@@ -40,6 +40,9 @@ class CDANet(BaseUDASegmentor):
     def losses(self, batch: DomainBatch) -> Iterator[Losses]:
         """Eq. (9)-(13)."""
         source, target = self.segment_pair(batch)  # logits (N, C, h, w) by view
+        target_prob = {
+            view: self.probabilities(logits, batch.target.images) for view, logits in target.items()
+        }  # (N, C, H, W)
         losses: Losses = {}
         for view in self.views:
             losses.update(self.decode_losses(source[view], batch.source.labels, f'source.{view}'))
@@ -47,15 +50,12 @@ class CDANet(BaseUDASegmentor):
                 losses.update(
                     self.decode_losses(target[view], batch.target.labels, f'target.{view}')
                 )
-            losses.update(  # Eq. (10)-(12)
-                self.generator_losses(view, self.probabilities(target[view], batch.target.images))
-            )
+            losses.update(self.generator_losses(view, target_prob[view]))  # Eq. (10)-(12)
         yield losses
 
         for view in self.views:  # Eq. (10)-(12)
             source_prob = self.probabilities(source[view].detach(), batch.source.images)
-            target_prob = self.probabilities(target[view].detach(), batch.target.images)
-            yield self.discriminator_losses(view, source_prob, target_prob)
+            yield self.discriminator_losses(view, source_prob, target_prob[view])
 
     def segment_pair(self, batch: DomainBatch) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         """Compute logits of both domains by view, after cross-domain attention; eq. (1)-(8)."""

@@ -97,7 +97,7 @@ class StudentSegmentor(BaseSegmentor):
     align_corners = property(attrgetter('tested.align_corners'))
 
     def init_weights(self) -> None:
-        """Initialise weights; the error for a missing pretrained file says where to get it."""
+        """Initialise weights; the error for a missing pretrained file names its URL."""
         with explain_missing_weights(self, dict(student='segmentor')):
             super().init_weights()
         if self.channels_last:  # not before: random numbers fill tensors in the order of memory
