@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 
 from mmengine.config import Config
 
@@ -17,7 +16,7 @@ from mmseg_uda.config.options import merge_options
 from mmseg_uda.config.problems import ConfigError, Problem
 from mmseg_uda.config.tables import read_config
 from mmseg_uda.pipeline import read_pipeline
-from mmseg_uda.utils.cli import config_parser
+from mmseg_uda.utils.cli import config_parser, run_main
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -70,4 +69,4 @@ def main(argv: list[str] | None = None) -> int:
 
 
 if __name__ == '__main__':
-    sys.exit(main())
+    run_main(main)

@@ -25,7 +25,7 @@ from mmseg.registry import MODELS
 
 import mmseg_uda  # noqa: F401 (registers)
 from mmseg_uda.artifacts.files import atomic_write
-from mmseg_uda.utils.cli import build_runner
+from mmseg_uda.utils.cli import build_runner, run_main
 from mmseg_uda.utils.drawing import contact_sheet, heat_map, label_to_color, overlay, save_picture
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -155,4 +155,4 @@ def main(argv: list[str] | None = None) -> None:
 
 
 if __name__ == '__main__':
-    main()
+    run_main(main)

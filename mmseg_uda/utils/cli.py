@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
+import traceback
 from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter
 from collections.abc import Callable
 from pathlib import Path
@@ -12,9 +14,11 @@ from typing import Any
 import torch
 from mmengine.config import Config, DictAction
 from mmengine.dist import init_dist, is_distributed
+from mmengine.logging import MMLogger
 from mmengine.runner import Runner
 from mmseg.registry import RUNNERS
 
+import mmseg_uda
 from mmseg_uda.config.check import require_sound
 from mmseg_uda.config.options import merge_options
 from mmseg_uda.config.problems import ConfigError
@@ -27,6 +31,9 @@ __all__ = [
     'load_config',
     'run_main',
 ]
+
+# Classes of the errors with which checks refuse what a user wrote.
+REFUSALS = (ValueError, TypeError, FileNotFoundError, FileExistsError, ImportError)
 
 
 def config_parser(
@@ -85,12 +92,52 @@ def load_config(args: Namespace) -> Config:
 
 
 def run_main(main: Callable[[], Any]) -> None:
-    """Run a tool; mistakes in a config are printed without a traceback, with exit code 2."""
+    """Run a tool and end the process with its exit code; an error is one line.
+
+    The traceback goes to the log file of the run, if there is one, and to the terminal with
+    ``--traceback`` or ``MMSEG_UDA_TRACEBACK=1``.
+
+    Args:
+        main: The tool. A number that it returns is the exit code.
+
+    Exit codes:
+        2 for what the user wrote (an error that this package raises on purpose), 1 for what broke
+        elsewhere, 130 for an interruption by the keyboard.
+    """
+    wanted = '--traceback' in sys.argv or os.environ.get('MMSEG_UDA_TRACEBACK', '0') != '0'
+    sys.argv[:] = [argument for argument in sys.argv if argument != '--traceback']
     try:
         sys.exit(main())
-    except ConfigError as error:
-        sys.stderr.write(f'{error}\n')
-        sys.exit(2)
+    except KeyboardInterrupt:
+        sys.stderr.write('\ninterrupted; the same command goes on where it can\n')
+        sys.exit(130)
+    except Exception as error:
+        _log_traceback()
+        if wanted:
+            raise
+        text = str(error) if isinstance(error, ConfigError) else _one_line(error)
+        sys.stderr.write(f'{text}\n')
+        sys.exit(2 if _is_on_purpose(error) else 1)
+
+
+def _one_line(error: Exception) -> str:
+    text = ' '.join(str(error).split()) or 'no message'
+    kind = '' if _is_on_purpose(error) else f'{type(error).__name__}: '
+    return f'error: {kind}{text} (--traceback shows where)'
+
+
+def _is_on_purpose(error: Exception) -> bool:
+    """Tell whether a check of this package or of its tools refused something."""
+    *_, (frame, _) = traceback.walk_tb(error.__traceback__)
+    places = (Path(mmseg_uda.__file__).parent, Path(sys.argv[0]).resolve().parent)
+    raised_here = any(Path(frame.f_code.co_filename).is_relative_to(place) for place in places)
+    return isinstance(error, ConfigError) or (raised_here and isinstance(error, REFUSALS))
+
+
+def _log_traceback() -> None:
+    for handler in MMLogger.get_current_instance().handlers:
+        if isinstance(handler, logging.FileHandler) and handler.stream is not None:
+            handler.stream.write(traceback.format_exc())
 
 
 def join_processes(cfg: Config, local_rank: int) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from argparse import Namespace
 from pathlib import Path
 
@@ -71,3 +73,42 @@ def test_mistakes_are_printed_without_a_traceback(capsys: pytest.CaptureFixture[
     with pytest.raises(SystemExit) as stopped:
         run_main(lambda: 3)
     assert stopped.value.code == 3
+
+
+@pytest.mark.parametrize(
+    ('error', 'code', 'line'),
+    [
+        ("raise ValueError('a.b: expected 1, but got 2')", 2, 'error: a.b: expected 1, but got 2'),
+        ("json.loads('{')", 1, 'error: JSONDecodeError: Expecting property name'),
+        ('1 / 0', 1, 'error: ZeroDivisionError: division by zero'),
+        ('raise KeyboardInterrupt', 130, 'interrupted; the same command goes on where it can'),
+        ('sys.exit(3)', 3, ''),
+    ],
+    ids=['refused', 'failed elsewhere', 'failed', 'interrupted', 'exit code'],
+)
+def test_a_tool_ends_with_one_line(tmp_path: Path, error: str, code: int, line: str) -> None:
+    tool = tmp_path / 'tool.py'
+    tool.write_text(
+        f'import json, sys\nfrom mmseg_uda.utils.cli import run_main\ndef main():\n    {error}\n'
+        'run_main(main)'
+    )
+    command = [sys.executable, '-W', 'ignore', str(tool)]
+    ended = subprocess.run(command, capture_output=True, text=True)
+    lines = [each for each in ended.stderr.splitlines() if 'Traceback' in each or 'rror' in each]
+    assert ended.returncode == code
+    assert 'Traceback' not in ended.stderr
+    assert line in ended.stderr
+    assert len(lines) == line.startswith('error')
+
+
+def test_traceback_on_request(monkeypatch: pytest.MonkeyPatch) -> None:
+    def main() -> None:
+        assert sys.argv == ['tool.py', 'CONFIG']
+        raise ValueError('wrong')
+
+    monkeypatch.setattr(sys, 'argv', ['tool.py', 'CONFIG', '--traceback'])
+    with pytest.raises(ValueError, match='wrong'):
+        run_main(main)
+    monkeypatch.setenv('MMSEG_UDA_TRACEBACK', '1')
+    with pytest.raises(ValueError, match='wrong'):
+        run_main(main)

@@ -18,6 +18,7 @@ from torch import Tensor
 from mmseg_uda.models.layers import attend, cosine_attend
 from mmseg_uda.models.layers.attention import DEFAULT_CHUNK_ELEMENTS
 from mmseg_uda.utils import measure
+from mmseg_uda.utils.cli import run_main
 
 Form = Callable[..., tuple[Tensor, ...]]
 INPUTS = dict(
@@ -165,4 +166,4 @@ def main(argv: list[str] | None = None) -> dict[str, float]:
 
 
 if __name__ == '__main__':
-    main()
+    run_main(main)

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from mmseg_uda.artifacts.image_labels import ImageLabels
 from mmseg_uda.stages.image_labels.regression import has_labels, soft_cross_entropy
+from mmseg_uda.utils.cli import run_main
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -88,4 +89,4 @@ def main(argv: list[str] | None = None) -> dict[str, tuple[float, float]]:
 
 
 if __name__ == '__main__':
-    main()
+    run_main(main)

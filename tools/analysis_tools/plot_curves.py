@@ -17,6 +17,7 @@ matplotlib.use('Agg')
 import matplotlib.pyplot as plt
 
 from mmseg_uda.artifacts.files import atomic_write
+from mmseg_uda.utils.cli import run_main
 
 Curve = dict[int, float]  # step -> value
 LINES = ('-', '--', ':', '-.')
@@ -134,4 +135,4 @@ def main(argv: list[str] | None = None) -> None:
 
 
 if __name__ == '__main__':
-    main()
+    run_main(main)

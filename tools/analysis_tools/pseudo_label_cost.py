@@ -24,6 +24,7 @@ from torch import Tensor
 from mmseg_uda.pseudo_labels import PseudoLabelRule, build_rule
 from mmseg_uda.pseudo_labels.statistics import ConfidencePools
 from mmseg_uda.structures import IGNORE_INDEX
+from mmseg_uda.utils.cli import run_main
 from mmseg_uda.utils.measure import comparison, describe_machine, paired_times, peak_memory
 
 Images = Callable[[], Iterator[Tensor]]
@@ -204,4 +205,4 @@ def main(argv: list[str] | None = None) -> dict[str, dict[str, float]]:
 
 
 if __name__ == '__main__':
-    main()
+    run_main(main)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 
 from mmseg_uda.stages.label_conversion import LabelFormat, read_uint16_png, run_converter
+from mmseg_uda.utils.cli import run_main
 
 SYNTHIA = LabelFormat(
     train_ids={
@@ -22,4 +22,4 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 if __name__ == '__main__':
-    sys.exit(main())
+    run_main(main)

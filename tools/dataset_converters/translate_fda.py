@@ -14,6 +14,7 @@ import sys
 from collections.abc import Sequence
 
 from mmseg_uda.stages.translation import translate_folder
+from mmseg_uda.utils.cli import run_main
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
@@ -51,4 +52,4 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 if __name__ == '__main__':
-    sys.exit(main())
+    run_main(main)
