@@ -24,6 +24,7 @@ from mmengine.runner import Runner, load_checkpoint
 from mmseg.registry import MODELS
 
 import mmseg_uda  # noqa: F401 (registers)
+from mmseg_uda.artifacts.checkpoint import find_latest_checkpoint
 from mmseg_uda.artifacts.files import atomic_write
 from mmseg_uda.utils.cli import build_runner, run_main
 from mmseg_uda.utils.drawing import contact_sheet, heat_map, label_to_color, overlay, save_picture
@@ -58,7 +59,7 @@ def train(method: str, directory: Path, seed: int) -> Path:
     """Train a method unless its last checkpoint is there, and return that checkpoint."""
     config = config_of(method)
     checkpoint = directory / f'iter_{Config.fromfile(config).train_cfg.max_iters}.pth'
-    if not checkpoint.exists():
+    if find_latest_checkpoint(directory) != checkpoint:  # missing or damaged
         flags = ('--resume', '--cfg-options', f'randomness.seed={seed}')
         run_tool(ROOT / 'tools/train.py', config, '--work-dir', directory, *flags)
     return checkpoint

@@ -9,18 +9,20 @@ from mmengine.config import Config
 from mmengine.logging import print_log
 
 import mmseg_uda  # noqa: F401 (checks the toolboxes, registers the classes)
-from mmseg_uda.utils.cli import build_runner, config_parser, load_config, run_main
+from mmseg_uda.stages.train import run_training
+from mmseg_uda.utils.cli import config_parser, load_config, run_main
+from mmseg_uda.utils.work_dir import open_work_dir, resume_latest
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser = config_parser(__doc__, launcher=True)
     parser.add_argument('config', help='train config file path')
     parser.add_argument('--work-dir', help='the directory to save logs and models')
-    parser.add_argument(
-        '--resume',
-        action='store_true',
-        help='resume from the latest checkpoint in the work directory',
-    )
+    start = parser.add_mutually_exclusive_group()
+    resume_help = 'go on from the latest readable checkpoint in the work directory, if there is one'
+    start.add_argument('--resume', action='store_true', help=resume_help)
+    overwrite_help = 'move what is in the work directory aside; nothing is deleted'
+    start.add_argument('--overwrite', action='store_true', help=overwrite_help)
     parser.add_argument('--amp', action='store_true', help='train with automatic mixed precision')
     return parser.parse_args(argv)
 
@@ -59,7 +61,11 @@ def main(argv: list[str] | None = None) -> None:
     if args.amp:
         enable_amp(cfg)
     cfg.resume = args.resume
-    build_runner(cfg).train()
+    with open_work_dir(cfg, args.resume, args.overwrite):
+        # `--resume --cfg-options load_from=FILE` goes on from that file, as in MMSegmentation.
+        if args.resume and 'load_from' not in (args.cfg_options or {}):
+            resume_latest(cfg)
+        run_training(cfg)
 
 
 if __name__ == '__main__':

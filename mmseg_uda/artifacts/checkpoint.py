@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from mmengine.logging import print_log
 from torch import Tensor, nn
 
 from mmseg_uda.artifacts.files import PathLike
@@ -80,11 +82,22 @@ def find_checkpoints(directory: PathLike) -> list[Path]:
 
 
 def find_latest_checkpoint(directory: PathLike) -> Path | None:
-    """Find the latest numbered checkpoint that can be read; None if there is none."""
-    for path in find_checkpoints(directory):
+    """Find the latest checkpoint from which a training can go on; None if there is none.
+
+    The log names later ones that cannot be read. mmengine's note ``last_checkpoint`` counts last,
+    because a killed process may leave it empty, and a moved directory leaves it wrong.
+    """
+    found, note = find_checkpoints(directory), Path(directory, 'last_checkpoint')
+    if note.is_file():
+        noted = Path(note.read_text(encoding='utf-8', errors='replace').strip())
+        found += [noted] if noted.is_file() else []
+    for path in found:
         try:
-            load_torch_file(path)
-        except ValueError:  # a killed process may leave a part of a file
+            content = load_torch_file(path)
+            if 'iter' not in content.get('meta', {}):
+                raise ValueError(f'expected the state of a training, but got weights alone: {path}')
+        except (AttributeError, ValueError) as error:
+            print_log(f'Not resumed from {path}: {error}', 'current', logging.WARNING)
             continue
         return path
     return None

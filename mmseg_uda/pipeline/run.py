@@ -11,7 +11,6 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
-from filelock import FileLock, Timeout
 from mmengine.dist import barrier, get_world_size, is_main_process
 from mmengine.logging import MMLogger
 
@@ -25,10 +24,10 @@ from mmseg_uda.pipeline.tables import format_table
 from mmseg_uda.stages.base import PipelineContext, Stage
 from mmseg_uda.stages.references import split_reference
 from mmseg_uda.utils.processes import on_main
+from mmseg_uda.utils.work_dir import lock_directory
 
 __all__ = ['Pipeline']
 
-LOCK_TIMEOUT = 20.0  # seconds; workers of a killed process live on for a few
 _runs = itertools.count()  # runners of one process must not share names, see `load_to_run`
 
 
@@ -114,7 +113,8 @@ class Pipeline:
         """
         on_main(self.check_inputs if start is None else functools.partial(self.plan, start))
         # The processes decide together: each stage is planned by the first one.
-        with self._lock(), self._logger() as log:
+        lock = lock_directory(self.context.work_dir, 'pipeline.lock', 'pipeline')
+        with lock, self._logger() as log:
             on_main(lambda: self._archive_from(start))
             for name in self.stages:
                 plan, records = on_main(functools.partial(self._begin, name))
@@ -199,28 +199,6 @@ class Pipeline:
             text += '\n'.join([*format_table(self.table, state.stages), ''])
         with atomic_write(self.context.work_dir / 'report.md') as partial:
             partial.write_text(text, encoding='utf-8')
-
-    @contextmanager
-    def _lock(self) -> Iterator[None]:
-        """Keep other starts out of the directory; the lock goes with the process."""
-        directory = self.context.work_dir
-        lock = FileLock(directory / 'pipeline.lock')
-
-        def acquire() -> None:
-            directory.mkdir(parents=True, exist_ok=True)
-            try:
-                lock.acquire(timeout=LOCK_TIMEOUT)
-            except Timeout:
-                raise RuntimeError(
-                    f'{directory}: a pipeline runs in this directory; wait for it, or write '
-                    'another --work-dir'
-                ) from None
-
-        on_main(acquire)
-        try:
-            yield
-        finally:
-            lock.release()
 
     @contextmanager
     def _logger(self) -> Iterator[MMLogger]:

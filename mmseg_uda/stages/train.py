@@ -11,13 +11,13 @@ from mmengine.dist import barrier
 from mmengine.hooks import Hook
 from mmengine.runner import EpochBasedTrainLoop, Runner
 
-from mmseg_uda.artifacts.checkpoint import find_checkpoints, find_latest_checkpoint
+from mmseg_uda.artifacts.checkpoint import find_checkpoints
 from mmseg_uda.config.places import RUNNER_NAMES
 from mmseg_uda.stages.base import ConfigStage, Resolve, Result, Stage
 from mmseg_uda.utils.cli import build_runner
-from mmseg_uda.utils.processes import on_main
+from mmseg_uda.utils.work_dir import TRAIN_LOCK, lock_directory, resume_latest
 
-__all__ = ['TrainStage']
+__all__ = ['TrainStage', 'run_training']
 
 # Names that do not change what is trained.
 UNRECORDED = frozenset(
@@ -75,14 +75,9 @@ class TrainStage(ConfigStage):
 
     def run(self, resolve: Resolve, experiment: str) -> Result:
         cfg = self.load_to_run(resolve, experiment)
-        latest = on_main(lambda: find_latest_checkpoint(self.directory))
-        cfg.resume = latest is not None
-        if latest is not None:  # else from `load_from`, if the config has it
-            cfg.load_from = str(latest)
-        validation = _ValidationHook(resumed=cfg.resume)
-        runner = build_runner(cfg)
-        runner.register_hook(validation)
-        runner.train()
+        with lock_directory(self.directory, TRAIN_LOCK, 'training'):
+            resume_latest(cfg)
+            runner, metrics = run_training(cfg)
         barrier()  # the first process writes the checkpoints
         found = find_checkpoints(self.directory)
         if not found:
@@ -94,7 +89,20 @@ class TrainStage(ConfigStage):
         if 'best_ckpt' in runner.message_hub.runtime_info:
             # A directory that was moved since then is not where the resumed message hub thinks.
             outputs['best'] = self.directory / Path(runner.message_hub.get_info('best_ckpt')).name
-        return Result(outputs, validation.metrics)
+        return Result(outputs, metrics)
+
+
+def run_training(cfg: Config) -> tuple[Runner, dict[str, float]]:
+    """Train a config; a resumed training begins with the validation that was cut off.
+
+    Returns:
+        The runner, and the metrics of the last validation.
+    """
+    runner = build_runner(cfg)
+    validation = _ValidationHook(resumed=bool(cfg.get('resume')))
+    runner.register_hook(validation)
+    runner.train()
+    return runner, validation.metrics
 
 
 class _ValidationHook(Hook):

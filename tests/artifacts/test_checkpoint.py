@@ -10,6 +10,7 @@ import toys
 from mmseg.registry import MODELS
 from torch import nn
 
+from mmseg_uda.artifacts import checkpoint
 from mmseg_uda.artifacts.checkpoint import (
     describe_mismatch,
     find_checkpoints,
@@ -76,14 +77,28 @@ def test_checkpoints_are_ordered_by_number(tmp_path: Path) -> None:
     assert [path.name for path in find_checkpoints(tmp_path)] == ['iter_10.pth', 'iter_9.pth']
 
 
-def test_latest_readable_checkpoint(tmp_path: Path) -> None:
+def test_latest_readable_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    said: list[str] = []
+    monkeypatch.setattr(checkpoint, 'print_log', lambda text, *_: said.append(text))
     assert find_latest_checkpoint(tmp_path) is None
     for number in (9, 10):
-        torch.save(dict(state_dict={}), tmp_path / f'iter_{number}.pth')
-    assert find_latest_checkpoint(tmp_path) == tmp_path / 'iter_10.pth'
+        torch.save(dict(state_dict={}, meta=dict(iter=number)), tmp_path / f'iter_{number}.pth')
+    torch.save(dict(state_dict={}), tmp_path / 'mit_b5_20220624.pth')
+    torch.save([1], tmp_path / 'iter_11.pth')
+    for note in ('', '/moved/iter_9.pth', str(tmp_path / 'iter_9.pth')):
+        (tmp_path / 'last_checkpoint').write_text(note)
+        assert find_latest_checkpoint(tmp_path) == tmp_path / 'iter_10.pth'
+    alone = 'expected the state of a training, but got weights alone'
+    path = tmp_path / 'mit_b5_20220624.pth'
+    assert said[0] == f'Not resumed from {path}: {alone}: {path}'
+    assert said[1].startswith(f'Not resumed from {tmp_path}/iter_11.pth: ')
     whole = (tmp_path / 'iter_10.pth').read_bytes()
     (tmp_path / 'iter_10.pth').write_bytes(whole[: len(whole) // 2])  # killed while writing
     assert find_latest_checkpoint(tmp_path) == tmp_path / 'iter_9.pth'
+    assert 'iter_10.pth: expected a PyTorch checkpoint, but got a truncated file' in said[-1]
+    (tmp_path / 'iter_9.pth').rename(tmp_path / 'last9.pth')
+    (tmp_path / 'last_checkpoint').write_text(str(tmp_path / 'last9.pth'))
+    assert find_latest_checkpoint(tmp_path) == tmp_path / 'last9.pth'
 
 
 @pytest.mark.parametrize('content', [[1], dict(state_dict=[1])])
@@ -105,8 +120,8 @@ def test_weights_that_are_not_finite(tmp_path: Path, value: float, bare: bool) -
     ):
         load_checkpoint(tmp_path / 'a.pth')
     # A resumed training says so; it does not go back in silence and diverge again.
-    (tmp_path / 'a.pth').rename(tmp_path / 'iter_2.pth')
-    torch.save(dict(state_dict={}), tmp_path / 'iter_1.pth')
+    torch.save(dict(state_dict=weights, meta=dict(iter=2)), tmp_path / 'iter_2.pth')
+    torch.save(dict(state_dict={}, meta=dict(iter=1)), tmp_path / 'iter_1.pth')
     assert find_latest_checkpoint(tmp_path) == tmp_path / 'iter_2.pth'
 
 

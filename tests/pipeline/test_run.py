@@ -25,9 +25,9 @@ from mmseg_uda.artifacts.checkpoint import load_checkpoint
 from mmseg_uda.artifacts.storage import AtomicBackend
 from mmseg_uda.engine.loops import UDATrainLoop, pseudo_label_loop
 from mmseg_uda.pipeline import Pipeline, read_pipeline
-from mmseg_uda.pipeline import run as run_module
 from mmseg_uda.pipeline.state import State
 from mmseg_uda.stages import export
+from mmseg_uda.utils import work_dir
 
 run_toy = toys.load_script('tests/pipeline/run_toy.py')
 NAMES = [stage['name'] for stage in run_toy.STAGES]
@@ -292,7 +292,7 @@ def test_from_a_stage_on(straight: Path, config: Path, tmp_path: Path) -> None:
 
 
 def test_one_start_at_a_time(straight: Path, config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(run_module, 'LOCK_TIMEOUT', 0)
+    monkeypatch.setattr(work_dir, 'LOCK_TIMEOUT', 0)
     with (
         FileLock(straight / 'pipeline.lock'),
         pytest.raises(RuntimeError, match='straight: a pipeline runs in this directory; wait'),

@@ -68,6 +68,20 @@ def test_table_and_sheet_and_nothing_twice(
     assert again.split('IoU on')[1].splitlines()[:23] == first.split('IoU on')[1].splitlines()[:23]
 
 
+def test_damaged_checkpoints_are_trained_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[tuple[object, ...]] = []
+    monkeypatch.setattr(TOOL, 'run_tool', lambda *arguments: calls.append(arguments))
+    path = tmp_path / 'iter_600.pth'
+    torch.save(dict(state_dict={}, meta=dict(iter=600)), path)
+    assert TOOL.train('CDANet', tmp_path, 0) == path
+    assert not calls
+    path.write_bytes(path.read_bytes()[:-99])
+    assert TOOL.train('CDANet', tmp_path, 0) == path
+    assert '--resume' in calls[0]
+
+
 def test_table_numbers() -> None:
     nan = float('nan')
     before = {'aAcc': 1.0, 'mIoU': 10.0, 'IoU_road': 20.04, 'IoU_train': nan}

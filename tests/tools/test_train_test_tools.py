@@ -106,6 +106,56 @@ class TestTrain:
         assert (work_dir / 'last_checkpoint').read_text().endswith('iter_4.pth')
         assert load_checkpoint(work_dir / 'iter_4.pth')['meta']['iter'] == 4
 
+    def test_used_work_dir(self, config, tmp_path):
+        work_dir = train(config)
+        before = {path.name: path.read_bytes() for path in work_dir.glob('*.pth')}
+        with pytest.raises(ValueError, match=r'holds iter_4\.pth of the run .* --resume goes on'):
+            train(config)
+        assert {path.name: path.read_bytes() for path in work_dir.glob('*.pth')} == before
+        train(config, '--overwrite')
+        aside = tmp_path / 'run.old-1'
+        assert {path.name: path.read_bytes() for path in aside.glob('*.pth')} == before
+        assert sorted(path.name for path in work_dir.glob('*.pth')) == sorted(before)
+
+    @pytest.mark.parametrize('note', ['', '/moved/iter_2.pth', None])
+    def test_resume_finds_the_newest_readable(self, config, note, capfd):
+        work_dir = train(config, '--cfg-options', 'train_cfg.max_iters=2')
+        (work_dir / 'iter_3.pth').write_bytes((work_dir / 'iter_2.pth').read_bytes()[:999])
+        if note is None:
+            (work_dir / 'last_checkpoint').unlink()
+        else:
+            (work_dir / 'last_checkpoint').write_text(note)
+        train(config, '--resume', '--cfg-options', 'log_level=INFO')
+        said = capfd.readouterr().out
+        assert f'Not resumed from {work_dir}/iter_3.pth: expected a PyTorch checkpoint' in said
+        assert 'resumed epoch: 0, iter: 2' in said
+        assert load_checkpoint(work_dir / 'iter_4.pth')['meta']['iter'] == 4
+
+    def test_resume_from_a_given_file(self, config, tmp_path, capfd):
+        work_dir = train(config)
+        (work_dir / 'iter_2.pth').rename(tmp_path / 'iter_2.pth')
+        options = ('log_level=INFO', f'load_from={tmp_path}/iter_2.pth')
+        train(config, '--resume', '--cfg-options', *options)
+        assert 'resumed epoch: 0, iter: 2' in capfd.readouterr().out
+
+    def test_resume_repeats_a_validation(self, config, monkeypatch):
+        """It may have been cut off; and it chooses the best checkpoint."""
+        options = (
+            'train_cfg.val_interval=2',
+            'train_cfg.val_begin=0',
+            'default_hooks.checkpoint.save_best=mIoU',
+        )
+        text = Path(config).read_text()
+        Path(config).write_text(
+            text + 'val_dataloader = test_dataloader\nval_evaluator = test_evaluator\nval_cfg = {}'
+        )
+        with monkeypatch.context() as patch:
+            patch.setattr('mmseg.evaluation.IoUMetric.process', lambda *_: 1 / 0)
+            with pytest.raises(ZeroDivisionError):
+                train(config, '--cfg-options', *options)
+        work_dir = train(config, '--resume', '--cfg-options', *options, 'train_cfg.max_iters=2')
+        assert (work_dir / 'best_mIoU_iter_2.pth').is_file()
+
     def test_work_dir_of_the_config_name(self, config, monkeypatch):
         monkeypatch.chdir(Path(config).parent)
         load_tool('train').main([config, '--cfg-options', 'train_cfg.max_iters=1'])
@@ -268,4 +318,5 @@ def test_flags_are_those_of_mmseg():
             patch.setattr('sys.argv', [name, *positional])
             expected = vars(stock.parse_args())
         ours = vars(load_tool(name).parse_args(positional))
-        assert ours == {**expected, 'row': None, 'cell': None}
+        added = dict(row=None, cell=None, **(dict(overwrite=False) if name == 'train' else {}))
+        assert ours == {**expected, **added}
