@@ -11,6 +11,7 @@ from typing import Any
 from mmcv.transforms import LoadAnnotations
 from mmengine.optim import OptimWrapperDict
 from mmseg.datasets.transforms import RandomCrop
+from mmseg.models import EncoderDecoder
 from mmseg.registry import DATASETS, TRANSFORMS
 from torch import nn
 
@@ -19,9 +20,11 @@ from mmseg_uda.config.places import ANYWHERE, Node
 from mmseg_uda.config.problems import Problem
 from mmseg_uda.config.signatures import is_stock, signature_of
 
-__all__ = ['check_classes', 'check_optimizers', 'check_scaling', 'check_target']
+__all__ = ['check_classes', 'check_optimizers', 'check_scaling', 'check_target', 'check_test_mode']
 
 HEAD = re.compile(r'^model\..*head')
+# Of inference; the last one is a depth estimator's.
+MODES = ('whole', 'slide', 'slide_flip')
 # Heads that learn something else than the classes.
 OTHER_LABELS = ('STDCHead',)
 
@@ -76,12 +79,22 @@ def _class_counts(node: Node) -> Iterator[tuple[str, Any]]:
     elif HEAD.search(path) and node.name not in OTHER_LABELS:
         yield f'{path}.num_classes', cfg.get('num_classes')
         weights = cfg.get('class_weight')
-        if isinstance(weights, (list, tuple)) and is_stock(target, ('mmseg', 'mmseg_uda')):
+        if isinstance(weights, (list, tuple)) and path.startswith('model.segmentor.'):
             yield f'{path}.class_weight', len(weights)
 
 
 def _get(value: Any, key: str) -> Any:
     return value.get(key) if isinstance(value, Mapping) else None
+
+
+def check_test_mode(nodes: list[Node]) -> Iterator[Problem]:
+    """Segmentors read how they are tested in the first validation."""
+    for node in nodes:
+        if inspect.isclass(node.target) and issubclass(node.target, EncoderDecoder):
+            mode = _get(node.cfg.get('test_cfg'), 'mode')
+            if is_stock(node.target) and mode not in (None, *MODES):
+                text = f'{node.name}.test_cfg.mode: expected one of {MODES}, but got {mode!r}'
+                yield Problem(f'{node.path}.test_cfg.mode', text)
 
 
 def check_scaling(content: Mapping[str, Any]) -> Iterator[Problem]:

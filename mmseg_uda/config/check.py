@@ -15,9 +15,15 @@ from mmengine.utils import import_modules_from_strings
 from mmseg.registry import HOOKS, METRICS, TRANSFORMS
 from torch import nn
 
-from mmseg_uda.config.agreement import check_classes, check_optimizers, check_scaling, check_target
+from mmseg_uda.config.agreement import (
+    check_classes,
+    check_optimizers,
+    check_scaling,
+    check_target,
+    check_test_mode,
+)
 from mmseg_uda.config.building import build_model, build_part, cannot_be_judged, explain, no_trace
-from mmseg_uda.config.places import ALL, ANYWHERE, RUNNER_NAMES, Loader, Node, known_names, walk
+from mmseg_uda.config.places import ALL, RUNNER_NAMES, Loader, Node, known_names, walk
 from mmseg_uda.config.problems import ConfigError, Problem
 from mmseg_uda.config.signatures import advice, check_names, check_values, is_stock
 
@@ -62,7 +68,8 @@ def check_config(cfg: Config | Mapping[str, Any]) -> list[Problem]:
         nodes = [node for node in walk(content) if not _is_foreign(node.path, content)]
         model, fails = _build_model(content)
         problems += _check_nodes(nodes, fails)
-        problems += [*check_target(nodes), *check_classes(nodes), *check_scaling(content)]
+        problems += [*check_target(nodes), *check_classes(nodes), *check_test_mode(nodes)]
+        problems += check_scaling(content)
         broken = {problem.path.split('.')[0] for problem in problems}
         optimized = isinstance(content.get('optim_wrapper'), Mapping) and not broken & OPTIMIZED
         if model is not None and optimized:
@@ -125,8 +132,9 @@ def _check_node(node: Node, broken: bool, model_fails: Any) -> Iterator[Problem]
     target, registries = node.target, node.place.registries
     if target is None:
         if node.kind is None:
-            yield Problem(node.path, f"expected a dict with 'type', but got {node.cfg!r:.80}")
-        elif model_fails if in_model else node.place is not ANYWHERE:
+            got = f', but got the keys {", ".join(map(str, node.cfg))}' if node.cfg else ''
+            yield Problem(node.path, f"expected a dict with 'type'{got}")
+        elif registries is not ALL or (in_model and model_fails):
             kind = 'class' if registries is ALL else registries[0].name
             scope, dot, _ = str(node.kind).rpartition('.')
             hint = advice(node.kind, known_names(registries))

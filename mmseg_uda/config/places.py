@@ -58,16 +58,26 @@ class Place(NamedTuple):
 
 
 class Loader(DataLoader[Any]):
-    def __init__(self, dataset: Any, num_batch_per_epoch: int | None = None, **kwargs: Any) -> None:
-        for key in ('shuffle', 'sampler', 'batch_sampler', 'collate_fn', 'worker_init_fn'):
-            kwargs.pop(key, None)  # what a runner builds
+    def __init__(
+        self,
+        dataset: Mapping[str, Any],
+        num_batch_per_epoch: int | None = None,
+        shuffle: bool = False,
+        sampler: Mapping[str, Any] | None = None,
+        batch_sampler: Mapping[str, Any] | None = None,
+        collate_fn: Any = None,
+        worker_init_fn: Any = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__([dataset], **kwargs)  # type: ignore[arg-type]
 
 
 Loader.__name__ = DataLoader.__name__
 
 
-def domains(source: Any = None, target: Any = None) -> None: ...
+def domains(
+    source: Mapping[str, Any] | None = None, target: Mapping[str, Any] | None = None
+) -> None: ...
 
 
 def env_cfg(
@@ -186,6 +196,10 @@ def _walk(value: Any, path: str) -> Iterator[Node]:
             children = value.items()
     elif isinstance(value, (list, tuple)):
         children = enumerate(value)
+    elif isinstance(value, (str, int, float)) and '_dataloader.' in path:
+        place = _place_of(path, {})
+        if place is not None and place.needs_type:  # no dict at all
+            yield Node(path, {}, place)
     for key, child in children:
         yield from _walk(child, f'{path}.{key}')
 

@@ -7,6 +7,7 @@ import difflib
 import functools
 import inspect
 import math
+import numbers
 import textwrap
 import types
 import typing
@@ -167,7 +168,8 @@ def check_values(
 ) -> Iterator[Problem]:
     """Find arguments of a wrong type or out of range.
 
-    Types are those of the hints; ranges, and types of arguments without a hint, go by name.
+    Types are those of the hints; ranges, and types of arguments without a hint, go by name, but
+    not for classes of users.
     """
     signature = signature_of(target)
     name = getattr(target, '__name__', str(target))
@@ -176,9 +178,11 @@ def check_values(
         if value is default or (value == default and type(value) is type(default)):
             continue
         hint = signature.hints.get(key, Any)
+        if hint is Any and isinstance(default, (int, float)) and isinstance(value, str):
+            hint = type(default) if is_stock(target) else Any  # without a hint, but hardly text
         expected = _describe(hint)
         fits = _fits(value, hint, SCALARS if is_stock(target, ('mmseg_uda',)) else LENIENT)
-        if key in RANGES and signature.takes(key):
+        if key in RANGES and is_stock(target) and signature.takes(key):
             kind, least, most = RANGES[key]
             expected = 'an integer' if kind is int else 'a number'
             expected += f' from {least} ' + ('on' if most == math.inf else f'to {most}')
@@ -231,6 +235,7 @@ SCALARS: dict[Any, Any] = {
     bool: bool,
     int: int,
     float: (int, float),
+    numbers.Number: (int, float),
     str: str,
     type(None): type(None),
 }
@@ -253,7 +258,7 @@ def _in_range(value: Any, kind: type, least: float, most: float) -> bool:
     return _fits(value, kind, SCALARS) and least <= value <= most
 
 
-# By name, whatever the class: arguments that mean the same wherever they are.
+# By name: arguments that mean the same in all classes of the toolboxes and of this package.
 RANGES: dict[str, tuple[type, float, float]] = {
     **dict.fromkeys(('max_iters', 'max_epochs', 'val_interval', 'batch_size'), (int, 1, math.inf)),
     **dict.fromkeys(('num_classes', 'base_batch_size', 'crop_size'), (int, 1, math.inf)),

@@ -140,6 +140,11 @@ WRONG_VALUES: dict[str, tuple[str, Any, str]] = {
         '11',
         'num_classes',
     ),
+    'index': ('model.segmentor.decode_head.classifier.in_index', 'x', 'in_index: expected int'),
+    'test mode': ('model.segmentor.test_cfg.mode', 'wohle', "expected one of ('whole', 'slide'"),
+    'initialiser': ('model.segmentor.backbone.init_cfg.type', 'Pretraind', "write 'Pretrained'"),
+    'step': ('val_dataloader.dataset.pipeline.0', 'Resize', "expected a dict with 'type'"),
+    'domain': ('train_dataloader.source', 'x', 'source: expected '),
     'part': ('model.segmentor', 'EncoderDecoder', 'segmentor: expected'),
     'whole part': ('optim_wrapper', 'SGD', 'optim_wrapper: expected'),
     'flag of the runner': ('resume', 'yes', "resume: expected bool, but got 'yes'"),
@@ -359,7 +364,7 @@ class UserTransform:
 
 @HOOKS.register_module(force=True)
 class UserHook(Hook):
-    def __init__(self, part: int = None, **anything):
+    def __init__(self, part: int = None, prob: float = 0.5, **anything):
         self.anything = anything
 """
 
@@ -379,7 +384,7 @@ def user_config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, An
         my_variable=1,
         model=model,
         train_dataloader=dict(batch_size=1, dataset=dataset, sampler=dict(type='DefaultSampler')),
-        custom_hooks=[dict(type='UserHook', part=None, loss=dict(type='Unknown', x=1))],
+        custom_hooks=[dict(type='UserHook', part=None, prob=50, loss=dict(type='Unknown', x=1))],
     )
 
 
