@@ -27,6 +27,8 @@ RENAMED: dict[str, dict[str, str]] = {'MeanTeacher': {'label_weight': 'confidenc
 RENAMED_TYPES: dict[str, str] = {}
 # Of the whole config: new dotted path -> old dotted path.
 MOVED: dict[str, str] = {}
+# Trainings shorter than six of these intervals save checkpoints at each sixth now.
+OLD_CHECKPOINT_INTERVAL = 2000
 # Keys that a file left to the constructor's default, where its row has them from its cell.
 CDANET = 'cdanet/cdanet_{}-deeplabv2_1xb1-120k_{}_{}.py'
 GTA, SYNTHIA = 'gta2cityscapes-1280x720', 'synthia2cityscapes-1280x760'
@@ -70,6 +72,11 @@ def as_before(node: Any) -> Any:
         node = {renamed.get(key, key): as_before(value) for key, value in node.items()}
         if node.get('type') in RENAMED_TYPES:
             node['type'] = RENAMED_TYPES[node['type']]
+        iterations = (node.get('train_cfg') or {}).get('max_iters')
+        if iterations and iterations < 6 * OLD_CHECKPOINT_INTERVAL:
+            hook = node['default_hooks']['checkpoint']
+            assert hook['interval'] * 6 == iterations
+            hook['interval'] = OLD_CHECKPOINT_INTERVAL
     elif isinstance(node, list):
         node = [as_before(each) for each in node]
     return node

@@ -1,6 +1,6 @@
 _base_ = [
     '../_base_/models/toy_mobilenetv2.py', '../_base_/datasets/toy_street.py',
-    '../_base_/schedules/toy.py', '../_base_/default_runtime.py'
+    '../_base_/schedules/toy.py', '../_base_/toy_runtime.py'
 ]
 model = dict(
     _delete_=True,

@@ -21,3 +21,4 @@ optim_wrapper = dict(
         student=dict(
             optimizer=dict(lr=8e-4), clip_grad=dict(max_norm=10.), paramwise_cfg=None)))
 train_cfg = dict(max_iters=300)
+default_hooks = dict(checkpoint=dict(interval=50))  # a sixth of the round

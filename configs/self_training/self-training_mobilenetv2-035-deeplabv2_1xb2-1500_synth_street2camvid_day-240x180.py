@@ -1,6 +1,6 @@
 _base_ = [
     '../_base_/models/deeplabv2_mobilenetv2-035.py', '../_base_/datasets/synth_street2camvid_day_pseudo.py',
-    '../_base_/schedules/sgd_small.py', '../_base_/default_runtime.py'
+    '../_base_/schedules/sgd_small.py', '../_base_/small_runtime.py'
 ]
 model = dict(
     _delete_=True,
