@@ -173,7 +173,7 @@ class Node(NamedTuple):
 
     @property
     def arguments(self) -> dict[str, Any]:
-        """What the builder hands on."""
+        """Arguments that the builder hands on."""
         return {k: v for k, v in self.cfg.items() if k != 'type' and k not in self.place.aside}
 
 

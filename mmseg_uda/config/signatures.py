@@ -26,7 +26,7 @@ UNIONS = (Union, getattr(types, 'UnionType', Union))
 
 
 class Signature(NamedTuple):
-    """What a class or function can be called with.
+    """Arguments with which a class or function can be called.
 
     Args:
         hints: Type hint of each argument, ``Any`` without one.

@@ -1,4 +1,4 @@
-"""What the command lines of train and test share, with the flags of MMSegmentation's tools."""
+"""Parsers, configs and exit codes that the command lines share; flags as in MMSegmentation."""
 
 from __future__ import annotations
 

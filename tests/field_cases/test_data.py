@@ -138,7 +138,6 @@ def test_images_of_one_channel(own: OwnDataset) -> None:
     assert list(own.work_dir.rglob('train_2.png'))  # the picture of both domains
 
 
-@pytest.mark.xfail(strict=True, reason='StrongAugment unpacks three channels')
 def test_strong_augmentation_of_one_channel(own: OwnDataset) -> None:
     own.write(GREY)
     cfg = grey_config(own)
@@ -147,7 +146,7 @@ def test_strong_augmentation_of_one_channel(own: OwnDataset) -> None:
         teacher=dict(type='EMATeacher', alpha=0.9),
         augment=dict(type='StrongAugment'),
         consistency=dict(type='ConsistencyLoss'),
-        confidence='batch_ratio',
+        label_weight='batch_ratio',
     )
     cfg.custom_hooks.append(dict(type='EMATeacherHook'))
     assert own.train(cfg).name == 'iter_2.pth'

@@ -176,7 +176,8 @@ class StrongAugment(BatchTransform):
         """Augment a normalised batch.
 
         Args:
-            images: Shape (N, 3, H, W).
+            images: Shape (N, 3, H, W), or of another number of channels, whose saturation and
+                hue stay.
             mean: Subtracted mean, in [0, 255], shape (3, 1, 1) as in a ``SegDataPreProcessor``;
                 0 for images in [0, 1].
             std: Divisor, of the same shape; 255 for images in [0, 1].
@@ -202,6 +203,8 @@ class StrongAugment(BatchTransform):
             *draws, chosen = torch.rand(5, generator=generator, device=image.device)
             changed = image  # (1, 3, H, W)
             for index in _order(generator):
+                if index >= 2 and image.shape[1] != 3:
+                    continue  # no saturation or hue without three channels
                 change = (2 * draws[index] - 1) * self.limits[index]
                 changed = _CHANGES[index](changed, change)
             jittered.append(torch.where(chosen < self.jitter_prob, changed, image))
