@@ -14,13 +14,14 @@ from mmseg.datasets.transforms import RandomCrop
 from mmseg.models import EncoderDecoder
 from mmseg.registry import DATASETS, TRANSFORMS
 from torch import nn
+from torch.utils.data import DataLoader
 
 from mmseg_uda.config.building import build_optimizers, build_schedulers, explain
 from mmseg_uda.config.places import ANYWHERE, Node
 from mmseg_uda.config.problems import Problem
 from mmseg_uda.config.signatures import is_stock, signature_of
 
-__all__ = ['check_classes', 'check_optimizers', 'check_scaling', 'check_target', 'check_test_mode']
+__all__ = ['check_agreement', 'check_optimizers']
 
 HEAD = re.compile(r'^model\..*head')
 # Of inference; the last one is a depth estimator's.
@@ -29,7 +30,22 @@ MODES = ('whole', 'slide', 'slide_flip')
 OTHER_LABELS = ('STDCHead',)
 
 
-def check_target(nodes: list[Node]) -> Iterator[Problem]:
+def check_agreement(content: Mapping[str, Any], nodes: list[Node]) -> Iterator[Problem]:
+    """Find parts that do not fit each other, whatever each is by itself.
+
+    Args:
+        content: The config in built-in types.
+        nodes: All dicts in it from which something is built.
+    """
+    for check in (_check_target, _check_classes, _check_test_mode, _check_workers):
+        yield from check(nodes)
+    scaled = _get(content.get('auto_scale_lr'), 'enable')
+    if scaled and _get(content.get('train_dataloader'), 'source'):
+        text = 'expected False, as each domain has its own batch size, but got True; set lr instead'
+        yield Problem('auto_scale_lr.enable', text)
+
+
+def _check_target(nodes: list[Node]) -> Iterator[Problem]:
     """Training must not see labels of the target."""
     for node in nodes:
         target = node.target
@@ -44,7 +60,7 @@ def check_target(nodes: list[Node]) -> Iterator[Problem]:
             )
 
 
-def check_classes(nodes: list[Node]) -> Iterator[Problem]:
+def _check_classes(nodes: list[Node]) -> Iterator[Problem]:
     """The network's classes, the discriminator's input and the datasets agree."""
     counts = [count for node in nodes for count in _class_counts(node)]
     sizes = {path: size for path, size in counts if isinstance(size, int)}
@@ -87,7 +103,18 @@ def _get(value: Any, key: str) -> Any:
     return value.get(key) if isinstance(value, Mapping) else None
 
 
-def check_test_mode(nodes: list[Node]) -> Iterator[Problem]:
+def _check_workers(nodes: list[Node]) -> Iterator[Problem]:
+    """A loader without workers has none that persist or fetch in advance."""
+    for node in nodes:
+        if node.target is DataLoader and not node.cfg.get('num_workers'):
+            for key in ('persistent_workers', 'prefetch_factor'):
+                if node.cfg.get(key):
+                    text = f'DataLoader.{key}: expected no value without workers, but got '
+                    text += f'{node.cfg[key]!r}; write num_workers, or None'
+                    yield Problem(f'{node.path}.{key}', text)
+
+
+def _check_test_mode(nodes: list[Node]) -> Iterator[Problem]:
     """Segmentors read how they are tested in the first validation."""
     for node in nodes:
         if inspect.isclass(node.target) and issubclass(node.target, EncoderDecoder):
@@ -95,15 +122,6 @@ def check_test_mode(nodes: list[Node]) -> Iterator[Problem]:
             if is_stock(node.target) and mode not in (None, *MODES):
                 text = f'{node.name}.test_cfg.mode: expected one of {MODES}, but got {mode!r}'
                 yield Problem(f'{node.path}.test_cfg.mode', text)
-
-
-def check_scaling(content: Mapping[str, Any]) -> Iterator[Problem]:
-    """Learning rates can be scaled by a batch size only if there is one."""
-    if _get(content.get('auto_scale_lr'), 'enable') and _get(
-        content.get('train_dataloader'), 'source'
-    ):
-        text = 'expected False, as each domain has its own batch size, but got True; set lr instead'
-        yield Problem('auto_scale_lr.enable', text)
 
 
 def check_optimizers(content: Mapping[str, Any], model: nn.Module) -> list[Problem]:

@@ -15,15 +15,9 @@ from mmengine.utils import import_modules_from_strings
 from mmseg.registry import HOOKS, METRICS, TRANSFORMS
 from torch import nn
 
-from mmseg_uda.config.agreement import (
-    check_classes,
-    check_optimizers,
-    check_scaling,
-    check_target,
-    check_test_mode,
-)
+from mmseg_uda.config.agreement import check_agreement, check_optimizers
 from mmseg_uda.config.building import build_model, build_part, cannot_be_judged, explain, no_trace
-from mmseg_uda.config.places import ALL, RUNNER_NAMES, Loader, Node, known_names, walk
+from mmseg_uda.config.places import ALL, RUNNER_NAMES, Node, known_names, walk
 from mmseg_uda.config.problems import ConfigError, Problem
 from mmseg_uda.config.signatures import advice, check_names, check_values, is_stock
 
@@ -68,8 +62,7 @@ def check_config(cfg: Config | Mapping[str, Any]) -> list[Problem]:
         nodes = [node for node in walk(content) if not _is_foreign(node.path, content)]
         model, fails = _build_model(content)
         problems += _check_nodes(nodes, fails)
-        problems += [*check_target(nodes), *check_classes(nodes), *check_test_mode(nodes)]
-        problems += check_scaling(content)
+        problems += check_agreement(content, nodes)
         broken = {problem.path.split('.')[0] for problem in problems}
         optimized = isinstance(content.get('optim_wrapper'), Mapping) and not broken & OPTIMIZED
         if model is not None and optimized:
@@ -171,7 +164,7 @@ def _is_built(node: Node) -> bool:
     """Tell whether the part's constructor may be called to see if it raises."""
     if 'output_dir' in node.cfg:  # mmseg's metric makes it
         return False
-    return node.place.default is Loader or any(
+    return any(
         is_stock(node.target, packages)
         for registry, packages in BUILT.items()
         if registry in node.place.registries

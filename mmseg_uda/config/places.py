@@ -14,7 +14,7 @@ from mmengine.utils.dl_utils import set_multi_processing
 from mmseg import registry as mm
 from torch.utils.data import DataLoader
 
-__all__ = ['ALL', 'ANYWHERE', 'RUNNER_NAMES', 'Loader', 'Node', 'find_class', 'known_names', 'walk']
+__all__ = ['ALL', 'ANYWHERE', 'RUNNER_NAMES', 'Node', 'find_class', 'known_names', 'walk']
 
 RUNNER_NAMES = frozenset(
     {
@@ -55,24 +55,6 @@ class Place(NamedTuple):
 
 
 # Signatures of what is read from a dict key by key, without a constructor.
-
-
-class Loader(DataLoader[Any]):
-    def __init__(
-        self,
-        dataset: Mapping[str, Any],
-        num_batch_per_epoch: int | None = None,
-        shuffle: bool = False,
-        sampler: Mapping[str, Any] | None = None,
-        batch_sampler: Mapping[str, Any] | None = None,
-        collate_fn: Any = None,
-        worker_init_fn: Any = None,
-        **kwargs: Any,
-    ) -> None:
-        super().__init__([dataset], **kwargs)  # type: ignore[arg-type]
-
-
-Loader.__name__ = DataLoader.__name__
 
 
 def domains(
@@ -117,7 +99,9 @@ PLACES = (
     Place(r'datasets?$', (mm.DATASETS,), needs_type=True),
     Place(r'batch_sampler$', (mm.DATA_SAMPLERS,), ('sampler', 'batch_size')),
     Place(r'sampler$', (mm.DATA_SAMPLERS,), ('dataset',), needs_type=True),
-    Place(r'(_|\.)dataloader(\.source|\.target)?$', default=Loader),
+    Place(
+        r'(_|\.)dataloader(\.source|\.target)?$', default=DataLoader, aside=('num_batch_per_epoch',)
+    ),
     Place(r'^optim_wrapper$', (mm.OPTIM_WRAPPERS,), aside=('paramwise_cfg', 'constructor')),
     Place(r'^optim_wrapper\.optimizers\.[^.]+$', (mm.OPTIM_WRAPPERS,), aside=('paramwise_cfg',)),
     Place(r'^optim_wrapper\.(.*\.)?optimizer$', (mm.OPTIMIZERS,), ('params',), needs_type=True),
@@ -208,7 +192,7 @@ def _place_of(path: str, cfg: Mapping[str, Any]) -> Place | None:
     bare = re.sub(r'\.\d+(?=\.|$)', '', path)
     for place in PLACES:
         if re.search(place.pattern, bare):
-            if place.default is Loader and {'source', 'target'} & cfg.keys():
+            if place.default is DataLoader and {'source', 'target'} & cfg.keys():
                 return Place('', default=domains)
             built = 'type' in cfg or place.default or place.needs_type
             return place if built else None
