@@ -66,9 +66,14 @@ class EMATeacher(nn.Module):
     @torch.no_grad()
     def update(self, student: nn.Module) -> None:
         """Average over one more step of the student."""
-        momentum = max(1 / (int(self.steps) + 1), 1 - self.alpha)  # 1 - alpha_t
+        # 1 - alpha_t, on the device of the count, for which the host does not wait.
+        momentum = (1 / (self.steps + 1).double()).clamp(min=1 - self.alpha)
+        averaged = list(self.module.parameters())
+        weights = {dtype: momentum.to(dtype) for dtype in {each.dtype for each in averaged}}
         # One call for all tensors; tensor by tensor, small networks spend their time in Python.
-        torch._foreach_lerp_(list(self.module.parameters()), list(student.parameters()), momentum)
+        torch._foreach_lerp_(
+            averaged, list(student.parameters()), [weights[each.dtype] for each in averaged]
+        )
         self.steps += 1
 
     @torch.no_grad()
