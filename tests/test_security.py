@@ -64,9 +64,7 @@ def train(work: Path, *options: str, flags: tuple[str, ...] = ()) -> None:
 
 
 def resume(work: Path, bad: Path) -> None:
-    (work / 'run').mkdir()
-    (work / 'run/last_checkpoint').write_text(str(bad))
-    train(work, 'log_level=WARNING', flags=('--resume',))
+    train(work, 'log_level=WARNING', f'load_from={bad}', flags=('--resume',))
 
 
 def pretrained(work: Path, bad: Path) -> None:

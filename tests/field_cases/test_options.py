@@ -47,6 +47,7 @@ def test_checkpoint_of_other_classes_is_refused_with_a_way_out(own: OwnDataset) 
     checkpoint = own.train(own.config())
     cfg = own.config(classes=tuple(f'c{i}' for i in range(18)))
     cfg.load_from = str(checkpoint)
+    own.work_dir = own.root / 'another'
     with pytest.raises(ValueError, match=r'SourceOnly: .*checkpoint(?s:.*)init_cfg'):
         own.train(cfg)
 
