@@ -106,7 +106,16 @@ def test_pipeline(name: str) -> None:
 
 
 @pytest.mark.usefixtures('_read_once')
-@pytest.mark.parametrize('name', TABLES)
+@pytest.mark.parametrize(
+    'name',
+    # The rows themselves are checked one by one above; whole tables take up to half a minute.
+    [
+        name
+        if name.startswith(('adversarial', 'dast'))
+        else pytest.param(name, marks=pytest.mark.slow)
+        for name in TABLES
+    ],
+)
 def test_table_is_a_pipeline(name: str) -> None:
     """Every row is trained and tested, and what it links to is made before."""
     table = TABLES[name]

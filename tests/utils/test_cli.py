@@ -80,11 +80,9 @@ def test_mistakes_are_printed_without_a_traceback(capsys: pytest.CaptureFixture[
     [
         ("raise ValueError('a.b: expected 1, but got 2')", 2, 'error: a.b: expected 1, but got 2'),
         ("json.loads('{')", 1, 'error: JSONDecodeError: Expecting property name'),
-        ('1 / 0', 1, 'error: ZeroDivisionError: division by zero'),
         ('raise KeyboardInterrupt', 130, 'interrupted; the same command goes on where it can'),
-        ('sys.exit(3)', 3, ''),
     ],
-    ids=['refused', 'failed elsewhere', 'failed', 'interrupted', 'exit code'],
+    ids=['refused', 'failed elsewhere', 'interrupted'],
 )
 def test_a_tool_ends_with_one_line(tmp_path: Path, error: str, code: int, line: str) -> None:
     tool = tmp_path / 'tool.py'
@@ -92,7 +90,7 @@ def test_a_tool_ends_with_one_line(tmp_path: Path, error: str, code: int, line: 
         f'import json, sys\nfrom mmseg_uda.utils.cli import run_main\ndef main():\n    {error}\n'
         'run_main(main)'
     )
-    command = [sys.executable, '-W', 'ignore', str(tool)]
+    command = [sys.executable, '-W', 'ignore', str(tool)]  # each imports everything: seconds
     ended = subprocess.run(command, capture_output=True, text=True)
     lines = [each for each in ended.stderr.splitlines() if 'Traceback' in each or 'rror' in each]
     assert ended.returncode == code
