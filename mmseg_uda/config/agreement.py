@@ -12,12 +12,12 @@ from mmcv.transforms import LoadAnnotations
 from mmengine.optim import OptimWrapperDict
 from mmseg.datasets.transforms import RandomCrop
 from mmseg.models import EncoderDecoder
-from mmseg.registry import DATASETS, TRANSFORMS
+from mmseg.registry import DATASETS, OPTIM_WRAPPER_CONSTRUCTORS, TRANSFORMS
 from torch import nn
 from torch.utils.data import DataLoader
 
 from mmseg_uda.config.building import build_optimizers, build_schedulers, explain
-from mmseg_uda.config.places import ANYWHERE, Node
+from mmseg_uda.config.places import ANYWHERE, CONSTRUCTORS, Node, find_class
 from mmseg_uda.config.problems import Problem
 from mmseg_uda.config.signatures import is_stock, signature_of
 
@@ -37,8 +37,9 @@ def check_agreement(content: Mapping[str, Any], nodes: list[Node]) -> Iterator[P
         content: The config in built-in types.
         nodes: All dicts in it from which something is built.
     """
-    for check in (_check_target, _check_classes, _check_test_mode, _check_workers):
+    for check in (_check_target, _check_classes, _check_test_mode, _check_workers, _check_domains):
         yield from check(nodes)
+    yield from _check_constructor(content, nodes)
     scaled = _get(content.get('auto_scale_lr'), 'enable')
     if scaled and _get(content.get('train_dataloader'), 'source'):
         text = 'expected False, as each domain has its own batch size, but got True; set lr instead'
@@ -112,6 +113,42 @@ def _check_workers(nodes: list[Node]) -> Iterator[Problem]:
                     text = f'DataLoader.{key}: expected no value without workers, but got '
                     text += f'{node.cfg[key]!r}; write num_workers, or None'
                     yield Problem(f'{node.path}.{key}', text)
+
+
+def _check_domains(nodes: list[Node]) -> Iterator[Problem]:
+    """Methods are trained on batches of two domains, stock models on those of one."""
+    parts = {node.path: node for node in nodes}
+    model, loop = parts.get('model'), parts.get('train_cfg')
+    if model is None or loop is None:
+        return
+    expected, got = (_takes_domains(node.target) for node in (model, loop))
+    if expected and got is False:
+        name = loop.name if loop.kind else f'{dict(loop.cfg)}, a loop of mmengine'
+        text = f'expected UDATrainLoop, as {model.name} trains on two domains, but got {name}; '
+        yield Problem('train_cfg', f"{text}write dict(type='UDATrainLoop', max_iters=...)")
+    if got and expected is False:
+        text = f'expected a loop of mmengine, as {model.name} trains on one domain, but got '
+        text += f"{loop.name}; write 'IterBasedTrainLoop', or a method around the model, such as "
+        yield Problem('train_cfg', f"{text}model=dict(type='SourceOnly', segmentor=...)")
+
+
+def _takes_domains(target: Any) -> bool | None:
+    """Tell whether a class works on batches of two domains; None if its author alone knows."""
+    return getattr(target, 'takes_domains', None if not is_stock(target) else False)
+
+
+def _check_constructor(content: Mapping[str, Any], nodes: list[Node]) -> Iterator[Problem]:
+    """Stock constructors of optimizers look for layers by name, from ``backbone`` on."""
+    model = next((node for node in nodes if node.path == 'model'), None)
+    name = _get(content.get('optim_wrapper'), 'constructor')
+    if model is None or name in CONSTRUCTORS or not _takes_domains(model.target):
+        return
+    if is_stock(find_class(name, (OPTIM_WRAPPER_CONSTRUCTORS,))):
+        text = f'{name} does not find the layers of {model.name}, whose names begin with student.; '
+        text += (
+            "write 'JointOptimWrapperConstructor' here, and this one and its paramwise_cfg into "
+        )
+        yield Problem('optim_wrapper.constructor', f'{text}optimizers.student')
 
 
 def _check_test_mode(nodes: list[Node]) -> Iterator[Problem]:

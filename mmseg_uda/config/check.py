@@ -17,7 +17,7 @@ from torch import nn
 
 from mmseg_uda.config.agreement import check_agreement, check_optimizers
 from mmseg_uda.config.building import build_model, build_part, cannot_be_judged, explain, no_trace
-from mmseg_uda.config.places import ALL, RUNNER_NAMES, Node, known_names, walk
+from mmseg_uda.config.places import ALL, CONSTRUCTORS, RUNNER_NAMES, Node, known_names, walk
 from mmseg_uda.config.problems import ConfigError, Problem
 from mmseg_uda.config.signatures import advice, check_names, check_values, is_stock
 
@@ -31,7 +31,6 @@ BUILT = {
     METRICS: ('mmseg_uda',),
 }
 OPTIMIZED = {'optim_wrapper', 'param_scheduler'}
-CONSTRUCTORS = (None, 'DefaultOptimWrapperConstructor', 'JointOptimWrapperConstructor')
 
 
 def require_sound(cfg: Config | Mapping[str, Any]) -> None:
@@ -98,7 +97,13 @@ def _is_foreign(path: str, content: Mapping[str, Any]) -> bool:
     wrapper = content.get('optim_wrapper')
     if not path.startswith('optim_wrapper') or not isinstance(wrapper, Mapping):
         return False
-    return wrapper.get('constructor') not in CONSTRUCTORS
+    if wrapper.get('constructor') not in CONSTRUCTORS:
+        return True
+    return any(
+        path.startswith(f'optim_wrapper.optimizers.{key}.paramwise_cfg')
+        for key, each in (wrapper.get('optimizers') or {}).items()
+        if isinstance(each, Mapping) and each.get('constructor') not in CONSTRUCTORS
+    )
 
 
 def _build_model(content: Mapping[str, Any]) -> tuple[nn.Module | None, bool]:

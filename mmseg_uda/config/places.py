@@ -14,7 +14,16 @@ from mmengine.utils.dl_utils import set_multi_processing
 from mmseg import registry as mm
 from torch.utils.data import DataLoader
 
-__all__ = ['ALL', 'ANYWHERE', 'RUNNER_NAMES', 'Node', 'find_class', 'known_names', 'walk']
+__all__ = [
+    'ALL',
+    'ANYWHERE',
+    'CONSTRUCTORS',
+    'RUNNER_NAMES',
+    'Node',
+    'find_class',
+    'known_names',
+    'walk',
+]
 
 RUNNER_NAMES = frozenset(
     {
@@ -31,6 +40,8 @@ RUNNER_NAMES = frozenset(
 # Names that tools read. All others are a config's own variables, and their parts stand again in
 # what is built of them.
 TOOL_NAMES = ('tta_model', 'tta_pipeline')
+# Optimizer constructors whose arguments are known here.
+CONSTRUCTORS = (None, 'DefaultOptimWrapperConstructor', 'JointOptimWrapperConstructor')
 ALL = tuple(each for each in vars(mm).values() if isinstance(each, Registry))
 
 
@@ -103,7 +114,11 @@ PLACES = (
         r'(_|\.)dataloader(\.source|\.target)?$', default=DataLoader, aside=('num_batch_per_epoch',)
     ),
     Place(r'^optim_wrapper$', (mm.OPTIM_WRAPPERS,), aside=('paramwise_cfg', 'constructor')),
-    Place(r'^optim_wrapper\.optimizers\.[^.]+$', (mm.OPTIM_WRAPPERS,), aside=('paramwise_cfg',)),
+    Place(
+        r'^optim_wrapper\.optimizers\.[^.]+$',
+        (mm.OPTIM_WRAPPERS,),
+        aside=('paramwise_cfg', 'constructor'),
+    ),
     Place(r'^optim_wrapper\.(.*\.)?optimizer$', (mm.OPTIMIZERS,), ('params',), needs_type=True),
     Place(r'paramwise_cfg$', default=paramwise_cfg),
     Place(r'^optim_wrapper\.optimizers\..*\.custom_keys\.', default=custom_keys),

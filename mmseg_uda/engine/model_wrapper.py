@@ -1,4 +1,4 @@
-"""The data-parallel wrapper of methods."""
+"""The data-parallel wrapper of methods, and of stock segmentors on CPUs."""
 
 from __future__ import annotations
 
@@ -35,15 +35,15 @@ def average_buffers(module: nn.Module) -> None:
 
 @MODEL_WRAPPERS.register_module()
 class UDADistributedDataParallel(MMDistributedDataParallel):
-    """Trains a method on several processes.
+    """Trains a method, or a stock segmentor, on several processes.
 
-    The stock wrapper never calls a module's ``train_step``. This one does, and passes itself as
-    ``forward``, so that every backward of the iteration is synchronised. After the step,
+    The stock wrapper never calls a module's ``train_step``. This one calls a method's, and passes
+    itself as ``forward``, so that every backward of the iteration is synchronised. After the step,
     batch-norm statistics are averaged, so that all processes validate and save the same model.
     Works on CPUs (gloo) as well.
 
     Args:
-        module: A :class:`~mmseg_uda.models.uda.BaseUDASegmentor`.
+        module: A :class:`~mmseg_uda.models.uda.BaseUDASegmentor` or a segmentor of mmseg.
         find_unused_parameters: True by default, as one step of the losses rarely reaches all
             parameters.
         broadcast_buffers: False by default, as statistics are averaged instead.
@@ -68,6 +68,9 @@ class UDADistributedDataParallel(MMDistributedDataParallel):
 
     def train_step(self, data: Any, optim_wrapper: Any) -> dict[str, Tensor]:
         """Run one iteration; see :meth:`BaseUDASegmentor.train_step`."""
-        log_vars = self.module.train_step(data, optim_wrapper, forward=self)
+        if getattr(self.module, 'takes_domains', False):
+            log_vars = self.module.train_step(data, optim_wrapper, forward=self)
+        else:
+            log_vars = super().train_step(data, optim_wrapper)
         average_buffers(self.module)
         return log_vars

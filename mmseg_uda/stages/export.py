@@ -23,6 +23,12 @@ __all__ = ['ExportStage', 'export_segmentor', 'plain_config']
 # Beginnings of the names that testing needs in a training config; the rest is about training.
 KEPT = ('data_root', 'dataset_type', 'env_cfg', 'log_level', 'test_', 'tta_', 'val_', 'vis')
 
+# Default hooks that stock configs have; one of this package or of a user stays behind.
+STOCK_HOOKS = frozenset(
+    {'IterTimerHook', 'LoggerHook', 'ParamSchedulerHook', 'CheckpointHook'}
+    | {'DistSamplerSeedHook', 'SegVisualizationHook'}
+)
+
 # Metadata that stay behind: configs, which are programs, and the hooks' records of training, whose
 # numbers stock loaders may refuse.
 UNKEPT = ('cfg', 'config', 'hook_msgs')
@@ -112,17 +118,22 @@ def plain_config(cfg: Config) -> Config:
         model['data_preprocessor'].setdefault('size_divisor', 1)
     plain = {
         'default_scope': 'mmseg',
+        'data_preprocessor': model['data_preprocessor'],  # which tools of mmseg read
         'model': model,
         **{key: value for key, value in content.items() if key.startswith(KEPT)},
         'val_cfg': {'type': 'ValLoop'},
         'test_cfg': {'type': 'TestLoop'},
-        'default_hooks': {'visualization': {'type': 'SegVisualizationHook'}},
+        'log_processor': content.get('log_processor') or {'by_epoch': False},
     }
     types = re.findall(r"'type': '(?:[\w.]*\.)?(\w+)'", str(plain))
     registered = [getattr(registry, name).module_dict for name in registry.__all__]
     classes = [known[name] for known in registered for name in types if name in known]
     if any(cls.__module__.startswith('mmseg_uda') for cls in classes):
         plain['custom_imports'] = {'imports': ['mmseg_uda'], 'allow_failed_imports': False}
+    hooks = {'visualization': {'type': 'SegVisualizationHook'}, **content.get('default_hooks', {})}
+    plain['default_hooks'] = {
+        key: hook for key, hook in hooks.items() if hook and hook.get('type') in STOCK_HOOKS
+    }
     return Config(plain)
 
 
@@ -135,7 +146,7 @@ class ExportStage(CheckpointStage):
     takers = (export_segmentor,)
 
     def fingerprint(self, cfg: Config) -> dict[str, Any]:
-        unrecorded = ('vis_backends', 'visualizer', 'log_level')
+        unrecorded = ('vis_backends', 'visualizer', 'log_level', 'log_processor', 'default_hooks')
         content = plain_config(cfg).to_dict()
         return {key: value for key, value in content.items() if key not in unrecorded}
 

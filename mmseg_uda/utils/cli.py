@@ -23,6 +23,7 @@ from mmseg_uda.config.check import require_sound
 from mmseg_uda.config.options import merge_options
 from mmseg_uda.config.problems import ConfigError
 from mmseg_uda.config.tables import read_config
+from mmseg_uda.utils.processes import connect_on_cpu
 
 __all__ = [
     'build_runner',
@@ -148,8 +149,12 @@ def join_processes(cfg: Config, local_rank: int) -> None:
     os.environ.setdefault('LOCAL_RANK', str(local_rank))  # where mmengine looks for it
     if cfg.launcher == 'none' or is_distributed():
         return
-    if cfg.launcher == 'pytorch' and not torch.cuda.is_available():
-        torch.distributed.init_process_group('gloo')
+    if not torch.cuda.is_available():
+        connect_on_cpu(cfg.launcher)
+        # mmengine's default wrapper selects a GPU, too.
+        unused = cfg.get('find_unused_parameters', False)
+        wrapper = dict(type='UDADistributedDataParallel', find_unused_parameters=unused)
+        cfg.setdefault('model_wrapper_cfg', wrapper)
     else:
         init_dist(cfg.launcher, **cfg.get('env_cfg', {}).get('dist_cfg', {'backend': 'nccl'}))
 

@@ -2,19 +2,57 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 import cv2
+import torch.distributed as dist
 from mmengine.dist import broadcast_object_list, get_rank
 from mmengine.utils import track_parallel_progress, track_progress
 
-__all__ = ['map_with_progress', 'on_main']
+__all__ = ['connect_on_cpu', 'map_with_progress', 'on_main']
 
 S = TypeVar('S')
 T = TypeVar('T')
+
+# Where a launcher writes what PyTorch calls RANK, WORLD_SIZE and LOCAL_RANK.
+LAUNCHER_VARIABLES = {
+    'slurm': ('SLURM_PROCID', 'SLURM_NTASKS', 'SLURM_LOCALID'),
+    'mpi': ('OMPI_COMM_WORLD_RANK', 'OMPI_COMM_WORLD_SIZE', 'OMPI_COMM_WORLD_LOCAL_RANK'),
+}
+
+
+def connect_on_cpu(launcher: str) -> None:
+    """Connect the processes of a launcher over gloo.
+
+    Args:
+        launcher: ``'pytorch'``, ``'slurm'`` or ``'mpi'``. As with GPUs, ``MASTER_PORT`` is 29500 by
+            default, and ``MASTER_ADDR`` the first node of a Slurm job.
+
+    Raises:
+        ValueError: A variable of the launcher is missing.
+    """
+    if launcher != 'pytorch':
+        os.environ.setdefault('MASTER_PORT', '29500')
+        names = LAUNCHER_VARIABLES[launcher]
+        needed = (*names, *(() if launcher == 'slurm' else ('MASTER_ADDR',)))
+        missing = [name for name in needed if name not in os.environ]
+        if missing:
+            raise ValueError(
+                f'--launcher {launcher}: expected {", ".join(missing)} in the environment, but got '
+                'none; start the processes by '
+                + ('srun' if launcher == 'slurm' else 'mpirun, with MASTER_ADDR')
+            )
+        for name, value in zip(('RANK', 'WORLD_SIZE', 'LOCAL_RANK'), names):
+            os.environ[name] = os.environ[value]
+        if 'MASTER_ADDR' not in os.environ:
+            command = ['scontrol', 'show', 'hostname', os.environ['SLURM_NODELIST']]
+            os.environ['MASTER_ADDR'] = subprocess.check_output(command, text=True).split()[0]
+    dist.init_process_group('gloo')
 
 
 def on_main(function: Callable[[], T]) -> T:

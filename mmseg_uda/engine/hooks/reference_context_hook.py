@@ -177,13 +177,14 @@ class ReferenceContextHook(Hook):
 
     def _load(self, runner: Runner) -> list[dict[str, Any]]:
         loaders = runner.cfg.get('train_dataloader') or {}
-        if 'source' not in loaders:
+        source = loaders.get('source', loaders)  # a stock model has one loader
+        if 'dataset' not in source:
             raise ValueError(
                 'ReferenceContextHook: expected source images in the checkpoint or the config, but '
                 'got none; write train_dataloader=dict(source=...), or test a checkpoint that was '
                 'saved with this hook'
             )
-        dataset = plain_dataset(loaders['source']['dataset'])
+        dataset = plain_dataset(source['dataset'])
         if self.images is not None:
             return load_images(dataset, self.images)
         known = f'at most {len(dataset)}, the images of train_dataloader.source'

@@ -133,6 +133,9 @@ class UDATrainLoop(IterBasedTrainLoop):
             their classes.
     """
 
+    takes_domains = True
+    """Batches are ``dict(source=..., target=...)``, which stock models do not take."""
+
     def __init__(
         self, runner: Runner, dataloader: dict[str, dict[str, Any]], max_iters: int, **kwargs: Any
     ) -> None:

@@ -38,7 +38,10 @@ class JointOptimWrapperConstructor:
 
     Args:
         optim_wrapper_cfg: ``dict(optimizers=dict(<submodule>=dict(optimizer=..., paramwise_cfg=...,
-            clip_grad=...)), dtype=..., loss_scale=..., accumulative_counts=...)``.
+            constructor=..., clip_grad=...)), dtype=..., loss_scale=..., accumulative_counts=...)``.
+            An optimizer's ``constructor`` is a subclass of mmengine's default one, such as mmseg's
+            ``LearningRateDecayOptimizerConstructor``; it gets the submodule, whose parameters have
+            their own names (``backbone...``), and the optimizer's ``paramwise_cfg``.
         paramwise_cfg: Must be None: each optimizer's own dict has one.
 
     Raises:
@@ -123,15 +126,71 @@ class JointOptimWrapperConstructor:
                 f'{[key for key, _ in model.named_children()]}'
             ) from error
         cfg = dict(cfg)
+        groups = self._group(module, name, cfg, owners)
+        if not groups:
+            raise ValueError(
+                'JointOptimWrapperConstructor.optimizers: expected trainable parameters in '
+                f'`{name}`, but got none; delete the key'
+            )
+        optimizer = OPTIMIZERS.build(dict(cfg.pop('optimizer'), params=groups))
+        cfg.setdefault('type', 'OptimWrapper')
+        return OPTIM_WRAPPERS.build(cfg, default_args=dict(optimizer=optimizer))
+
+    def _group(
+        self, module: nn.Module, name: str, cfg: dict[str, Any], owners: dict[int, str]
+    ) -> list[dict[str, Any]]:
+        """Group an optimizer's own parameters by the rules of its constructor."""
+        constructor = cfg.pop('constructor', 'DefaultOptimWrapperConstructor')
         paramwise = dict(cfg.pop('paramwise_cfg', None) or {})
+        found: list[dict[str, Any]] = []
+        if constructor == 'DefaultOptimWrapperConstructor':
+            self._check_rules(module, name, paramwise)
+            rules = DefaultOptimWrapperConstructor(dict(cfg), paramwise)
+            rules.add_params(found, module, prefix=name)
+        else:
+            where = f'JointOptimWrapperConstructor.optimizers.{name}.constructor'
+            self._add_by(constructor, where, found, module, cfg, paramwise)
+        # Constructors make a group per parameter, or several of any settings.
+        groups: dict[tuple[Any, ...], dict[str, Any]] = {}
+        for entry in found:
+            own = [each for each in entry['params'] if owners.get(id(each)) == name]
+            settings = {k: v for k, v in entry.items() if k not in ('params', 'param_names')}
+            key = tuple(sorted((k, repr(v)) for k, v in settings.items()))
+            if own:
+                groups.setdefault(key, dict(params=[], **settings))['params'] += own
+        return list(groups.values())
+
+    @staticmethod
+    def _add_by(
+        constructor: Any,
+        where: str,
+        found: list[dict[str, Any]],
+        module: nn.Module,
+        cfg: dict[str, Any],
+        paramwise: dict[str, Any],
+    ) -> None:
+        """Add a module's parameters as a constructor of mmseg or of a user does."""
+        cls = constructor
+        if isinstance(constructor, str):
+            cls = OPTIM_WRAPPER_CONSTRUCTORS.get(constructor)
+        if not (isinstance(cls, type) and issubclass(cls, DefaultOptimWrapperConstructor)):
+            raise TypeError(
+                f'{where}: expected a subclass of DefaultOptimWrapperConstructor, but got '
+                f'{constructor!r}; write the name of one'
+            )
+        try:
+            cls(dict(cfg), paramwise).add_params(found, module)
+        except NotImplementedError as error:  # mmseg's say no more
+            raise ValueError(
+                f'{where}: {cls.__name__} has no rule for {type(module).__name__} with '
+                f'{type(getattr(module, "backbone", None)).__name__}; write another one'
+            ) from error
+
+    @staticmethod
+    def _check_rules(module: nn.Module, name: str, paramwise: dict[str, Any]) -> None:
         where = f'JointOptimWrapperConstructor.optimizers.{name}.paramwise_cfg'
         for rule in paramwise:
             check_choice(where, rule, sorted(PARAMWISE_RULES))
-        # The stock constructor applies the rules, one group per parameter; those of this
-        # optimizer's own parameters are then merged by their settings.
-        rules = DefaultOptimWrapperConstructor(dict(cfg), paramwise)
-        per_parameter: list[dict[str, Any]] = []
-        rules.add_params(per_parameter, module, prefix=name)
         names = [f'{name}.{key}' for key, _ in module.named_parameters()]
         for key in paramwise.get('custom_keys', {}):
             if not any(key in parameter for parameter in names):
@@ -141,19 +200,3 @@ class JointOptimWrapperConstructor:
                     'current',
                     logging.WARNING,
                 )
-        groups: dict[tuple[Any, ...], dict[str, Any]] = {}
-        for entry in per_parameter:
-            (param,) = entry['params']
-            if owners.get(id(param)) != name:
-                continue
-            settings = {key: value for key, value in entry.items() if key != 'params'}
-            key = tuple(sorted((k, repr(v)) for k, v in settings.items()))
-            groups.setdefault(key, dict(params=[], **settings))['params'].append(param)
-        if not groups:
-            raise ValueError(
-                'JointOptimWrapperConstructor.optimizers: expected trainable parameters in '
-                f'`{name}`, but got none; delete the key'
-            )
-        optimizer = OPTIMIZERS.build(dict(cfg.pop('optimizer'), params=list(groups.values())))
-        cfg.setdefault('type', 'OptimWrapper')
-        return OPTIM_WRAPPERS.build(cfg, default_args=dict(optimizer=optimizer))

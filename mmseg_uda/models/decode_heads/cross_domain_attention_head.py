@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any, Iterator, Sequence
 
 import torch
+from mmengine.logging import print_log
 from mmseg.models.decode_heads.decode_head import BaseDecodeHead
 from mmseg.models.utils import resize
 from mmseg.registry import MODELS
@@ -42,7 +44,8 @@ class CrossDomainAttentionHead(BaseDecodeHead):
             gives none, 1 is our choice, DANet uses 3.
         resize_to: ``'target'``: source features take the target's size; ``'source'``: vice versa.
         test_context: ``'self'`` (the image is its own context), ``'reference'`` (stored source
-            features, probabilities averaged), or ``'none'`` (no attention).
+            features, probabilities averaged), or ``'none'`` (no attention). Without stored
+            features, ``'reference'`` is ``'self'`` in training by mmseg alone and while tracing.
         in_index: Index of the backbone's feature map to use.
         kwargs: As for :class:`BaseDecodeHead`.
 
@@ -111,6 +114,7 @@ class CrossDomainAttentionHead(BaseDecodeHead):
         if len(self.views) > 1:
             self.aggregate = conv((len(self.views) - 1) * in_channels)
         self.register_buffer('reference', torch.empty(0))
+        self._has_said = False
 
     @property
     def views(self) -> tuple[str, ...]:
@@ -185,10 +189,10 @@ class CrossDomainAttentionHead(BaseDecodeHead):
             ValueError: The context is ``'reference'``, but no features are stored.
         """
         target = self._transform_inputs(inputs)
-        if self.test_context == 'self':
-            return self._score(target, target)
         if self.test_context == 'none':
             return self._score(target, None)
+        if self.test_context == 'self' or self._waits_for_reference():
+            return self._score(target, target)
         if not self.reference.numel():
             raise ValueError(
                 f"{type(self).__name__}.test_context: 'reference' expects stored source features, "
@@ -202,6 +206,19 @@ class CrossDomainAttentionHead(BaseDecodeHead):
         probs = [self._score(target, context).float().softmax(1) for context in contexts]
         # Log-probabilities: their softmax is the average.
         return torch.stack(probs).mean(0).clamp(min=1e-12).log()
+
+    def _waits_for_reference(self) -> bool:
+        """Tell whether features are stored later: weights are still trained, or only counted."""
+        waits = not self.reference.numel() and (self.training or torch.jit.is_tracing())
+        if waits and not self._has_said:
+            self._has_said = True
+            print_log(
+                f"{type(self).__name__}: no features are stored for test_context='reference'; each "
+                'image is its own context in this training or trace',
+                'current',
+                logging.WARNING,
+            )
+        return waits
 
     def _score(self, target: Tensor, context: Tensor | None) -> Tensor:
         views = {}

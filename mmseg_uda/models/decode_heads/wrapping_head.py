@@ -38,7 +38,7 @@ class WrappingHead(BaseDecodeHead):
         init_cfg: As for every mmengine module.
 
     Raises:
-        TypeError: The wrapped head has a ``loss`` of its own.
+        TypeError: The wrapped head has a ``loss`` of its own, or an output beside the logits.
     """
 
     def __init__(self, key: str, classifier: ConfigType, init_cfg: Any = None) -> None:
@@ -47,6 +47,11 @@ class WrappingHead(BaseDecodeHead):
             raise TypeError(
                 f'{type(self).__name__}.{key}: expected a decode head with the stock `loss`, but '
                 f'got {type(inner).__name__}; write another one'
+            )
+        if getattr(inner, 'use_se_loss', False):  # EncHead, whose forward adds a second output
+            raise TypeError(
+                f'{type(self).__name__}.{key}: expected a decode head that computes logits alone, '
+                f'but got {type(inner).__name__} with its SE loss; write use_se_loss=False'
             )
         super().__init__(
             1,

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 from contextlib import contextmanager
 from typing import Any, Iterator
 
 import torch
+from mmengine.logging import print_log
 from mmseg.models.segmentors.base import BaseSegmentor
 from mmseg.registry import MODELS
 from mmseg.utils import ConfigType
@@ -76,6 +78,8 @@ class DiscriminatorAttention(DomainAware):
         self.detach = detach
         self.test_attention = test_attention
         self._record: AttentionRecord | None = None
+        self.knows_domains = False
+        """True once D is loaded, and from the start in a method that trains it."""
 
     def attach(self, segmentor: nn.Module) -> None:
         """Become ``segmentor.attention`` and replace the output of the module ``attend_at``.
@@ -130,8 +134,25 @@ class DiscriminatorAttention(DomainAware):
             record.score = score
         if not attends:
             return features
+        if self.training and not self.knows_domains:
+            self._warn()
         weight = self.weight(score.detach() if self.detach else score).to(features.dtype)
         return torch.addcmul(features, features, weight)  # f + f * weight, as one operation
+
+    def _warn(self) -> None:
+        self.knows_domains = True  # once is enough
+        print_log(
+            'DiscriminatorAttention: its discriminator is neither trained nor loaded, so that '
+            'features are weighted at random; train with DAST, load a checkpoint of DAST, or write '
+            'attend=False',
+            'current',
+            logging.WARNING,
+        )
+
+    def _load_from_state_dict(self, state_dict: dict[str, Tensor], prefix: str, *args: Any) -> None:
+        loaded = any(key.startswith(f'{prefix}discriminator.') for key in state_dict)
+        self.knows_domains = self.knows_domains or loaded
+        super()._load_from_state_dict(state_dict, prefix, *args)
 
     @staticmethod
     def weight(score: Tensor) -> Tensor:

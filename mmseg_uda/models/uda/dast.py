@@ -50,6 +50,7 @@ class DAST(BaseUDASegmentor):
                 "segmentor_type='EncoderDecoder', attention=dict(type='DiscriminatorAttention', "
                 '...), ...)'
             )
+        self.student.attention.knows_domains = True  # its discriminator is trained here
 
     def get_discriminator(self, name: str) -> Any:
         """Return the corrector, or the discoverer: inference needs it, as a part of the student."""
