@@ -57,6 +57,11 @@ READ = [
 def effective_config(cfg: Config) -> dict[str, Any]:
     """The values that are read, as JSON has them."""
     content = cfg.to_dict()
+    if 'segmentor' in content['model']:  # only stock configs had it
+        content.pop('tta_model', None)
+        content.pop('tta_pipeline', None)
+    if content.get('optim_wrapper', {}).get('type') == 'JointOptimWrapperDict':
+        del content['optim_wrapper']['type']  # its constructor makes nothing else
     return _plain({name: content[name] for name in READ if name in content})
 
 

@@ -19,6 +19,7 @@ custom_hooks = [
     dict(type='UDAVisualizationHook', interval=1000),
     dict(type='HealthHook', interval=100)
 ]
+tta_model = dict(type='SegTTAModel')  # test.py --tta, with tta_pipeline of the dataset
 log_processor = dict(by_epoch=False)
 log_level = 'INFO'
 load_from = None

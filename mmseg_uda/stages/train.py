@@ -41,6 +41,10 @@ class TrainStage(ConfigStage):
     def fingerprint(self, cfg: Config) -> dict[str, Any]:
         keys = RUNNER_NAMES - UNRECORDED
         parts = {key: value for key, value in cfg.to_dict().items() if key in keys}
+        wrapper = dict(parts.get('optim_wrapper') or {})
+        if wrapper.get('type') == 'JointOptimWrapperDict':
+            del wrapper['type']  # its constructor makes nothing else
+            parts['optim_wrapper'] = wrapper
         hooks = parts.get('default_hooks') or {}
         parts['default_hooks'] = {
             key: hook for key, hook in hooks.items() if key not in UNRECORDED_HOOKS

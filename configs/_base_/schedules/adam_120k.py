@@ -1,5 +1,6 @@
 # BDL's schedule for VGG-16: Adam, whose rate falls to a tenth every 50k iterations.
 optim_wrapper = dict(
+    type='JointOptimWrapperDict',
     constructor='JointOptimWrapperConstructor',
     optimizers=dict(
         student=dict(optimizer=dict(type='Adam', lr=1e-5, betas=(0.9, 0.99))),

@@ -1,6 +1,7 @@
 # SegFormer's optimizer from mmseg's own configs, for 40,000 iterations: AdamW at 6e-5, 10 times
 # that in the head, a warm-up of 1,500 iterations, linear decay. There is no adversary.
 optim_wrapper = dict(
+    type='JointOptimWrapperDict',
     constructor='JointOptimWrapperConstructor',
     optimizers=dict(
         student=dict(

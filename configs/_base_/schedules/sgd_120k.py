@@ -2,6 +2,7 @@
 # CDANet stops at 120k.
 # Adversarial methods use `discriminators`; the others remove it.
 optim_wrapper = dict(
+    type='JointOptimWrapperDict',
     constructor='JointOptimWrapperConstructor',
     optimizers=dict(
         student=dict(

@@ -1,5 +1,6 @@
 # Small pairs on a CPU: the proportions of sgd_120k.py at a higher rate, for 1,500 iterations.
 optim_wrapper = dict(
+    type='JointOptimWrapperDict',
     constructor='JointOptimWrapperConstructor',
     optimizers=dict(
         student=dict(

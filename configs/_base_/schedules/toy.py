@@ -1,5 +1,6 @@
 # From scratch in minutes: Adam, batch 2.
 optim_wrapper = dict(
+    type='JointOptimWrapperDict',
     constructor='JointOptimWrapperConstructor',
     optimizers=dict(
         student=dict(optimizer=dict(type='Adam', lr=2e-3)),

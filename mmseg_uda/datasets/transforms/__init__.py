@@ -1,5 +1,6 @@
 """Transforms of one sample: labels and positions of its pixels, and styles of another domain."""
 
+from mmseg_uda.datasets.transforms.class_mix import SampleClassMix
 from mmseg_uda.datasets.transforms.formatting import PackUDAInputs
 from mmseg_uda.datasets.transforms.fourier import FourierAmplitudeMix, mix_amplitude
 from mmseg_uda.datasets.transforms.image_labels import LoadImageLabels
@@ -11,6 +12,7 @@ __all__ = [
     'LoadImageLabels',
     'LoadPseudoLabels',
     'PackUDAInputs',
+    'SampleClassMix',
     'TrackPositions',
     'mix_amplitude',
 ]

@@ -180,10 +180,12 @@ class JointOptimWrapperConstructor:
             )
         try:
             cls(dict(cfg), paramwise).add_params(found, module)
-        except NotImplementedError as error:  # mmseg's say no more
+        except (AttributeError, KeyError, NotImplementedError, TypeError) as error:
+            # mmseg's constructors look for a few backbones and keys, and say no more.
             raise ValueError(
-                f'{where}: {cls.__name__} has no rule for {type(module).__name__} with '
-                f'{type(getattr(module, "backbone", None)).__name__}; write another one'
+                f'{where}: {cls.__name__} cannot group the parameters of {type(module).__name__} '
+                f'with {type(getattr(module, "backbone", None)).__name__} by {paramwise!r}; write '
+                'a backbone and a paramwise_cfg that it knows, or another constructor'
             ) from error
 
     @staticmethod

@@ -1,0 +1,510 @@
+"""Tools and parts of mmseg, mmengine and mim on methods, on their exports and on stock models.
+
+``docs/toolbox.md`` has the same table for users. ``tests/models/uda/test_inference.py`` tests
+``init_model`` and ``inference_model`` on every method.
+"""
+
+from __future__ import annotations
+
+import copy
+import functools
+import json
+import math
+import runpy
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import mmseg
+import numpy as np
+import pytest
+import torch
+import toys
+from mmengine.analysis import get_model_complexity_info
+from mmengine.config import Config
+from mmengine.runner import Runner
+from mmseg.apis import MMSegInferencer, inference_model, init_model
+from mmseg.datasets import BaseSegDataset
+from mmseg.registry import DATASETS, MODELS
+from torch import Tensor, nn
+from torch.testing import assert_close
+
+from mmseg_uda.artifacts.checkpoint import load_checkpoint
+from mmseg_uda.stages.export import export_segmentor
+
+STOCK = Path(mmseg.__file__).parent / '.mim' / 'tools'
+NAMES = ('cdanet', 'sam', 'dast', 'pit', 'camix')
+KINDS = ('method', 'export')
+SLOW = pytest.mark.slow
+
+
+@DATASETS.register_module(force=True)
+class ToyboxDataset(BaseSegDataset):
+    """A dataset with the classes that confusion_matrix.py reads from its class."""
+
+    METAINFO = toys.METAINFO
+
+
+class Made(NamedTuple):
+    """A trained method and its export."""
+
+    root: Path
+    method: Path
+    export: Path
+
+    def config(self, kind: str) -> str:
+        return str(getattr(self, kind) / 'config.py')
+
+    def checkpoint(self, kind: str) -> str:
+        name = 'iter_2.pth' if kind == 'method' else 'segmentor.pth'
+        return str(getattr(self, kind) / name)
+
+
+def method_config(root: Path, name: str) -> Config:
+    """What a user would write, with the parts of ``configs/_base_``."""
+    cfg = toys.runner_cfg(root / 'data', root / name, toys.method_cfg(name), max_iters=2)
+    cfg.custom_imports = dict(imports=['mmseg_uda'])
+    cfg.test_dataloader.dataset.update(type='ToyboxDataset')
+    cfg.test_dataloader.dataset.pop('metainfo')
+    cfg.default_hooks.checkpoint.interval = 2
+    cfg.visualizer = dict(
+        type='SegLocalVisualizer', vis_backends=[dict(type='LocalVisBackend')], name=name
+    )
+    cfg.tta_model = dict(type='SegTTAModel')
+    flips = [dict(type='RandomFlip', prob=0.0), dict(type='RandomFlip', prob=1.0)]
+    rest = [[dict(type='LoadAnnotations')], [dict(type='PackSegInputs')]]
+    cfg.tta_pipeline = [
+        dict(type='LoadImageFromFile'),
+        dict(type='TestTimeAug', transforms=[flips, *rest]),
+    ]
+    cfg.test_pipeline = [dict(type='LoadImageFromFile'), dict(type='PackSegInputs')]
+    return cfg
+
+
+@pytest.fixture(scope='session')
+def make(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Made]:
+    root = tmp_path_factory.mktemp('toolbox')
+
+    @functools.cache
+    def made(name: str) -> Made:
+        found = Made(root, root / name, root / f'{name}_export')
+        cfg = method_config(root, name)
+        toys.train(copy.deepcopy(cfg))
+        cfg.dump(found.config('method'))
+        export_segmentor(
+            found.checkpoint('method'),
+            found.checkpoint('export'),
+            found.config('method'),
+            found.config('export'),
+        )
+        return found
+
+    return made
+
+
+@pytest.fixture
+def stock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Run a tool of mmseg in this process and in a directory of its own."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv('LOCAL_RANK', '0')
+    monkeypatch.setenv('MPLBACKEND', 'Agg')
+
+    def run(tool: str, *arguments: str) -> None:
+        if not (STOCK / tool).is_file():
+            pytest.skip('mmseg came without its tools')
+        monkeypatch.setattr('sys.argv', [tool, *arguments])
+        runpy.run_path(str(STOCK / tool), run_name='__main__')
+
+    return run
+
+
+def fresh(*names: str) -> list[str]:
+    """Options without which runs of the same second share a visualizer or a logger."""
+    return ['--cfg-options', f'experiment_name={"-".join(names)}', f'visualizer.name={names[-1]}']
+
+
+def metrics(work_dir: Path) -> dict[str, float]:
+    (path,) = (each for each in work_dir.glob('*/*.json'))
+    return json.loads(path.read_text())
+
+
+def weights(path: str | Path) -> dict[str, Tensor]:
+    return load_checkpoint(str(path))['state_dict']
+
+
+# ------------------------------------------------------------------------ tools of mmseg
+
+
+@SLOW
+@pytest.mark.parametrize('name', NAMES)
+def test_train(name: str, make: Any, stock: Any, tmp_path: Path) -> None:
+    made = make(name)
+    stock('train.py', made.config('method'), '--work-dir', 'a', *fresh(name, 'stock'))
+    ours = [made.config('method'), '--work-dir', 'b', *fresh(name, 'ours')]
+    toys.load_script('tools/train.py').main(ours)
+    found = (weights(tmp_path / each / 'iter_2.pth') for each in 'ab')
+    assert_close(*found, rtol=0, atol=0)
+    log = max(tmp_path.glob('a/*/vis_data/scalars.json'))
+    pytest.importorskip('seaborn')  # analyze_logs.py needs it
+    stock('analysis_tools/analyze_logs.py', str(log), '--keys', 'loss', '--out', 'curve.png')
+    assert (tmp_path / 'curve.png').stat().st_size > 1000
+
+
+def test_stock_amp_on_a_method_is_refused(make: Any, stock: Any) -> None:
+    options = ('--cfg-options', 'optim_wrapper.type=JointOptimWrapperDict')  # as configs/_base_ has
+    with pytest.raises(AssertionError, match='only supported when .* got JointOptimWrapperDict'):
+        stock('train.py', make('cdanet').config('method'), '--amp', '--work-dir', 'a', *options)
+
+
+@SLOW
+@pytest.mark.parametrize('kind', KINDS)
+@pytest.mark.parametrize('name', NAMES)
+def test_test(name: str, kind: str, make: Any, stock: Any, tmp_path: Path) -> None:
+    """The scores of stock and own test.py, of methods and exports; a confusion matrix of those."""
+    files = [make(name).config(kind), make(name).checkpoint(kind)]
+    case = f'{name}-{kind}'
+    stock('test.py', *files, '--work-dir', 'a', '--out', 'out', *fresh(case, 'stock'))
+    toys.load_script('tools/test.py').main([*files, '--work-dir', 'b', *fresh(case, 'ours')])
+    for key in ('mIoU', 'aAcc'):
+        assert metrics(tmp_path / 'a')[key] == metrics(tmp_path / 'b')[key]
+    stock('test.py', *files, '--work-dir', 'tta', '--tta', *fresh(case, 'tta'))
+    assert 0 <= metrics(tmp_path / 'tta')['mIoU'] <= 100
+    stock('analysis_tools/confusion_matrix.py', files[0], 'out', 'matrix')
+    assert list((tmp_path / 'matrix').glob('*.png'))
+
+
+@pytest.mark.parametrize('name', NAMES)
+def test_tta_of_a_method_is_that_of_its_export(name: str, make: Any) -> None:
+    """The mean of the probabilities of an image and its mirror image."""
+    made, predicted = make(name), []
+    for kind in KINDS:
+        cfg = Config.fromfile(made.config(kind))
+        assert cfg.tta_pipeline[1].type == 'TestTimeAug'
+        model = MODELS.build(dict(cfg.tta_model, module=cfg.model)).eval()
+        model.module.load_state_dict(weights(made.checkpoint(kind)), strict=kind == 'method')
+        dataset = DATASETS.build(dict(cfg.test_dataloader.dataset, pipeline=cfg.tta_pipeline))
+        views = dataset[0]  # two of each key
+        with torch.no_grad():
+            (sample,) = model.test_step({key: [[each] for each in views[key]] for key in views})
+            plain, mirrored = (
+                model.module.test_step({key: [values[view]] for key, values in views.items()})[0]
+                for view in (0, 1)
+            )
+        mean = (plain.seg_logits.data.softmax(0) + mirrored.seg_logits.data.softmax(0)) / 2
+        assert torch.equal(sample.pred_sem_seg.data[0], mean.argmax(0))
+        predicted.append(sample.pred_sem_seg.data)
+    assert torch.equal(*predicted)
+
+
+@pytest.mark.parametrize('kind', KINDS)
+def test_print_config(kind: str, make: Any, stock: Any, tmp_path: Path, capsys: Any) -> None:
+    config = make('pit').config(kind)
+    stock('misc/print_config.py', config, '--graph')
+    said = capsys.readouterr().out
+    assert 'DeepLabV2Head' in said.partition('Model graph')[2]
+    assert Config.fromfile(tmp_path / 'example.py').model == Config.fromfile(config).model
+
+
+@pytest.mark.skipif(mmseg.__version__ == '1.2.2', reason='fails on any config with mmengine 0.10')
+@pytest.mark.parametrize('name', NAMES)
+def test_get_flops(name: str, make: Any, stock: Any, capsys: Any) -> None:
+    stock('analysis_tools/get_flops.py', make(name).config('export'), '--shape', '32', '32')
+    assert 'Flops' in capsys.readouterr().out
+
+
+@SLOW
+@pytest.mark.parametrize('name', NAMES)
+def test_benchmark(name: str, make: Any, stock: Any, tmp_path: Path) -> None:
+    made = make(name)
+    cfg = Config.fromfile(made.config('export'))  # the tool measures 200 images
+    cfg.test_dataloader.dataset = dict(
+        type='RepeatDataset', times=100, dataset=cfg.test_dataloader.dataset
+    )
+    cfg.dump(tmp_path / 'config.py')
+    arguments = ['config.py', made.checkpoint('export'), '--work-dir', '.']
+    stock('analysis_tools/benchmark.py', *arguments)
+    (found,) = tmp_path.glob('fps_*.json')
+    assert json.loads(found.read_text())['average_fps'] > 0
+
+
+@SLOW
+@pytest.mark.parametrize('kind', KINDS)
+def test_publish_and_mim(kind: str, make: Any, tmp_path: Path) -> None:
+    pytest.importorskip('mim')
+    made = make('cdanet')
+    job, files = (
+        ('train', [made.config(kind)])
+        if kind == 'method'
+        else ('test', [made.config(kind), made.checkpoint(kind)])
+    )
+    command = ['mim', 'run', 'mmseg_uda' if kind == 'method' else 'mmsegmentation', job, *files]
+    subprocess.run([*command, '--work-dir', str(tmp_path)], check=True)
+    assert list(tmp_path.glob('*/*.log'))
+    found = subprocess.check_output(['mim', 'search', 'mmseg_uda', '--model', 'cdanet'], text=True)
+    assert 'cdanet_' in found
+
+
+# ------------------------------------------------------------------------ inference and export
+
+
+IMAGE = np.random.default_rng(0).integers(0, 256, (*toys.SIZE, 3), dtype=np.uint8)
+
+
+@pytest.mark.parametrize('name', NAMES)
+def test_inference(name: str, make: Any) -> None:
+    """init_model and MMSegInferencer predict the same with the method and with its export."""
+    made, logits = make(name), []
+    for kind in KINDS:
+        files = made.config(kind), made.checkpoint(kind)
+        model = init_model(*files, device='cpu')
+        logits.append(inference_model(model, IMAGE).seg_logits.data)
+        inferencer = MMSegInferencer(*files, device='cpu')
+        found = inferencer(IMAGE)['predictions']
+        assert np.array_equal(found, logits[-1].argmax(0).numpy())
+        assert inferencer.model.dataset_meta['classes'] == toys.METAINFO['classes']
+    assert_close(*logits, rtol=0, atol=0)
+
+
+def exported(made: Made) -> nn.Module:
+    return init_model(made.config('export'), made.checkpoint('export'), device='cpu')
+
+
+def traced(model: nn.Module, images: Tensor, path: Path) -> nn.Module:
+    return torch.jit.trace(model, images)
+
+
+def torch_exported(model: nn.Module, images: Tensor, path: Path) -> nn.Module:
+    return torch.export.export(model, (images,)).module()
+
+
+def fused(model: nn.Module, images: Tensor, path: Path) -> nn.Module:
+    from mmcv.cnn.utils import fuse_conv_bn
+
+    return fuse_conv_bn(model)
+
+
+def compiled(model: nn.Module, images: Tensor, path: Path) -> nn.Module:
+    return torch.compile(model, backend='aot_eager')
+
+
+def onnx(model: nn.Module, images: Tensor, path: Path) -> Callable[[Tensor], Tensor]:
+    pytest.importorskip('onnx')
+    runtime = pytest.importorskip('onnxruntime')
+    torch.onnx.export(model, (images,), str(path), dynamo=False)
+    session = runtime.InferenceSession(str(path))
+    (name,) = (each.name for each in session.get_inputs())
+    return lambda batch: torch.from_numpy(session.run(None, {name: batch.numpy()})[0])
+
+
+@pytest.mark.parametrize(
+    'convert',
+    [traced, fused, *(pytest.param(each, marks=SLOW) for each in (torch_exported, compiled, onnx))],
+)
+@pytest.mark.parametrize('name', NAMES)
+def test_conversion(name: str, convert: Any, make: Any, tmp_path: Path) -> None:
+    """Converted on one image, compared on another one."""
+    images, others = torch.randn(2, 1, 3, *toys.SIZE)
+    expected = exported(make(name))(others).detach()
+    model = exported(make(name)).requires_grad_(False)
+    found = convert(model, images, tmp_path / 'model.onnx')(others)
+    assert_close(found.detach(), expected, rtol=1e-4, atol=1e-5)
+
+
+# ------------------------------------------------------------------------ training by mmengine
+
+
+class Seen(NamedTuple):
+    """What is checked of a training."""
+
+    runner: Runner
+    lr: list[float]
+    state: dict[str, Tensor]
+
+
+def run(root: Path, name: str, case: str, iters: int = 4, **changes: Any) -> Seen:
+    cfg = method_config(root, name)
+    cfg.work_dir = str(root / f'{name}-{case}')
+    cfg.experiment_name = cfg.visualizer.name = f'{name}-{case}'
+    cfg.train_cfg.max_iters = iters
+    cfg.default_hooks.checkpoint.interval = iters
+    cfg.merge_from_dict(changes)
+    runner = toys.train(cfg)
+    wrapper = runner.optim_wrapper['student']
+    rates = [group['lr'] / group['initial_lr'] for group in wrapper.optimizer.param_groups]
+    return Seen(runner, rates, weights(Path(cfg.work_dir) / f'iter_{runner.iter}.pth'))
+
+
+def every(*names: str) -> Any:
+    """The first method in the default suite, the others in the slow one."""
+    return pytest.mark.parametrize('name', [names[0], *(pytest.param(n, marks=SLOW) for n in names[1:])])
+
+
+# The learning rate after four of ten iterations, as a factor.
+SCHEDULES: dict[str, tuple[dict[str, Any], float]] = {
+    'linear': (dict(type='LinearLR', start_factor=0.5, end=10), 0.5 + 0.5 * 4 / 9),
+    'cosine': (dict(type='CosineAnnealingLR', T_max=10), (1 + math.cos(math.pi * 0.4)) / 2),
+    'one cycle': (
+        dict(type='OneCycleLR', eta_max=0.05, total_steps=10, pct_start=0.5),
+        1.0,
+    ),
+    'multi step': (dict(type='MultiStepLR', milestones=[2, 3], gamma=0.1), 0.01),
+}
+
+
+@pytest.mark.parametrize('case', SCHEDULES)
+@every(*NAMES)
+def test_schedules(name: str, case: str, make: Any) -> None:
+    schedule, factor = SCHEDULES[case]
+    changes = dict(param_scheduler=[dict(schedule, by_epoch=False)])
+    seen = run(make(name).root, name, case.replace(' ', '-'), **changes)
+    if case == 'one cycle':  # it starts from eta_max / 25
+        groups = seen.runner.optim_wrapper['student'].optimizer.param_groups
+        assert groups[0]['lr'] == pytest.approx(0.05, rel=0.2)
+    else:
+        assert seen.lr == pytest.approx([factor] * len(seen.lr))
+
+
+@every(*NAMES)
+def test_hooks(name: str, make: Any) -> None:
+    """EMAHook saves the mean of the weights; EarlyStopping stops; others change nothing."""
+    root = make(name).root
+    first, second = (run(root, name, f'plain-{n}', n).state for n in (1, 2))
+    hooks = list(method_config(root, name).custom_hooks)
+    profiler = dict(type='ProfilerHook', by_epoch=False, profile_times=2, on_trace_ready=None)
+    watched = run(root, name, 'watched', 2, custom_hooks=[*hooks, dict(type='SyncBuffersHook'), profiler])
+    assert_close(watched.state, second, rtol=0, atol=0)
+
+    ema = run(root, name, 'ema', 2, custom_hooks=[*hooks, dict(type='EMAHook', momentum=0.5)])
+    key = next(key for key in second if key.endswith('decode_head.weight') or 'layer.weight' in key)
+    assert_close(ema.state[key], (first[key] + second[key]) / 2)
+
+    stop = dict(type='EarlyStoppingHook', monitor='mIoU', patience=1, min_delta=200.0)
+    early = dict(
+        custom_hooks=[*hooks, stop],
+        train_cfg=dict(type='UDATrainLoop', max_iters=8, val_interval=1),
+        **{'default_hooks.checkpoint.interval': 1},
+    )
+    assert run(root, name, 'early', 8, **early).runner.iter < 8
+
+
+PRECISION = {
+    'bf16': {'optim_wrapper.dtype': 'bfloat16'},
+    'fp16': {'optim_wrapper.dtype': 'float16'},
+    'checkpointing': dict(activation_checkpointing=['student.backbone']),
+    'compile': dict(compile=dict(backend='aot_eager')),
+}
+
+
+@SLOW
+@pytest.mark.parametrize('case', PRECISION)
+@pytest.mark.parametrize('name', NAMES)
+def test_precision_and_memory(name: str, case: str, make: Any) -> None:
+    root = make(name).root
+    plain, other = (run(root, name, key, 2, **PRECISION.get(key, {})) for key in ('plain', case))
+    tolerance = 2e-2 if case in ('bf16', 'fp16') else 1e-5
+    students = ({k: v for k, v in s.state.items() if k.startswith('student.')} for s in (other, plain))
+    assert_close(*students, rtol=0, atol=tolerance)
+    torch._dynamo.reset()
+
+
+@SLOW
+@pytest.mark.parametrize('name', NAMES)
+def test_accumulation(name: str, make: Any) -> None:
+    """Weights change with every second iteration only."""
+    root = make(name).root
+    options = {'optim_wrapper.accumulative_counts': 2}
+    states = [run(root, name, f'sum-{n}', n, **options).state for n in (2, 3, 4)]
+    start = toys.method_cfg(name)
+    assert start
+    keys = [key for key, value in states[0].items() if 'student.' in key and value.is_floating_point()]
+    assert any(not torch.equal(states[0][key], states[2][key]) for key in keys)
+
+
+# ------------------------------------------------------------------------ parts in stock models
+
+
+def sampled(root: Path) -> dict[str, Any]:
+    style = dict(type='FourierAmplitudeMix', style_dir=str(root / 'data/target/images'))
+    dataset = toys.dataset_cfg(root / 'data', 'source')
+    dataset['pipeline'].insert(2, style)
+    return {'train_dataloader.dataset': dataset}
+
+
+def mixed(root: Path) -> dict[str, Any]:
+    dataset = toys.dataset_cfg(root / 'data', 'source')
+    *inner, pack = dataset['pipeline']
+    wrapper = dict(type='MultiImageMixDataset', dataset=dict(dataset, pipeline=inner))
+    return {'train_dataloader.dataset': dict(wrapper, pipeline=[dict(type='SampleClassMix'), pack])}
+
+
+CLASSIFIER = toys.segmentor_cfg()['decode_head']
+# Changes of a stock config.
+PARTS: dict[str, Callable[[Path], dict[str, Any]]] = {
+    'cross-domain head': lambda _: dict(model=toys.segmentor_cfg(toys.attention_head_cfg())),
+    'regularised head': lambda _: dict(
+        model=toys.segmentor_cfg(
+            dict(type='RegularizedHead', head=CLASSIFIER, regularizers=dict(e=dict(type='EntropyLoss')))
+        )
+    ),
+    'self-attention head': lambda _: dict(
+        model=toys.segmentor_cfg(dict(type='SelfAttentionHead', classifier=CLASSIFIER))
+    ),
+    'LSE head': lambda _: dict(model=toys.expanded_cfg()),
+    'attention of a discriminator': lambda _: dict(model=toys.attended_cfg(attend=False)),
+    'subset metric': lambda _: dict(
+        val_evaluator=dict(type='SubsetIoUMetric', subsets=dict(first=[0, 1]), iou_metrics=['mIoU'])
+    ),
+    'entropy metric': lambda _: dict(
+        val_evaluator=[dict(type='IoUMetric'), dict(type='EntropyMetric')]
+    ),
+    'AdaBN': lambda _: {
+        'model': toys.segmentor_cfg(batch_norm=True),
+        'custom_hooks': [dict(type='AdaBNHook')],
+    },
+    'health': lambda _: dict(custom_hooks=[dict(type='HealthHook', interval=1)]),
+    'selection': lambda _: dict(val_cfg=dict(type='SelectionValLoop')),
+    'FDA': sampled,
+    'class mix': mixed,
+}
+
+
+@SLOW
+@pytest.mark.parametrize('part', PARTS)
+def test_part_in_a_stock_model(part: str, make: Any, tmp_path: Path) -> None:
+    """Two iterations and a validation."""
+    root = make('sam').root
+    cfg = method_config(root, 'source_only')
+    cfg.work_dir, cfg.experiment_name = str(tmp_path), f'part {part}'
+    cfg.visualizer.name = part
+    cfg.model = toys.segmentor_cfg()
+    cfg.optim_wrapper = dict(type='OptimWrapper', optimizer=dict(type='SGD', lr=0.05))
+    cfg.train_dataloader = dict(
+        batch_size=2,
+        sampler=dict(type='InfiniteSampler', shuffle=True),
+        dataset=toys.dataset_cfg(root / 'data', 'source'),
+    )
+    cfg.train_cfg = dict(type='IterBasedTrainLoop', max_iters=2, val_interval=2)
+    for key, value in PARTS[part](root).items():
+        if '.' in key:
+            cfg.train_dataloader.dataset = value
+        else:
+            cfg[key] = value
+    runner = Runner.from_cfg(cfg)
+    runner.model.init_weights()
+    runner.model._is_init = True
+    before = copy.deepcopy(runner.model.state_dict())
+    runner.train()
+    assert any(not torch.equal(before[k], v) for k, v in runner.model.state_dict().items())
+    assert 0 <= runner.message_hub.get_scalar('val/mIoU').current() <= 100
+
+
+def test_flops_of_a_reference_head_without_features(capsys: pytest.CaptureFixture[str]) -> None:
+    """An export that is built without its checkpoint; its own context costs the same."""
+    counts = []
+    for context in ('reference', 'self'):
+        model = MODELS.build(toys.segmentor_cfg(toys.attention_head_cfg(test_context=context)))
+        images = torch.rand(1, 3, *toys.SIZE)
+        found = get_model_complexity_info(model.eval(), inputs=images, show_table=False)
+        counts.append(found['flops'])
+    assert counts[0] == counts[1] > 0

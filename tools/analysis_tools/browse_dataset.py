@@ -1,0 +1,82 @@
+"""Show the training samples of a config as its pipelines make them, image and label.
+
+Flags are those of mmseg's tool; ``--domain`` chooses a domain of a method's config. Target samples
+have no label, or their pseudo label.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from mmengine.config import Config
+from mmengine.registry import init_default_scope
+from mmengine.utils import track_iter_progress
+from mmseg.registry import VISUALIZERS
+
+import mmseg_uda  # noqa: F401 (checks the toolboxes, registers the classes)
+from mmseg_uda.artifacts.outputs import check_output
+from mmseg_uda.config.reads import FILES, read_paths
+from mmseg_uda.datasets.checks import build_dataset
+from mmseg_uda.structures import DOMAINS
+from mmseg_uda.utils.cli import config_parser, load_config, run_main
+
+
+def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
+    parser = config_parser(__doc__)
+    add = parser.add_argument
+    add('config', help='train config file path')
+    add('--domain', choices=DOMAINS, default='source', help='of a method (default: source)')
+    add('--output-dir', help='the directory to save painted samples')
+    add('--not-show', action='store_true', help='open no window')
+    add('--show-interval', type=float, default=2, help='seconds to show each sample')
+    return parser.parse_args(argv)
+
+
+def training_set(cfg: Config, domain: str) -> Mapping[str, Any]:
+    """Find the config of the dataset of a domain; a stock config has the source alone.
+
+    Raises:
+        ValueError: There is none.
+    """
+    loaders = cfg.get('train_dataloader') or {}
+    loader = loaders.get(domain) or (loaders if domain == 'source' else {})
+    if 'dataset' not in loader:
+        raise ValueError(
+            f'--domain {domain}: expected train_dataloader.{domain}.dataset, but got none; write '
+            'the config of a training, or another domain'
+        )
+    return loader['dataset']
+
+
+def main(argv: list[str] | None = None) -> None:
+    args = parse_args(argv)
+    cfg = load_config(args)
+    if args.output_dir is not None:
+        check_output('--output-dir', args.output_dir, read_paths(cfg, but=FILES))
+    init_default_scope(cfg.get('default_scope', 'mmseg'))
+    dataset = build_dataset(training_set(cfg, args.domain))
+    visualizer = VISUALIZERS.build(cfg.visualizer)
+    visualizer.dataset_meta = dataset.metainfo
+    for index in track_iter_progress(range(len(dataset))):
+        item = dataset[index]
+        sample = item['data_samples']
+        if 'pseudo_sem_seg' in sample:
+            sample.gt_sem_seg = sample.pseudo_sem_seg  # what the visualizer draws
+        name = Path(sample.img_path).name
+        visualizer.add_datasample(
+            name=name,
+            image=item['inputs'].permute(1, 2, 0).numpy()[..., ::-1],  # (H, W, 3), BGR to RGB
+            data_sample=sample.numpy(),
+            draw_gt=True,
+            draw_pred=False,
+            show=not args.not_show,
+            wait_time=args.show_interval,
+            out_file=str(Path(args.output_dir, name)) if args.output_dir else None,
+        )
+
+
+if __name__ == '__main__':
+    run_main(main)
