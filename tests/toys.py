@@ -61,16 +61,25 @@ class Payload:
 class ToyBackbone(BaseModule):
     """Two strided convolutions; GroupNorm by default, so that batches can be split exactly."""
 
-    def __init__(self, channels: int = 8, batch_norm: bool = False, dropout: float = 0.0) -> None:
+    def __init__(
+        self,
+        channels: int = 8,
+        batch_norm: bool = False,
+        dropout: float = 0.0,
+        two_levels: bool = False,
+    ) -> None:
         super().__init__(init_cfg=dict(type='Kaiming', layer='Conv2d'))
         norm = nn.BatchNorm2d(channels) if batch_norm else nn.GroupNorm(2, channels)
         self.stem = nn.Conv2d(3, channels, 3, 2, 1)
         self.norm = norm
         self.layer = nn.Conv2d(channels, channels, 3, 2, 1)
         self.dropout = nn.Dropout2d(dropout)
+        self.two_levels = two_levels
 
-    def forward(self, x: Tensor) -> tuple[Tensor]:
-        return (self.dropout(self.layer(self.norm(self.stem(x)).relu()).relu()),)
+    def forward(self, x: Tensor) -> tuple[Tensor, ...]:
+        first = self.norm(self.stem(x)).relu()
+        last = self.dropout(self.layer(first).relu())
+        return (first, last) if self.two_levels else (last,)
 
 
 def segmentor_cfg(head: dict[str, Any] | None = None, **backbone: Any) -> dict[str, Any]:
@@ -92,6 +101,15 @@ def segmentor_cfg(head: dict[str, Any] | None = None, **backbone: Any) -> dict[s
         decode_head=head or classifier,
         train_cfg=dict(),
         test_cfg=dict(mode='whole'),
+    )
+
+
+def two_level_cfg() -> dict[str, Any]:
+    """A student with a second classifier, on earlier features."""
+    segmentor = segmentor_cfg(two_levels=True)
+    loss = dict(type='PixelCrossEntropyLoss', loss_weight=0.1)
+    return dict(
+        segmentor, auxiliary_head=dict(segmentor['decode_head'], in_index=0, loss_decode=loss)
     )
 
 
@@ -184,6 +202,22 @@ METHODS: dict[str, dict[str, Any]] = {
         adversarial_loss=dict(type='AdversarialLoss', mode='least_squares', loss_weight=0.1),
         regularizers=dict(entropy=dict(type='EntropyLoss', loss_weight=0.1)),
     ),
+    'adversarial_multi': dict(
+        type='Adversarial',
+        segmentor=two_level_cfg(),
+        auxiliary_weight=0.2,
+        discriminator=DISCRIMINATOR,
+        adversarial_loss=dict(type='AdversarialLoss', loss_weight=0.1),
+    ),
+    'advent': dict(
+        type='Adversarial',
+        segmentor=two_level_cfg(),
+        align='self_information',
+        auxiliary_weight=0.2,
+        discriminator=DISCRIMINATOR,
+        adversarial_loss=dict(type='AdversarialLoss', loss_weight=0.1),
+    ),
+    'minent': dict(type='MinEnt', segmentor=two_level_cfg(), lambda_ent=0.1, auxiliary_weight=0.2),
     'cdanet': dict(
         type='CDANet',
         segmentor=segmentor_cfg(attention_head_cfg()),

@@ -2,7 +2,7 @@
 
 from mmseg_uda.models.losses.adversarial_loss import AdversarialLoss
 from mmseg_uda.models.losses.consistency_loss import ConsistencyLoss
-from mmseg_uda.models.losses.entropy_loss import EntropyLoss
+from mmseg_uda.models.losses.entropy_loss import EntropyLoss, entropy, self_information
 from mmseg_uda.models.losses.image_label_loss import ImageLabelLoss, ReconstructionLoss
 from mmseg_uda.models.losses.pixel_cross_entropy import PixelCrossEntropyLoss, pixel_cross_entropy
 from mmseg_uda.models.losses.self_attention_loss import SelfAttentionLoss
@@ -15,5 +15,7 @@ __all__ = [
     'PixelCrossEntropyLoss',
     'ReconstructionLoss',
     'SelfAttentionLoss',
+    'entropy',
     'pixel_cross_entropy',
+    'self_information',
 ]

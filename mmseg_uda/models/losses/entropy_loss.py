@@ -10,7 +10,36 @@ from torch import Tensor, nn
 
 from mmseg_uda.structures import SegOutput
 
-__all__ = ['EntropyLoss']
+__all__ = ['EntropyLoss', 'entropy', 'self_information']
+
+
+def self_information(prob: Tensor) -> Tensor:
+    r"""Compute the weighted self-information :math:`-p \log p / \log C` of each class (ADVENT).
+
+    Args:
+        prob: Probabilities, shape (N, C, H, W).
+
+    Returns:
+        The same shape; at most 1 / (e log C), and at most 1 as a sum over the classes.
+
+    Examples:
+        >>> import torch
+        >>> self_information(torch.tensor([0.5, 0.25, 0.125, 0.125]).view(1, 4, 1, 1)).flatten()
+        tensor([0.2500, 0.2500, 0.1875, 0.1875])
+    """
+    # The summand is the official code's: gradients stay finite where p = 0.
+    return -prob * (prob + 1e-30).log() / math.log(prob.shape[1])
+
+
+def entropy(prob: Tensor) -> Tensor:
+    """Average the entropy of probabilities (N, C, H, W) over the pixels: a scalar in [0, 1].
+
+    Examples:
+        >>> import torch
+        >>> entropy(torch.full((2, 4, 3, 5), 0.25))  # all classes are equally probable
+        tensor(1.)
+    """
+    return self_information(prob).sum(1).mean()
 
 
 @MODELS.register_module()
@@ -48,6 +77,5 @@ class EntropyLoss(nn.Module):
         """
         if output.domain not in self.domains:
             return {}
-        log_prob = output.seg_logits.float().log_softmax(1)  # (N, C, h, w)
-        entropy = -(log_prob.exp() * log_prob).sum(1).mean()  # (N, h, w) to a scalar, in [0, log C]
-        return dict(loss_entropy=self.loss_weight * entropy / math.log(log_prob.shape[1]))
+        prob = output.seg_logits.float().softmax(1)  # (N, C, h, w)
+        return dict(loss_entropy=self.loss_weight * entropy(prob))

@@ -5,6 +5,7 @@ from mmseg_uda.models.uda.base import BaseUDASegmentor
 from mmseg_uda.models.uda.cdanet import CDANet
 from mmseg_uda.models.uda.dast import DAST
 from mmseg_uda.models.uda.mean_teacher import MeanTeacher
+from mmseg_uda.models.uda.minent import MinEnt
 from mmseg_uda.models.uda.pit import PIT
 from mmseg_uda.models.uda.self_training import SelfTraining
 from mmseg_uda.models.uda.source_only import SourceOnly
@@ -16,6 +17,7 @@ __all__ = [
     'BaseUDASegmentor',
     'CDANet',
     'MeanTeacher',
+    'MinEnt',
     'SelfTraining',
     'SourceOnly',
 ]

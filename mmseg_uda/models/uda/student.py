@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from operator import attrgetter
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Iterable
 
 import torch
 from mmseg.models import SegDataPreProcessor
@@ -15,9 +15,17 @@ from torch import Tensor, nn
 from mmseg_uda.artifacts.checkpoint import raise_mismatch
 from mmseg_uda.models.decode_loss import has_stock_loss
 from mmseg_uda.models.pretrained import explain_missing_weights
-from mmseg_uda.structures import DOMAINS
+from mmseg_uda.structures import DOMAINS, SegOutput
+from mmseg_uda.utils.arguments import expect
 
-__all__ = ['StudentSegmentor', 'auxiliary_heads', 'build_student', 'fit_checkpoint']
+__all__ = [
+    'StudentSegmentor',
+    'auxiliary_heads',
+    'build_student',
+    'fit_checkpoint',
+    'level_logits',
+    'level_weights',
+]
 
 BACKBONE_HINT = (
     ", or take the backbone alone by segmentor.backbone.init_cfg=dict(type='Pretrained', "
@@ -193,6 +201,39 @@ def auxiliary_heads(student: Any) -> list[Any]:
     return [
         head for head in all_auxiliary_heads(student) if not getattr(head, 'method_trains', False)
     ]
+
+
+def level_weights(owner: str, student: Any, auxiliary_weight: float | None) -> dict[str, float]:
+    """Weight the outputs of a student that a method aligns: ``main`` by 1, others ``aux_{i}``.
+
+    Args:
+        owner: Name of the method, for errors.
+        student: A segmentor.
+        auxiliary_weight: Weight of the auxiliary heads; None for the decode head alone.
+
+    Raises:
+        ValueError: The weight is negative, or auxiliary heads are missing or compute no class maps.
+    """
+    if auxiliary_weight is None:
+        return {'main': 1.0}
+    expect(auxiliary_weight >= 0, f'{owner}.auxiliary_weight', 'at least 0', auxiliary_weight)
+    channels = [head.out_channels for head in auxiliary_heads(student)]
+    if set(channels) != {student.out_channels}:
+        raise ValueError(
+            f'{owner}.segmentor.auxiliary_head: expected heads with {student.out_channels} '
+            f'outputs, but got {channels or None}; write auxiliary_weight=None to align the decode '
+            'head alone'
+        )
+    return {'main': 1.0, **{f'aux_{i}': auxiliary_weight for i in range(len(channels))}}
+
+
+def level_logits(student: Any, output: SegOutput, names: Iterable[str]) -> dict[str, Tensor]:
+    """Compute the logits (N, C, h, w) of levels of a student pass, ``main`` first."""
+    heads = auxiliary_heads(student)
+    return {
+        name: head.forward(output.features) if head else output.seg_logits
+        for name, head in zip(names, [None, *heads])
+    }
 
 
 def fit_checkpoint(method: Any, state_dict: dict[str, Tensor], prefix: str = '') -> None:

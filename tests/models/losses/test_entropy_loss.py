@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.autograd import gradcheck
 from torch.testing import assert_close
 
-from mmseg_uda.models.losses import EntropyLoss
+from mmseg_uda.models.losses import EntropyLoss, self_information
 from mmseg_uda.structures import SegOutput
 
 
@@ -72,3 +72,26 @@ def test_domains() -> None:
     for domain in ('source', 'target'):
         assert both(SegOutput((), logits, domain, logits))
     assert EntropyLoss()(SegOutput((), logits, 'source', logits)) == {}
+
+
+def test_self_information_by_hand() -> None:
+    prob = torch.tensor([0.5, 0.25, 0.25, 0.0]).view(1, 4, 1, 1)
+    assert_close(self_information(prob).flatten(), torch.tensor([0.25, 0.25, 0.25, 0.0]))
+    uniform = torch.full((1, 4, 1, 1), 0.25)
+    assert_close(self_information(uniform).sum(1), torch.ones(1, 1, 1))  # only there
+
+
+@pytest.mark.parametrize('classes', [2, 5])
+def test_self_information_is_bounded(classes: int) -> None:
+    values = self_information(
+        torch.linspace(0, 1, 1001).view(1, 1, 1, -1).expand(1, classes, 1, -1)
+    )
+    assert float(values.min()) >= 0
+    assert float(values.max()) == pytest.approx(1 / (math.e * math.log(classes)), rel=1e-5)
+
+
+def test_self_information_gradients() -> None:
+    prob = (0.05 + torch.rand(2, 3, 2, 2, dtype=torch.float64)).requires_grad_()
+    assert gradcheck(self_information, prob)
+    zero = torch.zeros(1, 2, 1, 1).requires_grad_()
+    assert torch.autograd.grad(self_information(zero).sum(), zero)[0].isfinite().all()

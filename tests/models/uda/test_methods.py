@@ -169,7 +169,12 @@ def test_features_are_freed_before_the_next_pass(
 
 @pytest.mark.parametrize(
     ('name', 'expected'),
-    [('adversarial', [0, 1, 2]), ('dast', [0, 1, 1, 2]), ('cdanet', [3, 4, 4, 4])],
+    [
+        ('adversarial', [0, 1, 1]),
+        ('adversarial_multi', [0, 2, 2, 1]),
+        ('dast', [0, 1, 1, 2]),
+        ('cdanet', [3, 4, 4, 4]),
+    ],
 )
 def test_probabilities_at_the_size_of_the_images(name: str, expected: list[int]) -> None:
     """Those of the source are computed where a discriminator reads them, one view at a time."""
