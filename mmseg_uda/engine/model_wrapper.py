@@ -43,7 +43,7 @@ class UDADistributedDataParallel(MMDistributedDataParallel):
     Works on CPUs (gloo) as well.
 
     Args:
-        module: A :class:`~mmseg_uda.models.uda.BaseUDASegmentor` or a segmentor of mmseg.
+        module: A :class:`~mmseg_uda.models.stepwise.StepwiseModel` or a segmentor of mmseg.
         find_unused_parameters: True by default, as one step of the losses rarely reaches all
             parameters.
         broadcast_buffers: False by default, as statistics are averaged instead.
@@ -67,7 +67,7 @@ class UDADistributedDataParallel(MMDistributedDataParallel):
         )
 
     def train_step(self, data: Any, optim_wrapper: Any) -> dict[str, Tensor]:
-        """Run one iteration; see :meth:`BaseUDASegmentor.train_step`."""
+        """Run one iteration; see :meth:`StepwiseModel.train_step`."""
         if getattr(self.module, 'takes_domains', False):
             log_vars = self.module.train_step(data, optim_wrapper, forward=self)
         else:

@@ -2,36 +2,33 @@
 
 from __future__ import annotations
 
-from abc import abstractmethod
 from contextlib import contextmanager, nullcontext
 from typing import Any, Iterator
 
-import torch
 from mmengine.model import ModuleDict
-from mmengine.optim import OptimWrapper
 from mmseg.models.utils import resize
 from mmseg.registry import MODELS
-from mmseg.utils import ConfigType, OptConfigType, SampleList
-from torch import Tensor, nn
+from mmseg.utils import ConfigType, OptConfigType
+from torch import Tensor
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from mmseg_uda.models.contexts import frozen, frozen_bn_stats, set_domain
 from mmseg_uda.models.decode_heads.wrapping_head import raw_logits
 from mmseg_uda.models.decode_loss import decode_loss
+from mmseg_uda.models.stepwise import StepwiseModel
 from mmseg_uda.models.uda.student import StudentSegmentor, auxiliary_heads
-from mmseg_uda.structures import DomainBatch, ImageBatch, Losses, MixedBatch, SegOutput
+from mmseg_uda.structures import ImageBatch, Losses, MixedBatch, SegOutput
 from mmseg_uda.utils.arguments import check_choice
 
 __all__ = ['BaseUDASegmentor']
 
 
-class BaseUDASegmentor(StudentSegmentor):
+class BaseUDASegmentor(StepwiseModel, StudentSegmentor):
     """A segmentor that owns a student segmentor and yields its losses.
 
     A method implements :meth:`losses`, a generator with one ``dict`` of losses per step of the
-    paper's algorithm. Each of them is back-propagated, and its graph freed, before the next one is
-    computed (``backward='sequential'``), or all are summed first (``'joint'``); the gradients are
-    the same. At test time the model is the student.
+    paper's algorithm, see :class:`~mmseg_uda.models.stepwise.StepwiseModel`. At test time the model
+    is the student.
 
     Args:
         segmentor: Config of the student, as for :class:`StudentSegmentor`.
@@ -44,8 +41,7 @@ class BaseUDASegmentor(StudentSegmentor):
             ``'both'`` in turn, as in AdaptSegNet and its heirs, or the ``'target'`` alone; training
             normalises each batch by its own statistics in either case. ``'frozen'`` keeps the
             running statistics, and normalises by them in training too (rounds of DAST).
-        backward: ``'sequential'`` (memory of about one pass) or ``'joint'``.
-        kwargs: As for :class:`StudentSegmentor`.
+        kwargs: As for :class:`StepwiseModel` and :class:`StudentSegmentor`.
 
     Raises:
         ValueError: An argument is unknown, missing, or of no use to the method.
@@ -59,14 +55,11 @@ class BaseUDASegmentor(StudentSegmentor):
         adversarial_loss: OptConfigType = None,
         regularizers: OptConfigType = None,
         norm_statistics: str = 'both',
-        backward: str = 'sequential',
         **kwargs: Any,
     ) -> None:
         name = type(self).__name__
-        check_choice(f'{name}.backward', backward, ('sequential', 'joint'))
         check_choice(f'{name}.norm_statistics', norm_statistics, ('both', 'target', 'frozen'))
         super().__init__(segmentor, **kwargs)
-        self.backward_mode = backward
         self.norm_statistics = norm_statistics
         parts = dict(discriminator=discriminator, adversarial_loss=adversarial_loss)
         for key, value in parts.items():
@@ -86,10 +79,6 @@ class BaseUDASegmentor(StudentSegmentor):
     def views(self) -> tuple[str, ...]:
         """Names of the maps with a discriminator each; none by default."""
         return ()
-
-    @abstractmethod
-    def losses(self, batch: DomainBatch) -> Iterator[Losses]:
-        """Yield the losses of one iteration, one dict per step of the paper's algorithm."""
 
     def segment(self, batch: ImageBatch | MixedBatch, domain: str) -> SegOutput:
         """Run the student on images (N, 3, H, W); ``domain`` names the pass in the log."""
@@ -203,61 +192,8 @@ class BaseUDASegmentor(StudentSegmentor):
             f'disc.acc_target_{name}': correct[1].float().mean(),
         }
 
-    # ------------------------------------------------------------------------------ an iteration
-
-    def train_step(
-        self, data: dict[str, Any], optim_wrapper: OptimWrapper, forward: nn.Module | None = None
-    ) -> dict[str, Tensor]:
-        """Back-propagate the losses step by step, and update the weights once.
-
-        Args:
-            data: ``dict(source=..., target=...)`` from the loop.
-            optim_wrapper: With a plain wrapper, which steps after each backward, the losses are
-                summed first.
-            forward: A distributed wrapper of this module, to be called in its place.
-
-        Returns:
-            Scalars to log, on the CPU.
-        """
-        forward = forward or self
-        data = self.data_preprocessor(data, True)
-        sequential = getattr(optim_wrapper, 'takes_several_backwards', False)
-        if self.backward_mode == 'joint' or not sequential:
-            with optim_wrapper.optim_context(forward):
-                losses = forward(**data, mode='loss')
-            loss, log_vars = self.parse_losses(losses)
-            optim_wrapper.update_params(loss)
-            return _to_cpu(log_vars)
-        steps = self._steps(DomainBatch.collect(**data))
-        log_vars, total = {}, torch.zeros(())
-        while True:
-            try:
-                with optim_wrapper.optim_context(forward):
-                    losses = forward(steps, mode='step')
-            except StopIteration:
-                break
-            loss, scalars = self.parse_losses(losses)
-            optim_wrapper.backward(loss)  # frees the step's graph
-            total = total + loss.detach()
-            log_vars.update(scalars)
-        optim_wrapper.step()
-        return _to_cpu({**log_vars, 'loss': total})
-
-    def _steps(self, batch: DomainBatch) -> Iterator[Losses]:
-        """Add to the losses of each step the regularisers' losses of the passes made in it."""
-        names: set[str] = set()
-        for losses in self.losses(batch):
-            losses = {**losses, **self._regularizer_losses()}
-            twice = names & losses.keys()
-            if twice:
-                raise ValueError(
-                    f'{type(self).__name__}.losses: expected a name per loss, but got '
-                    f'{sorted(twice)} twice; write another domain into `segment`, or other names'
-                )
-            names |= losses.keys()
-            yield losses
-
-    def _regularizer_losses(self) -> Losses:
+    def extra_losses(self) -> Losses:
+        """Compute the regularisers' losses of the passes made in the current step."""
         losses = {
             f'{output.domain}.{name}.{key}': value
             for output in self._passes
@@ -267,24 +203,6 @@ class BaseUDASegmentor(StudentSegmentor):
         self._passes.clear()  # frees their features
         return losses
 
-    def forward(self, inputs: Any, data_samples: Any = None, mode: str = 'tensor') -> Any:
-        """Run as in mmseg; ``mode='step'`` runs the generator ``inputs`` to its next losses.
-
-        Raises:
-            StopIteration: The generator has ended. Returning None instead would make a distributed
-                wrapper wait for a backward pass.
-        """
-        if mode == 'step':
-            return next(inputs)
-        return super().forward(inputs, data_samples, mode)
-
-    def loss(self, inputs: dict[str, Tensor], data_samples: dict[str, SampleList]) -> Losses:
-        """Compute all losses of an iteration at once, for stock wrappers and loops."""
-        merged: Losses = {}
-        for losses in self._steps(DomainBatch.collect(inputs, data_samples)):
-            merged.update(losses)
-        return merged
-
     def train(self, mode: bool = True) -> BaseUDASegmentor:
         """Switch modes as in PyTorch, but keep frozen batch norm in evaluation mode."""
         super().train(mode)
@@ -293,8 +211,3 @@ class BaseUDASegmentor(StudentSegmentor):
                 if isinstance(layer, _BatchNorm):
                     layer.eval()
         return self
-
-
-def _to_cpu(log_vars: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Copy scalars in a single transfer; loggers would wait for the device once per scalar."""
-    return dict(zip(log_vars, torch.stack([value.detach() for value in log_vars.values()]).cpu()))
