@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import Any, Iterator
+from typing import Any, ClassVar, Iterator
 
 import torch
 from mmengine.model import BaseModel
@@ -32,6 +32,9 @@ class StepwiseModel(BaseModel):
     Raises:
         ValueError: ``backward`` is unknown.
     """
+
+    takes_domains: ClassVar[bool] = True
+    """Training batches are ``dict(source=..., target=...)``, which stock loops do not make."""
 
     data_preprocessor: Any
 

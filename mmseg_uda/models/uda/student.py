@@ -52,9 +52,6 @@ class StudentSegmentor(BaseSegmentor):
         ValueError: A value is out of range, or the segmentor does not suit a method.
     """
 
-    takes_domains: ClassVar[bool] = True
-    """Training batches are ``dict(source=..., target=...)``, which stock loops do not make."""
-
     domains: ClassVar[tuple[str, ...]] = DOMAINS
     """Domains that a method trains on; the loop loads no other."""
 
