@@ -292,6 +292,35 @@ METHODS: dict[str, dict[str, Any]] = {
         consistency=dict(type='ConsistencyLoss', normalize='significance'),
     ),
 }
+# Models that translate images, which learn without labels. They join the shared tests too.
+CYCLEGAN = dict(
+    type='CycleGAN',
+    generator=dict(type='ResNetGenerator', channels=2, num_blocks=1),
+    discriminator=dict(
+        type='FCDiscriminator',
+        in_channels=3,
+        channels=(4, 4),
+        stride=(2, 2, 1),
+        norm_cfg=dict(type='IN'),
+        init_cfg=dict(type='Normal', layer='Conv2d', std=0.02),
+    ),
+    adversarial_loss=dict(type='AdversarialLoss', mode='least_squares', loss_weight=1.0),
+    pool_size=3,
+)
+TRANSLATORS: dict[str, dict[str, Any]] = {
+    'cyclegan': CYCLEGAN,
+    'cyclegan_semantic': dict(
+        CYCLEGAN,
+        pool_size=0,
+        lambda_identity=0.0,
+        semantic=dict(
+            type='SemanticConsistency',
+            segmentor=segmentor_cfg(batch_norm=True),
+            allow_untrained=True,
+        ),
+    ),
+}
+ALL = {**METHODS, **TRANSLATORS}
 # Methods that cannot do without pseudo labels.
 NEED_PSEUDO_LABELS = tuple(name for name, cfg in METHODS.items() if cfg['type'] == 'SelfTraining')
 # Methods with dropout, which each process draws for itself.
@@ -305,7 +334,7 @@ def generators(number: int, seed: int = 0) -> list[torch.Generator]:
 
 def method_cfg(name: str, **changes: Any) -> dict[str, Any]:
     """Config of a method, to change at will."""
-    return {**copy.deepcopy(METHODS[name]), **changes}
+    return {**copy.deepcopy(ALL[name]), **changes}
 
 
 def build(name: str, **changes: Any) -> nn.Module:
@@ -353,12 +382,14 @@ def image_labels(seed: int, count: int) -> Tensor:
     return torch.from_numpy(np.random.default_rng(seed).dirichlet([1] * NUM_CLASSES, count)).float()
 
 
-def batch(count: int = 2, seed: int = 0, pseudo: bool = True) -> dict[str, Any]:
+def batch(
+    count: int = 2, seed: int = 0, pseudo: bool = True, labels: bool = True
+) -> dict[str, Any]:
     """A training batch of both domains, as the loop gives it."""
     result = {}
     for domain, field, offset in (
-        ('source', 'gt_sem_seg', 0),
-        ('target', 'pseudo_sem_seg' if pseudo else None, 1000),
+        ('source', 'gt_sem_seg' if labels else None, 0),
+        ('target', 'pseudo_sem_seg' if pseudo and labels else None, 1000),
     ):
         samples = [sample(seed + offset + i, field) for i in range(count)]
         for i, each in enumerate(samples if domain == 'target' else ()):
@@ -390,6 +421,9 @@ OPTIM_WRAPPER = dict(
 def optim_wrapper_cfg(model_cfg: dict[str, Any], **changes: Any) -> dict[str, Any]:
     """Optimizers for what the method has; one for a stock segmentor."""
     cfg = copy.deepcopy(OPTIM_WRAPPER)
+    if 'generator' in model_cfg:
+        cfg['optimizers']['generators'] = cfg['optimizers'].pop('student')
+        return {**cfg, **changes}
     if 'segmentor' not in model_cfg:
         return {**cfg['optimizers']['student'], **changes}
     if 'attention' in model_cfg.get('segmentor', {}):
@@ -425,12 +459,19 @@ def write_domain(root: Path, domain: str, count: int, seed: int) -> None:
 
 
 def dataset_cfg(
-    root: Path, domain: str, train: bool = True, pseudo: bool = False, image_level: bool = False
+    root: Path,
+    domain: str,
+    train: bool = True,
+    pseudo: bool = False,
+    image_level: bool = False,
+    labels: bool = True,
 ) -> dict[str, Any]:
     """A stock dataset on :func:`write_domain`'s files."""
-    labels = [dict(type='LoadAnnotations')] if domain == 'source' or not train else []
+    steps = [dict(type='LoadAnnotations')] if domain == 'source' or not train else []
+    if not labels:
+        steps = []
     if pseudo:
-        labels = [
+        steps = [
             dict(
                 type='LoadPseudoLabels',
                 pseudo_dir=str(root / domain / 'pseudo'),
@@ -438,7 +479,7 @@ def dataset_cfg(
             )
         ]
     if image_level:
-        labels.append(
+        steps.append(
             dict(
                 type='LoadImageLabels',
                 num_classes=NUM_CLASSES,
@@ -455,7 +496,7 @@ def dataset_cfg(
         seg_map_suffix='.png',
         reduce_zero_label=False,
         serialize_data=False,  # or mmengine collects garbage for each data set
-        pipeline=[dict(type='LoadImageFromFile'), *labels, *flip, dict(type='PackUDAInputs')],
+        pipeline=[dict(type='LoadImageFromFile'), *steps, *flip, dict(type='PackUDAInputs')],
     )
 
 
@@ -484,7 +525,15 @@ def runner_cfg(
         default_scope='mmseg',
         model=model,
         train_dataloader={
-            d: dict(loader, dataset=dataset_cfg(root, d, **(extras if d == 'target' else {})))
+            d: dict(
+                loader,
+                dataset=dataset_cfg(
+                    root,
+                    d,
+                    labels='generator' not in model,
+                    **(extras if d == 'target' else {}),
+                ),
+            )
             for d in ('source', 'target')
         },
         val_dataloader=val,
@@ -508,6 +557,9 @@ def runner_cfg(
         # Runs of the same name in the same second would share a visualizer.
         experiment_name=f'{work_dir.parent.name}-{work_dir.name}',
     )
+    if 'generator' in model:  # there is nothing to validate
+        cfg.update(dict.fromkeys(('val_dataloader', 'val_evaluator', 'val_cfg')))
+        cfg.update(dict.fromkeys(('test_dataloader', 'test_evaluator', 'test_cfg')))
     cfg.update(changes)
     return Config(cfg)
 

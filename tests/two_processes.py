@@ -52,6 +52,11 @@ def part(data: dict[str, Any], rank: int | None) -> dict[str, Any]:
     }
 
 
+def batch_for(name: str, seed: int = 0) -> dict[str, Any]:
+    """A joint batch of a model, with labels if it reads any."""
+    return toys.batch(2, seed, labels=name in toys.METHODS)
+
+
 def uneven() -> dict[str, Any]:
     """A batch whose images have different numbers of labelled pixels."""
     data = toys.batch(2)
@@ -62,7 +67,7 @@ def uneven() -> dict[str, Any]:
 
 def joint_wrapper(model: nn.Module, name: str, **options: Any) -> Any:
     """The optimizers of a method."""
-    return build_optim_wrapper(model, toys.optim_wrapper_cfg(toys.METHODS[name], **options))
+    return build_optim_wrapper(model, toys.optim_wrapper_cfg(toys.ALL[name], **options))
 
 
 def weights(
@@ -75,7 +80,7 @@ def weights(
     wrapper.initialize_count_status(model, 0, iters)
     for i in range(iters):
         torch.manual_seed(i)
-        wrapped.train_step(part(toys.batch(2, seed=10 * i), rank), wrapper)
+        wrapped.train_step(part(batch_for(name, seed=10 * i), rank), wrapper)
     return {key: value.clone() for key, value in model.state_dict().items()}
 
 
@@ -89,7 +94,8 @@ def gradients(
     model.train()
     wrapper.step = wrapper.zero_grad = lambda **_: None
     torch.manual_seed(0)
-    (wrapped or model).train_step(data or toys.batch(2), wrapper)
+    labels = hasattr(model, 'student')
+    (wrapped or model).train_step(data or toys.batch(2, labels=labels), wrapper)
     return {
         name: param.grad.clone() if param.grad is not None else None
         for name, param in model.named_parameters()
@@ -116,20 +122,20 @@ def run(name: str, folder: Path, work_dir: Path, batch_size: int, **changes: Any
 
 def _results(rank: int, folder: Path) -> dict[str, State]:
     results: dict[str, State] = {}
-    for name in toys.METHODS:
+    for name in toys.ALL:
         results[f'weights {name}'] = weights(toys.build(name), name, rank)
         model = toys.build(name)
         results[f'gradients {name}'] = gradients(
             model,
             joint_wrapper(model, name),
-            part(toys.batch(2), rank),
+            part(batch_for(name), rank),
             UDADistributedDataParallel(model),
         )
         model = toys.build(name)
         results[f'stock {name}'] = gradients(
             model,
             plain_wrapper(model),
-            part(toys.batch(2), rank),
+            part(batch_for(name), rank),
             MMDistributedDataParallel(model, find_unused_parameters=True),
         )
     for name in UNEVEN:

@@ -89,7 +89,7 @@ def _class_counts(node: Node) -> Iterator[tuple[str, Any]]:
         if 'num_classes' in signature.hints:
             default = signature.defaults.get('num_classes')
             yield f'{path}.num_classes', cfg.get('num_classes', default)
-    elif path == 'model' and is_stock(target, ('mmseg_uda',)):
+    elif path == 'model' and 'segmentor' in cfg and is_stock(target, ('mmseg_uda',)):
         yield f'{path}.discriminator.in_channels', _get(cfg.get('discriminator'), 'in_channels')
     elif node.name == 'SelfAttentionLoss' and cfg.get('layer', 'logits') == 'logits':
         yield f'{path}.self_attention.in_channels', _get(cfg.get('self_attention'), 'in_channels')

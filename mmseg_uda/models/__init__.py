@@ -7,6 +7,7 @@ from mmseg_uda.models import (
     layers,
     losses,
     segmentors,
+    translation,
     uda,
 )
 from mmseg_uda.models.data_preprocessor import UDADataPreprocessor
@@ -25,5 +26,6 @@ __all__ = [
     'layers',
     'losses',
     'segmentors',
+    'translation',
     'uda',
 ]

@@ -34,6 +34,8 @@ class UDADataPreprocessor(BaseDataPreprocessor):
         num_classes: If given, labels outside 0..num_classes-1 (and ``ignore_index``) are refused.
         ignore_index: Label of the pixels that no loss counts.
         domains: Domains to train on; the batch of any other is neither read nor returned.
+        labels: False for a model that learns without labels: a source batch that carries ground
+            truth is refused, too.
     """
 
     def __init__(
@@ -43,6 +45,7 @@ class UDADataPreprocessor(BaseDataPreprocessor):
         num_classes: int | None = None,
         ignore_index: int = 255,
         domains: Sequence[str] = DOMAINS,
+        labels: bool = True,
     ) -> None:
         super().__init__()
         self.source = self._build(source)
@@ -50,6 +53,7 @@ class UDADataPreprocessor(BaseDataPreprocessor):
         self.num_classes = num_classes
         self.ignore_index = ignore_index
         self.domains = tuple(domains)
+        self.labels = labels
 
     @staticmethod
     def _build(cfg: ConfigType) -> BaseDataPreprocessor:
@@ -104,16 +108,23 @@ class UDADataPreprocessor(BaseDataPreprocessor):
         pixels = (images * scale['std'] + scale['mean']) / 255
         return (pixels.flip(1) if scale['bgr'] else pixels).clamp(0, 1)
 
+    def normalize(self, pictures: Tensor, domain: str = 'target') -> Tensor:
+        """Normalise pictures (N, 3, H, W), RGB in [0, 1], as images of a domain."""
+        scale = self.scale(domain)
+        pixels = (pictures.flip(1) if scale['bgr'] else pictures) * 255
+        return (pixels - scale['mean']) / scale['std']
+
     def _check(self, domain: str, samples: SampleList) -> None:
         for sample in samples:
             name = sample.metainfo.get('img_path', 'an image')
-            if domain == 'target' and 'gt_sem_seg' in sample:
+            labelled = domain == 'source' and self.labels
+            if not labelled and 'gt_sem_seg' in sample:
                 raise ValueError(
-                    f'UDADataPreprocessor: the target sample {name} carries ground truth '
-                    '(gt_sem_seg); remove LoadAnnotations from train_dataloader.target.dataset.'
+                    f'UDADataPreprocessor: the {domain} sample {name} carries ground truth '
+                    f'(gt_sem_seg); remove LoadAnnotations from train_dataloader.{domain}.dataset.'
                     'pipeline'
                 )
-            if domain == 'source' and 'gt_sem_seg' not in sample:
+            if labelled and 'gt_sem_seg' not in sample:
                 raise ValueError(
                     f'UDADataPreprocessor: the source sample {name} has no label (gt_sem_seg); add '
                     'LoadAnnotations to train_dataloader.source.dataset.pipeline'

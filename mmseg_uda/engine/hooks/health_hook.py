@@ -91,8 +91,9 @@ class HealthHook(Hook):
         if not is_main_process():
             return
         self._check_discriminators(runner, logs)
-        if isinstance(data_batch, dict) and 'target' in data_batch:
-            model = unwrap_model(runner.model)
+        model = unwrap_model(runner.model)
+        segments = hasattr(model, 'encode_decode')
+        if segments and isinstance(data_batch, dict) and 'target' in data_batch:
             with preserve_state(model):
                 label, _ = segment(model, first_image(model, data_batch, 'target'))
             # (1, H, W): the share of the most frequent class.

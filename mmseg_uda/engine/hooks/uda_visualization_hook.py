@@ -44,6 +44,9 @@ class UDAVisualizationHook(Hook):
     first process only. It must not write to a buffer or wait for other processes. Modes and random
     states are restored, so that training is bit by bit the same with and without this hook.
 
+    Of a model that translates images, the panel shows source and target in two columns, and the
+    maps below.
+
     For a model with SAM's self-attention, in its decode head or in a loss, the panel also shows the
     attention of the most confident pixel of each of the target image's largest classes.
 
@@ -110,6 +113,8 @@ class UDAVisualizationHook(Hook):
             _domain_row(name, model, data_batch[name]['inputs'][0], batch, palette)
             for name, batch in batches.items()
         ]
+        if not hasattr(model, 'encode_decode'):
+            rows = [[tile for row in rows for tile in row]]
         maps = model.visualize(DomainBatch(**batches)) if hasattr(model, 'visualize') else {}
         maps = {**maps, **self._class_maps(model, batches['target'].images, meta.get('classes'))}
         # Maps of the method fill rows as long as those of the domains.
@@ -155,6 +160,8 @@ def _domain_row(
         if field in batch.samples[0]:
             label = batch.samples[0].get(field).data[0].cpu().numpy()
             tiles.append((f'{name} {caption}', label_to_color(label, palette)))
+    if not hasattr(model, 'encode_decode'):
+        return tiles
     label, confidence = segment(model, batch)  # (1, H', W') each; padding is cut off below
     colors = label_to_color(label[0, :height, :width].cpu().numpy(), palette)
     certainty = heat_map(confidence[0, :height, :width].float().cpu().numpy(), 0, 1)

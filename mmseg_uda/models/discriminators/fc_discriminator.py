@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from typing import Sequence
 
+from mmcv.cnn import build_norm_layer
 from mmengine.model import BaseModule
 from mmseg.registry import MODELS
-from mmseg.utils import OptMultiConfig
+from mmseg.utils import OptConfigType, OptMultiConfig
 from torch import Tensor, nn
+
+from mmseg_uda.utils.arguments import expect
 
 __all__ = ['FCDiscriminator']
 
@@ -18,16 +21,23 @@ class FCDiscriminator(BaseModule):
 
     The default is the output-space discriminator of AdaptSegNet (`arXiv:1802.10349
     <https://arxiv.org/abs/1802.10349>`_): five 4x4 convolutions of stride 2 on softmax maps, one
-    score per 32x32 pixels. No normalisation, PyTorch's initialisation.
+    score per 32x32 pixels. No normalisation, PyTorch's initialisation. The 70x70 PatchGAN of
+    CycleGAN (`arXiv:1703.10593 <https://arxiv.org/abs/1703.10593>`_) has ``in_channels=3``,
+    ``stride=(2, 2, 2, 1, 1)`` and ``norm_cfg=dict(type='IN')``.
 
     Args:
         in_channels: Channels of the input; in output space, the number of classes.
         channels: Channels of the hidden convolutions.
         kernel_size: Kernel of every convolution.
-        stride: Stride of every convolution.
+        stride: Stride of every convolution, or a list with that of each, the last one included.
         padding: Padding of every convolution.
         negative_slope: Slope of the LeakyReLU.
+        norm_cfg: Config of a norm layer after each convolution but the first and the last; None for
+            none.
         init_cfg: As for every mmengine module.
+
+    Raises:
+        ValueError: The number of strides is not that of the convolutions.
 
     Examples:
         >>> import torch
@@ -40,21 +50,26 @@ class FCDiscriminator(BaseModule):
         in_channels: int,
         channels: Sequence[int] = (64, 128, 256, 512),
         kernel_size: int = 4,
-        stride: int = 2,
+        stride: int | Sequence[int] = 2,
         padding: int = 1,
         negative_slope: float = 0.2,
+        norm_cfg: OptConfigType = None,
         init_cfg: OptMultiConfig = None,
     ) -> None:
         super().__init__(init_cfg=init_cfg)
         self.in_channels = in_channels
+        number = len(channels) + 1
+        strides = [stride] * number if isinstance(stride, int) else list(stride)
+        key, expected = 'FCDiscriminator.stride', f'an integer or {number} of them'
+        expect(len(strides) == number, key, expected, stride)
         layers: list[nn.Module] = []
-        for width in channels:
-            layers += [
-                nn.Conv2d(in_channels, width, kernel_size, stride, padding),
-                nn.LeakyReLU(negative_slope, inplace=True),
-            ]
+        for index, width in enumerate(channels):
+            layers.append(nn.Conv2d(in_channels, width, kernel_size, strides[index], padding))
+            if index and norm_cfg:
+                layers.append(build_norm_layer(dict(norm_cfg), width)[1])
+            layers.append(nn.LeakyReLU(negative_slope, inplace=True))
             in_channels = width
-        layers.append(nn.Conv2d(in_channels, 1, kernel_size, stride, padding))
+        layers.append(nn.Conv2d(in_channels, 1, kernel_size, strides[-1], padding))
         self.layers = nn.Sequential(*layers)
 
     def forward(self, inputs: Tensor) -> Tensor:

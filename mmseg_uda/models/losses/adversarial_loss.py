@@ -56,12 +56,15 @@ class AdversarialLoss(nn.Module):
         """Score at the same distance from both labels; higher scores mean target."""
         return 0.0 if self.mode == 'bce' else 0.5
 
-    def generator_loss(self, target_score: Tensor, weight: Tensor | None = None) -> Tensor:
+    def generator_loss(
+        self, target_score: Tensor, weight: Tensor | None = None, label: float = SOURCE_LABEL
+    ) -> Tensor:
         """Compute the segmentor's loss, smallest where target scores are those of the source.
 
         Args:
             target_score: Discriminator output on the target domain, shape (N, 1, h, w).
             weight: Weight of each position, shape (N, 1, H, W) of any resolution; None for 1.
+            label: The label that scores shall have.
 
         Returns:
             A scalar.
@@ -70,7 +73,7 @@ class AdversarialLoss(nn.Module):
             weight = F.interpolate(
                 weight, size=target_score.shape[2:], mode='bilinear', align_corners=False
             )  # (N, 1, h, w)
-        return self.loss_weight * self._distance(target_score, SOURCE_LABEL, weight)
+        return self.loss_weight * self._distance(target_score, label, weight)
 
     def discriminator_loss(self, source_score: Tensor, target_score: Tensor) -> Tensor:
         """Compute the discriminator's loss, smallest where its scores separate the domains.

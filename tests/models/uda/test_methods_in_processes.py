@@ -1,4 +1,4 @@
-"""Two processes train as one with the joint batch: every method of ``toys.METHODS``."""
+"""Two processes train as one with the joint batch: every model of ``toys.ALL``."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ import toys
 import two_processes as processes
 from torch.testing import assert_close
 
-every_method = pytest.mark.parametrize('name', toys.METHODS)
-every_exact_method = pytest.mark.parametrize(
-    'name', [name for name in toys.METHODS if name not in toys.STOCHASTIC]
+every_model = pytest.mark.parametrize('name', toys.ALL)
+every_exact_model = pytest.mark.parametrize(
+    'name', [name for name in toys.ALL if name not in toys.STOCHASTIC]
 )
 
 
@@ -27,7 +27,7 @@ def ranks(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[dict[str
     return folder, [torch.load(folder / f'{rank}.pth', weights_only=True) for rank in range(2)]
 
 
-@every_method
+@every_model
 @pytest.mark.parametrize('what', ['weights', 'gradients', 'stock'])
 def test_replicas_are_bit_equal(name: str, what: str, ranks: Any) -> None:
     _, (one, other) = ranks
@@ -49,13 +49,13 @@ def test_replicas_are_bit_equal_in_whole_runs(what: str, ranks: Any) -> None:
     assert_close(one[what], other[what], atol=0, rtol=0)
 
 
-@every_exact_method
+@every_exact_model
 def test_two_processes_train_as_one(name: str, ranks: Any) -> None:
     expected = processes.weights(toys.build(name), name)
     assert_close(ranks[1][0][f'weights {name}'], expected, atol=2e-6, rtol=0)
 
 
-@every_exact_method
+@every_exact_model
 @pytest.mark.parametrize('what', ['gradients', 'stock'])
 def test_two_processes_have_the_gradients_of_one(name: str, what: str, ranks: Any) -> None:
     model = toys.build(name)
