@@ -93,7 +93,6 @@ def test_empty_image_file_is_named(own: OwnDataset) -> None:
         own.train(own.config())
 
 
-@pytest.mark.xfail(strict=True, reason='trains without a word, as 255 is ignored')
 def test_class_without_a_pixel_is_warned_of(own: OwnDataset) -> None:
     def mask(label: Array, index: int) -> Array:
         return np.where(label == 13, 255, 0).astype(np.uint8)
@@ -216,3 +215,20 @@ def test_converter_skips_hidden_files(tmp_path: Path) -> None:
     (tmp_path / 'labels/._00000.png').write_bytes(b'AppleDouble')
     assert convert('gta', tmp_path) == 0
     assert (tmp_path / 'train.txt').read_text() == '00000\n'
+
+
+def test_what_is_trained_on_is_said(own: OwnDataset) -> None:
+    own.write()
+    image = own.root / 'source/images/000.png'
+    image.with_name('004.PNG').write_bytes(image.read_bytes())
+    cfg = own.config()
+    cfg.train_dataloader.target.dataset.data_root = str(own.root / 'val')
+    own.train(cfg)
+    log = own.log()
+    assert log.count('UDATrainLoop: source 4 images, target 2 images\n') == 1
+    assert re.search(r'WARNING.*takes 4 of 5 images in \S+source/images; 1 end in \.PNG\n', log)
+    assert re.search(
+        r'WARNING.*train_dataloader.target.dataset and val_dataloader.dataset share 2 of 2 and 2 '
+        r'images',
+        log,
+    )

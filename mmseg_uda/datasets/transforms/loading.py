@@ -136,7 +136,7 @@ class LoadPseudoLabels(BaseTransform):
                 'LoadPseudoLabels right after LoadImageFromFile'
             )
         path = self.path_of(results['img_path'])
-        label = self._read(path)
+        label = self.read(path)
         height, width = results['img'].shape[:2]
         if label.shape != (height, width):  # stored at the network's input size
             label = resize_label(label, height, width)
@@ -175,7 +175,12 @@ class LoadPseudoLabels(BaseTransform):
             )
         return self.pseudo_dir
 
-    def _read(self, path: str) -> NDArray[np.uint8]:
+    def read(self, path: str) -> NDArray[np.uint8]:
+        """Read a label (H, W) at its stored size.
+
+        Raises:
+            ValueError: If the file is no label image, or its values are out of range.
+        """
         try:
             label = mmcv.imread(path, flag='unchanged', backend='pillow')
         except (OSError, SyntaxError):  # Pillow's, of a damaged file, without its name

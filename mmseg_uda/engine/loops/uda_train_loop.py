@@ -6,7 +6,7 @@ import copy
 import random
 from collections.abc import Collection, Iterator, Mapping
 from functools import cached_property
-from itertools import islice
+from itertools import combinations, islice
 from typing import Any
 
 import numpy as np
@@ -27,8 +27,10 @@ from mmseg_uda.datasets.checks import (
     skip_hidden_files,
 )
 from mmseg_uda.datasets.endless import EndlessDataset, PositionSampler, derive_seed
+from mmseg_uda.datasets.images import left_out_images, shared_images
+from mmseg_uda.datasets.label_values import check_label_values
 from mmseg_uda.engine.observe import unwrap_model
-from mmseg_uda.structures import DOMAINS
+from mmseg_uda.structures import DOMAINS, IGNORE_INDEX
 
 __all__ = ['UDATrainLoop']
 
@@ -214,7 +216,11 @@ class UDATrainLoop(IterBasedTrainLoop):
             )
 
     def run(self) -> torch.nn.Module:
-        """Train from the current iteration on."""
+        """Train from the current iteration on.
+
+        Raises:
+            ValueError: The validation dataset is unsound, or labels have values of no class.
+        """
         # Only now is the seed final (resuming may have changed it) and the iteration known. All
         # processes share one seed, even where `randomness.diff_rank_seed` gave each its own.
         seeds = [self.runner.seed]
@@ -226,6 +232,7 @@ class UDATrainLoop(IterBasedTrainLoop):
         validation = self.runner.val_loop
         if validation is not None:  # built after this loop
             check_dataset(validation.dataloader.dataset, 'val_dataloader.dataset')
+        self._report_data()
         used = getattr(unwrap_model(self.runner.model), 'domains', DOMAINS)
         self.dataloader_iterator = _DomainIterator(self.dataloaders, used, self._iter)
         self.fast_forward_on_resume = False  # skipped iterations read nothing here, see above
@@ -236,6 +243,24 @@ class UDATrainLoop(IterBasedTrainLoop):
             del self.dataloader_iterator
             for loader in self.dataloaders.values():
                 loader._iterator = None  # holds the workers if `persistent_workers`
+
+    def _report_data(self) -> None:
+        """Log the numbers of images, and warn of data that look like a mistake."""
+        trained = {domain: loader.dataset.dataset for domain, loader in self.dataloaders.items()}
+        counts = (f'{domain} {len(dataset)} images' for domain, dataset in trained.items())
+        self.runner.logger.info(f'UDATrainLoop: {", ".join(counts)}')
+        datasets = {f'train_dataloader.{key}.dataset': each for key, each in trained.items()}
+        head = getattr(unwrap_model(self.runner.model), 'decode_head', None)
+        ignore_index = getattr(head, 'ignore_index', IGNORE_INDEX)
+        warnings = [check_label_values(each, key, ignore_index) for key, each in datasets.items()]
+        if self.runner.val_loop is not None:
+            datasets['val_dataloader.dataset'] = self.runner.val_loop.dataloader.dataset
+        for key, dataset in datasets.items():
+            warnings += left_out_images(dataset, key)
+        for (key, dataset), (other_key, other) in combinations(datasets.items(), 2):
+            warnings.append(shared_images(dataset, key, other, other_key))
+        for warning in filter(None, warnings):
+            self.runner.logger.warning(f'UDATrainLoop: {warning}')
 
     def run_iter(self, data_batch: dict[str, Any]) -> None:
         """Run one iteration, all global random generators seeded for it and this process alone."""
