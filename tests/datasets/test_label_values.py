@@ -88,7 +88,7 @@ def test_value_of_no_class_is_named(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=message):
         check_label_values(dataset(tmp_path, [0, 1, 2, 0], [7, 7, 0, 0]), 'source')
     with pytest.raises(ValueError, match='or 0, which is ignored, but got the value 255'):
-        check_label_values(dataset(tmp_path, [0, 255]), 'source', ignore_index=0)
+        check_label_values(dataset(tmp_path / 'b', [0, 255]), 'source', ignore_index=0)
 
 
 @pytest.mark.parametrize('step', [dict(type='MendLabels'), dict(type='LoadImageFromFile')])

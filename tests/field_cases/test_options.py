@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import re
+from typing import Any
+
 import pytest
+import toys
 from field_cases.own_dataset import OwnDataset
-from mmseg.registry import MODELS
+
+from mmseg_uda.config.check import check_config
 
 
 def test_test_time_augmentation_of_a_method(own: OwnDataset) -> None:
@@ -21,18 +26,39 @@ def test_test_time_augmentation_of_a_method(own: OwnDataset) -> None:
     assert 0 <= own.test(cfg, checkpoint, '--tta')['mIoU'] <= 100
 
 
-def test_one_output_for_two_classes_is_refused(own: OwnDataset) -> None:
-    model = own.config(classes=('rest', 'car')).model
-    model.type = 'Adversarial'
-    model.segmentor.decode_head.update(
-        out_channels=1,
-        threshold=0.5,
-        loss_decode=dict(type='CrossEntropyLoss', use_sigmoid=True),
-    )
-    model.discriminator = dict(type='FCDiscriminator', in_channels=1, channels=(8, 8))
-    model.adversarial_loss = dict(type='AdversarialLoss', loss_weight=0.001)
-    with pytest.raises(ValueError, match='out_channels'):
-        MODELS.build(model)
+ONE_OUTPUT = dict(
+    num_classes=2,
+    out_channels=1,
+    threshold=0.5,
+    loss_decode=dict(type='CrossEntropyLoss', use_sigmoid=True),
+)
+
+
+def with_one_output(node: Any) -> Any:
+    """A config whose heads and discriminators are those of a binary network."""
+    if isinstance(node, dict):
+        node = {key: with_one_output(value) for key, value in node.items()}
+        if 'num_classes' in node:
+            node.update(ONE_OUTPUT)
+        if node.get('in_channels') == toys.NUM_CLASSES:
+            node['in_channels'] = 2
+    return node
+
+
+@pytest.mark.parametrize('name', [*toys.METHODS, 'stock'])
+def test_one_output_for_two_classes_is_refused(name: str) -> None:
+    if name == 'stock':
+        regularizers = dict(entropy=dict(type='EntropyLoss', domains=['source']))
+        head = toys.segmentor_cfg()['decode_head']
+        model = toys.segmentor_cfg(
+            dict(type='RegularizedHead', head=head, regularizers=regularizers)
+        )
+    else:
+        model = toys.method_cfg(name)
+    messages = [problem.message for problem in check_config(dict(model=with_one_output(model)))]
+    assert messages
+    for message in messages:
+        assert re.search(r'out_channels: expected (at least 2|num_classes, 2), but got 1', message)
 
 
 def test_automatic_learning_rate_is_refused(own: OwnDataset) -> None:

@@ -88,6 +88,8 @@ class CrossDomainAttentionHead(BaseDecodeHead):
             in_channels,
             channels=in_channels,
             num_classes=scorer.num_classes,
+            out_channels=scorer.out_channels,
+            threshold=scorer.threshold,
             in_index=in_index,
             align_corners=scorer.align_corners,
             ignore_index=scorer.ignore_index,

@@ -29,7 +29,8 @@ class RegularizedHead(WrappingHead):
         init_cfg: As for every mmengine module.
 
     Raises:
-        ValueError: There is no regulariser, or one that does not apply to the source.
+        ValueError: There is no regulariser, or one that does not apply to the source; the head has
+            one output.
     """
 
     def __init__(self, head: ConfigType, regularizers: ConfigType, init_cfg: Any = None) -> None:
@@ -38,6 +39,11 @@ class RegularizedHead(WrappingHead):
             raise ValueError(
                 f'RegularizedHead.regularizers: expected dict(<name>=dict(type=...)), but got '
                 f'{regularizers}; write the head without this one'
+            )
+        if self.out_channels == 1:  # a softmax over one output is 1 everywhere
+            raise ValueError(
+                'RegularizedHead.head.out_channels: expected at least 2, but got 1; write '
+                'num_classes=2, out_channels=2 and a loss_decode without use_sigmoid'
             )
         self.regularizers = ModuleDict(
             {name: MODELS.build(cfg) for name, cfg in regularizers.items()}
