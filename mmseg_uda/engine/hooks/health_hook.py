@@ -14,6 +14,8 @@ from mmseg.registry import HOOKS
 from mmseg_uda.engine.observe import first_image, preserve_state, segment, unwrap_model
 from mmseg_uda.utils.arguments import expect
 
+IDLE_ITERS = 100
+
 __all__ = ['HealthHook']
 
 
@@ -30,9 +32,13 @@ class HealthHook(Hook):
     - A discriminator that is always correct (each ``disc.acc*`` is 1) or has nothing left to learn
       (a ``disc.loss*`` of 0) in ``patience`` checks in a row logs a warning: it gives the segmentor
       no gradient.
+    - A loss or a ``*_ratio`` that was exactly 0 in each of the first 100 iterations, and one of the
+      model's ``regularizers`` whose name no logged key has in them, are named in a warning, once: a
+      weight of 0, pseudo labels that are all ignored, a mixer that pastes nothing, domains without
+      a pass.
 
-    A warning is repeated only after a good check in between. The hook does not change the model or
-    the random state.
+    Any other warning is repeated only after a good check in between. The hook does not change the
+    model or the random state.
 
     Args:
         interval: Iterations between two checks.
@@ -60,6 +66,8 @@ class HealthHook(Hook):
         self.min_disc_loss = min_disc_loss
         self.patience = patience
         self._streaks: dict[str, int] = {}
+        self._num_seen = 0
+        self._largest: dict[str, torch.Tensor] = {}  # magnitude by name in the log, on its device
 
     def after_train_iter(
         self,
@@ -73,6 +81,11 @@ class HealthHook(Hook):
         Raises:
             FloatingPointError: A loss is NaN or infinite.
         """
+        if self._num_seen < IDLE_ITERS:
+            self._num_seen += 1
+            for key, value in (outputs or {}).items():
+                size = torch.as_tensor(value).detach().abs()
+                self._largest[key] = torch.maximum(self._largest.get(key, size), size)
         if not self.every_n_train_iters(runner, self.interval):
             return
         # `float` waits for the device.
@@ -91,6 +104,7 @@ class HealthHook(Hook):
         if not is_main_process():
             return
         self._check_discriminators(runner, logs)
+        self._check_idle(runner)
         model = unwrap_model(runner.model)
         segments = hasattr(model, 'encode_decode')
         if segments and isinstance(data_batch, dict) and 'target' in data_batch:
@@ -117,6 +131,26 @@ class HealthHook(Hook):
                 self._warn_if(runner, key, stuck, f'is {value:.1e}: nothing left to learn')
         for key, value in accuracy.items():
             self._warn_if(runner, key, value >= 1 - 1e-3, f'is {value:.3f}: always correct')
+
+    def _check_idle(self, runner: Runner) -> None:
+        """Name what never acted, once."""
+        if self._num_seen < IDLE_ITERS or not self._largest:
+            return
+        idle = [
+            f'regularizers.{name} logged nothing'
+            for name in getattr(unwrap_model(runner.model), 'regularizers', ())
+            if not any(name in key.split('.') for key in self._largest)
+        ] + [
+            f'{key} was 0'
+            for key, size in self._largest.items()
+            if ('loss' in key or key.endswith('_ratio')) and float(size) == 0
+        ]
+        self._largest.clear()
+        for each in idle:
+            runner.logger.warning(
+                f'HealthHook: {each} in {IDLE_ITERS} iterations up to iteration {runner.iter + 1}: '
+                'what it belongs to has not acted; correct its weight, domains, threshold or labels'
+            )
 
     def _warn_if(self, runner: Runner, key: str, bad: bool, message: str) -> None:
         # Checks in a row: a good one starts the count anew.

@@ -122,6 +122,8 @@ class MeanTeacher(BaseUDASegmentor):
         mixed = self.mix(batch, teacher)  # X_M, Y_M, U_M, eq. (2), (4), (8)
         output = self.segment(mixed, 'mix' if self.mixer else 'target')
         losses = self.consistency_losses(output, mixed)  # L_con, eq. (9)
+        if self.mixer is not None:
+            losses['mix.source_ratio'] = mixed.mask.float().mean()  # pasted pixels
         yield {**losses, **self.teacher_statistics(teacher)}
 
     def predict_target(self, target: ImageBatch) -> TeacherPrediction:

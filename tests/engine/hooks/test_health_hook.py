@@ -75,6 +75,35 @@ def test_model_and_random_state_stay(runner: SimpleNamespace) -> None:
     assert all(module.training for module in runner.model.modules())
 
 
+def test_what_never_acts_is_named_once() -> None:
+    regularizers = dict(
+        sam=dict(type='EntropyLoss', domains=['mix']), other=dict(type='EntropyLoss')
+    )
+    model = build('source_only', regularizers=regularizers)
+    runner = SimpleNamespace(iter=0, logger=Mock(), model=model)
+    hook = HealthHook(interval=50)
+    logs = dict(loss=1.0, target__decode__loss_ce=0.0, source__other__loss=-1.0, acc=0.0)
+    ratios = dict(mix__source_ratio=0.0, pseudo__confident_ratio=0.0)
+    assert look(hook, runner, 99, **logs, **ratios) == []
+    warnings = look(hook, runner, 51, **logs, mix__source_ratio=0.0, pseudo__confident_ratio=0.1)
+    named = [warning.split(' in 100 iterations up to iteration 100: ')[0] for warning in warnings]
+    assert named == [
+        'HealthHook: regularizers.sam logged nothing',
+        'HealthHook: target.decode.loss_ce was 0',
+        'HealthHook: mix.source_ratio was 0',
+    ]
+    assert look(hook, runner, 100, **logs, **ratios) == []
+
+
+def test_log_is_not_read_between_checks(runner: SimpleNamespace) -> None:
+    logged = torch.zeros((), device='meta')  # cannot be read
+    hook = HealthHook(interval=50)
+    for _ in range(49):
+        hook.after_train_iter(runner, runner.iter, None, dict(loss=logged))
+        runner.iter += 1
+    assert hook._largest['loss'].is_meta
+
+
 @pytest.mark.parametrize(
     'bad', [dict(interval=0), dict(patience=0), dict(max_class_share=0.0), dict(max_class_share=98)]
 )

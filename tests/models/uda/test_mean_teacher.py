@@ -134,6 +134,7 @@ def test_algorithm_1(iteration: int) -> None:
     assert_close(losses['pseudo.significant_ratio'], torch.tensor(0.5 + iteration / 20))
     right = probabilities(model.student, x_m - 0.5).argmax(1) == label
     assert_close(losses['mix.decode.agreement'], right[..., HALF:].float().mean())
+    assert losses['mix.source_ratio'] == 0.5
     assert model.augment.scale['bgr']
     assert_close(model.augment.scale['mean'].flatten(), torch.full((3,), 127.0))
     assert_close(model.augment.scale['std'].flatten(), torch.full((3,), 64.0))
@@ -153,6 +154,7 @@ def test_a_further_consistency_term() -> None:
         'mix.decode.agreement',
         'masked.decode.loss_con',
         'masked.decode.agreement',
+        'mix.source_ratio',
         'pseudo.confident_ratio',
     }
     label = probabilities(model.teacher.module, batch.target.images).argmax(1)
