@@ -150,3 +150,16 @@ def test_model_index_lists_every_metafile() -> None:
     index = yaml.safe_load((FOLDER.parent / 'model-index.yml').read_text())
     assert index['Import'] == [f'configs/{method}/metafile.yml' for method in METHODS]
     assert sorted({name.split('/')[0] for name in CONFIGS} | {'adabn'}) == METHODS
+
+
+@pytest.mark.parametrize('name', [name for name in CONFIGS if '_base_' not in name])
+def test_test_time_augmentation(name: str) -> None:
+    """Around the size at which the config tests, with labels of the original size."""
+    cfg = load(name)
+    scales, flips, *rest = cfg.tta_pipeline[-1].transforms
+    assert cfg.tta_model.type == 'SegTTAModel'
+    assert [flip.prob for flip in flips] == [0.0, 1.0]
+    assert [steps[0].type for steps in rest] == ['LoadAnnotations', 'PackSegInputs']
+    tested = [step.scale for step in cfg.test_dataloader.dataset.pipeline if step.type == 'Resize']
+    if 'segmentor' in cfg.model and tested:
+        assert scales[2].scale == tested[0]

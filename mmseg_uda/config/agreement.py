@@ -123,8 +123,8 @@ def _check_domains(nodes: list[Node]) -> Iterator[Problem]:
         return
     expected, got = (_takes_domains(node.target) for node in (model, loop))
     if expected and got is False:
-        name = loop.name if loop.kind else f'{dict(loop.cfg)}, a loop of mmengine'
-        text = f'expected UDATrainLoop, as {model.name} trains on two domains, but got {name}; '
+        text = f'expected UDATrainLoop, as {model.name} trains on two domains, but got '
+        text += f'{loop.name}; '
         yield Problem('train_cfg', f"{text}write dict(type='UDATrainLoop', max_iters=...)")
     if got and expected is False:
         text = f'expected a loop of mmengine, as {model.name} trains on one domain, but got '

@@ -9,7 +9,14 @@ from typing import Any, NamedTuple
 
 from mmengine.evaluator import Evaluator
 from mmengine.registry import WEIGHT_INITIALIZERS, Registry
-from mmengine.runner import IterBasedTrainLoop, LogProcessor, Runner, TestLoop, ValLoop
+from mmengine.runner import (
+    EpochBasedTrainLoop,
+    IterBasedTrainLoop,
+    LogProcessor,
+    Runner,
+    TestLoop,
+    ValLoop,
+)
 from mmengine.utils.dl_utils import set_multi_processing
 from mmseg import registry as mm
 from torch.utils.data import DataLoader
@@ -209,6 +216,8 @@ def _place_of(path: str, cfg: Mapping[str, Any]) -> Place | None:
         if re.search(place.pattern, bare):
             if place.default is DataLoader and {'source', 'target'} & cfg.keys():
                 return Place('', default=domains)
+            if place.default is IterBasedTrainLoop and cfg.get('by_epoch'):
+                place = place._replace(default=EpochBasedTrainLoop)
             built = 'type' in cfg or place.default or place.needs_type
             return place if built else None
     return ANYWHERE if 'type' in cfg else None

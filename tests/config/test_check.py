@@ -324,6 +324,45 @@ def test_auxiliary_head_of_other_classes() -> None:
     assert 'expected 4, as model.decode_head.num_classes has, but got 5' in problem.message
 
 
+METHOD, SEGMENTOR = toys.METHODS['source_only'], toys.segmentor_cfg()
+UDA, STOCK_LOOP = (
+    dict(type='UDATrainLoop', max_iters=1),
+    dict(type='IterBasedTrainLoop', max_iters=1),
+)
+
+
+@pytest.mark.parametrize(
+    ('model', 'loop', 'message'),
+    [
+        (METHOD, UDA, None),
+        (SEGMENTOR, STOCK_LOOP, None),
+        (SEGMENTOR, UDA, 'expected a loop of mmengine, as EncoderDecoder trains on one domain'),
+        (METHOD, STOCK_LOOP, 'as SourceOnly trains on two domains, but got IterBasedTrainLoop; '),
+        (METHOD, dict(by_epoch=True, max_epochs=1), 'domains, but got EpochBasedTrainLoop; '),
+        (dict(type='ToyBackbone'), UDA, None),  # a user's own
+    ],
+)
+def test_model_and_loop(model: dict[str, Any], loop: dict[str, Any], message: str | None) -> None:
+    problems = check_config(dict(model=model, train_cfg=loop))
+    found = [each for each in problems if each.path == 'train_cfg']
+    assert len(found) == (message is not None)
+    assert all(message in each.message for each in found if message)
+
+
+def test_constructor_of_mmseg() -> None:
+    """Refused beside a method, which it would give one rate; the student may have it."""
+    name = 'LearningRateDecayOptimizerConstructor'
+    paramwise = dict(decay_rate=0.9, decay_type='layer_wise', num_layers=12)
+    optimizer = dict(optimizer=dict(type='SGD', lr=0.1), paramwise_cfg=paramwise)
+    wrapper = dict(optimizer, constructor=name)
+    (problem,) = check_config(dict(model=METHOD, optim_wrapper=wrapper))
+    assert problem.path == 'optim_wrapper.constructor'
+    assert 'does not find the layers of SourceOnly' in problem.message
+    joint = dict(constructor='JointOptimWrapperConstructor', optimizers=dict(student=wrapper))
+    (problem,) = check_config(dict(model=METHOD, optim_wrapper=joint))
+    assert 'with ToyBackbone by' in problem.message  # only the backbone is unknown to it
+
+
 def test_datasets_that_name_their_classes(tmp_path: Path) -> None:
     cfg = toys.runner_cfg(tmp_path / 'data', tmp_path, toys.method_cfg('source_only'))
     assert check_config(cfg) == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from pathlib import Path
 from typing import Any, Iterator
 
@@ -10,7 +11,9 @@ import torch
 import torch.distributed as dist
 import toys
 import two_processes
+from mmengine.optim import OptimWrapper
 from mmengine.registry import MODEL_WRAPPERS
+from mmseg.registry import MODELS
 from torch import Tensor, nn
 from torch.testing import assert_close
 
@@ -99,4 +102,17 @@ def test_steps_run_through_the_wrapper(alone: None, monkeypatch: pytest.MonkeyPa
     assert all(prepared)
     expected = twin.train_step(toys.batch(), two_processes.joint_wrapper(twin, 'adversarial'))
     assert_close(logs, expected)
+    assert_close(model.state_dict(), twin.state_dict())
+
+
+def test_a_stock_segmentor(alone: None) -> None:
+    """Trains as without the wrapper."""
+    torch.manual_seed(0)
+    model = MODELS.build(toys.segmentor_cfg())
+    twin = copy.deepcopy(model)
+    logs = []
+    for each in (UDADistributedDataParallel(model), twin):
+        wrapper = OptimWrapper(torch.optim.SGD(each.parameters(), lr=0.1))
+        logs.append(each.train_step(toys.batch()['source'], wrapper))
+    assert_close(*logs)
     assert_close(model.state_dict(), twin.state_dict())

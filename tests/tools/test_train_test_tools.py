@@ -11,6 +11,7 @@ from types import ModuleType
 import cv2
 import numpy as np
 import pytest
+import torch
 import toys
 from mmengine.config import Config
 
@@ -243,6 +244,28 @@ class TestTest:
             tool.enable_tta(Config({}))
         with pytest.raises(ValueError, match=r'no default_hooks\.visualization'):
             tool.enable_drawing(Config({}), tool.parse_args(['a.py', 'b.pth', '--show']))
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason='processes with GPUs meet over NCCL')
+def test_stock_model_under_slurm_on_a_cpu(config, monkeypatch, tmp_path):
+    """One process; mmengine's wrapper and launcher select a GPU."""
+    slurm = dict(PROCID='0', NTASKS='1', LOCALID='0', NODELIST='n1')
+    for name, value in slurm.items():
+        monkeypatch.setenv(f'SLURM_{name}', value)
+    for name in ('RANK', 'WORLD_SIZE'):
+        monkeypatch.setenv(name, '')  # to be taken back
+    monkeypatch.setenv('MASTER_ADDR', '127.0.0.1')
+    monkeypatch.setenv('MASTER_PORT', '29517')
+    try:
+        work_dir = train(config, '--launcher', 'slurm')
+    finally:
+        torch.distributed.destroy_process_group()
+    alone = tmp_path / 'alone'
+    load_tool('train').main(
+        [config, '--work-dir', str(alone), '--cfg-options', 'model_wrapper_cfg=None']
+    )
+    states = (load_checkpoint(each / 'iter_4.pth')['state_dict'] for each in (work_dir, alone))
+    torch.testing.assert_close(*states)
 
 
 class TestLaunchers:

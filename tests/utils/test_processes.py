@@ -1,10 +1,17 @@
-"""Maps with a progress bar."""
+"""Maps with a progress bar, and launchers on CPUs."""
 
 from __future__ import annotations
 
-import pytest
+import os
+import socket
 
-from mmseg_uda.utils.processes import map_with_progress
+import pytest
+import torch.distributed as dist
+
+from mmseg_uda.utils.processes import connect_on_cpu, map_with_progress
+
+SLURM = dict(SLURM_PROCID='0', SLURM_NTASKS='1', SLURM_LOCALID='0', SLURM_NODELIST='n[1-2]')
+MPI = 'OMPI_COMM_WORLD_RANK', 'OMPI_COMM_WORLD_SIZE', 'OMPI_COMM_WORLD_LOCAL_RANK'
 
 
 @pytest.mark.parametrize('nproc', [1, 2])
@@ -14,3 +21,49 @@ def test_results_keep_their_order(nproc: int, capsys: pytest.CaptureFixture[str]
     assert '3/3' in captured.err
     assert captured.out == ''
     assert map_with_progress(abs, [], nproc) == []
+
+
+@pytest.fixture
+def environment(monkeypatch: pytest.MonkeyPatch, unused_port: str) -> pytest.MonkeyPatch:
+    """Without a launcher's variables; what is set is taken back."""
+    for name in ('RANK', 'WORLD_SIZE', 'LOCAL_RANK', 'MASTER_ADDR', *SLURM, *MPI):
+        monkeypatch.setenv(name, '')
+        monkeypatch.delenv(name)
+    monkeypatch.setenv('MASTER_PORT', unused_port)
+    return monkeypatch
+
+
+@pytest.fixture
+def unused_port() -> str:
+    with socket.socket() as free:
+        free.bind(('127.0.0.1', 0))
+        return str(free.getsockname()[1])
+
+
+@pytest.mark.parametrize('launcher', ['slurm', 'mpi'])
+def test_launcher_without_gpus(launcher: str, environment: pytest.MonkeyPatch) -> None:
+    hosts: list[list[str]] = []
+
+    def scontrol(command: list[str], text: bool) -> str:
+        hosts.append(command)
+        return '127.0.0.1\nn2\n'
+
+    environment.setattr('subprocess.check_output', scontrol)
+    variables = SLURM if launcher == 'slurm' else dict(zip(MPI, '010'), MASTER_ADDR='127.0.0.1')
+    for name, value in variables.items():
+        environment.setenv(name, value)
+    connect_on_cpu(launcher)
+    try:
+        assert (dist.get_backend(), dist.get_rank(), dist.get_world_size()) == ('gloo', 0, 1)
+        assert os.environ['LOCAL_RANK'] == '0'
+        assert hosts == (
+            [['scontrol', 'show', 'hostname', 'n[1-2]']] if launcher == 'slurm' else []
+        )
+    finally:
+        dist.destroy_process_group()
+
+
+@pytest.mark.parametrize('launcher', ['slurm', 'mpi'])
+def test_launcher_that_did_not_start_it(launcher: str, environment: pytest.MonkeyPatch) -> None:
+    with pytest.raises(ValueError, match=f'--launcher {launcher}: expected .*RANK|PROCID'):
+        connect_on_cpu(launcher)

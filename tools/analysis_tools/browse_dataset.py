@@ -58,7 +58,9 @@ def main(argv: list[str] | None = None) -> None:
         check_output('--output-dir', args.output_dir, read_paths(cfg, but=FILES))
     init_default_scope(cfg.get('default_scope', 'mmseg'))
     dataset = build_dataset(training_set(cfg, args.domain))
-    visualizer = VISUALIZERS.build(cfg.visualizer)
+    visualizer = VISUALIZERS.build(
+        {'type': 'SegLocalVisualizer', 'name': 'visualizer', **(cfg.get('visualizer') or {})}
+    )
     visualizer.dataset_meta = dataset.metainfo
     for index in track_iter_progress(range(len(dataset))):
         item = dataset[index]

@@ -56,6 +56,15 @@ class CheckpointHook(hooks.CheckpointHook):
         if last and self.file_backend.isfile(path):
             self.last_ckpt = path
 
+    def before_save_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
+        """Leave out the functions of schedulers, which the reader of checkpoints refuses."""
+        schedulers = checkpoint.get('param_schedulers') or []
+        # One list, or one per optimizer.
+        for states in schedulers.values() if isinstance(schedulers, dict) else [schedulers]:
+            for state in states:
+                for key in [key for key, value in state.items() if callable(value)]:
+                    del state[key]  # a scheduler is built with them
+
     def _save_checkpoint_with_step(self, runner: Runner, step: int, meta: dict[str, Any]) -> None:
         if self.max_keep_ckpts <= 0:
             super()._save_checkpoint_with_step(runner, step, meta)

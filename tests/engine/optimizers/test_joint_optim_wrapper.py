@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 from mmengine.optim import OptimWrapper, build_optim_wrapper
+from mmseg.registry import MODELS
 from torch import Tensor, nn
 from torch.testing import assert_close
 
@@ -97,6 +98,87 @@ def test_equal_settings_share_a_group() -> None:
         0.1: {id(backbone.weight)},
         0.2: {id(backbone.bias)},
     }
+
+
+@MODELS.register_module(force=True)
+class ToyConvNeXt(nn.Module):
+    """Parameters with the names that mmseg's constructors look for."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.downsample_layers = nn.ModuleList(nn.Linear(1, 1) for _ in range(4))
+        self.stages = nn.ModuleList(nn.ModuleList([nn.Linear(1, 1)]) for _ in range(4))
+
+
+class Layered(nn.Module):
+    """A student with a backbone of layers, and discriminators."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.student = nn.Module()
+        self.student.backbone = ToyConvNeXt()
+        self.student.attention = nn.Linear(1, 1)
+        self.student.decode_head = nn.Linear(1, 1)
+        self.discriminators = nn.ModuleDict(dict(main=nn.Linear(2, 1)))
+
+
+@pytest.mark.parametrize('kind', ['LearningRateDecay', 'LayerDecay'])
+def test_an_optimizer_may_have_a_constructor_of_mmseg(kind: str) -> None:
+    """It sees the names of the submodule, and its groups are those of the submodule alone."""
+    model = Layered()
+    if kind == 'LayerDecay':
+        model.student.backbone.__class__ = type('BEiT', (ToyConvNeXt,), {})
+        paramwise = dict(num_layers=4, layer_decay_rate=0.5)
+    else:
+        paramwise = dict(num_layers=4, decay_rate=0.5, decay_type='stage_wise')
+    student = dict(SGD, constructor=f'{kind}OptimizerConstructor', paramwise_cfg=paramwise)
+    wrapper = build(model, {'student': student, 'student.attention': SGD, 'discriminators': ADAM})
+    attention = set(map(id, model.student.attention.parameters()))
+    rates = {
+        id(param): group['lr'] / SGD['optimizer']['lr']
+        for group in wrapper['student'].optimizer.param_groups
+        for param in group['params']
+    }
+    assert not attention & rates.keys()
+    found = {
+        name: rates[id(param)]
+        for name, param in model.student.named_parameters()
+        if id(param) in rates and name.endswith('weight')
+    }
+    assert found['decode_head.weight'] == 1
+    if kind == 'LearningRateDecay':  # six stages with the stem and the head
+        expected = [0.5 ** (4 - stage) for stage in range(4)]
+        assert [found[f'backbone.stages.{i}.0.weight'] for i in range(4)] == expected
+        assert found['backbone.downsample_layers.2.weight'] == 0.5**5
+    assert (
+        model.discriminators['main'].weight
+        is (wrapper['discriminators'].optimizer.param_groups[0]['params'][0])
+    )
+
+
+@pytest.mark.parametrize(
+    ('changes', 'error', 'message'),
+    [
+        (
+            dict(constructor='Other'),
+            TypeError,
+            r"student\.constructor: expected a subclass .* 'Other'",
+        ),
+        (
+            dict(constructor='JointOptimWrapperConstructor'),
+            TypeError,
+            'expected a subclass of DefaultOptimWrapperConstructor',
+        ),
+        (dict(paramwise_cfg=dict(decay_rate=0.5)), ValueError, 'with ToyConvNeXt by .*decay_rate'),
+    ],
+)
+def test_wrong_constructor(changes: dict[str, Any], error: type, message: str) -> None:
+    paramwise = dict(num_layers=4, decay_rate=0.5)
+    student = dict(
+        SGD, constructor='LearningRateDecayOptimizerConstructor', paramwise_cfg=paramwise
+    )
+    with pytest.raises(error, match=message):
+        build(Layered(), dict(student={**student, **changes}, discriminators=ADAM))
 
 
 def test_frozen_parameters_need_no_optimizer() -> None:

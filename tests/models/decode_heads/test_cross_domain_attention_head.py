@@ -258,7 +258,7 @@ def test_errors() -> None:
         make().forward_pair(features(2), features(1))
     with pytest.raises(ValueError, match='spatial_weight: expected a number, .* but got None'):
         make(spatial_weight=None).attention_maps(features(), features(), torch.tensor([0]))
-    head = make(test_context='reference')
+    head = make(test_context='reference').eval()
     with pytest.raises(ValueError, match='expects stored source features, but got none; write'):
         head(features())
     for shape in ((CHANNELS, 3, 4), (1, CHANNELS + 1, 3, 4)):
@@ -270,6 +270,26 @@ def test_errors() -> None:
         head(features())
     with pytest.raises(TypeError, match='unknown'):
         make(unknown=1)
+
+
+def test_own_context_before_features_are_stored(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In stock training and while tracing, said once."""
+    said: list[str] = []
+    monkeypatch.setattr(
+        'mmseg_uda.models.decode_heads.cross_domain_attention_head.print_log',
+        lambda text, *_: said.append(text),
+    )
+    head, other = (make(test_context=context).train() for context in ('reference', 'self'))
+    other.load_state_dict(head.state_dict())
+    inputs = features()
+    for _ in range(2):
+        assert_close(head(inputs), other(inputs), rtol=0, atol=0)
+    traced = torch.jit.trace(head.eval(), (inputs,), check_trace=False)
+    assert_close(traced(inputs), other.eval()(inputs))
+    assert len(said) == 1
+    assert "no features are stored for test_context='reference'" in said[0]
+    head.set_reference(features(3)[0])
+    assert not torch.equal(head(inputs), other(inputs))
 
 
 @pytest.mark.parametrize('context', CONTEXTS)

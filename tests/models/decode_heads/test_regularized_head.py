@@ -176,6 +176,13 @@ def test_a_head_with_a_loss_of_its_own_is_refused() -> None:
         segmentor(dict(HEAD, type='OtherHead'), spy=dict(type='Spy'))
 
 
+def test_a_head_with_a_second_output_is_refused() -> None:
+    head = dict(type='EncHead', in_channels=[8, 8], in_index=[0, 0], channels=8, num_classes=4)
+    with pytest.raises(TypeError, match=r'got EncHead with its SE loss; write use_se_loss=False'):
+        segmentor(head, spy=dict(type='Spy'))
+    assert segmentor(dict(head, use_se_loss=False), spy=dict(type='Spy'))
+
+
 def test_init_cfg() -> None:
     head = MODELS.build(
         dict(

@@ -185,6 +185,21 @@ def test_attention_map() -> None:
     assert_close(got, model.attention.discriminator(seen['f'].relu()).abs().tanh()[:, 0].detach())
 
 
+@pytest.mark.parametrize('case', ['new', 'loaded', 'tested', 'off'])
+def test_random_attention_is_named_once(case: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    said: list[str] = []
+    place = 'mmseg_uda.models.layers.discriminator_attention.print_log'
+    monkeypatch.setattr(place, lambda text, *_: said.append(text))
+    layer = attention(attend=case != 'off').train(case != 'tested')
+    if case == 'loaded':
+        layer.load_state_dict(attention().state_dict())
+    for _ in range(2):
+        layer(torch.rand(SHAPE))
+    assert len(said) == (case == 'new')
+    assert all('neither trained nor loaded' in text for text in said)
+    assert toys.build('dast').student.attention.knows_domains
+
+
 def test_errors() -> None:
     with pytest.raises(
         ValueError,

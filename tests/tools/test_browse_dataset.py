@@ -1,0 +1,79 @@
+"""Training samples of either domain, painted."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import ModuleType
+
+import cv2
+import mmseg
+import numpy as np
+import pytest
+import toys
+
+
+@pytest.fixture(scope='module')
+def tool() -> ModuleType:
+    return toys.load_script('tools/analysis_tools/browse_dataset.py')
+
+
+def write_config(folder: Path, method: str) -> Path:
+    cfg = toys.runner_cfg(folder / 'data', folder / 'work', toys.method_cfg(method))
+    backends = [dict(type='LocalVisBackend')]
+    cfg.visualizer = dict(type='SegLocalVisualizer', vis_backends=backends, alpha=1.0)
+    for loader in cfg.train_dataloader.values():  # no random flips
+        steps = loader.dataset.pipeline
+        loader.dataset.pipeline = [step for step in steps if step.type != 'RandomFlip']
+    cfg.dump(folder / 'config.py')
+    return folder / 'config.py'
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    return write_config(tmp_path, 'self_training')  # whose target has pseudo labels
+
+
+def painted(tool: ModuleType, config: Path, *options: str) -> np.ndarray:
+    """The first sample: its image, and beside it the image with its label if there is one."""
+    out = config.with_name('out')
+    tool.main([str(config), '--not-show', '--output-dir', str(out), *options])
+    return cv2.imread(str(out / '0.png'))
+
+
+@pytest.mark.parametrize(('domain', 'count'), [('source', 5), ('target', 7)])
+def test_each_domain(tool: ModuleType, config: Path, domain: str, count: int) -> None:
+    picture = painted(tool, config, '--domain', domain)
+    image = cv2.imread(str(config.parent / f'data/{domain}/images/0.png'))
+    width = toys.SIZE[1]
+    assert np.abs(picture[:, :width].astype(int) - image).max() == 0
+    assert picture.shape == (toys.SIZE[0], 2 * width, 3)
+    assert not np.array_equal(picture[:, width:], image)  # its (pseudo) label lies over it
+    assert len(list(config.with_name('out').iterdir())) == count
+
+
+def test_target_without_labels(tool: ModuleType, tmp_path: Path) -> None:
+    picture = painted(tool, write_config(tmp_path, 'source_only'), '--domain', 'target')
+    assert np.array_equal(picture, cv2.imread(str(tmp_path / 'data/target/images/0.png')))
+
+
+def test_missing_domain(tool: ModuleType) -> None:
+    with pytest.raises(ValueError, match=r'--domain target: expected train_dataloader\.target'):
+        tool.training_set(dict(train_dataloader=dict(dataset=dict())), 'target')
+    assert tool.training_set(dict(train_dataloader=dict(dataset=dict(a=1))), 'source') == dict(a=1)
+
+
+def test_output_among_the_data_is_refused(tool: ModuleType, config: Path) -> None:
+    data = str(config.parent / 'data/source')
+    with pytest.raises(ValueError, match='--output-dir'):
+        tool.main([str(config), '--not-show', '--output-dir', data])
+
+
+def test_flags_are_those_of_mmseg(tool: ModuleType) -> None:
+    path = Path(mmseg.__file__).parent / '.mim/tools/analysis_tools/browse_dataset.py'
+    if not path.is_file():
+        pytest.skip('mmseg came without its tools')
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr('sys.argv', ['browse_dataset.py', 'c'])
+        expected = vars(toys.load_script(path).parse_args())
+    added = dict(row=None, cell=None, domain='source')
+    assert vars(tool.parse_args(['c'])) == {**expected, **added}
