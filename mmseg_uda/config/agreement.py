@@ -10,7 +10,7 @@ from typing import Any
 
 from mmcv.transforms import LoadAnnotations
 from mmengine.optim import OptimWrapperDict
-from mmseg.datasets.transforms import RandomCrop
+from mmseg.datasets import transforms as stock
 from mmseg.models import EncoderDecoder
 from mmseg.registry import DATASETS, OPTIM_WRAPPER_CONSTRUCTORS, TRANSFORMS
 from torch import nn
@@ -20,6 +20,7 @@ from mmseg_uda.config.building import build_optimizers, build_schedulers, explai
 from mmseg_uda.config.places import ANYWHERE, CONSTRUCTORS, Node, find_class
 from mmseg_uda.config.problems import Problem
 from mmseg_uda.config.signatures import is_stock, signature_of
+from mmseg_uda.structures import DOMAINS
 
 __all__ = ['check_agreement', 'check_optimizers']
 
@@ -28,6 +29,10 @@ HEAD = re.compile(r'^model\..*head')
 MODES = ('whole', 'slide', 'slide_flip')
 # Heads that learn something else than the classes.
 OTHER_LABELS = ('STDCHead',)
+# Transforms that clip pixels to 0..255 or take them for 8-bit numbers, and those that change the
+# number of channels unless it is three; ours state `eight_bits` and `colour`.
+EIGHT_BITS = (stock.AdjustGamma, stock.PhotoMetricDistortion)
+COLOUR = (stock.PhotoMetricDistortion,)
 
 
 def check_agreement(content: Mapping[str, Any], nodes: list[Node]) -> Iterator[Problem]:
@@ -37,7 +42,8 @@ def check_agreement(content: Mapping[str, Any], nodes: list[Node]) -> Iterator[P
         content: The config in built-in types.
         nodes: All dicts in it from which something is built.
     """
-    for check in (_check_target, _check_classes, _check_test_mode, _check_workers, _check_domains):
+    checks = (_check_target, _check_classes, _check_pixels, _check_test_mode, _check_workers)
+    for check in (*checks, _check_domains):
         yield from check(nodes)
     yield from _check_constructor(content, nodes)
     scaled = _get(content.get('auto_scale_lr'), 'enable')
@@ -54,7 +60,7 @@ def _check_target(nodes: list[Node]) -> Iterator[Problem]:
             continue
         if issubclass(target, LoadAnnotations):
             yield Problem(f'{node.path}.type', f'{node.name} loads labels of the target; remove it')
-        elif issubclass(target, RandomCrop) and node.cfg.get('cat_max_ratio', 1.0) != 1:
+        elif issubclass(target, stock.RandomCrop) and node.cfg.get('cat_max_ratio', 1.0) != 1:
             yield Problem(
                 f'{node.path}.cat_max_ratio',
                 f'{node.name} looks at labels of the target; write 1.0',
@@ -102,6 +108,34 @@ def _class_counts(node: Node) -> Iterator[tuple[str, Any]]:
 
 def _get(value: Any, key: str) -> Any:
     return value.get(key) if isinstance(value, Mapping) else None
+
+
+def _check_pixels(nodes: list[Node]) -> Iterator[Problem]:
+    """Transforms meet images of as many bits and channels as they are for."""
+    largest: dict[str, float] = {}  # mean by domain; '' for both
+    channels = 3
+    for node in nodes:
+        if 'data_preprocessor' in node.path and isinstance(node.cfg.get('mean'), (list, tuple)):
+            domain = next((each for each in DOMAINS if node.path.endswith(f'.{each}')), '')
+            largest[domain] = max(
+                (x for x in node.cfg['mean'] if type(x) in (int, float)), default=0
+            )
+        elif node.path in ('model.backbone', 'model.segmentor.backbone'):
+            channels = node.cfg.get('in_channels', 3)
+    of_source = largest.get('source', largest.get('', 0))
+    of_target = largest.get('target', of_source)
+    for node in nodes:
+        target = node.target
+        if node.place.registries != (TRANSFORMS,) or not inspect.isclass(target):
+            continue
+        mean = of_source if node.path.startswith('train_dataloader.source') else of_target
+        if mean > 255 and (issubclass(target, EIGHT_BITS) or getattr(target, 'eight_bits', False)):
+            text = f'expected images of 8 bits, but got data_preprocessor.mean={mean:g}; remove it'
+            text += ', or scale images to 0..255 before it'
+            yield Problem(f'{node.path}.type', f'{node.name}: {text}')
+        if channels != 3 and (issubclass(target, COLOUR) or getattr(target, 'colour', False)):
+            text = f'expected images of 3 channels, but got backbone.in_channels={channels}'
+            yield Problem(f'{node.path}.type', f'{node.name}: {text}; remove it')
 
 
 def _check_workers(nodes: list[Node]) -> Iterator[Problem]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import torch
 import torch.nn.functional as F
 from mmengine.model import BaseDataPreprocessor
 from mmengine.structures import PixelData
@@ -76,6 +77,8 @@ class UDADataPreprocessor(BaseDataPreprocessor):
         if not training:
             for sample in data.get('data_samples') or ():
                 self._check_label(sample, 'gt_sem_seg')
+            if data.get('data_samples'):
+                self._check_channels('target', data)
             return self.target(data, False)
         if set(data) != set(DOMAINS):
             raise ValueError(
@@ -85,6 +88,7 @@ class UDADataPreprocessor(BaseDataPreprocessor):
         inputs, data_samples = {}, {}
         for domain in self.domains:
             self._check(domain, data[domain]['data_samples'])
+            self._check_channels(domain, data[domain])
             batch = getattr(self, domain)(data[domain], True)
             inputs[domain], data_samples[domain] = batch['inputs'], batch['data_samples']
             if domain == 'target':
@@ -103,10 +107,14 @@ class UDADataPreprocessor(BaseDataPreprocessor):
         return dict(mean=mean, std=std, bgr=not to_rgb)  # loaders give BGR
 
     def pictures(self, images: Tensor, domain: str = 'target') -> Tensor:
-        """Undo the normalisation of images (N, 3, H, W): RGB, in [0, 1]."""
+        """Undo the normalisation of images (N, C, H, W): RGB if C is 3, in [0, 1].
+
+        If a pixel is above 255, as in images of 16 bits, the largest one becomes 1.
+        """
         scale = self.scale(domain)
-        pixels = (images * scale['std'] + scale['mean']) / 255
-        return (pixels.flip(1) if scale['bgr'] else pixels).clamp(0, 1)
+        pixels = images * scale['std'] + scale['mean']
+        pixels = pixels / pixels.amax().clamp(min=255)
+        return (pixels.flip(1) if scale['bgr'] and images.shape[1] == 3 else pixels).clamp(0, 1)
 
     def normalize(self, pictures: Tensor, domain: str = 'target') -> Tensor:
         """Normalise pictures (N, 3, H, W), RGB in [0, 1], as images of a domain."""
@@ -130,6 +138,17 @@ class UDADataPreprocessor(BaseDataPreprocessor):
                     'LoadAnnotations to train_dataloader.source.dataset.pipeline'
                 )
             self._check_label(sample, LABEL_FIELDS[domain])
+
+    def _check_channels(self, domain: str, batch: dict[str, Any]) -> None:
+        means = getattr(getattr(self, domain), 'mean', torch.zeros(1)).numel()
+        for image, sample in zip(batch['inputs'], batch['data_samples']):
+            if means not in (1, len(image)):
+                raise ValueError(
+                    f'UDADataPreprocessor.{domain}.mean: expected {len(image)} numbers, as '
+                    f'{sample.metainfo.get("img_path", "an image")} has channels, but got {means}; '
+                    'write mean, std and backbone.in_channels for these images, or '
+                    "color_type='color' in LoadImageFromFile"
+                )
 
     def _check_label(self, sample: SegDataSample, field: str) -> None:
         if self.num_classes is None or field not in sample:

@@ -20,6 +20,7 @@ __all__ = [
     'denormalize',
     'heat_map',
     'label_to_color',
+    'loaded_to_rgb',
     'overlay',
     'save_picture',
     'tile_panel',
@@ -63,6 +64,18 @@ def as_rgb(image: np.ndarray) -> np.ndarray:
     """
     channels = [min(channel, image.shape[2] - 1) for channel in range(3)]
     return np.ascontiguousarray(image[..., channels])
+
+
+def loaded_to_rgb(image: np.ndarray) -> np.ndarray:
+    """Make a picture of an image as loaders give it.
+
+    Args:
+        image: Shape (C, H, W), BGR if it has three channels, in [0, 255]. If a value is larger, as
+            in images of 16 bits, the largest one becomes white.
+    """
+    pixels = image * (255 / max(255.0, float(image.max())))
+    pixels = pixels.clip(0, 255).astype(np.uint8)
+    return as_rgb((pixels[::-1] if len(pixels) == 3 else pixels).transpose(1, 2, 0))
 
 
 def denormalize(

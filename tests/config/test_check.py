@@ -22,6 +22,7 @@ from mmseg_uda.config.check import check_config, require_sound
 from mmseg_uda.config.options import merge_options
 from mmseg_uda.config.places import RUNNER_NAMES
 from mmseg_uda.config.problems import ConfigError, Problem
+from mmseg_uda.structures import DOMAINS
 
 SMALL = 'cdanet/cdanet_mobilenetv2-035-deeplabv2_1xb2-1500_synth_street2camvid_day-240x180.py'
 SAM = 'sam/sam_r101-deeplabv2_1xb1-120k_gta2cityscapes-1280x720.py'
@@ -361,6 +362,54 @@ def test_constructor_of_mmseg() -> None:
     joint = dict(constructor='JointOptimWrapperConstructor', optimizers=dict(student=wrapper))
     (problem,) = check_config(dict(model=METHOD, optim_wrapper=joint))
     assert 'with ToyBackbone by' in problem.message  # only the backbone is unknown to it
+
+
+@pytest.mark.parametrize(
+    ('scale', 'in_channels', 'findings'),
+    [
+        (dict(mean=[120.0] * 3), 3, []),
+        (
+            dict(mean=[9000.0]),
+            4,
+            [
+                ('source', 'PhotoMetricDistortion: expected images of 8 bits, but got data_prepro'),
+                ('source', 'PhotoMetricDistortion: expected images of 3 channels, but got back'),
+                ('model.augment', 'StrongAugment: expected images of 8 bits, but got data_'),
+                ('target', 'FourierAmplitudeMix: expected images of 8 bits, but got data_'),
+                ('target', 'FourierAmplitudeMix: expected images of 3 channels, but got backbone'),
+            ],
+        ),
+        (
+            dict(source=dict(mean=[9000.0]), target=dict(mean=[120.0])),
+            3,
+            [('source', 'PhotoMetricDistortion: expected images of 8 bits')],
+        ),
+    ],
+)
+def test_transforms_for_other_images(
+    scale: dict[str, Any], in_channels: int, findings: list[tuple[str, str]]
+) -> None:
+    stock = dict(type='SegDataPreProcessor', std=[50.0])
+    kind = dict(type='UDADataPreprocessor') if 'source' in scale else stock
+    own = {key: dict(stock, **each) if key in DOMAINS else each for key, each in scale.items()}
+    model = dict(data_preprocessor=dict(kind, **own), augment=dict(type='StrongAugment'))
+    model['backbone'] = dict(type='MixVisionTransformer', in_channels=in_channels)
+    steps = dict(
+        source=dict(type='PhotoMetricDistortion'),
+        target=dict(type='FourierAmplitudeMix', style_dir='x', beta=0.1),
+    )
+    loaders = {
+        domain: dict(dataset=dict(type='BaseSegDataset', pipeline=[step]))
+        for domain, step in steps.items()
+    }
+    problems = [
+        problem
+        for problem in check_config(dict(model=model, train_dataloader=loaders))
+        if 'expected images' in problem.message
+    ]
+    assert len(problems) == len(findings)
+    for place, finding in findings:
+        assert any(place in each.path and each.message.startswith(finding) for each in problems)
 
 
 def test_datasets_that_name_their_classes(tmp_path: Path) -> None:

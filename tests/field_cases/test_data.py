@@ -102,16 +102,18 @@ def test_class_without_a_pixel_is_warned_of(own: OwnDataset) -> None:
     assert re.search(r'WARNING.*\bcar\b', own.log())
 
 
-def grey_config(own: OwnDataset) -> Config:
+def grey_config(
+    own: OwnDataset, color_type: str = 'grayscale', in_channels: int = 1, mean: float = 120.0
+) -> Config:
     """The toy config for images of one channel: MobileNetV2 takes three, MiT any number."""
     cfg = own.config()
     for loader in (*cfg.train_dataloader.values(), cfg.val_dataloader):
-        loader.dataset.pipeline[0].color_type = 'grayscale'
+        loader.dataset.pipeline[0].color_type = color_type
     cfg.test_dataloader = cfg.val_dataloader
-    cfg.model.segmentor.data_preprocessor.update(mean=[120.0], std=[58.0], bgr_to_rgb=False)
+    cfg.model.segmentor.data_preprocessor.update(mean=[mean], std=[mean / 2], bgr_to_rgb=False)
     cfg.model.segmentor.backbone = dict(
         type='MixVisionTransformer',
-        in_channels=1,
+        in_channels=in_channels,
         embed_dims=8,
         num_layers=[1] * 4,
         num_heads=[1] * 4,
@@ -149,6 +151,25 @@ def test_strong_augmentation_of_one_channel(own: OwnDataset) -> None:
     )
     cfg.custom_hooks.append(dict(type='EMATeacherHook'))
     assert own.train(cfg).name == 'iter_2.pth'
+
+
+def test_four_channels_of_16_bits(own: OwnDataset) -> None:
+    def infrared(image: Array, index: int) -> Array:
+        return np.dstack([image, image[..., :1]]).astype(np.uint16) * 257
+
+    own.write({f'{part}/images': infrared for part in ('source', 'target', 'val')})
+    cfg = grey_config(own, 'unchanged', 4, 30000.0)
+    cfg.model.update(
+        type='MeanTeacher',
+        teacher=dict(type='EMATeacher', alpha=0.9),
+        mixer=dict(type='ClassMix'),
+        consistency=dict(type='ConsistencyLoss'),
+    )
+    cfg.custom_hooks.append(dict(type='EMATeacherHook'))
+    assert own.train(cfg).name == 'iter_2.pth'
+    (panel,) = own.work_dir.rglob('train_2.png')
+    assert 50 < cv2.imread(str(panel))[40:80, 20:200].mean() < 200  # neither black nor white
+    assert 'drawing raised' not in own.log()
 
 
 def test_blank_line_of_a_list_is_named(own: OwnDataset) -> None:

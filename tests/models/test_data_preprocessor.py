@@ -153,6 +153,22 @@ def test_unknown_key() -> None:
         build(sources=STOCK)
 
 
+def test_images_of_other_channels_are_named() -> None:
+    data = toys.batch()
+    data['target']['inputs'] = [image[[0, 1, 2, 0]] for image in data['target']['inputs']]
+    message = r'UDADataPreprocessor.target.mean: expected 4 numbers, as 1000.png .* but got 3; '
+    with pytest.raises(ValueError, match=message):
+        build()(data, True)
+    with pytest.raises(ValueError, match=message):
+        build()(data['target'], False)
+
+
+def test_pictures_of_other_images() -> None:
+    preprocessor = build(target=dict(STOCK, mean=[1000.0], std=[1000.0]))
+    images = torch.tensor([-1.0, 0.0, 1.0, 3.0]).view(1, 4, 1, 1)  # 0, 1000, 2000 and 4000
+    assert preprocessor.pictures(images).flatten().tolist() == [0.0, 0.25, 0.5, 1.0]
+
+
 @pytest.mark.parametrize('domain', ['source', 'target'])
 @pytest.mark.parametrize('changes', [{}, dict(bgr_to_rgb=True), dict(mean=None, std=None)])
 def test_pictures(domain: str, changes: dict[str, Any]) -> None:

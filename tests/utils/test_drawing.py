@@ -11,6 +11,7 @@ from mmseg_uda.utils.drawing import (
     denormalize,
     heat_map,
     label_to_color,
+    loaded_to_rgb,
     overlay,
     save_picture,
     tile_panel,
@@ -25,6 +26,14 @@ def test_label_to_color() -> None:
     np.testing.assert_array_equal(label_to_color(label, PALETTE, (9, 9, 9)), expected)
     with pytest.raises(ValueError, match=r'shape \(H, W\), but got \(1, 2, 2\)'):
         label_to_color(label[None], PALETTE)
+
+
+def test_loaded_images() -> None:
+    bgr = np.array([[[10]], [[20]], [[255]]], np.uint8)
+    assert loaded_to_rgb(bgr).tolist() == [[[255, 20, 10]]]
+    assert loaded_to_rgb(bgr[:1]).tolist() == [[[10, 10, 10]]]
+    four = np.array([[[0]], [[32768]], [[65535]], [[7]]], np.uint16)
+    assert loaded_to_rgb(four).tolist() == [[[0, 127, 255]]]
 
 
 @pytest.mark.parametrize('bgr', [False, True])

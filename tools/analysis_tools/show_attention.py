@@ -34,7 +34,14 @@ from mmseg_uda.engine.observe import segment
 from mmseg_uda.models.class_attention import class_attention, self_attention_of
 from mmseg_uda.structures import ImageBatch
 from mmseg_uda.utils.cli import config_parser, load_config, run_main
-from mmseg_uda.utils.drawing import heat_map, label_to_color, overlay, save_picture, tile_panel
+from mmseg_uda.utils.drawing import (
+    heat_map,
+    label_to_color,
+    loaded_to_rgb,
+    overlay,
+    save_picture,
+    tile_panel,
+)
 
 COLUMNS = 3
 KINDS = ('points', 'classes', 'plain_classes', 'discriminator')
@@ -143,7 +150,7 @@ def load_targets(
 
 def picture(sample: Sample) -> np.ndarray:
     """Return the image that the pipeline gives, as RGB."""
-    return np.ascontiguousarray(sample['inputs'].numpy()[::-1].transpose(1, 2, 0))
+    return loaded_to_rgb(sample['inputs'].numpy())
 
 
 def preprocess(model: Any, sample: Sample, domain: str = 'target') -> ImageBatch:

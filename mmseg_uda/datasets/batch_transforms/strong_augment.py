@@ -133,6 +133,8 @@ class StrongAugment(BatchTransform):
         torch.Size([2, 3, 8, 8])
     """
 
+    eight_bits = True
+
     def __init__(
         self,
         brightness: float = 0.25,

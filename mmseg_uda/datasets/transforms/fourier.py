@@ -166,6 +166,8 @@ class FourierAmplitudeMix(BaseTransform):
 
     loads_labels = False
     is_random = True
+    eight_bits = True
+    colour = True
 
     def __init__(self, style_dir: str, beta: float | Sequence[float], prob: float = 1.0) -> None:
         super().__init__()
@@ -187,7 +189,7 @@ class FourierAmplitudeMix(BaseTransform):
 
         Raises:
             FileNotFoundError: If the directory has no image.
-            ValueError: If a style image cannot be read.
+            ValueError: If a style image cannot be read, or the image has other channels or 16 bits.
         """
         if not self._names:
             self._names = find_images('FourierAmplitudeMix.style_dir', self.style_dir)
@@ -203,6 +205,9 @@ class FourierAmplitudeMix(BaseTransform):
                 'remove it'
             )
         image = results['img']
+        fits = image.ndim == 3 and image.shape[2] == 3 and image.dtype != np.uint16
+        got = f'{image.dtype} {image.shape} for {results.get("img_path", "an image")}'
+        expect(fits, "FourierAmplitudeMix: results['img']", 'shape (H, W, 3) of 8 bits', got)
         style = resize_style(style, *image.shape[:2])
         results['img'] = mix_amplitude(image, style, self.betas[int(beta * len(self.betas))])
         results['style_path'] = path

@@ -18,7 +18,13 @@ from mmseg_uda.engine.observe import first_image, preserve_state, segment, unwra
 from mmseg_uda.models.class_attention import class_attention, self_attention_of
 from mmseg_uda.structures import DomainBatch, ImageBatch
 from mmseg_uda.utils.arguments import expect
-from mmseg_uda.utils.drawing import as_rgb, heat_map, label_to_color, tile_panel
+from mmseg_uda.utils.drawing import (
+    as_rgb,
+    heat_map,
+    label_to_color,
+    loaded_to_rgb,
+    tile_panel,
+)
 
 __all__ = ['UDAVisualizationHook']
 
@@ -42,7 +48,8 @@ class UDAVisualizationHook(Hook):
 
     The hook calls it in evaluation mode without gradients, with one image per domain and on the
     first process only. It must not write to a buffer or wait for other processes. Modes and random
-    states are restored, so that training is bit by bit the same with and without this hook.
+    states are restored, so that training is bit by bit the same with and without this hook. If
+    drawing fails, the hook warns once, and training goes on.
 
     Of a model that translates images, the panel shows source and target in two columns, and the
     maps below.
@@ -77,6 +84,7 @@ class UDAVisualizationHook(Hook):
         self.name = name
         self.cell_width = cell_width
         self.max_classes = max_classes
+        self._warned = False
 
     def after_train_iter(
         self,
@@ -97,6 +105,18 @@ class UDAVisualizationHook(Hook):
                 'UDAVisualizationHook: expected a batch of source and target, but got '
                 f'{type(data_batch).__name__}; train with UDATrainLoop, or use SegVisualizationHook'
             )
+        try:
+            self._draw(runner, data_batch)
+        except Exception as error:  # a picture is no reason to lose a training
+            if not self._warned:
+                runner.logger.warning(
+                    f'UDAVisualizationHook: expected a panel in iteration {runner.iter + 1}, but '
+                    f'drawing raised {type(error).__name__}: {" ".join(str(error).split())}; '
+                    'training goes on, and later failures are not reported'
+                )
+            self._warned = True
+
+    def _draw(self, runner: Runner, data_batch: dict[str, Any]) -> None:
         meta = runner.visualizer.dataset_meta or {}
         model = unwrap_model(runner.model)
         with preserve_state(model):
@@ -146,15 +166,12 @@ def _domain_row(
     Args:
         name: Name of the domain.
         model: The segmentor.
-        raw: Image as loaded: BGR, shape (3, H, W), in [0, 255].
+        raw: Image as loaded, shape (C, H, W).
         batch: The same image, normalised and padded.
         palette: RGB colour of each class.
     """
     height, width = raw.shape[-2:]
-    image = raw.detach().cpu().numpy().clip(0, 255).astype(np.uint8)
-    # (C, H, W), BGR if it has three channels, to (H, W, 3) RGB.
-    image = image[::-1] if len(image) == 3 else image
-    tiles = [(f'{name} image', as_rgb(image.transpose(1, 2, 0)))]
+    tiles = [(f'{name} image', loaded_to_rgb(raw.detach().cpu().numpy()))]
     fields = {'gt_sem_seg': 'ground truth', 'pseudo_sem_seg': 'pseudo label'}
     for field, caption in fields.items():
         if field in batch.samples[0]:

@@ -200,11 +200,25 @@ def test_errors() -> None:
         UDAVisualizationHook(cell_width=-1)
     with pytest.raises(TypeError, match='train with UDATrainLoop'):
         draw(build('source_only'), batch()['source'])
-    model = build('source_only')
+
+
+def test_a_picture_stops_no_training() -> None:
+    model = build('source_only').train()
     model.visualize = lambda _: {'odd': torch.rand(2, 3, 4, 5)}
-    with pytest.raises(
-        ValueError,
-        match=r'UDAVisualizationHook: visualize\(\)\["odd"\]: expected shape \(h, w\) or \(C, '
-        r'h, w\), but got \(2, 3, 4, 5\)',
-    ):
-        draw(model, batch())
+    hook = UDAVisualizationHook(interval=1)
+    runner = SimpleNamespace(
+        iter=1, model=model, visualizer=Mock(dataset_meta=METAINFO), logger=Mock()
+    )
+    for _ in range(3):
+        hook.after_train_iter(runner, 1, batch(), {})
+    (call,) = runner.logger.warning.call_args_list
+    assert call.args[0] == (
+        'UDAVisualizationHook: expected a panel in iteration 2, but drawing raised ValueError: '
+        'UDAVisualizationHook: visualize()["odd"]: expected shape (h, w) or (C, h, w), but got '
+        '(2, 3, 4, 5); training goes on, and later failures are not reported'
+    )
+    assert all(module.training for module in model.modules())
+    assert not runner.visualizer.add_image.called
+    del model.visualize  # a later panel that can be drawn is drawn
+    hook.after_train_iter(runner, 1, batch(), {})
+    assert runner.visualizer.add_image.called
