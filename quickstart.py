@@ -12,6 +12,7 @@ most four; ``-n 0`` runs the tests in its own.
 
 import hashlib
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -32,9 +33,12 @@ def requirements_digest() -> str:
 
 def run(*command: object) -> None:
     """Run a command in the foreground, and exit with its code if it fails."""
-    code = subprocess.call([str(part) for part in command], cwd=ROOT)
+    with subprocess.Popen([str(part) for part in command], cwd=ROOT) as process:
+        handler = signal.signal(signal.SIGTERM, lambda *_: process.terminate())
+        code = process.wait()
+        signal.signal(signal.SIGTERM, handler)
     if code:
-        sys.exit(code)
+        sys.exit(code if code > 0 else 128 - code)  # below 0: a signal ended it
 
 
 def has_pip(python: Path) -> bool:

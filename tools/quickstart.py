@@ -46,9 +46,14 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 
 def run_tool(*arguments: object) -> None:
     """Run a tool of the project in the foreground and propagate its exit code."""
-    code = subprocess.call([sys.executable, *map(str, arguments)])
+    with subprocess.Popen([sys.executable, *map(str, arguments)]) as process:
+        try:
+            code = process.wait()
+        except KeyboardInterrupt:  # or another signal, which the tool may not have got
+            process.terminate()
+            raise
     if code:
-        sys.exit(code)
+        sys.exit(code if code > 0 else 128 - code)  # below 0: a signal ended it
 
 
 def config_of(method: str) -> Path:

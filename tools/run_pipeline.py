@@ -26,13 +26,21 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         '--from', dest='start', metavar='STAGE', help='run this stage and all after it again'
     )
+    signal_help = 'trainings that SIGTERM or SIGINT stops save a checkpoint first'
+    parser.add_argument('--checkpoint-on-signal', action='store_true', help=signal_help)
     return parser.parse_args(argv)
 
 
 def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
     pipeline = read_pipeline(
-        args.config, args.cfg_options, args.work_dir, args.launcher, args.row, args.cell
+        args.config,
+        args.cfg_options,
+        args.work_dir,
+        args.launcher,
+        args.row,
+        args.cell,
+        args.checkpoint_on_signal,
     )
     if args.dry_run:
         print(f'{len(pipeline.stages)} stages, in {pipeline.context.work_dir}')

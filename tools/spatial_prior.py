@@ -46,9 +46,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parse_args(argv)
     try:
         write_prior(args)
-    except KeyboardInterrupt:
-        sys.stderr.write(f'\ninterrupted; {args.out} was not written\n')
-        return 130
     except ConfigError:
         raise
     except (OSError, ValueError) as error:

@@ -24,6 +24,8 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     overwrite_help = 'move what is in the work directory aside; nothing is deleted'
     start.add_argument('--overwrite', action='store_true', help=overwrite_help)
     parser.add_argument('--amp', action='store_true', help='train with automatic mixed precision')
+    signal_help = 'when SIGTERM or SIGINT comes, end the iteration and save a checkpoint'
+    parser.add_argument('--checkpoint-on-signal', action='store_true', help=signal_help)
     return parser.parse_args(argv)
 
 
@@ -65,7 +67,7 @@ def main(argv: list[str] | None = None) -> None:
         # `--resume --cfg-options load_from=FILE` goes on from that file, as in MMSegmentation.
         if args.resume and 'load_from' not in (args.cfg_options or {}):
             resume_latest(cfg)
-        run_training(cfg)
+        run_training(cfg, args.checkpoint_on_signal)
 
 
 if __name__ == '__main__':

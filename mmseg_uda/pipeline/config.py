@@ -31,6 +31,7 @@ def read_pipeline(
     launcher: str = 'none',
     rows: Sequence[str] | None = None,
     cell: str | None = None,
+    checkpoint_on_signal: bool = False,
 ) -> Pipeline:
     """Read and check a pipeline's config; data and weights are not looked at.
 
@@ -42,6 +43,7 @@ def read_pipeline(
         launcher: As for mmengine's runner.
         rows: Rows to run, if it is a table of ablations; None: all.
         cell: Its cell; None: all of a table, the only one of another pipeline.
+        checkpoint_on_signal: As for :class:`PipelineContext`.
 
     Raises:
         FileNotFoundError: There is no such config.
@@ -59,7 +61,9 @@ def read_pipeline(
     if seed is not None and (not isinstance(seed, int) or isinstance(seed, bool)):
         raise ValueError(f'{path}: seed got {seed!r}; write an integer')
     work_dir = Path(work_dir or content.get('work_dir') or Path('work_dirs') / name).resolve()
-    context = PipelineContext(name, path.resolve().parent, work_dir, seed, launcher)
+    context = PipelineContext(
+        name, path.resolve().parent, work_dir, seed, launcher, checkpoint_on_signal
+    )
     stages = [_build(index, each, context) for index, each in enumerate(content['stages'])]
     # In order, so that a stage can refer to earlier ones only.
     earlier: dict[str, Stage] = {}

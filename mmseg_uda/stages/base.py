@@ -36,6 +36,7 @@ class PipelineContext:
         work_dir: Directory that holds everything it writes.
         seed: ``randomness.seed`` of every stage with a config; None leaves that to the configs.
         launcher: As for mmengine's runner.
+        checkpoint_on_signal: A training that SIGTERM or SIGINT stops saves a checkpoint first.
     """
 
     name: str
@@ -43,6 +44,7 @@ class PipelineContext:
     work_dir: Path
     seed: int | None = None
     launcher: str = 'none'
+    checkpoint_on_signal: bool = False
 
 
 @dataclasses.dataclass

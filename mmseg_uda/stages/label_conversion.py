@@ -247,8 +247,7 @@ def run_converter(
         argv: Arguments; None takes the process's.
 
     Returns:
-        The exit status: 0, 1 if a label failed, or 130 after an interruption. A wrong command line
-        exits with 2.
+        The exit status: 0, or 1 if a label failed. A wrong command line exits with 2.
     """
     parser = argparse.ArgumentParser(
         description=description, formatter_class=argparse.ArgumentDefaultsHelpFormatter
@@ -281,11 +280,7 @@ def run_converter(
         parser.error(f'no file in {label_dir} ends in {found.label_suffix}; fix --gt-dir')
     if jobs[0].image is None:
         sys.stderr.write(f'no image directory {image_dir}: label sizes are not checked\n')
-    try:
-        results = convert_dataset(found, jobs, out_dir, nproc=args.nproc, overwrite=args.overwrite)
-    except KeyboardInterrupt:
-        sys.stderr.write('\ninterrupted; run the same command to go on\n')
-        return 130
+    results = convert_dataset(found, jobs, out_dir, nproc=args.nproc, overwrite=args.overwrite)
     failed = [result for result in results if result.error]
     resumed = sum(result.resumed for result in results)
     print_log(

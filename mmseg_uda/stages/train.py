@@ -13,6 +13,7 @@ from mmengine.runner import EpochBasedTrainLoop, Runner
 
 from mmseg_uda.artifacts.checkpoint import find_checkpoints
 from mmseg_uda.config.places import RUNNER_NAMES
+from mmseg_uda.engine.hooks import StopHook
 from mmseg_uda.stages.base import ConfigStage, Resolve, Result, Stage
 from mmseg_uda.utils.cli import build_runner
 from mmseg_uda.utils.work_dir import TRAIN_LOCK, lock_directory, resume_latest
@@ -81,7 +82,7 @@ class TrainStage(ConfigStage):
         cfg = self.load_to_run(resolve, experiment)
         with lock_directory(self.directory, TRAIN_LOCK, 'training'):
             resume_latest(cfg)
-            runner, metrics = run_training(cfg)
+            runner, metrics = run_training(cfg, self.context.checkpoint_on_signal)
         barrier()  # the first process writes the checkpoints
         found = find_checkpoints(self.directory)
         if not found:
@@ -96,14 +97,22 @@ class TrainStage(ConfigStage):
         return Result(outputs, metrics)
 
 
-def run_training(cfg: Config) -> tuple[Runner, dict[str, float]]:
+def run_training(
+    cfg: Config, checkpoint_on_signal: bool = False
+) -> tuple[Runner, dict[str, float]]:
     """Train a config; a resumed training begins with the validation that was cut off.
+
+    Args:
+        cfg: The config.
+        checkpoint_on_signal: Add a :class:`StopHook`.
 
     Returns:
         The runner, and the metrics of the last validation.
     """
     runner = build_runner(cfg)
     validation = _ValidationHook(resumed=bool(cfg.get('resume')))
+    if checkpoint_on_signal:
+        runner.register_hook(StopHook())
     runner.register_hook(validation)
     runner.train()
     return runner, validation.metrics

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import sys
 import traceback
 from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter
@@ -13,7 +14,7 @@ from typing import Any
 
 import torch
 from mmengine.config import Config, DictAction
-from mmengine.dist import init_dist, is_distributed
+from mmengine.dist import init_dist, is_distributed, is_main_process
 from mmengine.logging import MMLogger
 from mmengine.runner import Runner
 from mmseg.registry import RUNNERS
@@ -24,6 +25,7 @@ from mmseg_uda.config.options import merge_options
 from mmseg_uda.config.problems import ConfigError
 from mmseg_uda.config.tables import read_config
 from mmseg_uda.utils.processes import connect_on_cpu
+from mmseg_uda.utils.signals import Stop, stop_on_signals
 
 __all__ = [
     'build_runner',
@@ -103,15 +105,18 @@ def run_main(main: Callable[[], Any]) -> None:
 
     Exit codes:
         2 for what the user wrote (an error that this package raises on purpose), 1 for what broke
-        elsewhere, 130 for an interruption by the keyboard.
+        elsewhere, 130 for SIGINT (Ctrl-C), 143 for SIGTERM.
     """
     wanted = '--traceback' in sys.argv or os.environ.get('MMSEG_UDA_TRACEBACK', '0') != '0'
     sys.argv[:] = [argument for argument in sys.argv if argument != '--traceback']
     try:
-        sys.exit(main())
-    except KeyboardInterrupt:
-        sys.stderr.write('\ninterrupted; the same command goes on where it can\n')
-        sys.exit(130)
+        with stop_on_signals():
+            sys.exit(main())
+    except KeyboardInterrupt as error:
+        stop = error if isinstance(error, Stop) else Stop(signal.SIGINT)
+        if is_main_process():  # all processes of a launcher are told
+            sys.stderr.write(f'\n{stop}\n')
+        sys.exit(stop.exit_code)
     except Exception as error:
         _log_traceback()
         if wanted:

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import subprocess
 from pathlib import Path
 
 import pytest
 import toys
+
+from mmseg_uda.pipeline.state import State
+from mmseg_uda.utils.signals import Stop
 
 TOOLS = toys.ROOT / 'tools'
 run_toy = toys.load_script('tests/pipeline/run_toy.py')
@@ -34,6 +38,21 @@ def test_dry_run_writes_nothing(call, tmp_path, capsys):
     assert "[2/2] labels1 (pseudo_label): run, needs 'stage0', which runs first" in out
     assert '      checkpoint: {stage0}\n' in out
     assert sorted(tmp_path.rglob('*')) == before
+
+
+def test_trainings_are_told_to_save_a_checkpoint(call, tmp_path, monkeypatch):
+    def stop(cfg: object, checkpoint_on_signal: bool) -> None:
+        raise Stop(signal.SIGTERM, f'told: {checkpoint_on_signal}')
+
+    monkeypatch.setattr('mmseg_uda.stages.train.run_training', stop)
+    for options, told in (['--checkpoint-on-signal'], True), ([], False):
+        with pytest.raises(Stop):
+            call('--work-dir', 'here', *options)
+        record = State(tmp_path / 'here').stages['stage0']
+        assert (record.status, record.error) == (
+            'interrupted',
+            f'Stop: terminated; told: {told}',
+        )
 
 
 def test_run(call, tmp_path, capsys):

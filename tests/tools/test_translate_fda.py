@@ -46,10 +46,3 @@ def test_command_line(
     with pytest.raises(SystemExit):
         tool.main(argv)
     assert '--beta' in capsys.readouterr().err
-
-    def interrupt(**_: object) -> None:
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(tool, 'translate_folder', interrupt)
-    assert tool.main([*argv, *options]) == 130
-    assert 'run the same command to go on' in capsys.readouterr().err

@@ -20,6 +20,7 @@ from mmseg_uda.artifacts.digest import digest_path, sha256
 from mmseg_uda.artifacts.files import atomic_write, write_json
 from mmseg_uda.artifacts.outputs import clear_outputs
 from mmseg_uda.datasets.toy_street.render import DOMAINS, SPLITS, VERSION, draw
+from mmseg_uda.utils.cli import run_main
 from mmseg_uda.utils.processes import map_with_progress
 
 _PNG_END = b'IEND\xaeB`\x82'
@@ -134,7 +135,4 @@ def main(argv: list[str] | None = None) -> None:
 
 
 if __name__ == '__main__':
-    try:
-        main()
-    except KeyboardInterrupt:
-        raise SystemExit('\ninterrupted; run the same command to go on') from None
+    run_main(main)

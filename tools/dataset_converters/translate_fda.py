@@ -42,9 +42,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return the exit status."""
     try:
         translate_folder(**vars(parse_args(argv)))
-    except KeyboardInterrupt:
-        sys.stderr.write('\ninterrupted; run the same command to go on\n')
-        return 130
     except (OSError, ValueError) as error:
         sys.stderr.write(f'\n{error}\n')
         return 1

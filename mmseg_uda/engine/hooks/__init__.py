@@ -6,6 +6,7 @@ from mmseg_uda.engine.hooks.ema_teacher_hook import EMATeacherHook
 from mmseg_uda.engine.hooks.health_hook import HealthHook
 from mmseg_uda.engine.hooks.pseudo_label_refresh_hook import PseudoLabelRefreshHook
 from mmseg_uda.engine.hooks.reference_context_hook import ReferenceContextHook
+from mmseg_uda.engine.hooks.stop_hook import StopHook
 from mmseg_uda.engine.hooks.uda_visualization_hook import UDAVisualizationHook
 
 __all__ = [
@@ -15,6 +16,7 @@ __all__ = [
     'HealthHook',
     'PseudoLabelRefreshHook',
     'ReferenceContextHook',
+    'StopHook',
     'UDAVisualizationHook',
     'build_target_loader',
 ]

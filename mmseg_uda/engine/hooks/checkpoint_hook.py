@@ -65,6 +65,23 @@ class CheckpointHook(hooks.CheckpointHook):
                 for key in [key for key, value in state.items() if callable(value)]:
                     del state[key]  # a scheduler is built with them
 
+    def save_now(self, runner: Runner, iterations: int) -> str:
+        """Save a checkpoint outside of the interval, unless it has just been saved.
+
+        Args:
+            runner: The runner.
+            iterations: Number of iterations that are done.
+
+        Returns:
+            Path of the checkpoint.
+        """
+        name = self.filename_tmpl.format(iterations)
+        path = self.file_backend.join_path(self.out_dir, name)
+        if path != runner.message_hub.runtime_info.get('last_ckpt'):
+            meta = dict(epoch=runner.epoch, iter=iterations)
+            self._save_checkpoint_with_step(runner, iterations, meta)
+        return str(path)
+
     def _save_checkpoint_with_step(self, runner: Runner, step: int, meta: dict[str, Any]) -> None:
         if self.max_keep_ckpts <= 0:
             super()._save_checkpoint_with_step(runner, step, meta)
