@@ -29,6 +29,14 @@ def _plain_configs() -> Iterator[None]:
         yield
 
 
+@pytest.fixture(autouse=True, scope='session')
+def _no_power_failures() -> Iterator[None]:
+    """Files need not reach the disk itself: thousands of them would take half a minute."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr('os.fsync', lambda descriptor: None)
+        yield
+
+
 @pytest.fixture(autouse=True)
 def _seed() -> None:
     random.seed(0)

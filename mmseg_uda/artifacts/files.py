@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import filecmp
 import io
 import json
@@ -27,8 +28,10 @@ __all__ = [
     'MANIFEST_NAME',
     'atomic_write',
     'check_name',
+    'explain_full_disk',
     'explain_read_errors',
     'free_path',
+    'is_disk_full',
     'list_files',
     'move_aside',
     'safe_join',
@@ -41,6 +44,8 @@ PathLike = Union[str, 'os.PathLike[str]']
 MANIFEST_NAME = 'manifest.json'
 # Way out for a file with names that lead elsewhere.
 REMEDY = 'make the file again, or take one from somebody you trust'
+# No space, no quota (which Windows has not), a limit of the size of files.
+DISK_FULL = (errno.ENOSPC, getattr(errno, 'EDQUOT', errno.ENOSPC), errno.EFBIG)
 TEMPORARY = re.compile(r'.+\.[0-9a-f]{16}\.tmp')
 ASIDE = re.compile(r'\.old-\d+$')
 _swept: set[Path] = set()  # directories in which this process has removed leftovers
@@ -63,8 +68,16 @@ def atomic_write(path: PathLike, keep: bool = False) -> Iterator[Path]:
     Yields:
         The temporary path, in the same directory. Nobody can foresee its name. It ends in ``.tmp``,
         so that no search for images finds what a killed process leaves.
+
+    Raises:
+        OSError: There is no space for the file, which the error names.
     """
-    path = Path(path)
+    with explain_full_disk(path), _partial_file(Path(path), keep) as partial:
+        yield partial
+
+
+@contextmanager
+def _partial_file(path: Path, keep: bool) -> Iterator[Path]:
     path.parent.mkdir(parents=True, exist_ok=True)
     _remove_leftovers(path.parent)
     partial = path.with_name(f'{path.name}.{secrets.token_hex(8)}.tmp')
@@ -79,6 +92,8 @@ def atomic_write(path: PathLike, keep: bool = False) -> Iterator[Path]:
             and not (path.is_file() and filecmp.cmp(partial, path, False))
         ):
             print_log(f'{path} had other content, which is in {move_aside(path)} now', 'current')
+        if sys.platform != 'win32':
+            os.fsync(descriptor)  # or a power failure could leave the new name without its content
         os.replace(partial, path)
     finally:
         partial.unlink(missing_ok=True)
@@ -139,6 +154,27 @@ def write_torch(path: PathLike, content: Any) -> None:
     torch.save(content, buffer)
     with atomic_write(path, keep=True) as partial:
         partial.write_bytes(buffer.getbuffer())
+
+
+def is_disk_full(error: BaseException) -> bool:
+    """Tell whether something could not be written because there is no space for it."""
+    return isinstance(error, OSError) and error.errno in DISK_FULL
+
+
+@contextmanager
+def explain_full_disk(path: PathLike) -> Iterator[None]:
+    """Name the file, and its directory, when a block finds no space for it.
+
+    Raises:
+        OSError: If the block raises one of this kind.
+    """
+    try:
+        yield
+    except OSError as error:
+        if not is_disk_full(error):
+            raise
+        text = f'{error.strerror}; free space in {Path(path).parent}, or write elsewhere'
+        raise OSError(error.errno, text, str(path)) from error
 
 
 @contextmanager

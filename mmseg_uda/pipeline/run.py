@@ -7,7 +7,7 @@ import gc
 import itertools
 import logging
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import torch
@@ -174,9 +174,10 @@ class Pipeline:
             on_main(lambda: self._finish(name, result))
         except BaseException as error:  # an interruption is recorded, too
             text = f'{type(error).__name__}: {error}'
-            log.error(f'{self._title(name)} ({stage.kind}) stopped with {text}')
             stopped = isinstance(error, (KeyboardInterrupt, SystemExit))
-            self._fail(name, 'interrupted' if stopped else 'failed', text)
+            with suppress(OSError):  # of a full disk, which may be what stopped the stage
+                log.error(f'{self._title(name)} ({stage.kind}) stopped with {text}')
+                self._fail(name, 'interrupted' if stopped else 'failed', text)
             raise
         log.info(f'{self._title(name)}: done, see {stage.directory}')
 

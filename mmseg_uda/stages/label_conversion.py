@@ -33,7 +33,7 @@ from mmengine.logging import print_log
 from mmseg.datasets import CityscapesDataset
 from PIL import Image
 
-from mmseg_uda.artifacts.files import atomic_write, list_files
+from mmseg_uda.artifacts.files import atomic_write, is_disk_full, list_files
 from mmseg_uda.artifacts.outputs import check_output
 from mmseg_uda.structures import IGNORE_INDEX
 from mmseg_uda.utils.processes import map_with_progress
@@ -154,7 +154,11 @@ def find_jobs(
 
 
 def convert_label(job: LabelJob, label_format: LabelFormat, overwrite: bool = False) -> LabelResult:
-    """Convert one label, or count the pixels of the one converted earlier; never raises."""
+    """Convert one label, or count the pixels of the one converted earlier.
+
+    Raises:
+        OSError: The disk is full. Other errors are part of the result.
+    """
     try:
         train_ids = None if overwrite else _load_converted(job.output)
         resumed = train_ids is not None
@@ -166,6 +170,8 @@ def convert_label(job: LabelJob, label_format: LabelFormat, overwrite: bool = Fa
         ids, counts = np.unique(train_ids, return_counts=True)
         return LabelResult(job, dict(zip(ids.tolist(), counts.tolist())), resumed)
     except Exception as error:  # decoders raise anything on damaged files; the others must go on
+        if is_disk_full(error):
+            raise
         return LabelResult(job, error=str(error) or type(error).__name__)
 
 

@@ -8,7 +8,8 @@ import signal
 import sys
 import traceback
 from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from mmengine.runner import Runner
 from mmseg.registry import RUNNERS
 
 import mmseg_uda
+from mmseg_uda.artifacts.files import explain_full_disk, is_disk_full
 from mmseg_uda.config.check import require_sound
 from mmseg_uda.config.options import merge_options
 from mmseg_uda.config.problems import ConfigError
@@ -110,7 +112,7 @@ def run_main(main: Callable[[], Any]) -> None:
     wanted = '--traceback' in sys.argv or os.environ.get('MMSEG_UDA_TRACEBACK', '0') != '0'
     sys.argv[:] = [argument for argument in sys.argv if argument != '--traceback']
     try:
-        with stop_on_signals():
+        with stop_on_signals(), _full_disk_ends_logging():
             sys.exit(main())
     except KeyboardInterrupt as error:
         stop = error if isinstance(error, Stop) else Stop(signal.SIGINT)
@@ -126,8 +128,31 @@ def run_main(main: Callable[[], Any]) -> None:
         sys.exit(2 if _is_on_purpose(error) else 1)
 
 
+@contextmanager
+def _full_disk_ends_logging() -> Iterator[None]:
+    """Raise the error of a log file on a full disk; logging prints a traceback for each line."""
+    handle_error = logging.Handler.handleError
+
+    def handle(handler: logging.Handler, record: logging.LogRecord) -> None:
+        error = sys.exc_info()[1]
+        if error is None or not is_disk_full(error) or not hasattr(handler, 'baseFilename'):
+            handle_error(handler, record)
+            return
+        with explain_full_disk(handler.baseFilename):
+            raise error
+
+    logging.Handler.handleError = handle  # type: ignore[assignment, method-assign]
+    try:
+        yield
+    finally:
+        logging.Handler.handleError = handle_error  # type: ignore[method-assign]
+
+
 def _one_line(error: Exception) -> str:
     text = ' '.join(str(error).split()) or 'no message'
+    if is_disk_full(error) and getattr(error, 'filename', None) is None:  # not by `atomic_write`
+        files = [Path(handler.baseFilename).parent for handler in _log_files()]
+        text += f'; free space in {files[0] if files else Path.cwd()}, or write elsewhere'
     kind = '' if _is_on_purpose(error) else f'{type(error).__name__}: '
     return f'error: {kind}{text} (--traceback shows where)'
 
@@ -140,10 +165,17 @@ def _is_on_purpose(error: Exception) -> bool:
     return isinstance(error, ConfigError) or (raised_here and isinstance(error, REFUSALS))
 
 
+def _log_files() -> list[logging.FileHandler]:
+    handlers = MMLogger.get_current_instance().handlers
+    return [each for each in handlers if isinstance(each, logging.FileHandler)]
+
+
 def _log_traceback() -> None:
-    for handler in MMLogger.get_current_instance().handlers:
-        if isinstance(handler, logging.FileHandler) and handler.stream is not None:
-            handler.stream.write(traceback.format_exc())
+    for handler in _log_files():
+        if handler.stream is not None:
+            with suppress(OSError):  # of a full disk
+                handler.stream.write(traceback.format_exc())
+                handler.stream.flush()
 
 
 def join_processes(cfg: Config, local_rank: int) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import re
 import signal
 import stat
 import subprocess
@@ -123,3 +125,42 @@ def test_list_of_files(tmp_path: Path) -> None:
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()
     assert list(list_files(tmp_path)) == ['c', 'b/2', 'b/a/1']
+
+
+@pytest.mark.parametrize('number', [errno.ENOSPC, errno.EDQUOT, errno.EFBIG])
+@pytest.mark.parametrize('step', ['write', 'fsync', 'open'])
+def test_a_full_disk_is_named_and_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, step: str
+) -> None:
+    def fill(*_: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    path = tmp_path / 'a.txt'
+    path.write_text('old')
+    if step != 'write':
+        monkeypatch.setattr(files.os, step, fill)
+
+    def write() -> None:
+        with atomic_write(path) as partial:
+            partial.write_text('half')
+            if step == 'write':
+                fill()
+
+    message = f'{os.strerror(number)}; free space in {tmp_path}, or write elsewhere: {str(path)!r}'
+    with pytest.raises(OSError, match=re.escape(message)) as full:
+        write()
+    assert files.is_disk_full(full.value)
+    monkeypatch.undo()
+    assert path.read_text() == 'old'
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_other_errors_are_not_of_the_disk(tmp_path: Path) -> None:
+    def write() -> None:
+        with atomic_write(tmp_path / 'a.txt'):
+            raise PermissionError(errno.EACCES, 'denied', 'b.txt')
+
+    with pytest.raises(PermissionError, match='denied') as other:
+        write()
+    assert other.value.filename == 'b.txt'
+    assert not files.is_disk_full(other.value)

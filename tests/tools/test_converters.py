@@ -1,4 +1,6 @@
+import errno
 import json
+import os
 import re
 import struct
 import zlib
@@ -202,6 +204,18 @@ def test_bad_label_is_named_and_the_others_convert(gta, capsys, damage, reason, 
     assert (gta / 'train.txt').read_text().split() == ['00001', '00003']
     statistics = json.loads((gta / 'class_stats_train.json').read_text())
     assert list(statistics['images']) == ['00001', '00003']
+
+
+@pytest.mark.parametrize('nproc', [1, 2])
+def test_full_disk_ends_the_conversion(gta, monkeypatch, nproc):
+    def fill(*_):
+        raise OSError(errno.ENOSPC, 'No space left on device')
+
+    monkeypatch.setattr(os, 'replace', fill)
+    with pytest.raises(OSError, match=r"space left .*: '.*/00001_labelTrainIds\.png'"):
+        convert('gta', gta, '--nproc', nproc)
+    assert sorted(path.name for path in gta.iterdir()) == ['images', 'labels']
+    assert not list(gta.rglob('*.tmp'))
 
 
 def test_label_without_image_is_named(gta, capsys):

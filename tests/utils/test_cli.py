@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import errno
+import io
+import logging
 import subprocess
 import sys
 from argparse import Namespace
@@ -9,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from mmengine.config import Config
+from mmengine.logging import MMLogger
 
 from mmseg_uda.config.problems import ConfigError, Problem
 from mmseg_uda.utils.cli import config_parser, load_config, run_main
@@ -110,3 +114,35 @@ def test_traceback_on_request(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv('MMSEG_UDA_TRACEBACK', '1')
     with pytest.raises(ValueError, match='wrong'):
         run_main(main)
+
+
+def test_a_full_disk_ends_a_tool_with_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Writes of the toolboxes, whose errors name no file, and those of log files."""
+    log = tmp_path / 'run.log'
+    logger = MMLogger.get_instance(tmp_path.name, log_file=str(log), log_level='INFO')
+    handler = next(each for each in logger.handlers if isinstance(each, logging.FileHandler))
+
+    class FullDisk(io.StringIO):
+        def write(self, text: str) -> int:
+            raise OSError(errno.ENOSPC, 'No space left on device')
+
+    def fill() -> None:
+        raise OSError(errno.ENOSPC, 'No space left on device')
+
+    def write_log() -> None:
+        handler.setStream(FullDisk())
+        logger.info('a line')
+
+    lines = []
+    for main in (fill, write_log):
+        with pytest.raises(SystemExit) as stopped:
+            run_main(main)
+        assert stopped.value.code == 1
+        lines.append(capsys.readouterr().err)
+    text = f'No space left on device; free space in {tmp_path}, or write elsewhere'
+    ending = '(--traceback shows where)\n'
+    assert lines[0] == f'error: OSError: [Errno 28] {text} {ending}'
+    assert lines[1] == f'error: OSError: [Errno 28] {text}: {str(log)!r} {ending}'
+    assert 'fill' in log.read_text()

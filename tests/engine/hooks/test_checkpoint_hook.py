@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import resource
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,7 @@ from mmengine.runner import Runner
 from mmseg_uda.artifacts.checkpoint import load_checkpoint
 from mmseg_uda.artifacts.storage import AtomicBackend
 from mmseg_uda.engine.hooks import CheckpointHook
+from mmseg_uda.utils.cli import run_main
 
 
 class KilledError(Exception):
@@ -112,3 +115,21 @@ def test_half_a_file_is_never_in_place(tmp_path: Path, monkeypatch: pytest.Monke
     assert names(tmp_path) == ['iter_6.pth']
     assert load_checkpoint(tmp_path / 'run/iter_6.pth')['meta']['iter'] == 6
     assert not list(tmp_path.rglob('*.tmp'))
+
+
+def _train_in_little_space(root: Path) -> None:
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))  # bytes
+    run_main(lambda: toys.train(config(root)))
+
+
+def test_no_space_for_a_checkpoint(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    process = get_context('fork').Process(target=_train_in_little_space, args=(tmp_path,))
+    process.start()
+    process.join(60)
+    assert process.exitcode == 1
+    directory = tmp_path / 'run'
+    assert capfd.readouterr().err == (
+        f'error: OSError: [Errno 27] File too large; free space in {directory}, or write '
+        f"elsewhere: '{directory}/iter_2.pth' (--traceback shows where)\n"
+    )
+    assert not [path for path in directory.iterdir() if path.suffix in ('.pth', '.tmp')]
