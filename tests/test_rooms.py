@@ -25,6 +25,7 @@ ROOMS = (
     'evaluation',
     'stages',
     'pipeline',
+    'benchmark',
 )
 
 

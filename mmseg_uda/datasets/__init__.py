@@ -2,12 +2,14 @@
 
 from mmseg_uda.datasets import batch_transforms, transforms
 from mmseg_uda.datasets.gta import GTADataset
+from mmseg_uda.datasets.mirrored import MirroredViews
 from mmseg_uda.datasets.street import StreetDataset
 from mmseg_uda.datasets.synthia import SYNTHIADataset
 from mmseg_uda.datasets.toy_street import ToyStreetDataset
 
 __all__ = [
     'GTADataset',
+    'MirroredViews',
     'SYNTHIADataset',
     'StreetDataset',
     'ToyStreetDataset',

@@ -32,6 +32,7 @@ def read_pipeline(
     rows: Sequence[str] | None = None,
     cell: str | None = None,
     checkpoint_on_signal: bool = False,
+    check: bool = True,
 ) -> Pipeline:
     """Read and check a pipeline's config; data and weights are not looked at.
 
@@ -44,6 +45,7 @@ def read_pipeline(
         rows: Rows to run, if it is a table of ablations; None: all.
         cell: Its cell; None: all of a table, the only one of another pipeline.
         checkpoint_on_signal: As for :class:`PipelineContext`.
+        check: Check the stages' configs and arguments, too.
 
     Raises:
         FileNotFoundError: There is no such config.
@@ -72,7 +74,8 @@ def read_pipeline(
         if stage.name in earlier:
             raise ValueError(f'stage {stage.name!r}: name is taken by 2 stages; write another one')
         try:
-            stage.check(earlier)
+            if check:
+                stage.check(earlier)
         except ConfigError as error:
             problems.update(dict.fromkeys(error.problems))
         earlier[stage.name] = stage

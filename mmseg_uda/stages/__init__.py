@@ -1,9 +1,11 @@
 """Offline jobs: one file per job, with the computing and its stage of a pipeline."""
 
 from mmseg_uda.stages.base import Stage
+from mmseg_uda.stages.cost import CostStage
 from mmseg_uda.stages.export import ExportStage
 from mmseg_uda.stages.image_labels.stage import ImageLabelsStage
 from mmseg_uda.stages.pseudo_labels import PseudoLabelStage
+from mmseg_uda.stages.score import ScoreStage
 from mmseg_uda.stages.spatial_prior import SpatialPriorStage
 from mmseg_uda.stages.test import TestStage
 from mmseg_uda.stages.train import TrainStage
@@ -22,5 +24,7 @@ STAGES: dict[str, type[Stage]] = {
         TranslateStage,
         SpatialPriorStage,
         ImageLabelsStage,
+        ScoreStage,
+        CostStage,
     )
 }

@@ -285,7 +285,7 @@ class ConfigStage(Stage):
 class CheckpointStage(ConfigStage):
     """A stage that runs a config with a checkpoint: a file, or an earlier stage's."""
 
-    required = ('config', 'checkpoint')
+    required: ClassVar[tuple[str, ...]] = ('config', 'checkpoint')
 
     def inputs(self) -> list[Input]:
         return [

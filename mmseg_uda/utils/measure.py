@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.profiler import ProfilerActivity, profile
 
-__all__ = ['clock_name', 'comparison', 'describe_machine', 'paired_times', 'peak_memory']
+__all__ = ['clock', 'clock_name', 'comparison', 'describe_machine', 'paired_times', 'peak_memory']
 
 
 def describe_machine(device: torch.device) -> str:
@@ -25,8 +25,16 @@ def describe_machine(device: torch.device) -> str:
 
 
 def clock_name(device: torch.device) -> str:
-    """Name the time that :func:`paired_times` takes."""
+    """Name the time that :func:`clock` gives."""
     return 'elapsed' if device.type == 'cuda' else 'processor time'
+
+
+def clock(device: torch.device) -> float:
+    """Read a clock in seconds: of processor time on a CPU, of elapsed time on a GPU."""
+    if device.type != 'cuda':
+        return time.process_time()  # other programs on the machine do not count
+    torch.cuda.synchronize()
+    return time.perf_counter()
 
 
 def paired_times(
@@ -43,19 +51,12 @@ def paired_times(
     Returns:
         Seconds by name, one per round: of processor time on a CPU, elapsed on a GPU.
     """
-
-    def now() -> float:
-        if device.type != 'cuda':
-            return time.process_time()  # other programs on the machine do not count
-        torch.cuda.synchronize()
-        return time.perf_counter()
-
     seconds: dict[str, list[float]] = {name: [] for name in calls}
     for _ in range(warm_up + repeat):
         for name, call in calls.items():
-            start = now()
+            start = clock(device)
             call()
-            seconds[name].append(now() - start)
+            seconds[name].append(clock(device) - start)
     return {name: times[warm_up:] for name, times in seconds.items()}
 
 

@@ -1,0 +1,146 @@
+# Two real gaps on one CPU core: MobileNetV2 1.0 with DeepLabV3+'s head, crops of 256x192, 2,000
+# iterations. A cell is one method on one pair; tools/benchmark.py runs and reports all of them.
+#   python tools/benchmark.py configs/benchmarks/small_real.py --list
+#   python tools/run_pipeline.py configs/benchmarks/small_real.py --cell day-dacs
+title = 'Small real pairs'
+baseline, bar = 'source_only', 'adabn'  # every table has the differences to both
+points = [400, 800, 1200, 1600, 2000]
+
+root = '{{$MMSEG_UDA_DATA:data}}/'
+validated, unlabelled = 'val_dataloader.dataset', 'val_cfg.selection.unlabelled.dataloader.dataset'
+selected = 'val_cfg.selection.source.dataloader.dataset'
+# Per pair, the options of trainings and those of scores; the configs are those of the first pair.
+pairs = dict(
+    day=dict(text='synth_street → camvid_day', train={}, score={}),
+    dusk=dict(
+        text='camvid_day → camvid_dusk',
+        train={
+            'train_dataloader.source.dataset.data_root': f'{root}camvid_day',
+            'train_dataloader.target.dataset.data_root': f'{root}camvid_dusk',
+        },
+        score={
+            f'{validated}.data_root': f'{root}camvid_dusk',
+            f'{selected}.data_root': f'{root}camvid_day',
+            f'{selected}.indices': [*range(0, 171, 2)],
+            f'{unlabelled}.dataset.data_root': f'{root}camvid_dusk',
+            f'{unlabelled}.dataset.indices': None,
+            'val_cfg.selection.unlabelled.evaluator.source_shares': [
+                35.53, 4.67, 23.03, 0, 1.32, 1.04, 0, 1.22, 9.79, 0, 17.03, 0.66, 0.25, 5.46, 0, 0,
+                0, 0, 0
+            ],
+        }))
+unvalidated = dict.fromkeys(['val_cfg', 'val_dataloader', 'val_evaluator'])
+
+
+def stages_of(method, pair, links={}):
+    train = {**pair['train'], **unvalidated, **links}
+    score = {**pair['train'], **pair['score'], **links}
+    both = dict(config=f'small_real/{method}.py')
+    return [
+        dict(name=method, type='train', options=train, **both),
+        dict(
+            name=f'{method}_score',
+            type='score',
+            checkpoint=f'{{{method}}}',
+            points=points,
+            options=score,
+            **both),
+        dict(name=f'{method}_cost', type='cost', options=train, **both),
+    ]
+
+
+def adabn(pair):
+    train, score, _ = stages_of('source_only', pair)
+    hook = dict(type='AdaBNHook', num_images=200)
+    options = {**score['options'], 'custom_hooks': [hook]}
+    return [train, dict(score, name='adabn_score', options=options)]
+
+
+def camix(pair):
+    config = 'small_real/camix.py'
+    prior = dict(name='prior', type='spatial_prior', config=config, options=pair['train'])
+    return [prior, *stages_of('camix', pair, {'model.mixer.prior': '{prior}'})]
+
+
+def labels_of(name, pair, rule):
+    return dict(
+        name=f'{name}_labels',
+        type='pseudo_label',
+        config=f'small_real/{name}.py',
+        checkpoint=f'{{{name}}}',
+        rule=rule,
+        options=pair['train'])
+
+
+def with_labels(method, pair, links={}):
+    """Train source only, label the target by it, then train the method on these labels."""
+    source_only, *_ = stages_of('source_only', pair)
+    links = {labels: '{source_only_labels}', **links}
+    return [
+        source_only,
+        labels_of('source_only', pair, 'bdl'), *stages_of(method, pair, links)
+    ]
+
+
+def sam(pair):
+    attention, *_ = stages_of('sam_attention', pair)
+    return [
+        attention,
+        *with_labels('sam', pair, {'model.regularizers.sam.checkpoint': '{sam_attention}'})
+    ]
+
+
+def pit(pair):
+    file = dict(
+        name='image_labels',
+        type='image_labels',
+        config='small_real/pit.py',
+        features='config',
+        lr=3e-3,
+        epochs=30,
+        options=pair['train'])
+    link = {'train_dataloader.target.dataset.pipeline.1.label_file': '{image_labels}'}
+    return [file, *stages_of('pit', pair, link)]
+
+
+def dast(pair):
+    """Alignment, then a round of self-training, whose end is scored."""
+    alignment, _, cost = stages_of('dast', pair)
+    links = {labels: '{dast_labels}', 'load_from': '{dast}'}
+    last, score, _ = stages_of('dast_round', pair, links)
+    return [
+        alignment,
+        labels_of('dast', pair, 'cbst'), last,
+        dict(score, name='dast_score', points=[400]), cost
+    ]
+
+
+labels = 'train_dataloader.target.dataset.pipeline.1.pseudo_dir'
+methods = dict(
+    source_only=dict(text='Source only', stages=lambda pair: stages_of('source_only', pair)),
+    adabn=dict(text='AdaBN', stages=adabn),
+    adversarial=dict(text='Adversarial', stages=lambda pair: stages_of('adversarial', pair)),
+    self_training=dict(
+        text='Self-training', stages=lambda pair: with_labels('self_training', pair)),
+    cdanet=dict(text='CDANet', stages=lambda pair: with_labels('cdanet', pair)),
+    sam=dict(text='SAM', stages=sam),
+    pit=dict(text='PIT', stages=pit),
+    dast=dict(text='DAST', stages=dast),
+    dacs=dict(text='DACS', stages=lambda pair: stages_of('dacs', pair)),
+    camix=dict(text='CAMix', stages=camix))
+cells = {
+    f'{pair}-{method}': methods[method]['stages'](pairs[pair])
+    for pair in pairs for method in methods
+}
+texts = {method: each['text'] for method, each in methods.items()}
+pair_texts = {pair: each['text'] for pair, each in pairs.items()}
+del methods
+both = ['day', 'dusk']
+# In this order; of a level all pairs of a seed before the next seed.
+levels = dict(
+    a=dict(methods=['source_only', 'adabn', 'dacs', 'camix'], pairs=both, seeds=[0, 1]),
+    b=dict(methods=['source_only', 'adabn', 'dacs', 'camix'], pairs=both, seeds=[2]),
+    c=dict(
+        methods=['adversarial', 'self_training', 'cdanet', 'sam', 'pit', 'dast'],
+        pairs=both,
+        seeds=[0, 1]))

@@ -1,0 +1,190 @@
+"""The config of a benchmark: a pipeline with a cell per pair and method, and its runs in order."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Collection, Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from mmengine.config import Config
+
+from mmseg_uda.artifacts.digest import digest_config
+from mmseg_uda.config.reads import KINDS
+from mmseg_uda.config.tables import choose
+from mmseg_uda.pipeline import read_pipeline
+from mmseg_uda.pipeline.run import Pipeline
+from mmseg_uda.stages.references import split_reference, substitute
+
+__all__ = ['Benchmark', 'Run', 'digest_pipeline', 'read_benchmark']
+
+PATHS = {'data_root', 'data_prefix', 'ann_file', *KINDS}
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """A method on a pair with a seed.
+
+    Args:
+        level: Name of the level that asks for it first.
+        pair: Name of the pair.
+        method: Name of the method.
+        seed: The seed.
+    """
+
+    level: str
+    pair: str
+    method: str
+    seed: int
+
+    @property
+    def name(self) -> str:
+        """Its name, with which ``--only`` begins."""
+        return f'{self.pair}/{self.method}-seed{self.seed}'
+
+    @property
+    def cell(self) -> str:
+        """The cell of the benchmark's file."""
+        return f'{self.pair}-{self.method}'
+
+    @property
+    def directory(self) -> str:
+        """Its working directory below the benchmark's: runs of a pair and seed share stages."""
+        return f'{self.pair}-seed{self.seed}'
+
+
+@dataclasses.dataclass(frozen=True)
+class Benchmark:
+    """A benchmark.
+
+    Args:
+        path: Its file.
+        title: Its title.
+        text: Lines below the title of its page.
+        baseline: The method to which all others are compared seed by seed.
+        bar: The method that a method has to beat.
+        pairs: Name and title of every pair.
+        methods: Name and title of every method, in the order of the tables.
+        runs: All runs, in the order in which they are made.
+    """
+
+    path: Path
+    title: str
+    text: str
+    baseline: str
+    bar: str
+    pairs: Mapping[str, str]
+    methods: Mapping[str, str]
+    runs: tuple[Run, ...]
+
+    @property
+    def name(self) -> str:
+        """Its name: that of the file."""
+        return self.path.stem
+
+    def select(self, only: Collection[str] | None) -> list[Run]:
+        """Select runs.
+
+        Args:
+            only: Names of levels, pairs, methods, ``PAIR/METHOD`` or whole runs, one of which a run
+                must have; None for all.
+
+        Raises:
+            ValueError: A name is unknown.
+        """
+        chosen = {run: self._names(run) for run in self.runs}
+        known = {name for names in chosen.values() for name in names}
+        wanted = {choose('run', name, sorted(known), '--only') for name in only or ()}
+        return [run for run, names in chosen.items() if only is None or wanted & names]
+
+    @staticmethod
+    def _names(run: Run) -> set[str]:
+        return {run.level, run.pair, run.method, f'{run.pair}/{run.method}', run.name}
+
+    def pipeline(self, run: Run, work_dir: Path | None = None, check: bool = True) -> Pipeline:
+        """Read the pipeline of a run.
+
+        Args:
+            run: The run.
+            work_dir: The benchmark's working directory.
+            check: As for :func:`read_pipeline`.
+        """
+        directory = (work_dir or Path('work_dirs', self.name)) / run.directory
+        return read_pipeline(self.path, dict(seed=run.seed), directory, cell=run.cell, check=check)
+
+    @cached_property
+    def digests(self) -> dict[Run, str]:
+        """The digest of every run; see :func:`digest_pipeline`."""
+        return {run: digest_pipeline(self.pipeline(run, check=False)) for run in self.runs}
+
+
+def read_benchmark(path: str | Path) -> Benchmark:
+    """Read a benchmark's file.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ValueError: A name is missing or unknown.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f'read_benchmark: no config file {path}')
+    content = Config.fromfile(path).to_dict()
+    for key in ('title', 'baseline', 'bar', 'pair_texts', 'texts', 'levels', 'cells'):
+        if key not in content:
+            raise ValueError(
+                f'{path}: expected `{key}`, but got none; write it, see docs/benchmarks'
+            )
+    pairs, methods = content['pair_texts'], content['texts']
+    for key in ('baseline', 'bar'):
+        choose('method', content[key], methods, f'{path}: {key}')
+    runs: dict[tuple[str, str, int], Run] = {}
+    for level, each in content['levels'].items():
+        for seed in each['seeds']:
+            for pair in each['pairs']:
+                for method in each['methods']:
+                    run = Run(level, pair, method, seed)
+                    choose('cell', run.cell, content['cells'], f'{path}: level {level!r}')
+                    runs.setdefault((pair, method, seed), run)
+    named = {key: content[key] for key in ('title', 'baseline', 'bar')}
+    text = content.get('text', '')
+    return Benchmark(path, text=text, pairs=pairs, methods=methods, runs=(*runs.values(),), **named)
+
+
+def digest_pipeline(pipeline: Pipeline) -> str:
+    """Compute the digest of what decides the scores of a pipeline's last ``score`` stage.
+
+    It covers the resolved values of all configs and arguments on which the scores depend, and the
+    content of weights and datasets (of the latter the names and sizes of files). Names of configs,
+    stages and directories do not count: a rename changes no digest.
+    """
+    digests: dict[str, str] = {}
+    score = ''
+    for name, stage in pipeline.stages.items():
+        recipe = substitute(stage.recipe(), lambda each: _digest_of(each, digests))
+        for part in {'config', 'arguments'} & recipe.keys():
+            recipe[part] = _without_paths(recipe[part])
+        digests[name] = digest_config(recipe)
+        if stage.kind == 'score':
+            score = digests[name]
+    if not score:
+        raise ValueError(f'{pipeline.context.name}: expected a stage of type score, but got none')
+    return score
+
+
+def _digest_of(reference: str, digests: Mapping[str, str]) -> str:
+    stage, part = split_reference(reference)
+    return f'<{digests[stage]}.{part}>'
+
+
+def _without_paths(value: Any) -> Any:
+    """Leave out paths, whose content is among the inputs; digests in their place stay."""
+    if isinstance(value, Mapping):
+        return {
+            key: _without_paths(item)
+            for key, item in value.items()
+            if key not in PATHS or (isinstance(item, str) and item.startswith('<'))
+        }
+    if isinstance(value, (list, tuple)):
+        return [_without_paths(item) for item in value]
+    return value

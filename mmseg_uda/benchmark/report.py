@@ -1,0 +1,216 @@
+"""The page of a benchmark, made of its results alone."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from mmseg_uda.artifacts.files import atomic_write
+from mmseg_uda.benchmark.plots import draw_curves
+from mmseg_uda.benchmark.results import Results
+from mmseg_uda.benchmark.statistics import Summary, paired, summarize
+from mmseg_uda.evaluation import SCORES
+from mmseg_uda.pipeline.report import format_time
+
+__all__ = ['METRIC', 'SOURCE_METRIC', 'Table', 'write_report']
+
+METRIC, SOURCE_METRIC = 'mIoU', 'source/mIoU'
+CLASS_PREFIX = 'IoU_'
+HELP = (
+    'Scores are those of the last iteration; no checkpoint is chosen by the target. mIoU in per '
+    'cent: mean ± standard deviation over seeds. Differences are taken seed by seed, with the 95 % '
+    "interval of their mean (Student's t; with two seeds it is wide, and with one there is none)."
+)
+CODE = 'python tools/benchmark.py {path}'
+
+
+class Table:
+    """The results of a pair: values by method and seed.
+
+    Args:
+        results: The benchmark's results.
+        pair: The pair.
+    """
+
+    def __init__(self, results: Results, pair: str) -> None:
+        self.found: dict[str, dict[int, dict[str, Any]]] = {}
+        for run, content in results:
+            if run.pair == pair:
+                self.found.setdefault(run.method, {})[run.seed] = content
+        order = [*results.benchmark.methods]
+        self.found = dict(sorted(self.found.items(), key=lambda item: order.index(item[0])))
+
+    def curves(self, method: str, metric: str) -> dict[int, dict[int, float]]:
+        """A metric by iteration and seed."""
+        curves: dict[int, dict[int, float]] = {}
+        for seed, content in self.found[method].items():
+            for point, metrics in content['points'].items():
+                if metric in metrics:
+                    curves.setdefault(int(point), {})[seed] = metrics[metric]
+        return dict(sorted(curves.items()))
+
+    def last(self, method: str, metric: str) -> dict[int, float]:
+        """A metric by seed, at the last iteration; empty for a method without results."""
+        curves = self.curves(method, metric) if method in self.found else {}
+        return curves[max(curves)] if curves else {}
+
+    def metrics(self, prefix: str) -> list[str]:
+        """Names of metrics that begin with a prefix, in their order."""
+        points = (
+            metrics
+            for seeds in self.found.values()
+            for content in seeds.values()
+            for metrics in content['points'].values()
+        )
+        return [*dict.fromkeys(key for each in points for key in each if key.startswith(prefix))]
+
+
+def write_report(results: Results) -> Path:
+    """Write the page and the plots of a benchmark.
+
+    Returns:
+        The page: ``<name>.md`` beside the directory ``results``.
+    """
+    benchmark = results.benchmark
+    root = results.directory.parents[1]
+    done = sum(results.path(run).is_file() for run in benchmark.runs)
+    lines = [f'# {benchmark.title}', '']
+    lines += [*benchmark.text.strip().splitlines(), ''] if benchmark.text else []
+    lines += [f'{done} of {len(benchmark.runs)} runs are done. {HELP}', '']
+    lines += ['```bash', CODE.format(path=benchmark.path.as_posix()), '```', '']
+    for pair, title in benchmark.pairs.items():
+        table = Table(results, pair)
+        if not table.found:
+            continue
+        picture = Path('plots', f'{benchmark.name}-{pair}.png')
+        draw_curves(table, benchmark.methods, root / picture, (METRIC, SOURCE_METRIC))
+        lines += [f'## {title}', '', *_main_table(results, table), '']
+        lines += [f'![mIoU over training]({picture.as_posix()})', '']
+        lines += ['### Classes', '', *_class_table(results, table), '']
+        lines += ['### Scores without labels', '', *_score_table(results, table), '']
+        lines += ['### Cost', '', *_cost_table(results, table), '']
+    lines += ['## Origin', '', *_origin(results)]
+    page = root / f'{benchmark.name}.md'
+    with atomic_write(page) as partial:
+        partial.write_text('\n'.join(lines).rstrip() + '\n', encoding='utf-8')
+    return page
+
+
+def _rows(header: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+    lines = [header, ['---'] * len(header), *rows]
+    return [f'| {" | ".join(line)} |' for line in lines]
+
+
+def _main_table(results: Results, table: Table) -> list[str]:
+    benchmark = results.benchmark
+    names = [benchmark.methods[name] for name in (benchmark.baseline, benchmark.bar)]
+    header = ['method', 'seeds', 'mIoU', f'minus {names[0]}', f'minus {names[1]}', 'source mIoU']
+    rows = []
+    for method, seeds in table.found.items():
+        values, source = (table.last(method, key) for key in (METRIC, SOURCE_METRIC))
+        differences = [
+            '' if method == other else _difference(paired(values, table.last(other, METRIC)))
+            for other in (benchmark.baseline, benchmark.bar)
+        ]
+        numbers = [_spread(values), *differences, _spread(source)]
+        rows.append([benchmark.methods[method], ', '.join(map(str, sorted(seeds))), *numbers])
+    return _rows(header, rows)
+
+
+def _class_table(results: Results, table: Table) -> list[str]:
+    means = {
+        method: {key: _mean(table.last(method, key)) for key in table.metrics(CLASS_PREFIX)}
+        for method in table.found
+    }
+    # A class that the pair lacks has no value, or 0 where it is predicted.
+    shown = [
+        key for key in table.metrics(CLASS_PREFIX) if any(each[key] > 0 for each in means.values())
+    ]
+    rows = (
+        [results.benchmark.methods[method], *(_number(each[key]) for key in shown)]
+        for method, each in means.items()
+    )
+    return _rows(['method', *(key.removeprefix(CLASS_PREFIX) for key in shown)], rows)
+
+
+def _score_table(results: Results, table: Table) -> list[str]:
+    keys = [key for key in table.metrics('') if key.rpartition('/')[2] in SCORES]
+    names = [key.rpartition('/')[2] for key in keys]
+    header = [f'{name} {"↓" if SCORES[name].rule == "less" else "↑"}' for name in names]
+    rows = (
+        [results.benchmark.methods[method], *(_spread(table.last(method, key), 3) for key in keys)]
+        for method in table.found
+    )
+    return _rows(['method', *(each.replace('_', ' ') for each in header)], rows)
+
+
+def _cost_table(results: Results, table: Table) -> list[str]:
+    header = ['method', 'iteration, s', 'bare passes, s', 'ratio', 'passes: learning + labelling']
+    rows = []
+    for method, seeds in table.found.items():
+        costs = [content['cost'] for content in seeds.values() if content['cost']]
+        if not costs:
+            continue
+        keys = 'iteration_s passes_s ratio learning_passes labelling_passes peak_memory_mib'
+        values = {key: summarize([cost[key] for cost in costs]).mean for key in keys.split()}
+        passes = f'{values["learning_passes"]:g} + {values["labelling_passes"]:g}'
+        seconds = [content['seconds'][method] for content in seeds.values()]
+        rows.append(
+            [
+                results.benchmark.methods[method],
+                *(f'{values[key]:.2f}' for key in ('iteration_s', 'passes_s', 'ratio')),
+                passes,
+                f'{values["peak_memory_mib"]:.0f}',
+                format_time(summarize(seconds).mean),
+            ]
+        )
+    return _rows([*header, 'peak memory, MiB', 'training, h:m:s of wall time'], rows)
+
+
+def _origin(results: Results) -> list[str]:
+    """Versions of the code, machines and commands."""
+    contents = [content for _, content in results]
+    codes = [' at '.join(content['code'].values()) for content in contents]
+    machines = [
+        ', '.join(filter(None, (content['machine'], content['cost'].get('machine'))))
+        for content in contents
+        if content['cost']
+    ]
+    lines = [
+        f'Code: {_listed(codes)}. Machine: {_listed(machines)}. Every file in '
+        f'[results/{results.benchmark.name}](results/{results.benchmark.name}) has its command:',
+        '',
+        '```bash',
+    ]
+    return [*lines, *dict.fromkeys(content['command'] for content in contents), '```']
+
+
+def _listed(values: Iterable[str]) -> str:
+    return '; '.join(dict.fromkeys(values)) or 'none'
+
+
+def _mean(values: dict[int, float]) -> float:
+    return sum(values.values()) / len(values) if values else math.nan
+
+
+def _number(value: float) -> str:
+    return '–' if math.isnan(value) else f'{value:.1f}'
+
+
+def _spread(values: dict[int, float], digits: int = 1) -> str:
+    if not values:
+        return ''
+    summary = summarize([*values.values()])
+    text = f'{summary.mean:.{digits}f}'
+    return text if summary.spread is None else f'{text} ± {summary.spread:.{digits}f}'
+
+
+def _difference(summary: Summary | None) -> str:
+    if summary is None:
+        return ''
+    if summary.half is None:
+        return f'{summary.mean:+.1f}'
+    low, high = summary.mean - summary.half, summary.mean + summary.half
+    return f'{summary.mean:+.1f} [{low:+.1f}, {high:+.1f}]'

@@ -1,0 +1,139 @@
+"""The result of a run: one JSON file, from which pages and plots are made."""
+
+from __future__ import annotations
+
+import json
+import math
+import platform
+import subprocess
+from collections.abc import Iterator
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+from mmseg_uda.artifacts.files import explain_read_errors, write_json
+from mmseg_uda.artifacts.recipe import check_version
+from mmseg_uda.benchmark.config import Benchmark, Run
+from mmseg_uda.pipeline.state import State
+from mmseg_uda.version import __version__
+
+__all__ = ['Results', 'collect']
+
+FORMAT_VERSION = 1
+REMEDY = 'delete it, and run the benchmark again'
+
+
+class Results:
+    """The results of a benchmark.
+
+    Args:
+        benchmark: The benchmark.
+        root: Directory of all benchmarks' pages; results are in ``results/<benchmark>`` below.
+    """
+
+    def __init__(self, benchmark: Benchmark, root: Path) -> None:
+        self.benchmark = benchmark
+        self.directory = root / 'results' / benchmark.name
+
+    def path(self, run: Run) -> Path:
+        """The file of a run."""
+        return self.directory / f'{run.name}.json'
+
+    def read(self, run: Run) -> dict[str, Any] | None:
+        """Read the result of a run; None if there is none.
+
+        Raises:
+            ValueError: The file is damaged, or another version wrote it.
+        """
+        path = self.path(run)
+        if not path.is_file():
+            return None
+        with explain_read_errors('Results', path, REMEDY):
+            content = json.loads(path.read_text('utf-8'))
+            check_version(content['format_version'], FORMAT_VERSION)
+        return content
+
+    def state(self, run: Run) -> str:
+        """``done``, ``stale`` (of other values) or ``missing``."""
+        content = self.read(run)
+        if content is None:
+            return 'missing'
+        return 'done' if content['digest'] == self.benchmark.digests[run] else 'stale'
+
+    def __iter__(self) -> Iterator[tuple[Run, dict[str, Any]]]:
+        """All runs that have a result, in the benchmark's order."""
+        for run in self.benchmark.runs:
+            content = self.read(run)
+            if content is not None:
+                yield run, content
+
+    def write(self, run: Run, content: dict[str, Any]) -> None:
+        """Write the result of a run atomically."""
+        write_json(self.path(run), {'format_version': FORMAT_VERSION, **content})
+
+
+def collect(benchmark: Benchmark, run: Run, work_dir: Path, command: str) -> dict[str, Any]:
+    """Collect the result of a finished pipeline.
+
+    Args:
+        benchmark: The benchmark.
+        run: The run.
+        work_dir: The benchmark's working directory.
+        command: The command that made it.
+
+    Raises:
+        ValueError: The pipeline is not finished.
+    """
+    pipeline = benchmark.pipeline(run, work_dir, check=False)
+    directory = pipeline.context.work_dir
+    records = State(directory).stages
+    outputs: dict[str, Any] = {'score': {}, 'cost': {}}
+    for name, stage in pipeline.stages.items():
+        record = records.get(name)
+        if record is None or record.status != 'done':
+            raise ValueError(f'{run.name}: stage {name!r} is not done; run the benchmark again')
+        if stage.kind in outputs:
+            text = (directory / record.outputs['output']).read_text('utf-8')
+            outputs[stage.kind] = json.loads(text)
+    return {
+        'benchmark': benchmark.name,
+        'pair': run.pair,
+        'method': run.method,
+        'seed': run.seed,
+        'digest': benchmark.digests[run],
+        'points': {point: _compact(metrics) for point, metrics in outputs['score'].items()},
+        'cost': outputs['cost'],
+        'seconds': {name: round(records[name].seconds, 1) for name in pipeline.stages},
+        'code': code_version(),
+        'machine': f'{processor_name()}, {platform.system()}',
+        'command': command,
+        'finished': datetime.now(timezone.utc).isoformat(timespec='seconds'),
+    }
+
+
+def _compact(metrics: dict[str, float]) -> dict[str, float]:
+    """Round metrics, and leave out those that are NaN: classes that a set lacks."""
+    return {key: round(value, 6) for key, value in metrics.items() if not math.isnan(value)}
+
+
+def code_version() -> dict[str, str]:
+    """Version of the package and, in a git checkout, its commit (``+`` for local changes)."""
+    version = {'version': __version__}
+    here = Path(__file__).parent
+    try:
+        git = ['git', '-C', str(here)]
+        describe = [*git, 'describe', '--always', '--dirty=+', '--abbrev=12', '--exclude=*']
+        found = subprocess.run(describe, capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError):
+        return version
+    return {**version, 'commit': found.stdout.strip()}
+
+
+def processor_name() -> str:
+    """Name of the processor."""
+    try:
+        lines = Path('/proc/cpuinfo').read_text().splitlines()
+    except OSError:
+        lines = []
+    names = [line.partition(':')[2].strip() for line in lines if line.startswith('model name')]
+    return names[0] if names else platform.processor() or platform.machine()

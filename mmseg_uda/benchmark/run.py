@@ -1,0 +1,122 @@
+"""Runs of a benchmark, each a pipeline in a process of its own; what is done is skipped."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from mmseg_uda.benchmark.config import Benchmark, Run
+from mmseg_uda.benchmark.results import Results, collect
+
+__all__ = ['Harness']
+
+POLL = 0.5  # seconds
+THREADS = ('OMP_NUM_THREADS', 'MKL_NUM_THREADS', 'OPENBLAS_NUM_THREADS')
+
+
+class Harness:
+    """Makes the runs of a benchmark that are missing or stale.
+
+    A run is a pipeline, which continues where it was cut off, and which shares its directory with
+    the other runs of its pair and seed: a stage that several methods need runs once.
+
+    Args:
+        benchmark: The benchmark.
+        results: Its results.
+        work_dir: Directory for the pipelines.
+        tool: ``tools/run_pipeline.py``.
+        jobs: Runs at once; those of one pair and seed run one after the other.
+        threads: Threads of each run.
+        nice: Added niceness of each run.
+    """
+
+    def __init__(
+        self,
+        benchmark: Benchmark,
+        results: Results,
+        work_dir: Path,
+        tool: Path,
+        jobs: int = 1,
+        threads: int = 1,
+        nice: int = 0,
+    ) -> None:
+        self.benchmark, self.results, self.work_dir = benchmark, results, work_dir
+        self.tool, self.jobs, self.threads, self.nice = tool, jobs, threads, nice
+
+    def command(self, run: Run) -> str:
+        """The command that makes a run alone, in a directory of its own."""
+        return (
+            f'python tools/{self.tool.name} {shlex.quote(self.benchmark.path.as_posix())} '
+            f'--cell {run.cell} --cfg-options seed={run.seed}'
+        )
+
+    def run(self, runs: Sequence[Run], report: Callable[[str], None] = print) -> list[Run]:
+        """Make the runs that are not done.
+
+        Args:
+            runs: The runs, in order.
+            report: Called with a line per run that is skipped, starts or ends.
+
+        Returns:
+            The runs that failed.
+        """
+        waiting: list[Run] = []
+        failed: list[Run] = []
+        processes: dict[Run, subprocess.Popen[bytes]] = {}
+        for run in runs:
+            if self.results.state(run) == 'done':
+                report(f'{run.name}: skipped, it is done')
+            else:
+                waiting.append(run)
+        try:
+            while waiting or processes:
+                for run in self._startable(waiting, processes):
+                    waiting.remove(run)
+                    report(f'{run.name}: starts, see {self._log(run)}')
+                    processes[run] = self._start(run)
+                time.sleep(POLL)
+                for run in [each for each in processes if processes[each].poll() is not None]:
+                    if not self._finish(run, processes.pop(run).returncode, report):
+                        failed.append(run)
+        finally:
+            for process in processes.values():
+                process.terminate()
+        return failed
+
+    def _startable(self, waiting: Sequence[Run], running: Mapping[Run, object]) -> list[Run]:
+        """The next runs for which there is a place, and whose directory is free."""
+        busy = {run.directory for run in running}
+        chosen: list[Run] = []
+        for run in waiting:
+            if len(running) + len(chosen) < self.jobs and run.directory not in busy:
+                chosen.append(run)
+                busy.add(run.directory)
+        return chosen
+
+    def _log(self, run: Run) -> Path:
+        return self.work_dir / run.directory / f'{run.method}.log'
+
+    def _start(self, run: Run) -> subprocess.Popen[bytes]:
+        log = self._log(run)
+        log.parent.mkdir(parents=True, exist_ok=True)
+        command = [sys.executable, str(self.tool), str(self.benchmark.path), '--cell', run.cell]
+        command += ['--work-dir', str(log.parent), '--cfg-options', f'seed={run.seed}']
+        if self.nice:
+            command = ['nice', '-n', str(self.nice), *command]
+        environment = {**os.environ, **dict.fromkeys(THREADS, str(self.threads))}
+        with open(log, 'ab') as file:
+            return subprocess.Popen(command, stdout=file, stderr=subprocess.STDOUT, env=environment)
+
+    def _finish(self, run: Run, code: int, report: Callable[[str], None]) -> bool:
+        if code:
+            report(f'{run.name}: FAILED with exit code {code}, see the end of {self._log(run)}')
+            return False
+        content = collect(self.benchmark, run, self.work_dir, self.command(run))
+        self.results.write(run, content)
+        report(f'{run.name}: done, {self.results.path(run)}')
+        return True

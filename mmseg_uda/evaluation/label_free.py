@@ -1,0 +1,155 @@
+"""Scores of predictions on target images that need no label.
+
+All of them are functions of one matrix: the softmax ``prob`` (N, C) of sampled target pixels.
+Logarithms are natural, and 0 log 0 is 0.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+__all__ = [
+    'SCORES',
+    'Score',
+    'Views',
+    'effective_classes',
+    'entropy',
+    'mirror_agreement',
+    'mutual_information',
+    'neighbourhood_density',
+    'source_divergence',
+]
+
+TINY = 1e-12
+
+
+class Views(NamedTuple):
+    """What scores are computed of.
+
+    Args:
+        prob: Softmax of sampled pixels, shape (N, C), float32.
+        few: Indices of the pixels for scores of quadratic cost, shape (n,).
+        pairs: Indices of pixels of which the mirrored image was predicted too, shape (m,).
+        mirrored: The softmax of these pixels in the mirrored image, shape (m, C).
+        shares: Share of each class among the source's labelled pixels, shape (C,); None if unknown.
+    """
+
+    prob: Tensor
+    few: Tensor
+    pairs: Tensor
+    mirrored: Tensor
+    shares: Tensor | None = None
+
+
+class Score(NamedTuple):
+    """A score.
+
+    Args:
+        compute: Computes it; None is given where an input is missing.
+        rule: ``'less'`` or ``'greater'``: which values are taken for better, as ``save_best`` of a
+            checkpoint hook names it.
+    """
+
+    compute: Callable[[Views], float | None]
+    rule: str
+
+
+def _entropy(prob: Tensor) -> Tensor:
+    """Entropy of the last dimension, in nats."""
+    return -(prob * prob.clamp(min=TINY).log()).sum(-1)
+
+
+def entropy(prob: Tensor) -> float:
+    r"""Mean entropy of the pixels, :math:`\frac{1}{N \log C} \sum_i H(p_i) \in [0, 1]`.
+
+    Minimum entropy as a validator: Morerio et al., ICLR 2018, `arXiv:1711.10288
+    <https://arxiv.org/abs/1711.10288>`_. It is 0 for any network that is certain, right or wrong.
+    """
+    return _entropy(prob).mean().item() / math.log(prob.shape[1])
+
+
+def mutual_information(prob: Tensor) -> float:
+    r"""Diversity minus uncertainty, :math:`H(\frac{1}{N} \sum_i p_i) - \frac{1}{N} \sum_i H(p_i)`.
+
+    Bridle et al., NIPS 1991, as used by SHOT, `arXiv:2002.08546
+    <https://arxiv.org/abs/2002.08546>`_, Eq. (3). It lies in [0, log C] and is 0 for a constant and
+    for a uniform prediction. It prefers classes of equal size, which images do not have.
+    """
+    return (_entropy(prob.mean(0)) - _entropy(prob).mean()).item()
+
+
+def neighbourhood_density(prob: Tensor, temperature: float = 0.05) -> float:
+    r"""Soft neighbourhood density (SND), the mean entropy of similarities between pixels.
+
+    Saito et al., ICCV 2021, `arXiv:2108.10860 <https://arxiv.org/abs/2108.10860>`_, Eq. (1)-(3),
+    with :math:`\hat p_i = p_i / \|p_i\|`:
+
+    .. math::
+        P_{ij} = \frac{\exp(\hat p_i^T \hat p_j / \tau)}
+        {\sum_{k \neq i} \exp(\hat p_i^T \hat p_k / \tau)}, \qquad
+        S = -\frac{1}{n} \sum_i \sum_{j \neq i} P_{ij} \log P_{ij} \in [0, \log(n - 1)]
+
+    As in the paper, a pixel is no neighbour of its own (the published code keeps it). A constant
+    prediction reaches the upper bound, so a collapsed network looks best.
+    """
+    unit = torch.nn.functional.normalize(prob, dim=1)
+    similarity = unit @ unit.T / temperature  # (n, n)
+    similarity.fill_diagonal_(-math.inf)
+    return _entropy(similarity.softmax(1)).mean().item()
+
+
+def effective_classes(prob: Tensor) -> float:
+    r"""Effective number of predicted classes, :math:`\exp H(q) \in [1, C]`.
+
+    :math:`q_c` is the share of pixels whose most probable class is :math:`c`. A network that has
+    collapsed to one class has 1. (The exponential of Shannon's entropy: Hill, Ecology 1973.)
+    """
+    shares = torch.bincount(prob.argmax(1), minlength=prob.shape[1]) / len(prob)
+    return _entropy(shares).exp().item()
+
+
+def source_divergence(prob: Tensor, shares: Tensor) -> float:
+    r"""Divergence of predicted from source class shares, :math:`\sum_c s_c \log(s_c / \bar p_c)`.
+
+    :math:`s` are the shares of the classes among the source's labels, :math:`\bar p` is the mean
+    softmax. The direction is the one that grows when a class of the source disappears; a class that
+    the source lacks adds nothing. It is 0 for equal shares.
+    """
+    mean = prob.mean(0).clamp(min=TINY)
+    return torch.special.xlogy(shares, shares.clamp(min=TINY) / mean).sum().item()
+
+
+def mirror_agreement(prob: Tensor, mirrored: Tensor) -> float:
+    """Share of pixels with the same class in the image and in its mirror image, in [0, 1].
+
+    Consistency under augmentation as a validator: Musgrave et al., "Three New Validators and a
+    Large-Scale Benchmark Ranking", `arXiv:2208.07360 <https://arxiv.org/abs/2208.07360>`_, discuss
+    scores of this kind. A constant prediction agrees with itself.
+    """
+    return (prob.argmax(1) == mirrored.argmax(1)).float().mean().item()
+
+
+def _source_divergence(views: Views) -> float | None:
+    return None if views.shares is None else source_divergence(views.prob, views.shares)
+
+
+def _mirror_agreement(views: Views) -> float | None:
+    return mirror_agreement(views.prob[views.pairs], views.mirrored) if len(views.pairs) else None
+
+
+SCORES: dict[str, Score] = {
+    'entropy': Score(lambda views: entropy(views.prob), 'less'),
+    'mutual_information': Score(lambda views: mutual_information(views.prob), 'greater'),
+    'neighbourhood_density': Score(
+        lambda views: neighbourhood_density(views.prob[views.few]), 'greater'
+    ),
+    'effective_classes': Score(lambda views: effective_classes(views.prob), 'greater'),
+    'source_divergence': Score(_source_divergence, 'less'),
+    'mirror_agreement': Score(_mirror_agreement, 'greater'),
+}
+"""All scores by name; a new one is a line here."""

@@ -1,0 +1,171 @@
+"""The stage that measures what an iteration of a training costs."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from statistics import median
+from typing import Any
+
+import torch
+from mmengine.config import Config
+from mmengine.dist import is_main_process
+from mmengine.hooks import Hook
+from mmengine.runner import Runner
+from torch import Tensor, nn
+
+from mmseg_uda.artifacts.files import write_json
+from mmseg_uda.engine.observe import unwrap_model
+from mmseg_uda.models.decode_heads.wrapping_head import raw_logits
+from mmseg_uda.stages.base import Resolve, Result, Stage
+from mmseg_uda.stages.train import TrainStage
+from mmseg_uda.utils.cli import build_runner
+from mmseg_uda.utils.measure import clock, describe_machine, peak_memory
+
+__all__ = ['CostStage']
+
+WARM_UP = 1  # iterations: memory is allocated, kernels are chosen
+
+
+class CostStage(TrainStage):
+    """Times iterations beside the bare passes that they need; ``{name}`` is a file of numbers.
+
+    A bare pass is the student's backbone and decode head on a batch of one domain: with the cross
+    entropy and backward (``learning``), or without gradients (``labelling``), as a teacher's. An
+    iteration's passes are counted by the images that its backbones see. The rest of its time is the
+    method's own. Nothing that is trained here is kept.
+    """
+
+    kind = 'cost'
+    makes = 'metrics'
+    optional = ('options', 'repeat')
+
+    def parts(self) -> Mapping[str, str]:
+        return {'output': self.makes}
+
+    def check(self, earlier: Mapping[str, Stage]) -> None:
+        super().check(earlier)
+        repeat = self.arguments.get('repeat', 5)
+        if not isinstance(repeat, int) or repeat < 1:
+            raise self.error('repeat', f'got {repeat!r}; write a number of iterations from 1 up')
+
+    def run(self, resolve: Resolve, experiment: str) -> Result:
+        cfg = self.load_to_run(resolve, experiment)
+        shorten(cfg, WARM_UP + self.arguments.get('repeat', 5))
+        runner = build_runner(cfg)
+        hook = _CostHook()
+        runner.register_hook(hook)
+        runner.train()
+        metrics = hook.summary()
+        out = self.directory / 'metrics.json'
+        if is_main_process():
+            machine = describe_machine(next(runner.model.parameters()).device)
+            write_json(out, {**metrics, 'machine': machine})
+        return Result({'output': out}, metrics)
+
+
+def shorten(cfg: Config, max_iters: int) -> None:
+    """Let a training end early, without validation and checkpoints."""
+    cfg.train_cfg.max_iters = max_iters
+    cfg.load_from, cfg.resume = None, False
+    for key in ('val_cfg', 'val_dataloader', 'val_evaluator'):
+        cfg[key] = None
+    cfg.default_hooks = dict(cfg.get('default_hooks') or {}, checkpoint=None)
+
+
+class _CostHook(Hook):
+    """Measures every iteration, and the bare passes after it."""
+
+    priority = 'LOWEST'  # the time of all other hooks counts
+
+    def __init__(self) -> None:
+        self.rows: list[dict[str, float]] = []
+        self.memory = 0
+
+    def before_train(self, runner: Runner) -> None:
+        self.device = next(runner.model.parameters()).device
+        self.model: Any = unwrap_model(runner.model)
+        self.student: Any = getattr(self.model, 'student', self.model)
+        kind = type(self.student.backbone)
+        self.images: Counter[bool] = Counter()  # images that learn and that do not
+        self.handles = [
+            each.register_forward_pre_hook(self._count)
+            for each in self.model.modules()
+            if type(each) is kind
+        ]
+
+    def _count(self, _: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        self.images[torch.is_grad_enabled()] += len(inputs[0])
+
+    def before_train_iter(
+        self, runner: Runner, batch_idx: int, data_batch: dict[str, Any] | None = None
+    ) -> None:
+        self.images.clear()
+        self.start = clock(self.device)
+
+    def after_train_iter(
+        self,
+        runner: Runner,
+        batch_idx: int,
+        data_batch: dict[str, Any] | None = None,
+        outputs: dict[str, Any] | None = None,
+    ) -> None:
+        seconds = clock(self.device) - self.start
+        images = self.images.copy()
+        batch = self.model.data_preprocessor(data_batch, True)
+        inputs: Any = batch['inputs']
+        samples: Any = batch['data_samples']
+        if isinstance(inputs, Mapping):  # of both domains
+            inputs, samples = inputs['source'], samples['source']
+        labels = torch.cat([each.gt_sem_seg.data for each in samples])  # (N, H, W)
+        learning = self._time(lambda: self._learn(inputs, labels))
+        labelling = self._time(lambda: self._label(inputs))
+        self.student.zero_grad()  # the next iteration's gradients are its own
+        counts = {learns: number / len(inputs) for learns, number in images.items()}
+        passes = counts.get(True, 0) * learning + counts.get(False, 0) * labelling
+        self.rows.append(
+            {
+                'iteration_s': seconds,
+                'passes_s': passes,
+                'ratio': seconds / passes,
+                'learning_passes': counts.get(True, 0),
+                'labelling_passes': counts.get(False, 0),
+                'learning_pass_s': learning,
+                'labelling_pass_s': labelling,
+            }
+        )
+        if batch_idx == runner.max_iters - 1:
+            wrapper = runner.optim_wrapper
+            self.memory = peak_memory(
+                lambda: tuple(self.model.train_step(data_batch, wrapper).values()), self.device
+            )
+
+    def after_train(self, runner: Runner) -> None:
+        for handle in self.handles:
+            handle.remove()
+
+    def _time(self, call: Any) -> float:
+        start = clock(self.device)
+        call()
+        return clock(self.device) - start
+
+    def _learn(self, images: Tensor, labels: Tensor) -> None:
+        logits = self._logits(images).float()
+        size, align = labels.shape[1:], self.student.align_corners
+        logits = nn.functional.interpolate(logits, size, mode='bilinear', align_corners=align)
+        loss: Any = nn.functional.cross_entropy(logits, labels, ignore_index=255)
+        loss.backward()
+
+    @torch.no_grad()
+    def _label(self, images: Tensor) -> None:
+        self._logits(images)
+
+    def _logits(self, images: Tensor) -> Tensor:
+        logits, _ = raw_logits(self.student.decode_head, self.student.extract_feat(images))
+        return logits
+
+    def summary(self) -> dict[str, float]:
+        """The median of each number, and the peak of memory."""
+        rows = self.rows[WARM_UP:]
+        medians = {key: median(row[key] for row in rows) for key in rows[0]}
+        return {**medians, 'peak_memory_mib': self.memory / 2**20}

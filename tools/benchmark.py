@@ -1,0 +1,69 @@
+"""Run a benchmark of methods, pairs and seeds, and write its pages; see docs/benchmarks.
+
+What is done is skipped, what was cut off goes on. Pages and plots are made of the result files
+alone.
+"""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import sys
+from pathlib import Path
+
+import mmseg_uda  # noqa: F401 (checks the toolboxes, registers the classes)
+from mmseg_uda.benchmark import read_benchmark
+from mmseg_uda.benchmark.report import write_report
+from mmseg_uda.benchmark.results import Results
+from mmseg_uda.benchmark.run import Harness
+from mmseg_uda.utils.cli import run_main
+from mmseg_uda.utils.work_dir import lock_directory
+
+ROOT = Path(__file__).parents[1]
+
+
+def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    add = parser.add_argument
+    add('benchmark', help='its config, for example configs/benchmarks/small_real.py')
+    add('--only', nargs='+', metavar='NAME', help='levels, pairs, methods, PAIR/METHOD or runs')
+    add('--list', action='store_true', help='print what is done, stale or missing, and stop')
+    add('--report', action='store_true', help='write pages and plots only')
+    add('--jobs', type=int, default=1, help='runs at once')
+    add('--threads', type=int, default=1, help='threads of each run')
+    add('--nice', type=int, default=0, help='niceness of each run')
+    add('--work-dir', help='directory of the runs (default: work_dirs/<benchmark>)')
+    add('--out', default=str(ROOT / 'docs/benchmarks'), help='directory of results and pages')
+    args = parser.parse_args(argv)
+    for key in ('jobs', 'threads'):
+        if getattr(args, key) < 1:
+            parser.error(f'--{key} got {getattr(args, key)}; write at least 1')
+    return args
+
+
+def main(argv: list[str] | None = None) -> int:
+    args = parse_args(argv)
+    benchmark = read_benchmark(args.benchmark)
+    runs = benchmark.select(args.only)
+    results = Results(benchmark, Path(args.out))
+    if args.report:
+        print(write_report(results))
+        return 0
+    work_dir = Path(args.work_dir or Path('work_dirs', benchmark.name)).resolve()
+    tool = ROOT / 'tools/run_pipeline.py'
+    harness = Harness(benchmark, results, work_dir, tool, args.jobs, args.threads, args.nice)
+    if args.list:
+        for run in runs:
+            print(f'{results.state(run):<8} {run.name:<32} {harness.command(run)}')
+        return 0
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # the runs are ended, too
+    with lock_directory(work_dir, 'benchmark.lock', 'benchmark'):
+        failed = harness.run(runs, lambda line: print(line, flush=True))
+    print(write_report(results))
+    return 1 if failed else 0
+
+
+if __name__ == '__main__':
+    run_main(main)
