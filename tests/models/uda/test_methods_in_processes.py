@@ -52,7 +52,8 @@ def test_replicas_are_bit_equal_in_whole_runs(what: str, ranks: Any) -> None:
 @every_exact_model
 def test_two_processes_train_as_one(name: str, ranks: Any) -> None:
     expected = processes.weights(toys.build(name), name)
-    assert_close(ranks[1][0][f'weights {name}'], expected, atol=2e-6, rtol=0)
+    atol = 2e-5 if name in toys.TRANSLATORS else 2e-6
+    assert_close(ranks[1][0][f'weights {name}'], expected, atol=atol, rtol=0)
 
 
 @every_exact_model
@@ -60,7 +61,9 @@ def test_two_processes_train_as_one(name: str, ranks: Any) -> None:
 def test_two_processes_have_the_gradients_of_one(name: str, what: str, ranks: Any) -> None:
     model = toys.build(name)
     expected = processes.gradients(model, processes.joint_wrapper(model, name))
-    assert_close(ranks[1][0][f'{what} {name}'], expected, atol=1e-6, rtol=1e-5)
+    # Losses of CycleGAN are weighted by 10, and normalisation divides by small deviations.
+    atol = 2e-4 if name in toys.TRANSLATORS else 1e-6
+    assert_close(ranks[1][0][f'{what} {name}'], expected, atol=atol, rtol=1e-5)
 
 
 @pytest.mark.parametrize('name', processes.UNEVEN)
