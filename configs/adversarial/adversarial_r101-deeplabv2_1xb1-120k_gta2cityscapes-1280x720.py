@@ -1,7 +1,7 @@
 # AdaptSegNet, one level: 41.4 mIoU in the paper (Table 1).
 # Not trained by us. Our choice: 120k iterations, as in CDANet and BDL, so that rows compare.
 _base_ = [
-    '../_base_/models/deeplabv2_r101.py', '../_base_/datasets/gta2cityscapes.py',
+    '../_base_/models/deeplabv2_r101_caffe.py', '../_base_/datasets/gta2cityscapes.py',
     '../_base_/schedules/sgd_120k.py', '../_base_/default_runtime.py'
 ]
 model = dict(

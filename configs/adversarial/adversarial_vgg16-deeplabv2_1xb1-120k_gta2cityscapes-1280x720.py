@@ -1,7 +1,7 @@
 # AdaptSegNet, one level: 35.0 mIoU in the paper (Table 1).
 # Not trained by us. Our choice: BDL's schedule for VGG-16, also for the discriminator.
 _base_ = [
-    '../_base_/models/deeplabv2_vgg16.py', '../_base_/datasets/gta2cityscapes.py',
+    '../_base_/models/deeplabv2_vgg16_caffe.py', '../_base_/datasets/gta2cityscapes.py',
     '../_base_/schedules/adam_120k.py', '../_base_/default_runtime.py'
 ]
 model = dict(

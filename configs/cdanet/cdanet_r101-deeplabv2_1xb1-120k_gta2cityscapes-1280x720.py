@@ -4,7 +4,7 @@
 # ../_base_/datasets/gta2cityscapes.py says how to use such images.
 # Our choice: 120k iterations and one image per domain, as in BDL. The paper gives neither.
 _base_ = [
-    '../_base_/models/deeplabv2_r101.py', '../_base_/datasets/gta2cityscapes_pseudo.py',
+    '../_base_/models/deeplabv2_r101_caffe.py', '../_base_/datasets/gta2cityscapes_pseudo.py',
     '../_base_/schedules/sgd_120k_cdanet.py', '../_base_/default_runtime.py'
 ]
 model = dict(

@@ -1,7 +1,7 @@
 # +MSE, the baseline (AdaptSegNet) with least squares: 43.4 mIoU in the paper (Table 3); not trained
 # by us. It trains the corrector without the discoverer.
 _base_ = [
-    '../_base_/models/deeplabv2_r101.py', '../_base_/datasets/gta2cityscapes.py',
+    '../_base_/models/deeplabv2_r101_caffe.py', '../_base_/datasets/gta2cityscapes.py',
     '../_base_/schedules/sgd_150k.py', '../_base_/default_runtime.py'
 ]
 model = dict(

@@ -1,7 +1,7 @@
 # +MSE, the baseline (AdaptSegNet) with least squares: 35.9 mIoU in the paper (Table 3); not trained
 # by us. It trains the corrector without the discoverer.
 _base_ = [
-    '../_base_/models/deeplabv2_vgg16.py', '../_base_/datasets/gta2cityscapes.py',
+    '../_base_/models/deeplabv2_vgg16_caffe.py', '../_base_/datasets/gta2cityscapes.py',
     '../_base_/schedules/sgd_150k.py', '../_base_/default_runtime.py'
 ]
 model = dict(

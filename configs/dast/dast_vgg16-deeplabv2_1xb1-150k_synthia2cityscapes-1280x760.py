@@ -1,7 +1,7 @@
 # Stage 1, discriminator attention ("DA"): 34.2 mIoU over 16 classes in the paper (Table 2); not
 # trained by us. Next: dast_vgg16-deeplabv2_1xb1-20k_synthia2cityscapes-1280x760_round.py.
 _base_ = [
-    '../_base_/models/deeplabv2_vgg16.py', '../_base_/datasets/synthia2cityscapes.py',
+    '../_base_/models/deeplabv2_vgg16_caffe.py', '../_base_/datasets/synthia2cityscapes.py',
     '../_base_/schedules/sgd_150k.py', '../_base_/default_runtime.py'
 ]
 model = dict(

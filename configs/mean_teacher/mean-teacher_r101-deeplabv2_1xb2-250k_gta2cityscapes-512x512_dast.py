@@ -2,7 +2,7 @@
 # stays as it is: no gradient reaches it. The discoverer attends mixed images, and target images in
 # the teacher and at test time; see README.md. Not in a paper, not trained by us.
 _base_ = [
-    '../_base_/models/deeplabv2_r101.py', '../_base_/datasets/gta2cityscapes_512x512.py',
+    '../_base_/models/deeplabv2_r101_caffe.py', '../_base_/datasets/gta2cityscapes_512x512.py',
     '../_base_/schedules/sgd_250k.py', '../_base_/default_runtime.py'
 ]
 model = dict(

@@ -1,7 +1,7 @@
 # 44.0 mIoU over 16 classes in the paper (Table 2); not trained by us.
 # Our choice: each unit is a classifier like S; the paper says "convolution layer" only.
 _base_ = [
-    '../_base_/models/deeplabv2_r101.py', '../_base_/datasets/synthia2cityscapes_image_labels.py',
+    '../_base_/models/deeplabv2_r101_caffe.py', '../_base_/datasets/synthia2cityscapes_image_labels.py',
     '../_base_/schedules/sgd_200k_pit.py', '../_base_/default_runtime.py'
 ]
 model = dict(

@@ -1,7 +1,7 @@
 # 38.1 mIoU over 16 classes in the paper (Table 2); not trained by us.
 # Our choice: each unit is a whole FCN-8s score path; the paper says "convolution layer".
 _base_ = [
-    '../_base_/models/fcn8s_vgg16.py', '../_base_/datasets/synthia2cityscapes_image_labels.py',
+    '../_base_/models/fcn8s_vgg16_caffe.py', '../_base_/datasets/synthia2cityscapes_image_labels.py',
     '../_base_/schedules/sgd_200k_pit.py', '../_base_/default_runtime.py'
 ]
 model = dict(

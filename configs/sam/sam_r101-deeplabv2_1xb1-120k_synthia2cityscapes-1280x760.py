@@ -4,7 +4,7 @@
 # The paper translates its source images to the target's style by CycleGAN;
 # ../_base_/datasets/gta2cityscapes.py says how to use such images.
 _base_ = [
-    '../_base_/models/deeplabv2_r101.py', '../_base_/datasets/synthia2cityscapes_pseudo.py',
+    '../_base_/models/deeplabv2_r101_caffe.py', '../_base_/datasets/synthia2cityscapes_pseudo.py',
     '../_base_/schedules/sgd_120k_sam.py', '../_base_/default_runtime.py'
 ]
 model = dict(

@@ -1,7 +1,7 @@
 # Stage A, Sec. 4.1: a self-attention module and a segmentor are trained together on the source.
 # sam_r101-deeplabv2_1xb1-120k_synthia2cityscapes-1280x760.py takes the module only.
 _base_ = [
-    '../_base_/models/deeplabv2_r101.py', '../_base_/datasets/synthia2cityscapes.py',
+    '../_base_/models/deeplabv2_r101_caffe.py', '../_base_/datasets/synthia2cityscapes.py',
     '../_base_/schedules/sgd_120k_sam.py', '../_base_/default_runtime.py'
 ]
 model = dict(

@@ -4,7 +4,7 @@
 # The paper translates its source images to the target's style by CycleGAN;
 # ../_base_/datasets/gta2cityscapes.py says how to use such images.
 _base_ = [
-    '../_base_/models/fcn8s_vgg16.py', '../_base_/datasets/gta2cityscapes_pseudo.py',
+    '../_base_/models/fcn8s_vgg16_caffe.py', '../_base_/datasets/gta2cityscapes_pseudo.py',
     '../_base_/schedules/adam_120k_fcn8s.py', '../_base_/default_runtime.py'
 ]
 model = dict(

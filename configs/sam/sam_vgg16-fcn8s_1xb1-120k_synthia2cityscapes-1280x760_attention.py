@@ -1,7 +1,7 @@
 # Stage A, Sec. 4.1: a self-attention module and a segmentor are trained together on the source.
 # sam_vgg16-fcn8s_1xb1-120k_synthia2cityscapes-1280x760.py takes the module only.
 _base_ = [
-    '../_base_/models/fcn8s_vgg16.py', '../_base_/datasets/synthia2cityscapes.py',
+    '../_base_/models/fcn8s_vgg16_caffe.py', '../_base_/datasets/synthia2cityscapes.py',
     '../_base_/schedules/adam_120k_fcn8s.py', '../_base_/default_runtime.py'
 ]
 model = dict(

@@ -1,7 +1,7 @@
 # 26.1 mIoU in the literature (DAST, Table 1); not trained by us.
 # Our choice: the schedule of CDANet and BDL, so that rows compare.
 _base_ = [
-    '../_base_/models/deeplabv2_vgg16.py', '../_base_/datasets/gta2cityscapes.py',
+    '../_base_/models/deeplabv2_vgg16_caffe.py', '../_base_/datasets/gta2cityscapes.py',
     '../_base_/schedules/adam_120k.py', '../_base_/default_runtime.py'
 ]
 model = dict(_delete_=True, type='SourceOnly', segmentor=_base_.model)

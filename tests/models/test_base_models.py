@@ -15,10 +15,13 @@ FOLDER = Path(__file__).parents[2] / 'configs' / '_base_' / 'models'
 
 # Millions of parameters, and the size of the logits for a (512, 1024) image.
 NETWORKS = {
-    'deeplabv2_r101': (43.901, (65, 129)),
+    'deeplabv2_r101_caffe': (43.901, (65, 129)),
     'deeplabv2_r101_coco': (43.901, (65, 129)),
-    'deeplabv2_vgg16': (29.573, (64, 128)),
-    'fcn8s_vgg16': (134.353, (512, 1024)),
+    'deeplabv2_r101_torchvision': (43.901, (65, 129)),
+    'deeplabv2_vgg16_caffe': (29.573, (64, 128)),
+    'deeplabv2_vgg16_torchvision': (29.573, (64, 128)),
+    'fcn8s_vgg16_caffe': (134.353, (512, 1024)),
+    'fcn8s_vgg16_torchvision': (134.353, (512, 1024)),
     'deeplabv2_mobilenetv2': (2.031, (64, 128)),
     'deeplabv2_mobilenetv2-035': (0.327, (64, 128)),
     'toy_mobilenetv2': (0.562, (64, 128)),
@@ -46,6 +49,105 @@ def test_network(name: str) -> None:
         assert init_cfg['checkpoint'] == 'checkpoints/mobilenetv2_035_imagenet.pth'
     else:
         assert init_cfg['checkpoint'].startswith(('https://', 'http://', 'mmcls://'))
+
+
+@pytest.mark.parametrize('name', ['deeplabv2_r101', 'deeplabv2_vgg16', 'fcn8s_vgg16'])
+def test_variants_differ_in_weights_and_scale(name: str) -> None:
+    caffe, torchvision = (
+        Config.fromfile(FOLDER / f'{name}_{kind}.py').model.to_dict()
+        for kind in ('caffe', 'torchvision')
+    )
+    expected = dict(
+        mean=[104.00698793, 116.66876762, 122.67891434], std=[1.0] * 3, bgr_to_rgb=False
+    )
+    assert expected.items() <= caffe['data_preprocessor'].items()
+    expected = dict(mean=[123.675, 116.28, 103.53], std=[58.395, 57.12, 57.375], bgr_to_rgb=True)
+    assert expected.items() <= torchvision['data_preprocessor'].items()
+    for model in (caffe, torchvision):
+        for key in expected:
+            del model['data_preprocessor'][key]
+        del model['backbone']['init_cfg']
+    assert caffe == torchvision
+
+
+CAFFE = [
+    'deeplabv2_r101_caffe',
+    'deeplabv2_r101_coco',
+    'deeplabv2_vgg16_caffe',
+    'fcn8s_vgg16_caffe',
+]
+
+
+@pytest.mark.parametrize('name', CAFFE)
+def test_caffes_images_are_bgr_less_the_mean(name: str) -> None:
+    cfg = Config.fromfile(FOLDER / f'{name}.py').model
+    preprocessor = MODELS.build(cfg.data_preprocessor)
+    mean = torch.tensor([104.00698793, 116.66876762, 122.67891434]).view(3, 1, 1)
+    red = torch.tensor([0.0, 0.0, 255.0]).view(3, 1, 1)  # as files are read: BGR
+    images = [color.expand(3, 4, 6).clone() for color in (mean, red)]
+    sample = SegDataSample(gt_sem_seg=PixelData(data=torch.zeros(1, 4, 6, dtype=torch.long)))
+    batch = preprocessor(dict(inputs=images, data_samples=[sample, sample.clone()]), True)
+    grey, pure_red = batch['inputs']
+    assert not grey.any()
+    torch.testing.assert_close(pure_red, (red - mean).expand(3, 4, 6))
+    # The first layer of Caffe takes blue first: RGB and swapped channels give the same response.
+    conv = torch.nn.Conv2d(3, 2, 3)
+    swapped = torch.nn.functional.conv2d(pure_red.flip(0), conv.weight.flip(1), conv.bias)
+    torch.testing.assert_close(conv(pure_red), swapped)
+
+
+# Fewer channels than the networks have.
+NARROW = {
+    'deeplabv2_r101': dict(depth=50, stem_channels=2, base_channels=2),
+    'deeplabv2_vgg16': dict(stage_channels=(2, 3, 4, 5, 6), fc_channels=7),
+    'fcn8s_vgg16': dict(stage_channels=(2, 3, 4, 5, 6), fc_channels=7),
+}
+
+
+def published(name: str, backbone: torch.nn.Module) -> dict[str, torch.Tensor]:
+    """A stand-in for a file of weights, with its names and random values."""
+    if 'r101' in name:
+        prefix = '' if name.endswith('_coco') else 'Scale.'
+        state = {
+            prefix + key: torch.rand_like(value)
+            for key, value in backbone.state_dict().items()
+            if not key.endswith('num_batches_tracked')  # the files are older than these
+        }
+        return {**state, f'{prefix}layer5.conv2d_list.0.weight': torch.rand(21, 2, 3, 3)}
+    names = [f'features.{n}' for n in (0, 2, 5, 7, 10, 12, 14, 17, 19, 21, 24, 26, 28)]
+    widths = (3, 2, 2, 3, 3, 4, 4, 4, 5, 5, 5, 6, 6, 6)
+    state = {}
+    for layer, inner, outer in zip(names, widths, widths[1:]):
+        state[f'{layer}.weight'] = torch.rand(outer, inner, 3, 3)
+        state[f'{layer}.bias'] = torch.rand(outer)
+    for number, inner, outer in ((1, 6 * 49, 7), (4, 7, 7), (6, 7, 9)):
+        state[f'classifier.{number}.weight'] = torch.rand(outer, inner)
+        state[f'classifier.{number}.bias'] = torch.rand(outer)
+    return state
+
+
+@pytest.mark.parametrize('name', CAFFE)
+def test_published_weights_load(name: str, tmp_path: Path) -> None:
+    """Through init_cfg, as in training; every tensor of the backbone but those left out."""
+    cfg = Config.fromfile(FOLDER / f'{name}.py').model.backbone.to_dict()
+    cfg.update(NARROW[name.rpartition('_')[0]])
+    backbone = MODELS.build(cfg)
+    content = published(name, backbone)
+    backbone.init_cfg['checkpoint'] = str(tmp_path / 'weights.pth')
+    torch.save(content, tmp_path / 'weights.pth')
+    backbone.init_weights()
+    # Tensors come in the network's order in all files; views of one another, as fc6 is a layer.
+    expected = [value for key, value in content.items() if not key.endswith('tracked')]
+    expected = expected[: {'deeplabv2_vgg16_caffe': 26, 'fcn8s_vgg16_caffe': 30}.get(name, -1)]
+    loaded = {
+        key: value
+        for key, value in backbone.state_dict().items()
+        if not key.endswith('tracked')
+        and not (name == 'deeplabv2_vgg16_caffe' and key.startswith('fc'))
+    }
+    assert len(loaded) == len(expected)
+    for (key, value), other in zip(loaded.items(), expected):
+        torch.testing.assert_close(value, other.view_as(value), rtol=0, atol=0, msg=key)
 
 
 def test_small_network_trains() -> None:

@@ -21,6 +21,8 @@ class VGG16(BaseModule):
     Every stage is a ``Sequential`` that ends in a ReLU, so that a hook can be attached by name.
     A state dict of torchvision's ``vgg16`` (keys ``features.N`` and ``classifier.N``) loads as it
     is, directly or through ``init_cfg=dict(type='Pretrained', checkpoint='torchvision://vgg16')``.
+    So does the Caffe network as pytorch-vgg published it (``vgg16-00b39a1b.pth``), whose fully
+    connected layers have other numbers.
 
     Args:
         stage_channels: Width of each of the five stages.
@@ -32,7 +34,7 @@ class VGG16(BaseModule):
     """
 
     fully_connected: ClassVar[dict[str, str]] = {}
-    """Layers that replace torchvision's fully connected ones, by torchvision's name."""
+    """Layers that replace fully connected ones, by their names in torchvision and pytorch-vgg."""
 
     def __init__(
         self,
@@ -153,7 +155,10 @@ class VGG16FCN(VGG16):
         init_cfg: MMEngine's initialisation.
     """
 
-    fully_connected: ClassVar[dict[str, str]] = {'classifier.0': 'fc6', 'classifier.3': 'fc7'}
+    fully_connected: ClassVar[dict[str, str]] = {
+        **{'classifier.0': 'fc6', 'classifier.3': 'fc7'},
+        **{'classifier.1': 'fc6', 'classifier.4': 'fc7'},  # of pytorch-vgg
+    }
 
     def __init__(
         self,

@@ -9,11 +9,14 @@ from mmseg.models.decode_heads.decode_head import BaseDecodeHead
 from mmseg.registry import MODELS
 from torch import Tensor, nn
 
+from mmseg_uda.utils.arguments import check_choice
+
 __all__ = ['FCN8sHead', 'bilinear_upsample']
 
 # Offset of the image in each padded map, from the padding of 100, the kernel of fc6 and the
 # transposed convolutions.
 CROP_POOL4, CROP_POOL3, CROP_IMAGE = 5, 9, 31
+SCORE_INITS = dict(zeros=dict(type='Constant', val=0.0), normal=dict(type='Normal', std=0.01))
 
 
 @MODELS.register_module()
@@ -26,14 +29,22 @@ class FCN8sHead(BaseDecodeHead):
     Args:
         in_channels: Channels of pool3, pool4 and fc7.
         num_classes: Classes to predict.
+        pool4_scale: Factor of pool4 before its scores. 0.01 and 0.0001 are those of the reference
+            network ("at-once" FCN-8s) for the activations of Caffe's VGG-16, whose images are in
+            [0, 255]. Activations follow the scale of the images: with torchvision's weights and
+            images of unit variance the skips nearly vanish. 0.57 and 0.0057 would make up for it;
+            this is a guess from the scale alone and was not trained.
+        pool3_scale: Factor of pool3.
+        score_init: Initialisation of the three score convolutions: ``'zeros'`` (code of BDL) or
+            ``'normal'`` for N(0, 0.01); the bias is zero.
         align_corners: Alignment of a bilinear resize to a label of another size than the image.
         loss_decode: Loss of the logits; by default the cross entropy as a mean over the pixels
             that are not ignored, which is 0 where all are.
-        init_cfg: MMEngine's initialisation; weights N(0, 0.01) and zero bias by default.
+        init_cfg: MMEngine's initialisation, in place of ``score_init``.
         **kwargs: Further arguments of MMSegmentation's ``BaseDecodeHead``.
 
     Raises:
-        ValueError: ``in_channels`` has another length than 3.
+        ValueError: ``in_channels`` has another length than 3, or ``score_init`` is unknown.
     """
 
     def __init__(
@@ -41,6 +52,9 @@ class FCN8sHead(BaseDecodeHead):
         in_channels: Sequence[int] = (256, 512, 4096),
         *,
         num_classes: int,
+        pool4_scale: float = 0.01,
+        pool3_scale: float = 0.0001,
+        score_init: str = 'zeros',
         align_corners: bool = True,
         loss_decode: dict[str, Any] | Sequence[dict[str, Any]] | None = None,
         init_cfg: dict[str, Any] | list[dict[str, Any]] | None = None,
@@ -51,6 +65,7 @@ class FCN8sHead(BaseDecodeHead):
                 f'{type(self).__name__}.in_channels: expected those of pool3, pool4 and fc7, such '
                 f'as (256, 512, 4096), but got {in_channels!r}'
             )
+        check_choice(f'{type(self).__name__}.score_init', score_init, tuple(SCORE_INITS))
         kwargs.setdefault('channels', in_channels[-1])
         kwargs.setdefault('dropout_ratio', 0.0)  # the backbone's
         super().__init__(
@@ -60,9 +75,10 @@ class FCN8sHead(BaseDecodeHead):
             input_transform='multiple_select',
             align_corners=align_corners,
             loss_decode=loss_decode or dict(type='PixelCrossEntropyLoss'),
-            init_cfg=init_cfg or dict(type='Normal', std=0.01, layer='Conv2d'),
+            init_cfg=init_cfg or dict(SCORE_INITS[score_init], layer='Conv2d'),
             **kwargs,
         )
+        self.pool4_scale, self.pool3_scale = pool4_scale, pool3_scale
         del self.conv_seg  # the base's 1x1 classifier: there is one for each of the three maps
         self.score_pool3, self.score_pool4, self.score_fr = (
             nn.Conv2d(channels, self.out_channels, 1) for channels in in_channels
@@ -78,11 +94,12 @@ class FCN8sHead(BaseDecodeHead):
             Scores, shape (N, num_classes, h, w), stride 8; (74, 138) for a (512, 1024) image.
         """
         pool3, pool4, fc7 = self._transform_inputs(inputs)
-        # The factors 0.01 and 0.0001 are those of the reference network ("at-once" FCN-8s).
         scores = bilinear_upsample(self.score_fr(fc7), 2)  # (N, C, h / 2, w / 2), stride 16
-        scores = scores + crop(self.score_pool4(pool4 * 0.01), CROP_POOL4, scores.shape[2:])
+        pool4 = self.score_pool4(pool4 * self.pool4_scale)
+        scores = scores + crop(pool4, CROP_POOL4, scores.shape[2:])
         scores = bilinear_upsample(scores, 2)  # (N, C, h, w), stride 8
-        return scores + crop(self.score_pool3(pool3 * 0.0001), CROP_POOL3, scores.shape[2:])
+        pool3 = self.score_pool3(pool3 * self.pool3_scale)
+        return scores + crop(pool3, CROP_POOL3, scores.shape[2:])
 
     def upsample(self, scores: Tensor, size: Sequence[int]) -> Tensor:
         """Upsample scores of stride 8, shape (N, C, h, w), to the image's ``size`` (H, W)."""

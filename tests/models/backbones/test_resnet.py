@@ -67,3 +67,39 @@ def test_batch_norm_is_frozen_but_uses_batch_statistics() -> None:
             assert module.num_batches_tracked == 1
     for name, parameter in model.named_parameters():
         assert not parameter.requires_grad or parameter.grad is not None, name
+
+
+def test_projection_shortcut() -> None:
+    """The last bottleneck alone has a shortcut more; its input is not passed on as it is."""
+    plain, model = CeilPoolResNet(**DEEPLAB), CeilPoolResNet(projection_shortcut=True, **DEEPLAB)
+    result = model.load_state_dict(plain.state_dict(), strict=False)  # as pretrained weights do
+    assert result.unexpected_keys == []
+    assert {key.rpartition('.')[0] for key in result.missing_keys} == {
+        'layer4.2.downsample.0',
+        'layer4.2.downsample.1',
+    }
+    conv, norm = model.layer4[2].downsample
+    assert (conv.weight.shape, conv.bias) == ((128, 128, 1, 1), None)
+    assert conv.weight.std().item() == pytest.approx(0.01, rel=0.05)
+    assert norm.weight.tolist() == [1] * 128
+    assert norm.bias.tolist() == [0] * 128
+    assert (conv.weight.requires_grad, norm.weight.requires_grad) == (True, False)
+    for each in (plain, model):
+        each.eval()
+    images = torch.randn(1, 3, 33, 33)
+    seen: list[torch.Tensor] = []
+    plain.layer4[2].register_forward_hook(lambda block, given, got: seen.append(given[0]))
+    (expected,) = plain(images)
+    (features,) = model(images)
+    # The block before its last ReLU is the residual plus the shortcut.
+    block, given = plain.layer4[2], seen[0]
+    residual = block.norm3(
+        block.conv3(
+            block.relu(block.norm2(block.conv2(block.relu(block.norm1(block.conv1(given))))))
+        )
+    )
+    torch.testing.assert_close(expected, (residual + given).relu())
+    shortcut = torch.einsum('oi,nihw->nohw', conv.weight[:, :, 0, 0], given) / (1 + 1e-5) ** 0.5
+    torch.testing.assert_close(features, (residual + shortcut).relu())
+    frozen = CeilPoolResNet(projection_shortcut=True, frozen_stages=4, **DEEPLAB)
+    assert not any(parameter.requires_grad for parameter in frozen.parameters())

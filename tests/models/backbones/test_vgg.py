@@ -129,6 +129,37 @@ def test_torchvision_weights_load(backbone: type, prefix: str) -> None:
         torch.testing.assert_close(model.state_dict()[name], value)
 
 
+@pytest.mark.parametrize('backbone', [VGG16DeepLab, VGG16FCN])
+def test_pytorch_vggs_names_load(backbone: type) -> None:
+    """The file of the Caffe weights numbers its linear layers 1, 4 and 6 instead of 0, 3 and 6."""
+    state = torchvision_like()
+    numbers = {'classifier.0': 'classifier.1', 'classifier.3': 'classifier.4'}
+    caffe = {}
+    for key, value in state.items():
+        layer, _, kind = key.rpartition('.')
+        caffe[f'{numbers.get(layer, layer)}.{kind}'] = value
+    assert [key for key in caffe if key.startswith('classifier')][::2] == [
+        'classifier.1.weight',
+        'classifier.4.weight',
+        'classifier.6.weight',
+    ]
+    models = [tiny(backbone), tiny(backbone)]
+    for model, content in zip(models, (state, caffe)):
+        result = model.load_state_dict(content, strict=False)
+        assert result.unexpected_keys == []
+        assert len(result.missing_keys) == (4 if backbone is VGG16DeepLab else 0)
+    loaded = [
+        {key: value for key, value in model.state_dict().items() if key not in result.missing_keys}
+        for model in models
+    ]
+    torch.testing.assert_close(*loaded)
+    if backbone is VGG16FCN:
+        fc6 = caffe['classifier.1.weight'].view(7, WIDTHS[-1], 7, 7)
+        torch.testing.assert_close(models[1].fc6.weight, fc6)
+        fc7 = caffe['classifier.4.weight'].view(7, 7, 1, 1)
+        torch.testing.assert_close(models[1].fc7.weight, fc7)
+
+
 def test_names_are_torchvisions() -> None:
     torchvision = pytest.importorskip('torchvision')
     with torch.device('meta'):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 from mmengine.structures import PixelData
@@ -16,9 +18,9 @@ from mmseg_uda.models.decode_heads.fcn8s_head import bilinear_upsample
 WIDTHS = (2, 2, 4, 5, 2)
 
 
-def network(num_classes: int = 3) -> tuple[VGG16FCN, FCN8sHead]:
+def network(num_classes: int = 3, **kwargs: Any) -> tuple[VGG16FCN, FCN8sHead]:
     backbone = VGG16FCN(stage_channels=WIDTHS, fc_channels=6)
-    head = FCN8sHead((4, 5, 6), num_classes=num_classes)
+    head = FCN8sHead((4, 5, 6), num_classes=num_classes, score_init='normal', **kwargs)
     backbone.init_weights()
     head.init_weights()
     return backbone.eval(), head
@@ -83,17 +85,20 @@ def test_scores_at_stride8_of_the_papers_size() -> None:
         assert head(features).shape == (1, 19, 512, 1024)
 
 
-def test_equals_the_description() -> None:
-    backbone, head = network()
+@pytest.mark.parametrize('scales', [(0.01, 0.0001), (0.57, 0.0057)])
+def test_equals_the_description(scales: tuple[float, float]) -> None:
+    pool4_scale, pool3_scale = scales
+    given = {} if scales == (0.01, 0.0001) else dict(zip(('pool4_scale', 'pool3_scale'), scales))
+    backbone, head = network(**given)
     with torch.no_grad():
         features = backbone(torch.randn(2, 3, 40, 50))
         pool3, pool4, fc7, _ = features
         scores = reference_upsample(head.score_fr(fc7), 2)
         height, width = scores.shape[2:]
-        scores += head.score_pool4(0.01 * pool4)[:, :, 5 : 5 + height, 5 : 5 + width]
+        scores += head.score_pool4(pool4_scale * pool4)[:, :, 5 : 5 + height, 5 : 5 + width]
         scores = reference_upsample(scores, 2)
         height, width = scores.shape[2:]
-        scores += head.score_pool3(0.0001 * pool3)[:, :, 9 : 9 + height, 9 : 9 + width]
+        scores += head.score_pool3(pool3_scale * pool3)[:, :, 9 : 9 + height, 9 : 9 + width]
         torch.testing.assert_close(head.scores_at_stride8(features), scores)
         logits = reference_upsample(scores, 8)[:, :, 31 : 31 + 40, 31 : 31 + 50]
         torch.testing.assert_close(head(features), logits)
@@ -102,7 +107,7 @@ def test_equals_the_description() -> None:
 
 def test_logits_lie_over_their_pixels() -> None:
     """The crops centre the scores: mirroring the features mirrors the logits."""
-    head = FCN8sHead((1, 1, 1), num_classes=2)
+    head = FCN8sHead((1, 1, 1), num_classes=2, score_init='normal')
     head.init_weights()
     pool3, pool4, fc7 = (torch.randn(1, 1, size, size) for size in (29, 15, 2))  # of 32x32 pixels
     size = torch.zeros(1, 0, 32, 32)
@@ -126,7 +131,9 @@ def test_every_parameter_gets_a_gradient() -> None:
             backbone=dict(
                 type='VGG16FCN', stage_channels=(8,) * 5, fc_channels=8, dropout_ratio=0.0
             ),
-            decode_head=dict(type='FCN8sHead', in_channels=(8, 8, 8), num_classes=3),
+            decode_head=dict(
+                type='FCN8sHead', in_channels=(8, 8, 8), num_classes=3, score_init='normal'
+            ),
             test_cfg=dict(mode='whole'),
         )
     )
@@ -143,10 +150,32 @@ def test_every_parameter_gets_a_gradient() -> None:
     assert model.encode_decode(torch.randn(1, 3, 33, 47), [data.metainfo]).shape[2:] == (33, 47)
 
 
+def test_score_convolutions_start_at_zero() -> None:
+    """As in BDL's code; N(0, 0.01) and any other initialisation on demand."""
+    scores = ('score_pool3', 'score_pool4', 'score_fr')
+    head = FCN8sHead(num_classes=19)
+    head.init_weights()
+    for name in scores:
+        conv = getattr(head, name)
+        assert not conv.weight.any()
+        assert not conv.bias.any()
+    for arguments, std in (
+        (dict(score_init='normal'), 0.01),
+        (dict(init_cfg=dict(type='Normal', std=0.1, layer='Conv2d')), 0.1),
+    ):
+        head = FCN8sHead(num_classes=19, **arguments)
+        head.init_weights()
+        for name in scores:
+            assert getattr(head, name).weight.std().item() == pytest.approx(std, rel=0.05)
+            assert not getattr(head, name).bias.any()
+
+
 def test_bad_arguments() -> None:
     with pytest.raises(
         ValueError, match=r'FCN8sHead\.in_channels: expected those of pool3, .* but got \(4,\)'
     ):
         FCN8sHead((4,), num_classes=3)
+    with pytest.raises(ValueError, match=r"FCN8sHead\.score_init: expected .*, but got 'ones'"):
+        FCN8sHead(num_classes=3, score_init='ones')
     with pytest.raises(ValueError, match=r'but got 3 feature maps; write the backbone VGG16FCN'):
         FCN8sHead((1, 1, 1), num_classes=3)([torch.zeros(1, 1, 9, 9)] * 3)

@@ -1,11 +1,14 @@
 # FCN-8s with VGG-16. The pretrained weights include fc6 and fc7; the bilinear upsampling is frozen.
+# The weights are Simonyan's, by Caffe, as in BDL and the first FCN-8s: ImageNet, BGR images in
+# [0, 255] less a mean, without division. If the address is gone, set backbone.init_cfg.checkpoint
+# to a copy, or to vgg16_from_caffe.pth of pytorch-fcn, which holds the same weights.
 model = dict(
     type='EncoderDecoder',
     data_preprocessor=dict(
         type='SegDataPreProcessor',
-        mean=[123.675, 116.28, 103.53],
-        std=[58.395, 57.12, 57.375],
-        bgr_to_rgb=True,
+        mean=[104.00698793, 116.66876762, 122.67891434],
+        std=[1., 1., 1.],
+        bgr_to_rgb=False,
         pad_val=0,
         seg_pad_val=255,
         size_divisor=1,  # stack images without padding
@@ -16,7 +19,7 @@ model = dict(
         dropout_ratio=0.5,
         init_cfg=dict(
             type='Pretrained',
-            checkpoint='https://download.pytorch.org/models/vgg16-397923af.pth',
+            checkpoint='https://web.eecs.umich.edu/~justincj/models/vgg16-00b39a1b.pth',
         ),
     ),
     decode_head=dict(

@@ -1,20 +1,18 @@
 # DeepLab-v2 with ResNet-101: output stride 8, four-branch classifier.
+# The weights are those of AdaptSegNet, BDL and DAST's code: pretrained on ImageNet and MSCOCO
+# (according to AdaptSegNet's authors; the papers say ImageNet). Their input is Caffe's: BGR images
+# in [0, 255] less a mean, without division. The file's 21-class head, Scale.layer5, is not used.
+# If the address is gone, set backbone.init_cfg.checkpoint to a copy.
 # Batch norm freezes its affine parameters and uses batch statistics. The MSRA weights behind
 # 'open-mmlab://detectron2/resnet101_caffe' do not fit this: their statistics are folded into the
 # frozen affine parameters (running mean 0, variance 1), which is correct for norm_eval=True only.
-# Torchvision trained its weights with a bottleneck's stride in the 3x3 convolution; here it is in
-# the first 1x1. One layer differs, layer2.0, because the other stages have stride 1 here.
-# The Caffe weights of AdaptSegNet and its successors (DeepLab_resnet_pretrained_init-f81d91e8.pth)
-# load with init_cfg=dict(type='Pretrained', checkpoint=<path>, prefix='Scale') and
-# data_preprocessor=dict(mean=[104.00698793, 116.66876762, 122.67891434], std=[1, 1, 1],
-#                        bgr_to_rgb=False).
 model = dict(
     type='EncoderDecoder',
     data_preprocessor=dict(
         type='SegDataPreProcessor',
-        mean=[123.675, 116.28, 103.53],
-        std=[58.395, 57.12, 57.375],
-        bgr_to_rgb=True,
+        mean=[104.00698793, 116.66876762, 122.67891434],
+        std=[1., 1., 1.],
+        bgr_to_rgb=False,
         pad_val=0,
         seg_pad_val=255,
         size_divisor=1,  # stack images without padding
@@ -32,7 +30,9 @@ model = dict(
         norm_eval=False,
         init_cfg=dict(
             type='Pretrained',
-            checkpoint='https://download.pytorch.org/models/resnet101-63fe2227.pth',
+            checkpoint='http://vllab.ucmerced.edu/ytsai/CVPR18/'
+            'DeepLab_resnet_pretrained_init-f81d91e8.pth',
+            prefix='Scale',  # the file's names without it are those of ResNet
         ),
     ),
     decode_head=dict(

@@ -1,11 +1,14 @@
 # DeepLab-v2 with VGG-16: output stride 8, no batch norm, four-branch classifier.
+# The weights are Simonyan's, by Caffe, as in AdaptSegNet, BDL and DAST's code: ImageNet, BGR images
+# in [0, 255] less a mean, without division. If the address is gone, set
+# backbone.init_cfg.checkpoint to a copy.
 model = dict(
     type='EncoderDecoder',
     data_preprocessor=dict(
         type='SegDataPreProcessor',
-        mean=[123.675, 116.28, 103.53],
-        std=[58.395, 57.12, 57.375],
-        bgr_to_rgb=True,
+        mean=[104.00698793, 116.66876762, 122.67891434],
+        std=[1., 1., 1.],
+        bgr_to_rgb=False,
         pad_val=0,
         seg_pad_val=255,
         size_divisor=1,  # stack images without padding
@@ -15,7 +18,7 @@ model = dict(
         fc_channels=1024,
         init_cfg=dict(  # fc6 and fc7 are initialised at random
             type='Pretrained',
-            checkpoint='https://download.pytorch.org/models/vgg16-397923af.pth',
+            checkpoint='https://web.eecs.umich.edu/~justincj/models/vgg16-00b39a1b.pth',
         ),
     ),
     decode_head=dict(
