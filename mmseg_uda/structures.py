@@ -164,6 +164,7 @@ class MixedBatch:
         pixel_weight: Weight of each label, shape (N, H, W); 1 for ground truth.
         significance: As in :class:`TeacherPrediction`; 1 for ground truth; None for 1 everywhere.
         mask: 1 for pixels of the source, 0 for those of the target; shape (N, 1, H, W).
+        probabilities: The teacher's softmax of the target images, unmixed, shape (N, C, H, W).
     """
 
     images: Tensor
@@ -171,3 +172,4 @@ class MixedBatch:
     pixel_weight: Tensor
     significance: Tensor | None
     mask: Tensor
+    probabilities: Tensor

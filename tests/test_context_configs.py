@@ -46,6 +46,19 @@ def test_teachers_have_what_they_need(name: str) -> None:
 
 
 @pytest.mark.parametrize(
+    'name', [name for name in TEACHERS if load(name).model.get('significance')]
+)
+def test_noise_is_a_tenth_of_a_deviation_of_the_images(name: str) -> None:
+    """A deviation is 1 where images are divided by it, and about 57 where they are not."""
+    model = load(name).model
+    divided = model.segmentor.data_preprocessor.std != [1.0] * 3
+    deviation = 1.0 if divided else 57.0
+    significance = model.significance
+    assert significance.get('noise_std', 0.1) == pytest.approx(0.1 * deviation)
+    assert significance.get('noise_clip', 0.2) == pytest.approx(0.2 * deviation)
+
+
+@pytest.mark.parametrize(
     ('name', 'warmup', 'ramp'),
     [(CAMIX, 110000, 130000), (CAMIX.replace('gta2', 'synthia2'), 40000, 10000)],
 )

@@ -18,7 +18,11 @@ val_cfg = dict(
                     data_prefix=dict(img_path='images', seg_map_path='labels'),
                     pipeline=[
                         dict(type='LoadImageFromFile'),
-                        dict(type='Resize', scale=_base_.source_scale, interpolation='bicubic'),
+                        dict(
+                            type='Resize',
+                            scale=_base_.source_scale,
+                            interpolation='bicubic',
+                            backend='pillow'),
                         dict(type='LoadAnnotations'),  # scored at full resolution
                         dict(type='PackSegInputs')
                     ])))

@@ -20,10 +20,13 @@ __all__ = ['EntropyMetric']
 class EntropyMetric(BaseMetric):
     r"""Mean entropy of the correct and of the wrong predictions.
 
-    Figure 4 and eq. (12) of `arXiv:2110.10916 <https://arxiv.org/abs/2110.10916>`_, for each group
-    :math:`G` of labelled pixels:
+    For Figure 4 of `arXiv:2110.10916 <https://arxiv.org/abs/2110.10916>`_, for each group :math:`G`
+    of labelled pixels:
 
     .. math:: H = -\frac{1}{|G| \log C} \sum_{i \in G} \sum_c p_{ic} \log p_{ic} \in [0, 1]
+
+    This formula is a guess: our copy of the text lost eq. (12). The paper's may be without the
+    divisor :math:`\log C` (``normalize=False``).
 
     Write it beside the IoU, ``val_evaluator=[dict(type='IoUMetric'), dict(type='EntropyMetric')]``;
     ``tools/analysis_tools/plot_curves.py`` draws it over training. The softmax is taken of the
@@ -33,6 +36,7 @@ class EntropyMetric(BaseMetric):
         average: ``'image'`` for the mean over images of each image's :math:`H`, as in the paper (an
             image without a pixel of a group is left out of it), ``'pixel'`` for one :math:`H` over
             all pixels of the set.
+        normalize: True to divide by :math:`\log C`; False for nats, in :math:`[0, \log C]`.
         ignore_index: Label of pixels that do not count.
         collect_device: Device on which processes exchange results, ``'cpu'`` or ``'gpu'``.
         prefix: Prefix of the keys ``right``, ``wrong`` and ``all``; ``'entropy'`` by default.
@@ -59,6 +63,7 @@ class EntropyMetric(BaseMetric):
     def __init__(
         self,
         average: str = 'image',
+        normalize: bool = True,
         ignore_index: int = 255,
         collect_device: str = 'cpu',
         prefix: str | None = None,
@@ -66,6 +71,7 @@ class EntropyMetric(BaseMetric):
         super().__init__(collect_device=collect_device, prefix=prefix)
         check_choice('EntropyMetric.average', average, ('image', 'pixel'))
         self.average = average
+        self.normalize = normalize
         self.ignore_index = ignore_index
 
     def process(self, data_batch: Any, data_samples: Sequence[dict[str, Any]]) -> None:
@@ -84,9 +90,11 @@ class EntropyMetric(BaseMetric):
                     f'ground truth, but got {tuple(logits.shape[1:])}; write a test pipeline whose '
                     'labels keep the size of the file (LoadAnnotations last)'
                 )
-            # (C, H, W) to (H, W), in [0, 1]
+            # (C, H, W) to (H, W), in [0, log C]
             log_prob = logits.float().log_softmax(0)
-            entropy = -(log_prob.exp() * log_prob).sum(0) / math.log(len(logits))
+            entropy = -(log_prob.exp() * log_prob).sum(0)
+            if self.normalize:
+                entropy = entropy / math.log(len(logits))
             valid = label != self.ignore_index
             correct = valid & (prediction == label)
             # (2, HW) @ (HW,): sums of entropy; float64, as images have millions of pixels.
@@ -100,7 +108,8 @@ class EntropyMetric(BaseMetric):
             results: Shape (2, 2) per image: sums and counts of correct and wrong pixels.
 
         Returns:
-            ``right``, ``wrong`` and ``all`` in [0, 1]; NaN for a group without a pixel.
+            ``right``, ``wrong`` and ``all``, in [0, 1] if normalised; NaN for a group without a
+            pixel.
         """
         table = torch.stack(results)
         table = torch.cat([table, table.sum(2, keepdim=True)], 2)  # (N, 2, 3): all pixels are third

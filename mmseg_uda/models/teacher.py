@@ -15,7 +15,7 @@ from mmseg_uda.utils.arguments import check_choice, expect
 
 __all__ = ['LABEL_WEIGHTS', 'EMATeacher', 'agreement', 'confidence_weight']
 
-LABEL_WEIGHTS = ('ratio', 'batch_ratio', 'pixel', None)
+LABEL_WEIGHTS = ('ratio', 'batch_ratio', 'scalar', 'pixel', None)
 
 
 @MODELS.register_module()
@@ -95,8 +95,9 @@ def confidence_weight(confident: Tensor, label_weight: str | None, joint: bool =
     Args:
         confident: 1 where the teacher is confident of its label, else 0; shape (N, H, W), float.
         label_weight: ``'ratio'``, the share of confident pixels in each image; ``'batch_ratio'``,
-            the share in all of them; ``'pixel'``, the mask itself; None for 1.
-        joint: True to take ``'batch_ratio'`` over the images of all processes, which must then all
+            the share in all of them, and so is ``'scalar'``; ``'pixel'``, the mask itself; None for
+            1.
+        joint: True to take the share in all images over those of all processes, which must then all
             call this function.
 
     Returns:
@@ -104,7 +105,7 @@ def confidence_weight(confident: Tensor, label_weight: str | None, joint: bool =
     """
     if label_weight == 'ratio':
         return confident.mean((1, 2), keepdim=True).expand_as(confident)
-    if label_weight == 'batch_ratio':
+    if label_weight in ('batch_ratio', 'scalar'):
         ratio = confident.mean()
         return (reduce_over_processes(ratio) if joint else ratio).expand_as(confident)
     return confident if label_weight == 'pixel' else torch.ones_like(confident)

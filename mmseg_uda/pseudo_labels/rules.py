@@ -128,9 +128,9 @@ class CBSTRule(PseudoLabelRule):
 
     In each image, every ``stride``-th confidence of a predicted class, in raster order, joins that
     class's pool of n. The threshold :math:`\tau_c` is the element ``floor(q n) - 1`` of the pool in
-    descending order (the highest where that is -1), at most ``cap``; 1 for a class without an
-    element. The label is :math:`\arg\max_c p_c / \tau_c`, which may differ from the prediction; it
-    is 255 where the maximum is below 1.
+    descending order, at most ``cap``; 1 for a class whose ``floor(q n)`` is 0. The label is
+    :math:`\arg\max_c p_c / \tau_c`, which may differ from the prediction; it is 255 where the
+    maximum is below 1.
 
     Args:
         share: Share q of each class's pixels to keep, in (0, 1]; 0.5 in the paper.
@@ -160,9 +160,9 @@ class CBSTRule(PseudoLabelRule):
         pools.update(prediction[chosen], confidence[chosen])
 
     def thresholds(self, pools: ConfidencePools, num_classes: int) -> list[float]:
-        kept = [max(int(Fraction(repr(float(self.share))) * count), 1) for count in pools.counts]
+        kept = [int(Fraction(repr(float(self.share))) * count) for count in pools.counts]
         return [
-            min(pools.kth_smallest(pool, count - kept[pool]), self.cap) if count else 1.0
+            min(pools.kth_smallest(pool, count - kept[pool]), self.cap) if kept[pool] else 1.0
             for pool, count in enumerate(pools.counts)
         ]
 

@@ -96,6 +96,15 @@ def test_hand_computed() -> None:
     assert metrics == pytest.approx({'entropy/right': 0.25, 'entropy/wrong': 1, 'entropy/all': 0.5})
 
 
+def test_nats() -> None:
+    """Not divided by log C: an undecided pixel of 5 classes has log 5."""
+    pairs = random_pairs()
+    expected = {key: value * math.log(5) for key, value in run(pairs).items()}
+    assert run(pairs, normalize=False) == pytest.approx(expected, rel=1e-6)
+    metrics = run([(torch.zeros(5, 1, 1), torch.tensor([[1]]))], normalize=False)
+    assert metrics['entropy/wrong'] == pytest.approx(math.log(5))
+
+
 def test_groups_without_a_pixel() -> None:
     (logits, label), *others = random_pairs()
     sure = (logits, torch.where(label == 255, 255, logits.argmax(0)))

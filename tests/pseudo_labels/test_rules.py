@@ -64,8 +64,8 @@ def cbst(images, share, cap, stride):
             of_class = [p for p, k in zip(confidence.ravel(), label.ravel()) if k == c]
             pool += of_class[::stride]
         pool = sorted(pool, reverse=True)
-        index = max(math.floor(round(share * len(pool), 9)) - 1, 0)
-        thresholds.append(min(float(pool[index]), cap) if pool else 1.0)
+        kept = math.floor(round(share * len(pool), 9))
+        thresholds.append(min(float(pool[kept - 1]), cap) if kept else 1.0)
     result = []
     for image in images:
         scores = image.numpy() / np.array(thresholds, np.float32)[:, None, None]
@@ -140,13 +140,14 @@ def test_bdl_rounds_half_to_even(count, index):
     assert build_rule('bdl').thresholds(pools, 2) == [float(values[index]), 0.0]
 
 
-@pytest.mark.parametrize(('count', 'index'), [(1, 0), (2, 0), (3, 0), (4, 1), (5, 1), (9, 3)])
+@pytest.mark.parametrize(('count', 'index'), [(1, None), (2, 0), (3, 0), (4, 1), (5, 1), (9, 3)])
 def test_cbst_takes_the_floor(count, index):
-    """Element floor(0.5 n) - 1 of the descending values, never before the first."""
+    """Element floor(0.5 n) - 1 of the descending values; 1 where there is none, as in DAST."""
     pools = ConfidencePools(2)
     values = torch.linspace(0.8, 0.1, count)
     pools.update(torch.zeros(count, dtype=torch.int64), values.flip(0))
-    assert build_rule('cbst').thresholds(pools, 2) == [float(values[index]), 1.0]
+    expected = 1.0 if index is None else float(values[index])
+    assert build_rule('cbst').thresholds(pools, 2) == [expected, 1.0]
 
 
 def test_cbst_reassigns_a_class():

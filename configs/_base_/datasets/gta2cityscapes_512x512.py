@@ -12,7 +12,11 @@ train_dataloader = dict(
         dataset=dict(pipeline=[
             dict(type='LoadImageFromFile'),
             dict(type='LoadAnnotations'),
-            dict(type='Resize', scale=_base_.source_scale, interpolation='bicubic'),
+            dict(
+                type='Resize',
+                scale=_base_.source_scale,
+                interpolation='bicubic',
+                backend='pillow'),
             dict(type='RandomCrop', crop_size=crop_size),
             dict(type='PackUDAInputs')
         ])),
@@ -20,7 +24,11 @@ train_dataloader = dict(
         batch_size=2,
         dataset=dict(pipeline=[
             dict(type='LoadImageFromFile'),
-            dict(type='Resize', scale=_base_.target_scale, interpolation='bicubic'),
+            dict(
+                type='Resize',
+                scale=_base_.target_scale,
+                interpolation='bicubic',
+                backend='pillow'),
             dict(type='TrackPositions', height=512, width=1024),  # the prior's size
             dict(type='RandomCrop', crop_size=crop_size, cat_max_ratio=1.),  # below 1: reads labels
             dict(type='PackUDAInputs')

@@ -11,7 +11,7 @@ train_dataloader = dict(
         dataset=dict(pipeline=[
             dict(type='LoadImageFromFile'),
             dict(type='LoadAnnotations'),
-            dict(type='Resize', scale=source_scale, interpolation='bicubic'),
+            dict(type='Resize', scale=source_scale, interpolation='bicubic', backend='pillow'),
             dict(type='PackUDAInputs')
         ])),
     target=dict(
@@ -19,6 +19,10 @@ train_dataloader = dict(
         dataset=dict(pipeline=[
             dict(type='LoadImageFromFile'),
             dict(type='LoadImageLabels', label_file='work_dirs/image_labels/gta2cityscapes.npz'),
-            dict(type='Resize', scale=_base_.target_scale, interpolation='bicubic'),
+            dict(
+                type='Resize',
+                scale=_base_.target_scale,
+                interpolation='bicubic',
+                backend='pillow'),
             dict(type='PackUDAInputs')
         ])))

@@ -9,6 +9,10 @@ train_dataloader = dict(
         dataset=dict(pipeline=[
             dict(type='LoadImageFromFile'),
             dict(type='LoadPseudoLabels', pseudo_dir=pseudo_dir),
-            dict(type='Resize', scale=_base_.target_scale, interpolation='bicubic'),
+            dict(
+                type='Resize',
+                scale=_base_.target_scale,
+                interpolation='bicubic',
+                backend='pillow'),
             dict(type='PackUDAInputs')
         ])))

@@ -8,7 +8,7 @@ source_scale = (1280, 760)
 source_pipeline = [
     dict(type='LoadImageFromFile'),
     dict(type='LoadAnnotations'),
-    dict(type='Resize', scale=source_scale, interpolation='bicubic'),
+    dict(type='Resize', scale=source_scale, interpolation='bicubic', backend='pillow'),
     dict(type='PackUDAInputs')
 ]
 

@@ -8,13 +8,13 @@ crop_size = (512, 512)
 source_pipeline = [
     dict(type='LoadImageFromFile'),
     dict(type='LoadAnnotations'),
-    dict(type='Resize', scale=source_scale, interpolation='bicubic'),
+    dict(type='Resize', scale=source_scale, interpolation='bicubic', backend='pillow'),
     dict(type='RandomCrop', crop_size=crop_size),
     dict(type='PackUDAInputs')
 ]
 target_pipeline = [
     dict(type='LoadImageFromFile'),
-    dict(type='Resize', scale=_base_.target_scale, interpolation='bicubic'),
+    dict(type='Resize', scale=_base_.target_scale, interpolation='bicubic', backend='pillow'),
     dict(type='TrackPositions', height=512, width=1024),  # the prior's size
     dict(type='RandomCrop', crop_size=crop_size, cat_max_ratio=1.),  # below 1: reads labels
     dict(type='PackUDAInputs')

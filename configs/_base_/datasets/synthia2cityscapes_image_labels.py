@@ -10,13 +10,13 @@ source_scale = (1280, 760)
 source_pipeline = [
     dict(type='LoadImageFromFile'),
     dict(type='LoadAnnotations'),
-    dict(type='Resize', scale=source_scale, interpolation='bicubic'),
+    dict(type='Resize', scale=source_scale, interpolation='bicubic', backend='pillow'),
     dict(type='PackUDAInputs')
 ]
 target_pipeline = [
     dict(type='LoadImageFromFile'),
     dict(type='LoadImageLabels', label_file='work_dirs/image_labels/synthia2cityscapes.npz'),
-    dict(type='Resize', scale=_base_.target_scale, interpolation='bicubic'),
+    dict(type='Resize', scale=_base_.target_scale, interpolation='bicubic', backend='pillow'),
     dict(type='PackUDAInputs')
 ]
 

@@ -126,6 +126,7 @@ class Mixer(BatchTransform):
             pixel_weight=paste(mask, ones, weight),
             significance=significance,
             mask=mask,
+            probabilities=teacher.probabilities,
         )
 
     def _check_sizes(self, batch: DomainBatch, teacher: TeacherPrediction) -> None:

@@ -34,7 +34,8 @@ def resize_label(label: NDArray[Any], height: int, width: int) -> NDArray[Any]:
     enlargement :math:`X \mapsto \lfloor X w / W \rfloor` inverts that only if W is a multiple of
     w. Here each pixel X takes the last x with :math:`\lfloor x W / w \rfloor \le X`. A label
     stored at the network's input size is thus unchanged after it was enlarged to the raw image and
-    resized with it.
+    resized with it. Pillow shrinks by :math:`x \mapsto \lfloor (x + 1/2) W / w \rfloor`, which
+    restores it too if W is at least 2 w, as for Cityscapes.
 
     Args:
         label: Label map, shape (h, w).

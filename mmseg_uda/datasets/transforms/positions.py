@@ -20,9 +20,10 @@ class TrackPositions(BaseTransform):
     """Record for every pixel its cell in a spatial prior.
 
     Put it after ``LoadImageFromFile``, before ``RandomCrop`` and ``RandomFlip``, and before or
-    after ``Resize``. The map joins ``results['seg_fields']``, so that mmseg's transforms move it in
-    step with the image; ``PackUDAInputs`` packs it. If the image is resized to the prior's size,
-    each pixel gets exactly its own cell.
+    after ``Resize`` (after one with ``backend='pillow'``, which takes uint8 only). The map joins
+    ``results['seg_fields']``, so that mmseg's transforms move it in step with the image;
+    ``PackUDAInputs`` packs it. If the image is resized to the prior's size, each pixel gets exactly
+    its own cell.
 
     Required key: ``img``. Added keys: ``prior_positions`` (H, W) float32 (OpenCV does not resize
     integers of that size), the flat index of the cell plus 256; ``prior_shape``. Modified key:

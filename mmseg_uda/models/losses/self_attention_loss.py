@@ -22,11 +22,15 @@ __all__ = ['SelfAttentionLoss']
 
 
 def _kl(output: Tensor, target: Tensor) -> Tensor:
-    """KL(softmax(target) || softmax(output)), mean over pixels."""
+    """KL(softmax(target) || softmax(output)), mean over pixels; gradients reach both."""
     divergence = F.kl_div(
         output.log_softmax(1), target.log_softmax(1), reduction='none', log_target=True
     )  # (N, C, h, w)
     return divergence.sum(1).mean()
+
+
+def _reversed_kl(output: Tensor, target: Tensor) -> Tensor:
+    return _kl(target, output)
 
 
 def _cosine(output: Tensor, target: Tensor) -> Tensor:
@@ -63,9 +67,10 @@ class SelfAttentionLoss(BaseModule):
             model resumes or loads.
         form: ``'residual'`` for eq. (8), ``'attended'`` for eq. (9).
         loss_type: ``'l1'``, ``'l2'`` (squared) and ``'smooth_l1'`` are means over all elements;
-            ``'kl'`` (of the softmax of the output from that of the target) and ``'cosine'``
-            (1 - cosine) are means over pixels (Table A.5). The text of the paper lost its norm; l1
-            is our choice.
+            ``'kl'`` (between the softmaxes) and ``'cosine'`` (1 - cosine) are means over pixels
+            (Table A.5). The text of the paper lost its norm; l1 is our choice.
+        direction: Of ``'kl'``: ``'target_output'`` for KL(target || output), or
+            ``'output_target'``. This is a guess: our copy of the text lost the order.
         layer: ``'logits'`` before upsampling, or ``'features'`` (Table A.5; for both, write two
             regularisers).
         in_index: Index of the feature map, with ``layer='features'``.
@@ -92,6 +97,7 @@ class SelfAttentionLoss(BaseModule):
         *,
         form: str = 'residual',
         loss_type: str = 'l1',
+        direction: str = 'target_output',
         layer: str = 'logits',
         in_index: int = -1,
         domains: Sequence[str] = DOMAINS,
@@ -102,6 +108,7 @@ class SelfAttentionLoss(BaseModule):
         name = type(self).__name__
         check_choice(f'{name}.form', form, ('residual', 'attended'))
         check_choice(f'{name}.loss_type', loss_type, tuple(DISTANCES))
+        check_choice(f'{name}.direction', direction, ('target_output', 'output_target'))
         check_choice(f'{name}.layer', layer, ('logits', 'features'))
         is_list = bool(domains) and not isinstance(domains, str)
         expect(is_list, f'{name}.domains', "a list such as ['target']", domains)
@@ -115,7 +122,10 @@ class SelfAttentionLoss(BaseModule):
         )
         self.checkpoint = checkpoint
         self.residual = form == 'residual'
-        self.distance = DISTANCES[loss_type]
+        distance = DISTANCES[loss_type]
+        if loss_type == 'kl' and direction == 'output_target':
+            distance = _reversed_kl
+        self.distance = distance
         self.layer = layer
         self.in_index = in_index
         self.domains = tuple(domains)

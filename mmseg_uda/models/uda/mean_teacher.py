@@ -51,7 +51,8 @@ class MeanTeacher(BaseUDASegmentor):
         label_weight: Weight of the teacher's labels: the ``'ratio'`` of confident pixels in each
             image; the ``'batch_ratio'``, in all images of the batch, over all processes (code of
             DACS and CAMix); by ``'pixel'``, 1 where the teacher is confident and else 0; None for
-            1. Pixels of the source always have 1.
+            1. Pixels of the source have 1. With ``'scalar'`` they have the ``'batch_ratio'``, too:
+            it weighs the whole loss.
         eval_on: Network at test time, in tools and for pseudo labels: the ``'student'`` (the code)
             or the ``'teacher'`` (Algorithm 1).
         kwargs: As for :class:`BaseUDASegmentor`.
@@ -154,10 +155,12 @@ class MeanTeacher(BaseUDASegmentor):
     @torch.no_grad()
     def mix(self, batch: DomainBatch, teacher: TeacherPrediction) -> MixedBatch:
         """Build the images and labels for the consistency loss: mixed and augmented."""
-        mixed = self.label_target(batch.target.images, teacher)
+        unmixed = mixed = self.label_target(batch.target.images, teacher)
         generators = batch.target.generators  # of the pairs: source and target meet by position
         if self.mixer is not None:
             mixed = self.mixer(batch, teacher, self.iteration, mixed.pixel_weight, generators)
+        if self.label_weight == 'scalar':
+            mixed = replace(mixed, pixel_weight=unmixed.pixel_weight)
         if self.augment is None:
             return mixed
         scale = self.data_preprocessor.scale()
@@ -171,6 +174,7 @@ class MeanTeacher(BaseUDASegmentor):
             confidence_weight(self.confident(teacher), self.label_weight, joint=self.training),
             teacher.significance,
             torch.zeros_like(images[:, :1]),  # no pixel of the source
+            teacher.probabilities,
         )
 
     def consistency_losses(self, output: SegOutput, mixed: MixedBatch) -> Losses:
@@ -197,6 +201,7 @@ class MeanTeacher(BaseUDASegmentor):
             mixed.pixel_weight,
             mixed.significance,
             ignore_index=head.ignore_index,
+            probabilities=mixed.probabilities,
         )
         return {
             f'{output.domain}.decode.{self.consistency.loss_name}': loss,

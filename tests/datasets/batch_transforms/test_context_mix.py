@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.testing import assert_close
 
 from mmseg_uda.artifacts.spatial_prior import FORMAT_VERSION, SpatialPrior
-from mmseg_uda.datasets.batch_transforms.class_mix import choose_classes
+from mmseg_uda.datasets.batch_transforms.class_mix import ClassMix, choose_classes
 from mmseg_uda.datasets.batch_transforms.context_mix import ContextMix, related_classes
 from mmseg_uda.structures import DomainBatch, ImageBatch, TeacherPrediction
 
@@ -209,6 +209,21 @@ def test_warm_up_mixes_classes_of_the_source() -> None:
     masks = [mixer.mask(batch, teacher, iteration)[0, 0, 0].tolist() for iteration in (0, 1, 2)]
     assert all(mask in ([1, 0, 0], [0, 1, 0]) for mask in masks)  # no rules yet
     assert mixer.mask(batch, teacher, 3)[0, 0, 0].tolist() == [0, 0, 0]  # the one class there is
+
+
+def test_without_prior_and_rules_it_is_inverse_classmix() -> None:
+    """CAMix's "iDACS": DACS until the warm-up ends, then the teacher's classes onto the source."""
+    generator = torch.Generator().manual_seed(0)
+    probabilities = torch.rand(2, 5, 6, 8, generator=generator)
+    source = torch.randint(5, (2, 6, 8), generator=generator)
+    batch, teacher = make_batch(probabilities, source=source)
+    mixer = ContextMix(warmup_iters=3)
+    for iteration, direction in ((2, 'source2target'), (3, 'target2source')):
+        pair = (mixer, ClassMix(direction=direction))
+        mixed = [each(batch, teacher, iteration, None, toys.generators(1, 2)) for each in pair]
+        for name in ('images', 'labels', 'pixel_weight', 'mask'):
+            assert_close(*(getattr(each, name) for each in mixed), rtol=0, atol=0)
+        assert 0 < mixed[0].mask.mean() < 1
 
 
 def test_warm_up_pastes_the_teachers_labels(tmp_path: Path) -> None:

@@ -85,6 +85,33 @@ def test_by_hand() -> None:
         assert_close(loss(logits, labels, weight, significance).item(), expected / 4)
 
 
+@pytest.mark.parametrize('normalize', NORMALIZERS)
+def test_squared_difference_from_the_unmixed_probabilities(normalize: str) -> None:
+    """Pixel by pixel and class by class; labels, even ignored ones, play no part."""
+    logits, labels, weight, significance = inputs()
+    teacher = (2 * torch.randn_like(logits)).softmax(1)
+    total = divisor = 0.0
+    for n, y, x in product(*map(range, labels.shape)):
+        scores = logits[n, :, y, x].tolist()
+        mass = sum(math.exp(score) for score in scores)
+        gaps = [math.exp(s) / mass - float(p) for s, p in zip(scores, teacher[n, :, y, x])]
+        u, w = float(significance[n, y, x]), float(weight[n, y, x])
+        total += w * sum(gap**2 for gap in gaps) / 4 * (1 if normalize == 'official' else u)
+        divisor += u if normalize.startswith('significance') else 1
+    loss = ConsistencyLoss('mse', normalize, target='unmixed_probability')
+    found = loss(logits, labels, weight, significance, probabilities=teacher)
+    assert_close(found.item(), total / divisor)
+    if normalize == 'official':  # the published code: q times the mean over all numbers
+        q = torch.full_like(weight, 0.3)
+        found = loss(logits, labels, q, significance, probabilities=teacher)
+        assert_close(found, 0.3 * (logits.softmax(1) - teacher).square().mean())
+    with pytest.raises(
+        ValueError,
+        match=r"ConsistencyLoss.target: expected the teacher's probabilities, but got None",
+    ):
+        loss(logits, labels)
+
+
 @pytest.mark.parametrize('kind', KINDS)
 @pytest.mark.parametrize('normalize', NORMALIZERS)
 def test_gradients(kind: str, normalize: str) -> None:
@@ -125,6 +152,14 @@ def test_other_ignore_index_and_precision() -> None:
     ('changes', 'match'),
     [
         (dict(kind='kl'), "ConsistencyLoss.kind: expected one of .'ce', 'mse'., but got 'kl'"),
+        (
+            dict(target='unmixed_probability'),
+            "ConsistencyLoss.target: expected 'label', because kind='ce' takes labels, but got",
+        ),
+        (
+            dict(kind='mse', target='mixed'),
+            "ConsistencyLoss.target: expected one of .'label', .* but got 'mixed'",
+        ),
         (
             dict(normalize='mean'),
             "ConsistencyLoss.normalize: expected one of .'valid', .* but got 'mean'",

@@ -72,6 +72,31 @@ def test_equals_loops(loss_type: str, form: str) -> None:
     )
 
 
+def test_direction_of_the_divergence() -> None:
+    logits = 3 * torch.randn(2, CHANNELS, 3, 4, requires_grad=True)
+    values = {}
+    for direction in ('target_output', 'output_target'):
+        loss = make(loss_type='kl', direction=direction, loss_weight=1.0)
+        loss.self_attention.load_state_dict(make().self_attention.state_dict())
+        with torch.no_grad():
+            target = logits + loss.self_attention(logits)
+        pair = (logits, target) if direction == 'target_output' else (target, logits)
+        value = value_of(loss, logits)
+        values[direction] = float(value.detach())
+        expected = slow_distance('kl', *(each.detach() for each in pair))
+        assert values[direction] == pytest.approx(expected, rel=1e-4)
+        (gradient,) = torch.autograd.grad(value, logits)
+        # d/do of KL(t || o) is q - p; of KL(o || t) it is q (log q/p - KL), both per pixel.
+        q, p = logits.detach().softmax(1), target.softmax(1)
+        ratio = (q / p).log()
+        reverse = q * (ratio - (q * ratio).sum(1, keepdim=True))
+        by_hand = (q - p if direction == 'target_output' else reverse) / (2 * 3 * 4)
+        assert_close(gradient, by_hand, atol=1e-6, rtol=1e-4)
+    assert values['target_output'] != pytest.approx(values['output_target'], rel=1e-2)
+    with pytest.raises(ValueError, match=r"direction: expected .*, but got 'both'"):
+        make(direction='both')
+
+
 def test_by_hand() -> None:
     # Two pixels of cosine 0.6: 5 / 8 of oneself and 3 / 8 of the other, without a convolution.
     logits = torch.tensor([[5.0, 3.0], [0.0, 4.0]]).view(1, 2, 1, 2)

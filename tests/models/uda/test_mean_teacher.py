@@ -80,7 +80,7 @@ def cross_entropy(network: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
 # ------------------------------------------------------------------------------------- objective
 
 
-@pytest.mark.parametrize('label_weight', ['ratio', 'batch_ratio', 'pixel', None])
+@pytest.mark.parametrize('label_weight', ['ratio', 'batch_ratio', 'scalar', 'pixel', None])
 def test_plain_mean_teacher(label_weight: str | None) -> None:
     """Source CE, and CE on the target from the teacher's labels, weighed by its confidence."""
     model = shaken(label_weight=label_weight, pseudo_threshold=0.97)
@@ -90,6 +90,7 @@ def test_plain_mean_teacher(label_weight: str | None) -> None:
     weight = {
         'ratio': confident.mean((1, 2), keepdim=True),
         'batch_ratio': confident.mean(),
+        'scalar': confident.mean(),
         'pixel': confident,
         None: torch.ones(()),
     }[label_weight]
@@ -138,6 +139,49 @@ def test_algorithm_1(iteration: int) -> None:
     assert model.augment.scale['bgr']
     assert_close(model.augment.scale['mean'].flatten(), torch.full((3,), 127.0))
     assert_close(model.augment.scale['std'].flatten(), torch.full((3,), 64.0))
+
+
+@pytest.mark.parametrize('mixer', [None, dict(type='LeftFromSource')])
+def test_mse_of_the_published_code(mixer: dict[str, str] | None) -> None:
+    """q times the mean of (softmax of the mixed image - softmax of the unmixed target)^2."""
+    model = shaken(
+        mixer=mixer,
+        augment=dict(type='Darker'),
+        label_weight='scalar',
+        pseudo_threshold=0.97,
+        consistency=dict(
+            type='ConsistencyLoss',
+            kind='mse',
+            target='unmixed_probability',
+            normalize='official',
+        ),
+    )
+    losses, batch = losses_of(model)
+    teacher = probabilities(model.teacher.module, batch.target.images)
+    x_m = batch.target.images.clone()
+    if mixer:
+        x_m[..., :HALF] = batch.source.images[..., :HALF]
+    q = (teacher.amax(1) >= 0.97).float().mean()
+    assert 0 < q < 1
+    expected = q * (probabilities(model.student, x_m - 0.5) - teacher).square().mean()
+    assert_close(losses['mix.decode.loss_con' if mixer else 'target.decode.loss_con'], expected)
+
+
+def test_scalar_weight_weighs_the_source_too() -> None:
+    model = shaken(
+        mixer=dict(type='LeftFromSource'),
+        label_weight='scalar',
+        pseudo_threshold=0.97,
+        consistency=dict(type='ConsistencyLoss', normalize='official'),
+    )
+    losses, batch = losses_of(model)
+    conf, label = probabilities(model.teacher.module, batch.target.images).max(1)
+    x_m, y_m = batch.target.images.clone(), label.clone()
+    x_m[..., :HALF] = batch.source.images[..., :HALF]
+    y_m[..., :HALF] = batch.source.labels[..., :HALF]
+    terms = cross_entropy(model.student, x_m, y_m)
+    expected = (conf >= 0.97).float().mean() * terms.mean()
+    assert_close(losses['mix.decode.loss_con'], expected)
 
 
 def test_a_further_consistency_term() -> None:
