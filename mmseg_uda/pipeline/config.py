@@ -11,15 +11,20 @@ from typing import Any
 from mmengine.config import Config
 
 from mmseg_uda.config.problems import ConfigError, Problem
+from mmseg_uda.config.selection import SELECTIONS
 from mmseg_uda.config.tables import choose
 from mmseg_uda.pipeline.run import Pipeline
 from mmseg_uda.pipeline.tables import select_stages, successors
 from mmseg_uda.stages import STAGES
 from mmseg_uda.stages.base import PipelineContext, Stage
+from mmseg_uda.utils.arguments import check_choice
 
 __all__ = ['read_pipeline']
 
-NAMES = ('seed', 'work_dir', 'env_cfg', 'cells', 'rows', 'metrics', 'links', 'pipeline')
+NAMES = (
+    *('seed', 'select', 'work_dir', 'env_cfg'),
+    *('cells', 'rows', 'metrics', 'links', 'pipeline'),
+)
 STAGE_NAME = re.compile(r'[A-Za-z0-9][\w-]*')
 RESERVED = 'replaced'  # the directory of archived results
 
@@ -62,9 +67,11 @@ def read_pipeline(
     seed = content.get('seed')
     if seed is not None and (not isinstance(seed, int) or isinstance(seed, bool)):
         raise ValueError(f'{path}: seed got {seed!r}; write an integer')
+    select = content.get('select', 'last')
+    check_choice(f'{path}: select', select, SELECTIONS)
     work_dir = Path(work_dir or content.get('work_dir') or Path('work_dirs') / name).resolve()
     context = PipelineContext(
-        name, path.resolve().parent, work_dir, seed, launcher, checkpoint_on_signal
+        name, path.resolve().parent, work_dir, seed, launcher, checkpoint_on_signal, select
     )
     stages = [_build(index, each, context) for index, each in enumerate(content['stages'])]
     # In order, so that a stage can refer to earlier ones only.
@@ -100,17 +107,17 @@ def _check_names(content: Mapping[str, Any], path: Path) -> None:
 
 
 def _apply(content: dict[str, Any], options: Mapping[str, Any]) -> None:
-    """Set ``seed``, ``work_dir``, ``stages.NAME.key`` and ``stages.NAME.options.dotted.path``."""
+    """Set ``seed``, ``select``, ``work_dir``, ``stages.NAME.key``, ``stages.NAME.options.path``."""
     by_name = {str(each.get('name')): each for each in content['stages'] if isinstance(each, dict)}
     for option, value in options.items():
         # stages.NAME.KEY or stages.NAME.options.PATH, whose path has dots of its own
         kind, name, key, path = [*option.split('.', 3), '', '', ''][:4]
-        if option in ('seed', 'work_dir'):
+        if option in ('seed', 'select', 'work_dir'):
             content[option] = value
         elif kind != 'stages' or not key or (path and key != 'options'):
             raise ValueError(
-                f'--cfg-options got `{option}`; write seed, work_dir, stages.NAME.KEY or '
-                'stages.NAME.options.PATH'
+                f'--cfg-options got `{option}`; write seed, select, work_dir, stages.NAME.KEY '
+                'or stages.NAME.options.PATH'
             )
         else:
             stage = by_name[choose('stage', name, by_name, f'--cfg-options {option}')]

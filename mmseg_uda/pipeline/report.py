@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
+from mmseg_uda.config.selection import SELECTED
 from mmseg_uda.pipeline.state import StageRecord
 
 __all__ = ['format_report', 'format_time']
@@ -21,13 +22,20 @@ def format_time(seconds: float) -> str:
     return f'{minutes // 60}:{minutes % 60:02d}:{rest:02d}'
 
 
-def format_report(name: str, kinds: Mapping[str, str], records: Mapping[str, StageRecord]) -> str:
+def format_report(
+    name: str,
+    kinds: Mapping[str, str],
+    records: Mapping[str, StageRecord],
+    selected: Collection[str] = (),
+) -> str:
     """Format the report as Markdown.
 
     Args:
         name: Name of the pipeline.
         kinds: Name and type of every stage, in order.
         records: Records of those that were started.
+        selected: Stages whose results follow from a choice by labels of the target; it is written
+            beside their numbers.
     """
     stages = {stage: records.get(stage, StageRecord(kind)) for stage, kind in kinds.items()}
     rows = [['stage', 'type', 'status', 'time', 'attempts', 'processes', 'output']]
@@ -46,7 +54,11 @@ def format_report(name: str, kinds: Mapping[str, str], records: Mapping[str, Sta
         notes = [text.replace('\n', ' ') for text in (record.error, record.note) if text]
         if notes:
             lines += ['', f'- `{stage}`: {"; ".join(notes)}']
-    metrics = {stage: record.metrics for stage, record in stages.items() if record.metrics}
+    metrics = {
+        f'{stage} ({SELECTED})' if stage in selected else stage: record.metrics
+        for stage, record in stages.items()
+        if record.metrics
+    }
     if metrics:
         lines += ['', '## Metrics', '', 'Of a training: those of its last validation.', '']
         lines += _columns('metric', metrics, lambda value: f'{value:.4g}')

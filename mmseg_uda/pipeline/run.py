@@ -53,6 +53,17 @@ class Pipeline:
         self.env_cfg = env_cfg
         self.table = table
 
+    @functools.cached_property
+    def selected(self) -> set[str]:
+        """Names of the stages whose results follow from a choice by labels of the target."""
+        found: set[str] = set()
+        for name, stage in self.stages.items():
+            for reference in stage.references:
+                other, part = split_reference(reference)
+                if other in found or part in self.stages[other].labelled_parts():
+                    found.add(name)
+        return found
+
     def check_inputs(self) -> None:
         """Check that all data and weights exist that no stage makes, apart from the work_dir.
 
@@ -195,9 +206,9 @@ class Pipeline:
 
     def _report(self, state: State) -> None:
         kinds = {name: stage.kind for name, stage in self.stages.items()}
-        text = format_report(self.context.name, kinds, state.stages)
+        text = format_report(self.context.name, kinds, state.stages, self.selected)
         if self.table is not None:
-            text += '\n'.join([*format_table(self.table, state.stages), ''])
+            text += '\n'.join([*format_table(self.table, state.stages, self.selected), ''])
         with atomic_write(self.context.work_dir / 'report.md') as partial:
             partial.write_text(text, encoding='utf-8')
 

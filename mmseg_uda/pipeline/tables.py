@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from mmengine.config import Config
 
+from mmseg_uda.config.selection import SELECTED
 from mmseg_uda.config.tables import Table, choose
 from mmseg_uda.pipeline.state import StageRecord
 from mmseg_uda.stages.references import find_references, split_reference, substitute
@@ -100,19 +101,23 @@ def _row_stages(table: Table, row: str, cell: str) -> list[dict[str, Any]]:
         ]
     name = f'{row}_{cell}'
     both = dict(config=f'{table.path.name}:{row}:{cell}', options=substitute(links, rename))
+    metric = {'metric': table.metrics[cell]} if cell in table.metrics else {}
     return [
         *stages,
-        dict(name=name, type='train', **both),
+        dict(name=name, type='train', **both, **metric),
         dict(name=f'{name}_test', type='test', checkpoint=f'{{{name}}}', **both),
     ]
 
 
-def format_table(table: Table, records: Mapping[str, StageRecord]) -> list[str]:
+def format_table(
+    table: Table, records: Mapping[str, StageRecord], selected: Collection[str] = ()
+) -> list[str]:
     """A table with the paper's numbers and ours, as lines of Markdown.
 
     Args:
         table: The table.
         records: Records of the stages that were started.
+        selected: As for :func:`format_report`.
     """
     lines = []
     for cell in table.cells:
@@ -127,13 +132,16 @@ def format_table(table: Table, records: Mapping[str, StageRecord]) -> list[str]:
         for name, column in table.pairs():
             if column != cell:
                 continue
-            row, record = table.rows[name], records.get(f'{name}_{cell}_test')
+            stage = f'{name}_{cell}_test'
+            row, record = table.rows[name], records.get(stage)
             paper, ours = (
                 table.paper(name).get(cell),
                 record.metrics.get(metric) if record else None,
             )
             difference = '' if paper is None or ours is None else f'{ours - paper:+.2f}'
             numbers = ['' if each is None else f'{each:.2f}' for each in (paper, ours)]
+            if ours is not None and stage in selected:
+                numbers[1] += f' ({SELECTED})'
             cells = [name, row.text, row.table, *numbers, difference]
             lines.append(f'| {" | ".join(cells)} |')
     return lines

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import dataclasses
 import functools
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, ClassVar
@@ -37,6 +37,8 @@ class PipelineContext:
         seed: ``randomness.seed`` of every stage with a config; None leaves that to the configs.
         launcher: As for mmengine's runner.
         checkpoint_on_signal: A training that SIGTERM or SIGINT stops saves a checkpoint first.
+        select: Checkpoint of a training that later stages get: ``'last'``, or the best by
+            ``'target_labels'`` of the validation split.
     """
 
     name: str
@@ -45,6 +47,7 @@ class PipelineContext:
     seed: int | None = None
     launcher: str = 'none'
     checkpoint_on_signal: bool = False
+    select: str = 'last'
 
 
 @dataclasses.dataclass
@@ -132,6 +135,10 @@ class Stage:
     def parts(self) -> Mapping[str, str]:
         """Parts of the output and the kind of each, as in :attr:`makes`."""
         return {'output': self.makes}
+
+    def labelled_parts(self) -> Collection[str]:
+        """Parts of the output that labels of the target's validation split choose."""
+        return ()
 
     def inputs(self) -> list[Input]:
         """Files, directories and datasets that the stage reads."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from mmengine.runner import EpochBasedTrainLoop, Runner
 
 from mmseg_uda.artifacts.checkpoint import find_checkpoints
 from mmseg_uda.config.places import RUNNER_NAMES
+from mmseg_uda.config.selection import save_best_of, selects_by_target_labels
 from mmseg_uda.engine.hooks import StopHook
 from mmseg_uda.stages.base import ConfigStage, Resolve, Result, Stage
 from mmseg_uda.utils.cli import build_runner
@@ -29,15 +30,34 @@ UNRECORDED_HOOKS = frozenset({'timer', 'logger', 'visualization'})
 
 
 class TrainStage(ConfigStage):
-    """Trains a config; ``{name}`` is the last checkpoint, ``{name.best}`` that of ``save_best``."""
+    """Trains a config; ``{name}`` is the last checkpoint, ``{name.best}`` that of ``save_best``.
+
+    With ``select='target_labels'`` in the pipeline, ``{name}`` is the best by ``metric``, or by the
+    config's own ``save_best``, on the target's validation split. A config whose ``save_best`` takes
+    no labels of the target keeps its choice.
+    """
 
     kind = 'train'
     makes = 'checkpoint'
     initialises = True
+    optional = ('options', 'metric')
+    unrecorded = ('config', 'options', 'metric')  # a metric that counts is in save_best
+
+    def load(self, resolve: Resolve | None = None) -> Config:
+        cfg = super().load(resolve)
+        if self.context.select == 'target_labels' and not save_best_of(cfg):
+            best = dict(save_best=self.arguments.get('metric', 'mIoU'), rule='greater')
+            cfg.merge_from_dict({'default_hooks.checkpoint': best})
+        return cfg
 
     def parts(self) -> Mapping[str, str]:
-        best = self._checkpoint_hook(self.load()).get('save_best')
+        best = save_best_of(self.load())
         return {'output': 'checkpoint', **({'best': 'checkpoint'} if best else {})}
+
+    def labelled_parts(self) -> Collection[str]:
+        if not selects_by_target_labels(self.load()):
+            return ()
+        return ('output', 'best') if self.context.select == 'target_labels' else ('best',)
 
     def fingerprint(self, cfg: Config) -> dict[str, Any]:
         keys = RUNNER_NAMES - UNRECORDED
@@ -94,6 +114,14 @@ class TrainStage(ConfigStage):
         if 'best_ckpt' in runner.message_hub.runtime_info:
             # A directory that was moved since then is not where the resumed message hub thinks.
             outputs['best'] = self.directory / Path(runner.message_hub.get_info('best_ckpt')).name
+        if 'output' in self.labelled_parts():
+            if 'best' not in outputs:
+                raise self.error(
+                    'config',
+                    'ended its training without a best checkpoint; write a val_interval of at most '
+                    "max_iters, or select='last'",
+                )
+            outputs['output'] = outputs['best']
         return Result(outputs, metrics)
 
 

@@ -82,6 +82,7 @@ def test_stages_are_those_of_the_rows_and_what_they_need(folder: Path) -> None:
         type='train',
         config='ablations.py:linked:labelled',
         options={run_toy.PSEUDO_DIR: '{labels_labelled-v}'},
+        metric='aAcc',  # for select='target_labels'
     )
 
 

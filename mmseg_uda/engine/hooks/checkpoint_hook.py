@@ -11,6 +11,8 @@ from mmengine.dist import is_main_process
 from mmengine.runner import Runner
 from mmseg.registry import HOOKS
 
+from mmseg_uda.config.selection import SELECTED, selects_by_target_labels
+
 __all__ = ['CheckpointHook']
 
 
@@ -35,8 +37,8 @@ class CheckpointHook(hooks.CheckpointHook):
     """Saves checkpoints as mmengine's hook does, but deletes older ones afterwards.
 
     mmengine deletes first, so that a process that is killed while it writes may leave no checkpoint
-    at all. This class has the same name, and so is the one of every config with
-    ``default_scope='mmseg'`` that imports the package.
+    at all. If ``save_best`` takes labels of the target, the log says so. This class has the same
+    name, and so is the one of every config with ``default_scope='mmseg'`` that imports the package.
 
     Args:
         kwargs: As for :class:`mmengine.hooks.CheckpointHook`.
@@ -48,6 +50,12 @@ class CheckpointHook(hooks.CheckpointHook):
     def before_train(self, runner: Runner) -> None:
         """Read the records of a resumed run; surplus checkpoints of a killed one go."""
         super().before_train(runner)
+        if self.save_best and selects_by_target_labels(runner.cfg):
+            runner.logger.warning(
+                f'CheckpointHook.save_best: the best checkpoint is {SELECTED}, by '
+                f'{", ".join(self.save_best)} of the validation split; do not write its number in '
+                'one table with those of last checkpoints'
+            )
         if self.max_keep_ckpts > 0:
             self.keep_ckpt_ids = deque(self.keep_ckpt_ids)
         # A new best one is also noted in the last one, be it of the process that was killed.
