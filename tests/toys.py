@@ -422,7 +422,7 @@ def optim_wrapper_cfg(model_cfg: dict[str, Any], **changes: Any) -> dict[str, An
     """Optimizers for what the method has; one for a stock segmentor."""
     cfg = copy.deepcopy(OPTIM_WRAPPER)
     if 'generator' in model_cfg:
-        # SGD: biases before instance norm have no gradient but rounding errors, which Adam enlarges.
+        # SGD: gradients of biases before instance norm are rounding errors, which Adam enlarges.
         cfg['optimizers'] = {
             name: dict(optimizer=dict(type='SGD', lr=1e-3, momentum=0.9))
             for name in ('generators', 'discriminators')

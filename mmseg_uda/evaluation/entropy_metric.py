@@ -11,7 +11,7 @@ from mmengine.evaluator import BaseMetric
 from mmseg.registry import METRICS
 from torch import Tensor
 
-from mmseg_uda.utils.arguments import check_choice
+from mmseg_uda.utils.arguments import check_choice, check_integer
 
 __all__ = ['EntropyMetric']
 
@@ -72,6 +72,7 @@ class EntropyMetric(BaseMetric):
         check_choice('EntropyMetric.average', average, ('image', 'pixel'))
         self.average = average
         self.normalize = normalize
+        check_integer('EntropyMetric.ignore_index', ignore_index)
         self.ignore_index = ignore_index
 
     def process(self, data_batch: Any, data_samples: Sequence[dict[str, Any]]) -> None:

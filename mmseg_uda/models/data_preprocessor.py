@@ -15,6 +15,7 @@ from mmseg.utils import ConfigType, OptConfigType, SampleList
 from torch import Tensor
 
 from mmseg_uda.structures import DOMAINS, NOWHERE
+from mmseg_uda.utils.arguments import check_integer
 
 __all__ = ['UDADataPreprocessor']
 
@@ -49,6 +50,9 @@ class UDADataPreprocessor(BaseDataPreprocessor):
         labels: bool = True,
     ) -> None:
         super().__init__()
+        if num_classes is not None:
+            check_integer('UDADataPreprocessor.num_classes', num_classes, 1)
+        check_integer('UDADataPreprocessor.ignore_index', ignore_index)
         self.source = self._build(source)
         self.target = self._build(source if target is None else target)
         self.num_classes = num_classes

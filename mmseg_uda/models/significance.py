@@ -14,7 +14,7 @@ from mmseg_uda.datasets.batch_transforms.base import per_image
 from mmseg_uda.models.contexts import frozen_bn_stats
 from mmseg_uda.models.losses.divisor import reduce_over_processes
 from mmseg_uda.models.teacher import EMATeacher
-from mmseg_uda.utils.arguments import check_choice, expect
+from mmseg_uda.utils.arguments import check_choice, check_integer, check_number
 
 __all__ = ['EntropySignificance']
 
@@ -67,11 +67,11 @@ class EntropySignificance(nn.Module):
         super().__init__()
         name = type(self).__name__
         for key, count in dict(passes=passes, chunk=chunk, ramp_iters=ramp_iters).items():
-            expect(count >= 1, f'{name}.{key}', 'at least 1', count)
+            check_integer(f'{name}.{key}', count, 1)
         for key, size in dict(noise_std=noise_std, noise_clip=noise_clip).items():
-            expect(size >= 0, f'{name}.{key}', 'at least 0', size)
-        expect(0 <= beta <= 1, f'{name}.beta', 'a number in [0, 1]', beta)
-        expect(gamma <= 0, f'{name}.gamma', 'at most 0', gamma)
+            check_number(f'{name}.{key}', size, '[0, inf)')
+        check_number(f'{name}.beta', beta, '[0, 1]')
+        check_number(f'{name}.gamma', gamma, '(-inf, 0]')
         check_choice(f'{name}.bound', bound, ('classes', 'batch'))
         check_choice(f'{name}.interpolation', interpolation, ('bilinear', 'nearest'))
         self.passes = passes

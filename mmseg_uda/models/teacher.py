@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from mmseg_uda.models.losses.divisor import reduce_over_processes
 from mmseg_uda.structures import MixedBatch
-from mmseg_uda.utils.arguments import check_choice, expect
+from mmseg_uda.utils.arguments import check_choice, check_number
 
 __all__ = ['LABEL_WEIGHTS', 'EMATeacher', 'agreement', 'confidence_weight']
 
@@ -50,7 +50,7 @@ class EMATeacher(nn.Module):
 
     def __init__(self, student: nn.Module, alpha: float = 0.99, mode: str = 'train') -> None:
         super().__init__()
-        expect(0 <= alpha <= 1, 'EMATeacher.alpha', 'a number in [0, 1]', alpha)
+        check_number('EMATeacher.alpha', alpha, '[0, 1]')
         check_choice('EMATeacher.mode', mode, ('train', 'eval'))
         self.alpha = alpha
         self.mode = mode

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from mmseg_uda.pseudo_labels.statistics import ConfidencePools
 from mmseg_uda.structures import IGNORE_INDEX
-from mmseg_uda.utils.arguments import check_choice, expect
+from mmseg_uda.utils.arguments import check_choice, check_integer, check_number
 
 __all__ = [
     'RULES',
@@ -33,10 +33,7 @@ __all__ = [
 
 
 def _check_fraction(rule: object, key: str) -> None:
-    value, name = getattr(rule, key), f'{type(rule).__name__}.{key}'
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        raise TypeError(f'{name}: expected a number in (0, 1], but got {value!r}')
-    expect(0 < value <= 1, name, 'a number in (0, 1]', value)
+    check_number(f'{type(rule).__name__}.{key}', getattr(rule, key), '(0, 1]')
 
 
 def _discarded(share: float, count: int) -> int:
@@ -146,8 +143,7 @@ class CBSTRule(PseudoLabelRule):
     def __post_init__(self) -> None:
         _check_fraction(self, 'share')
         _check_fraction(self, 'cap')
-        positive = isinstance(self.stride, int) and self.stride >= 1
-        expect(positive, 'CBSTRule.stride', 'an integer of at least 1', self.stride)
+        check_integer('CBSTRule.stride', self.stride, 1)
 
     def collect(self, pools: ConfidencePools, probabilities: Tensor) -> None:
         confidence, prediction = (part.flatten() for part in probabilities.max(0))  # (H * W,)

@@ -8,7 +8,7 @@ from mmengine.dist import all_gather_object, all_reduce, get_world_size
 from numpy.typing import NDArray
 from torch import Tensor
 
-from mmseg_uda.utils.arguments import expect
+from mmseg_uda.utils.arguments import check_integer, expect
 
 __all__ = ['MIN_BINS', 'ConfidencePools']
 
@@ -33,10 +33,12 @@ class ConfidencePools:
     """
 
     def __init__(self, num_pools: int, budget: int = 2**20, bins: int = 2**14) -> None:
+        check_integer('ConfidencePools.num_pools', num_pools, 0)
+        check_integer('ConfidencePools.bins', bins, 1)
+        check_integer('ConfidencePools.budget', budget, 0)
         power_of_two = bins & (bins - 1) == 0
         expected = f'a power of two of at least {MIN_BINS}'
         expect(bins >= MIN_BINS and power_of_two, 'ConfidencePools.bins', expected, bins)
-        expect(budget >= 0, 'ConfidencePools.budget', 'at least 0', budget)
         self.num_pools = num_pools
         self.budget = budget
         self.bins = bins

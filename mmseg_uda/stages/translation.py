@@ -25,7 +25,6 @@ from mmseg_uda.artifacts.outputs import check_output
 from mmseg_uda.artifacts.recipe import raise_differences
 from mmseg_uda.artifacts.translated import TranslationManifest
 from mmseg_uda.datasets.transforms.fourier import (
-    check_beta,
     find_images,
     mix_amplitude,
     resize_style,
@@ -33,6 +32,7 @@ from mmseg_uda.datasets.transforms.fourier import (
 from mmseg_uda.stages.base import Resolve, Result, Stage
 from mmseg_uda.stages.inputs import Input
 from mmseg_uda.stages.references import substitute
+from mmseg_uda.utils.arguments import check_integer, check_number
 from mmseg_uda.utils.processes import map_with_progress, on_main
 
 __all__ = ['TranslateStage', 'translate_folder']
@@ -129,14 +129,11 @@ def translate_folder(
 def _check_numbers(
     beta: float, seed: int = 0, max_images: int | None = None, nproc: int = 1
 ) -> None:
-    check_beta('translate_folder.beta', beta)
-    for key, value, least in (
-        ('seed', seed, 0),
-        ('max_images', max_images, 1),
-        ('nproc', nproc, 1),
-    ):
-        if value is not None and value < least:
-            raise ValueError(f'translate_folder.{key}: expected at least {least}, but got {value}')
+    check_number('translate_folder.beta', beta, '(0, 1]')
+    check_integer('translate_folder.seed', seed, 0)
+    if max_images is not None:
+        check_integer('translate_folder.max_images', max_images, 1)
+    check_integer('translate_folder.nproc', nproc, 1)
 
 
 def _find_source(source: str, suffix: str) -> list[str]:

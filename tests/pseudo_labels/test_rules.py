@@ -199,7 +199,7 @@ def test_bad_share(name, share):
     ('cfg', 'error', 'match'),
     [
         (dict(type='bdl', cap=2), ValueError, r'BDLRule\.cap: expected .*, but got 2'),
-        (dict(type='bdl', share='half'), TypeError, r"BDLRule\.share: .*got 'half'"),
+        (dict(type='bdl', share='half'), ValueError, r"BDLRule\.share: .*got 'half'"),
         (dict(type='fixed', threshold=0), ValueError, r'FixedRule\.threshold: .*got 0'),
         (dict(type='cbst', stride=0), ValueError, r'CBSTRule\.stride: .* 1, but got 0'),
         (

@@ -73,5 +73,5 @@ def test_bad_bins(bins):
 
 
 def test_bad_budget():
-    with pytest.raises(ValueError, match='ConfidencePools.budget: expected at least 0, but got -1'):
+    with pytest.raises(ValueError, match='budget: expected an integer of at least 0, but got -1'):
         ConfidencePools(3, budget=-1)

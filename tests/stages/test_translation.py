@@ -299,10 +299,13 @@ def test_unknown_files_are_refused(data: Path) -> None:
 
 def test_wrong_arguments(data: Path) -> None:
     for changes, match in (
-        (dict(beta=0), r'translate_folder\.beta: expected a number in \(0, 1\], .*, but got 0'),
-        (dict(seed=-1), r'translate_folder\.seed: expected at least 0, but got -1'),
-        (dict(max_images=0), r'translate_folder\.max_images: expected at least 1, but got 0'),
-        (dict(nproc=0), r'translate_folder\.nproc: expected at least 1, but got 0'),
+        (dict(beta=0), r'translate_folder\.beta: expected a number in \(0, 1\], but got 0'),
+        (dict(seed=-1), r'translate_folder\.seed: expected an integer of at least 0, but got -1'),
+        (
+            dict(max_images=0),
+            r'max_images: expected an integer of at least 1, but got 0',
+        ),
+        (dict(nproc=0), r'translate_folder\.nproc: expected an integer of at least 1, but got 0'),
     ):
         with pytest.raises(ValueError, match=match):
             translate(data, **changes)

@@ -38,7 +38,7 @@ def test_command_line(
     assert len(manifest.listed) == 4
     assert 'ETA' in capsys.readouterr().err
     assert tool.main([*argv, *options, '--nproc', '0']) == 1
-    assert 'translate_folder.nproc: expected at least 1, but got 0' in capsys.readouterr().err
+    assert 'nproc: expected an integer of at least 1, but got 0' in capsys.readouterr().err
     assert tool.main([*argv, *options, '--image-suffix', '_x.png']) == 1
     assert tool.main([*argv, *options, '--seed', '3']) == 1
     assert 'seed: 2 -> 3); write another path\n' in capsys.readouterr().err

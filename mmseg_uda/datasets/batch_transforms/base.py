@@ -7,9 +7,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Generator, Tensor, nn
 
-from mmseg_uda.utils.arguments import expect
-
-__all__ = ['BatchTransform', 'check_share', 'draw', 'per_image']
+__all__ = ['BatchTransform', 'draw', 'per_image']
 
 
 class BatchTransform(nn.Module):
@@ -62,19 +60,3 @@ def draw(
 def per_image(generators: Sequence[Generator] | None, number: int) -> Sequence[Generator | None]:
     """Return the generator of each of so many images: None, the global one, if there are none."""
     return [None] * number if generators is None else generators
-
-
-def check_share(key: str, value: float, whole: bool = False) -> float:
-    """Check that a share lies in (0, 1), or in (0, 1] where the whole is a share.
-
-    Raises:
-        ValueError: If it does not.
-
-    Example:
-        >>> check_share('ClassMix.share', 1, whole=True)
-        1.0
-    """
-    number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    inside = number and (0 < value < 1 or (whole and value == 1))
-    expect(inside, key, f'a number in (0, 1{"]" if whole else ")"}', value)
-    return float(value)

@@ -8,10 +8,10 @@ import torch
 from mmseg.registry import TRANSFORMS
 from torch import Generator, Tensor
 
-from mmseg_uda.datasets.batch_transforms.base import check_share, draw
+from mmseg_uda.datasets.batch_transforms.base import draw
 from mmseg_uda.datasets.batch_transforms.mixer import Mixer
 from mmseg_uda.structures import DomainBatch, TeacherPrediction
-from mmseg_uda.utils.arguments import check_choice
+from mmseg_uda.utils.arguments import check_choice, check_number
 
 __all__ = [
     'DIRECTIONS',
@@ -122,7 +122,8 @@ class ClassMix(Mixer):
         super().__init__()
         check_choice('ClassMix.direction', direction, DIRECTIONS)
         self.direction = direction
-        self.share = check_share('ClassMix.share', share, whole=True)
+        check_number('ClassMix.share', share, '(0, 1]')
+        self.share = share
 
     def mask(
         self,

@@ -10,7 +10,6 @@ from mmseg.registry import TRANSFORMS
 from torch import Generator, Tensor
 
 from mmseg_uda.artifacts.spatial_prior import SpatialPrior
-from mmseg_uda.datasets.batch_transforms.base import check_share
 from mmseg_uda.datasets.batch_transforms.class_mix import (
     choose_classes,
     pixels_of,
@@ -18,7 +17,7 @@ from mmseg_uda.datasets.batch_transforms.class_mix import (
 )
 from mmseg_uda.datasets.batch_transforms.mixer import Mixer
 from mmseg_uda.structures import DomainBatch, ImageBatch, TeacherPrediction
-from mmseg_uda.utils.arguments import expect
+from mmseg_uda.utils.arguments import check_integer, check_number, expect
 from mmseg_uda.utils.errors import error_context
 
 __all__ = ['ContextMix', 'related_classes']
@@ -104,13 +103,11 @@ class ContextMix(Mixer):
                 'ContextMix.prior: expected the path of a file that tools/spatial_prior.py wrote, '
                 f'or None, but got {prior!r}'
             )
-        number = type(warmup_iters) is int and warmup_iters >= 0
-        expect(
-            number, 'ContextMix.warmup_iters', 'a number of iterations, 0 for none', warmup_iters
-        )
+        check_integer('ContextMix.warmup_iters', warmup_iters, 0)
+        check_number('ContextMix.share', share, '(0, 1]')
         self.prior = prior
         self.meta_classes = _check_meta_classes(meta_classes or {})
-        self.share = check_share('ContextMix.share', share, whole=True)
+        self.share = share
         self.mix_modulated = mix_modulated
         self.warmup_iters = warmup_iters
         named = [each for key, pulled in self.meta_classes.items() for each in (key, *pulled)]

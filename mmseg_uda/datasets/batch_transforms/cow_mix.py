@@ -10,10 +10,10 @@ import torch
 from mmseg.registry import TRANSFORMS
 from torch import Generator, Tensor
 
-from mmseg_uda.datasets.batch_transforms.base import check_share, draw
+from mmseg_uda.datasets.batch_transforms.base import draw
 from mmseg_uda.datasets.batch_transforms.mixer import Mixer
 from mmseg_uda.structures import DomainBatch, TeacherPrediction
-from mmseg_uda.utils.arguments import expect
+from mmseg_uda.utils.arguments import check_number, check_sequence, expect
 
 __all__ = ['CowMix', 'cow_masks']
 
@@ -83,10 +83,11 @@ class CowMix(Mixer):
 
     def __init__(self, sigma: Sequence[float] = (8.0, 32.0), ratio: float = 0.5) -> None:
         super().__init__()
-        ordered = isinstance(sigma, Sequence) and len(sigma) == 2 and 0 < sigma[0] <= sigma[1]
-        expect(ordered, 'CowMix.sigma', 'two positive numbers (smallest, largest)', sigma)
+        check_sequence('CowMix.sigma', sigma, check_number, '(0, inf)', length=2)
+        expect(sigma[0] <= sigma[1], 'CowMix.sigma', '(smallest, largest)', sigma)
+        check_number('CowMix.ratio', ratio, '(0, 1)')
         self.sigma = tuple(sigma)
-        self.ratio = check_share('CowMix.ratio', ratio)
+        self.ratio = ratio
 
     def mask(
         self,

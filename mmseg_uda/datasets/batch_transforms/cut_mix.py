@@ -8,9 +8,10 @@ import torch
 from mmseg.registry import TRANSFORMS
 from torch import Generator, Tensor
 
-from mmseg_uda.datasets.batch_transforms.base import check_share, draw
+from mmseg_uda.datasets.batch_transforms.base import draw
 from mmseg_uda.datasets.batch_transforms.mixer import Mixer
 from mmseg_uda.structures import DomainBatch, TeacherPrediction
+from mmseg_uda.utils.arguments import check_number
 
 __all__ = ['CutMix', 'rectangles']
 
@@ -68,7 +69,8 @@ class CutMix(Mixer):
 
     def __init__(self, ratio: float = 0.5) -> None:
         super().__init__()
-        self.ratio = check_share('CutMix.ratio', ratio)
+        check_number('CutMix.ratio', ratio, '(0, 1)')
+        self.ratio = ratio
 
     def mask(
         self,

@@ -12,7 +12,7 @@ from torch import Generator, Tensor
 
 from mmseg_uda.datasets.batch_transforms.base import BatchTransform, draw, per_image
 from mmseg_uda.datasets.endless import derive_seed
-from mmseg_uda.utils.arguments import expect
+from mmseg_uda.utils.arguments import check_number, check_sequence, expect
 
 __all__ = ['StrongAugment', 'gaussian_blur', 'hsv_to_rgb', 'rgb_to_hsv']
 
@@ -154,13 +154,10 @@ class StrongAugment(BatchTransform):
             ('jitter_prob', jitter_prob, 1),
             ('blur_prob', blur_prob, 1),
         ):
-            expect(0 <= value <= most, f'StrongAugment.{key}', f'a number in [0, {most}]', value)
-        expect(
-            len(blur_sigma) == 2 and 0 < blur_sigma[0] <= blur_sigma[1],
-            'StrongAugment.blur_sigma',
-            'two positive numbers (smallest, largest)',
-            blur_sigma,
-        )
+            check_number(f'StrongAugment.{key}', value, f'[0, {most}]')
+        key = 'StrongAugment.blur_sigma'
+        check_sequence(key, blur_sigma, check_number, '(0, inf)', length=2)
+        expect(blur_sigma[0] <= blur_sigma[1], key, '(smallest, largest)', blur_sigma)
         self.limits = (brightness, contrast, saturation, hue)
         self.jitter_prob = jitter_prob
         self.blur_sigma = tuple(blur_sigma)

@@ -9,8 +9,8 @@ import numpy as np
 from mmcv.transforms import BaseTransform
 from mmseg.registry import TRANSFORMS
 
-from mmseg_uda.datasets.batch_transforms.base import check_share
 from mmseg_uda.structures import IGNORE_INDEX
+from mmseg_uda.utils.arguments import check_number
 
 __all__ = ['SampleClassMix']
 
@@ -47,7 +47,8 @@ class SampleClassMix(BaseTransform):
 
     def __init__(self, share: float = 0.5) -> None:
         super().__init__()
-        self.share = check_share('SampleClassMix.share', share, whole=True)
+        check_number('SampleClassMix.share', share, '(0, 1]')
+        self.share = share
 
     def get_indices(self, dataset: Any) -> int:
         """Choose the other sample; ``MultiImageMixDataset`` asks for it."""

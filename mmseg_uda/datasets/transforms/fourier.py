@@ -33,12 +33,11 @@ from mmseg.registry import TRANSFORMS
 from numpy.typing import NDArray
 
 from mmseg_uda.artifacts.files import list_files
-from mmseg_uda.utils.arguments import expect
+from mmseg_uda.utils.arguments import check_number, expect
 
 __all__ = [
     'IMAGE_SUFFIXES',
     'FourierAmplitudeMix',
-    'check_beta',
     'find_images',
     'mix_amplitude',
     'resize_style',
@@ -77,7 +76,7 @@ def mix_amplitude(image: NDArray[Any], style: NDArray[Any], beta: float) -> NDAr
             'mix_amplitude.style: expected shape (H, W, C), that of the image, but got '
             f'{style.shape} for an image of shape {image.shape}'
         )
-    check_beta('mix_amplitude.beta', beta)
+    check_number('mix_amplitude.beta', beta, '(0, 1]')
     height, width = image.shape[:2]
     half = int(np.floor(beta * min(height, width)))
     # (H, W // 2 + 1, C): the spectrum of a real image is symmetric, so half of it is enough.
@@ -100,17 +99,6 @@ def _rows(half: int, height: int) -> list[slice]:
     if 2 * half + 1 >= height:
         return [slice(0, height)]
     return [slice(0, half + 1), slice(height - half, height)]
-
-
-def check_beta(key: str, beta: Any) -> None:
-    """Check that β is in (0, 1].
-
-    Raises:
-        ValueError: If it is not.
-    """
-    number = isinstance(beta, (int, float)) and not isinstance(beta, bool)
-    known = "a number in (0, 1], such as the authors' 0.01, 0.05 or 0.09"
-    expect(number and 0 < beta <= 1, key, known, beta)
 
 
 def find_images(key: str, directory: str) -> list[str]:
@@ -175,12 +163,12 @@ class FourierAmplitudeMix(BaseTransform):
             raise TypeError(
                 f'FourierAmplitudeMix.style_dir: expected a directory, but got {style_dir!r}'
             )
-        expect(0 <= prob <= 1, 'FourierAmplitudeMix.prob', 'a number in [0, 1]', prob)
+        check_number('FourierAmplitudeMix.prob', prob, '[0, 1]')
         self.style_dir = style_dir
         self.betas = tuple(beta) if isinstance(beta, Sequence) else (beta,)
         expect(bool(self.betas), 'FourierAmplitudeMix.beta', 'one number at least', beta)
         for value in self.betas:
-            check_beta('FourierAmplitudeMix.beta', value)
+            check_number('FourierAmplitudeMix.beta', value, '(0, 1]')
         self.prob = prob
         self._names: list[str] = []
 

@@ -10,6 +10,7 @@ from mmseg.registry import TRANSFORMS
 from numpy.typing import NDArray
 
 from mmseg_uda.artifacts.image_labels import ImageLabels
+from mmseg_uda.utils.arguments import check_integer
 from mmseg_uda.utils.errors import error_context
 
 __all__ = ['LoadImageLabels']
@@ -51,6 +52,7 @@ class LoadImageLabels(BaseTransform):
                 f'tools/train_image_labels.py wrote, but got {label_file!r}'
             )
         self.label_file = label_file
+        check_integer('LoadImageLabels.num_classes', num_classes, 1)
         self.num_classes = num_classes
         self.presence = presence
         self._labels: ImageLabels | None = None

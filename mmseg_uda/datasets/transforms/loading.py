@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from mmseg_uda.artifacts.pseudo_labels import Manifest
 from mmseg_uda.structures import IGNORE_INDEX
+from mmseg_uda.utils.arguments import check_integer
 from mmseg_uda.utils.errors import error_context
 
 __all__ = ['LoadPseudoLabels', 'resize_label']
@@ -99,6 +100,7 @@ class LoadPseudoLabels(BaseTransform):
             )
         self.pseudo_dir = pseudo_dir
         self.suffix = suffix
+        check_integer('LoadPseudoLabels.num_classes', num_classes, 1)
         self.num_classes = num_classes
         self._manifest: Manifest | None = None
 

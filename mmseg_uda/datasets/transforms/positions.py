@@ -10,7 +10,7 @@ from mmseg.registry import TRANSFORMS
 
 from mmseg_uda.datasets.transforms.loading import resize_label
 from mmseg_uda.structures import OFFSET
-from mmseg_uda.utils.arguments import expect
+from mmseg_uda.utils.arguments import check_integer
 
 __all__ = ['TrackPositions']
 
@@ -46,12 +46,7 @@ class TrackPositions(BaseTransform):
     def __init__(self, height: int, width: int) -> None:
         super().__init__()
         for key, value in (('height', height), ('width', width)):
-            expect(
-                type(value) is int and value > 0,
-                f'TrackPositions.{key}',
-                'a number of pixels',
-                value,
-            )
+            check_integer(f'TrackPositions.{key}', value, 1)
         if height * width + OFFSET > 2**24:  # beyond, float32 skips integers
             raise ValueError(
                 f'TrackPositions: expected at most {2**24 - OFFSET} cells, as float32 can count, '

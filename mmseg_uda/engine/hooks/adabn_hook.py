@@ -23,7 +23,7 @@ from mmseg_uda.config.datasets import iter_datasets, unlabelled_images
 from mmseg_uda.datasets.checks import build_dataset
 from mmseg_uda.engine.batch_norm import batch_norm_layers, reestimate_batch_norm
 from mmseg_uda.engine.observe import unwrap_model
-from mmseg_uda.utils.arguments import expect
+from mmseg_uda.utils.arguments import check_integer, expect
 
 __all__ = ['AdaBNHook', 'build_target_loader']
 
@@ -119,8 +119,11 @@ class AdaBNHook(Hook):
         stages: Sequence[str] = STAGES,
         dataset: dict[str, Any] | None = None,
     ) -> None:
-        for key, value in (('num_images', num_images), ('batch_size', batch_size)):
-            expect(value is None or value > 0, f'AdaBNHook.{key}', 'at least 1', value)
+        if num_images is not None:
+            check_integer('AdaBNHook.num_images', num_images, 1)
+        check_integer('AdaBNHook.batch_size', batch_size, 1)
+        check_integer('AdaBNHook.num_workers', num_workers, 0)
+        check_integer('AdaBNHook.seed', seed, 0)
         known = not isinstance(stages, str) and set(stages) <= set(STAGES)
         expect(known, 'AdaBNHook.stages', f'a list of {STAGES}', stages)
         self.stages = tuple(stages)

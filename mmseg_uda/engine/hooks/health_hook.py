@@ -12,7 +12,7 @@ from mmengine.runner import Runner
 from mmseg.registry import HOOKS
 
 from mmseg_uda.engine.observe import first_image, preserve_state, segment, unwrap_model
-from mmseg_uda.utils.arguments import expect
+from mmseg_uda.utils.arguments import check_integer, check_number
 
 IDLE_ITERS = 100
 
@@ -57,10 +57,10 @@ class HealthHook(Hook):
         min_disc_loss: float = 1e-3,
         patience: int = 5,
     ) -> None:
-        for key, value in (('interval', interval), ('patience', patience)):
-            expect(value > 0, f'HealthHook.{key}', 'at least 1', value)
-        valid = 0 < max_class_share <= 1
-        expect(valid, 'HealthHook.max_class_share', 'a number in (0, 1]', max_class_share)
+        check_integer('HealthHook.interval', interval, 1)
+        check_integer('HealthHook.patience', patience, 1)
+        check_number('HealthHook.max_class_share', max_class_share, '(0, 1]')
+        check_number('HealthHook.min_disc_loss', min_disc_loss, '[0, inf)')
         self.interval = interval
         self.max_class_share = max_class_share
         self.min_disc_loss = min_disc_loss

@@ -29,7 +29,7 @@ from mmseg_uda.engine.loops.pseudo_label_loop import PseudoLabelLoop
 from mmseg_uda.engine.loops.uda_train_loop import UDATrainLoop
 from mmseg_uda.engine.observe import unwrap_model
 from mmseg_uda.pseudo_labels.rules import build_rule
-from mmseg_uda.utils.arguments import expect
+from mmseg_uda.utils.arguments import check_integer, expect
 
 __all__ = ['PseudoLabelRefreshHook']
 
@@ -126,9 +126,9 @@ class PseudoLabelRefreshHook(Hook):
         pipeline: Sequence[Config] | None = None,
         begin_with_labels: bool = False,
     ) -> None:
-        for key, value in (('interval', interval), ('rounds', rounds)):
-            valid = (isinstance(value, int) and value > 0) or (key, value) == ('rounds', None)
-            expect(valid, f'PseudoLabelRefreshHook.{key}', 'an integer of at least 1', value)
+        check_integer('PseudoLabelRefreshHook.interval', interval, 1)
+        if rounds is not None:
+            check_integer('PseudoLabelRefreshHook.rounds', rounds, 1)
         self.interval = interval
         self.first = int(begin_with_labels)
         self.last = None if rounds is None else self.first + rounds - 1

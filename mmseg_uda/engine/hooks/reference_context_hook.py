@@ -18,7 +18,7 @@ from torch import Tensor
 from mmseg_uda.config.datasets import map_datasets, unlabelled_images, without_randomness
 from mmseg_uda.datasets.checks import build_dataset, unwrap
 from mmseg_uda.engine.observe import preserve_state, unwrap_model
-from mmseg_uda.utils.arguments import expect
+from mmseg_uda.utils.arguments import check_integer, expect
 
 __all__ = ['ReferenceContextHook', 'load_images', 'plain_dataset']
 
@@ -80,7 +80,8 @@ class ReferenceContextHook(Hook):
     def __init__(
         self, num_images: int = 4, seed: int = 0, images: Sequence[str] | None = None
     ) -> None:
-        expect(num_images > 0, 'ReferenceContextHook.num_images', 'at least 1', num_images)
+        check_integer('ReferenceContextHook.num_images', num_images, 1)
+        check_integer('ReferenceContextHook.seed', seed, 0)
         listed = images is None or (bool(images) and not isinstance(images, str))
         known = 'a list of paths, or None for a choice of num_images'
         expect(listed, 'ReferenceContextHook.images', known, images)

@@ -17,7 +17,7 @@ from torch import Tensor
 from mmseg_uda.engine.observe import first_image, preserve_state, segment, unwrap_model
 from mmseg_uda.models.class_attention import class_attention, self_attention_of
 from mmseg_uda.structures import DomainBatch, ImageBatch
-from mmseg_uda.utils.arguments import expect
+from mmseg_uda.utils.arguments import check_integer, expect
 from mmseg_uda.utils.drawing import (
     as_rgb,
     heat_map,
@@ -79,7 +79,7 @@ class UDAVisualizationHook(Hook):
             ('cell_width', cell_width, 1),
             ('max_classes', max_classes, 0),
         ):
-            expect(value >= least, f'UDAVisualizationHook.{key}', f'at least {least}', value)
+            check_integer(f'UDAVisualizationHook.{key}', value, least)
         self.interval = interval
         self.name = name
         self.cell_width = cell_width

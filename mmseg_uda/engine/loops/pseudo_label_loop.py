@@ -86,6 +86,7 @@ class PseudoLabelLoop(BaseLoop):
         evaluator: Any = None,
     ) -> None:
         self.rule = build_rule(rule)
+        ConfidencePools(0, budget, bins)  # raises an error if they are wrong
         self.softmax_first = self.rule.softmax_first if softmax_first is None else softmax_first
         self.budget = budget
         self.bins = bins

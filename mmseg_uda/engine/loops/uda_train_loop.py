@@ -31,6 +31,7 @@ from mmseg_uda.datasets.images import left_out_images, shared_images
 from mmseg_uda.datasets.label_values import check_label_values
 from mmseg_uda.engine.observe import unwrap_model
 from mmseg_uda.structures import DOMAINS, IGNORE_INDEX
+from mmseg_uda.utils.arguments import check_integer
 
 __all__ = ['UDATrainLoop']
 
@@ -141,6 +142,7 @@ class UDATrainLoop(IterBasedTrainLoop):
     def __init__(
         self, runner: Runner, dataloader: dict[str, dict[str, Any]], max_iters: int, **kwargs: Any
     ) -> None:
+        check_integer('UDATrainLoop.max_iters', max_iters, 1)
         if not isinstance(dataloader, dict) or set(dataloader) != set(DOMAINS):
             got = sorted(dataloader) if isinstance(dataloader, dict) else type(dataloader).__name__
             raise ValueError(

@@ -10,7 +10,7 @@ from mmengine.optim import OptimWrapper, OptimWrapperDict
 from mmseg.registry import OPTIM_WRAPPERS
 from torch import Tensor, nn
 
-from mmseg_uda.utils.arguments import check_choice, expect
+from mmseg_uda.utils.arguments import check_choice, check_integer, check_number, expect
 
 __all__ = ['JointOptimWrapperDict']
 
@@ -48,22 +48,16 @@ class JointOptimWrapperDict(OptimWrapperDict):
         accumulative_counts: int = 1,
         **optim_wrappers: OptimWrapper,
     ) -> None:
+        check_choice('JointOptimWrapperDict.dtype', dtype, tuple(DTYPES))
+        check_integer('JointOptimWrapperDict.accumulative_counts', accumulative_counts, 1)
+        if isinstance(loss_scale, str):
+            key = 'JointOptimWrapperDict.loss_scale'
+            expect(loss_scale == 'dynamic', key, "'dynamic' or a number above 0", loss_scale)
+        else:
+            check_number('JointOptimWrapperDict.loss_scale', loss_scale, '(0, inf)')
         for name, wrapper in optim_wrappers.items():
             self._check_wrapper(name, wrapper)
         super().__init__(**optim_wrappers)
-        check_choice('JointOptimWrapperDict.dtype', dtype, tuple(DTYPES))
-        expect(
-            isinstance(accumulative_counts, int) and accumulative_counts >= 1,
-            'JointOptimWrapperDict.accumulative_counts',
-            'an integer of at least 1',
-            accumulative_counts,
-        )
-        expect(
-            loss_scale == 'dynamic' or (isinstance(loss_scale, (int, float)) and loss_scale > 0),
-            'JointOptimWrapperDict.loss_scale',
-            "'dynamic' or a number above 0",
-            loss_scale,
-        )
         self.dtype = DTYPES[dtype]
         self.accumulative_counts = accumulative_counts
         self._fixed_scale = None if loss_scale == 'dynamic' else float(loss_scale)

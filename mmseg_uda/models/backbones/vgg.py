@@ -9,6 +9,8 @@ from mmengine.model import BaseModule
 from mmseg.registry import MODELS
 from torch import Tensor, nn
 
+from mmseg_uda.utils.arguments import check_integer, check_number, check_sequence
+
 __all__ = ['VGG16FCN', 'VGG16DeepLab']
 
 STAGE_CHANNELS = (64, 128, 256, 512, 512)
@@ -44,11 +46,8 @@ class VGG16(BaseModule):
         init_cfg: dict[str, Any] | list[dict[str, Any]] | None = None,
     ) -> None:
         super().__init__(init_cfg or dict(type='Kaiming', layer='Conv2d'))
-        if len(stage_channels) != len(STAGE_CONVS):
-            raise ValueError(
-                f'{type(self).__name__}.stage_channels: expected {len(STAGE_CONVS)} widths, one '
-                f'per stage, but got {stage_channels!r}'
-            )
+        key = f'{type(self).__name__}.stage_channels'
+        check_sequence(key, stage_channels, check_integer, 1, length=len(STAGE_CONVS))
         in_channels = 3
         stages = zip(STAGE_CONVS, stage_channels, stage_dilations)
         for number, (num_convs, channels, dilation) in enumerate(stages, start=1):
@@ -118,6 +117,7 @@ class VGG16DeepLab(VGG16):
         fc_channels: int = 1024,
         init_cfg: dict[str, Any] | list[dict[str, Any]] | None = None,
     ) -> None:
+        check_integer('VGG16DeepLab.fc_channels', fc_channels, 1)
         super().__init__(stage_channels, stage_dilations=(1, 1, 1, 1, 2), init_cfg=init_cfg)
         self.fc6 = nn.Conv2d(stage_channels[-1], fc_channels, 3, padding=4, dilation=4)
         self.fc7 = nn.Conv2d(fc_channels, fc_channels, 3, padding=4, dilation=4)
@@ -167,6 +167,8 @@ class VGG16FCN(VGG16):
         dropout_ratio: float = 0.5,
         init_cfg: dict[str, Any] | list[dict[str, Any]] | None = None,
     ) -> None:
+        check_integer('VGG16FCN.fc_channels', fc_channels, 1)
+        check_number('VGG16FCN.dropout_ratio', dropout_ratio, '[0, 1]')
         super().__init__(stage_channels, first_padding=100, init_cfg=init_cfg)
         self.fc6 = nn.Conv2d(stage_channels[-1], fc_channels, 7)
         self.fc7 = nn.Conv2d(fc_channels, fc_channels, 1)

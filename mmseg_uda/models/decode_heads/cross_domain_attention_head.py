@@ -17,7 +17,7 @@ from mmseg_uda.models.layers.cross_domain_attention import (
     CrossDomainChannelAttention,
     CrossDomainSpatialAttention,
 )
-from mmseg_uda.utils.arguments import check_choice
+from mmseg_uda.utils.arguments import check_choice, check_integer, check_number
 
 __all__ = ['CrossDomainAttentionHead']
 
@@ -82,6 +82,16 @@ class CrossDomainAttentionHead(BaseDecodeHead):
         name = type(self).__name__
         check_choice(f'{name}.test_context', test_context, self.test_contexts)
         check_choice(f'{name}.resize_to', resize_to, ('source', 'target'))
+        for key, count in (
+            ('in_channels', in_channels),
+            ('reduction', reduction),
+            ('kernel_size', kernel_size),
+        ):
+            check_integer(f'{name}.{key}', count, 1)
+        check_integer(f'{name}.in_index', in_index)
+        for key, weight in (('spatial_weight', spatial_weight), ('channel_weight', channel_weight)):
+            if weight is not None:
+                check_number(f'{name}.{key}', weight)
         scorer = MODELS.build(dict(classifier, in_channels=in_channels, in_index=0))
         kwargs.setdefault('init_cfg', dict(type='Normal', layer='Conv2d', std=0.01))
         super().__init__(

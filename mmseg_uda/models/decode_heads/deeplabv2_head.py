@@ -8,7 +8,7 @@ from mmseg.models.decode_heads.decode_head import BaseDecodeHead
 from mmseg.registry import MODELS
 from torch import Tensor, nn
 
-from mmseg_uda.utils.arguments import expect
+from mmseg_uda.utils.arguments import check_integer, check_number, check_sequence, expect
 
 __all__ = ['DeepLabV2Head']
 
@@ -54,6 +54,17 @@ class DeepLabV2Head(BaseDecodeHead):
         init_cfg: dict[str, Any] | list[dict[str, Any]] | None = None,
         **kwargs: Any,
     ) -> None:
+        name = type(self).__name__
+        check_integer(f'{name}.in_channels', in_channels, 1)
+        check_integer(f'{name}.num_classes', num_classes, 1)
+        check_sequence(f'{name}.dilations', dilations, check_integer, 1)
+        if aspp_branches is None:
+            aspp_branches = len(dilations)
+        check_integer(f'{name}.aspp_branches', aspp_branches, 1)
+        expected = f'a number from 1 to {len(dilations)}, the length of `dilations`'
+        fits = aspp_branches <= len(dilations)
+        expect(fits, f'{name}.aspp_branches', expected, aspp_branches)
+        check_number(f'{name}.dropout_ratio', dropout_ratio, '[0, 1]')
         kwargs.setdefault('channels', in_channels)
         super().__init__(
             in_channels,
@@ -63,14 +74,6 @@ class DeepLabV2Head(BaseDecodeHead):
             loss_decode=loss_decode or dict(type='PixelCrossEntropyLoss'),
             init_cfg=init_cfg or dict(type='Normal', std=0.01, layer='Conv2d'),
             **kwargs,
-        )
-        if aspp_branches is None:
-            aspp_branches = len(dilations)
-        expect(
-            1 <= aspp_branches <= len(dilations),
-            f'{type(self).__name__}.aspp_branches',
-            f'a number from 1 to {len(dilations)}, the length of `dilations`',
-            aspp_branches,
         )
         del self.conv_seg  # the base's 1x1 classifier: the branches give the logits themselves
         self.branches = nn.ModuleList(

@@ -9,7 +9,7 @@ from mmseg.models.decode_heads.decode_head import BaseDecodeHead
 from mmseg.registry import MODELS
 from torch import Tensor, nn
 
-from mmseg_uda.utils.arguments import check_choice
+from mmseg_uda.utils.arguments import check_choice, check_integer, check_sequence
 
 __all__ = ['FCN8sHead', 'bilinear_upsample']
 
@@ -60,12 +60,10 @@ class FCN8sHead(BaseDecodeHead):
         init_cfg: dict[str, Any] | list[dict[str, Any]] | None = None,
         **kwargs: Any,
     ) -> None:
-        if len(in_channels) != 3:
-            raise ValueError(
-                f'{type(self).__name__}.in_channels: expected those of pool3, pool4 and fc7, such '
-                f'as (256, 512, 4096), but got {in_channels!r}'
-            )
         check_choice(f'{type(self).__name__}.score_init', score_init, tuple(SCORE_INITS))
+        # of pool3, pool4 and fc7
+        check_sequence('FCN8sHead.in_channels', in_channels, check_integer, 1, length=3)
+        check_integer('FCN8sHead.num_classes', num_classes, 1)
         kwargs.setdefault('channels', in_channels[-1])
         kwargs.setdefault('dropout_ratio', 0.0)  # the backbone's
         super().__init__(

@@ -17,7 +17,13 @@ from mmseg_uda.models.decode_heads.wrapping_head import raw_logits
 from mmseg_uda.models.layers.lse_pooling import lse_pool, pool_upsampled
 from mmseg_uda.models.layers.precision import widen
 from mmseg_uda.structures import Losses, SegOutput
-from mmseg_uda.utils.arguments import check_choice, expect
+from mmseg_uda.utils.arguments import (
+    check_choice,
+    check_integer,
+    check_number,
+    check_sequence,
+    expect,
+)
 
 __all__ = ['ActivationMaps', 'LSEExpansionHead', 'class_shares']
 
@@ -115,11 +121,10 @@ class LSEExpansionHead(BaseDecodeHead):
         init_cfg: Any = None,
     ) -> None:
         name = type(self).__name__
-        positive = bool(r) and all(value > 0 for value in r)
-        expect(positive, f'{name}.r', 'positive numbers, such as (0.5, 1.0, 1.5)', r)
+        check_sequence(f'{name}.r', r, check_number, '(0, inf)')
         check_choice(f'{name}.image_label', image_label, ('share', 'share_of_all', 'presence'))
         check_choice(f'{name}.weights', weights, ('class', 'unit'))
-        expect(chunk_elements > 0, f'{name}.chunk_elements', 'at least 1', chunk_elements)
+        check_integer(f'{name}.chunk_elements', chunk_elements, 1)
         units: list[Any] = [MODELS.build(unit) for _ in r]
         first = units[0]
         super().__init__(

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from mmseg_uda.models.decode_heads.wrapping_head import WrappingHead, raw_logits
 from mmseg_uda.models.decode_loss import has_stock_loss
-from mmseg_uda.utils.arguments import check_choice, expect
+from mmseg_uda.utils.arguments import check_choice, check_integer, expect
 
 __all__ = ['SelfAttentionHead']
 
@@ -50,6 +50,8 @@ class SelfAttentionHead(WrappingHead):
         init_cfg: Any = None,
     ) -> None:
         check_choice('SelfAttentionHead.attend', attend, ('logits', 'features'))
+        if in_index is not None:
+            check_integer('SelfAttentionHead.in_index', in_index)
         unused = in_index is not None and attend == 'logits'
         expect(not unused, 'SelfAttentionHead.in_index', "None with attend='logits'", in_index)
         super().__init__('classifier', classifier, init_cfg)

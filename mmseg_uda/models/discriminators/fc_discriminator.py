@@ -10,7 +10,7 @@ from mmseg.registry import MODELS
 from mmseg.utils import OptConfigType, OptMultiConfig
 from torch import Tensor, nn
 
-from mmseg_uda.utils.arguments import expect
+from mmseg_uda.utils.arguments import check_integer, check_number, check_sequence
 
 __all__ = ['FCDiscriminator']
 
@@ -57,11 +57,16 @@ class FCDiscriminator(BaseModule):
         init_cfg: OptMultiConfig = None,
     ) -> None:
         super().__init__(init_cfg=init_cfg)
+        name = type(self).__name__
+        check_integer(f'{name}.in_channels', in_channels, 1)
+        check_sequence(f'{name}.channels', channels, check_integer, 1)
+        check_integer(f'{name}.kernel_size', kernel_size, 1)
+        check_integer(f'{name}.padding', padding, 0)
+        check_number(f'{name}.negative_slope', negative_slope, '[0, 1]')
         self.in_channels = in_channels
         number = len(channels) + 1
-        strides = [stride] * number if isinstance(stride, int) else list(stride)
-        key, expected = 'FCDiscriminator.stride', f'an integer or {number} of them'
-        expect(len(strides) == number, key, expected, stride)
+        strides = list(stride) if isinstance(stride, Sequence) else [stride] * number
+        check_sequence(f'{name}.stride', strides, check_integer, 1, length=number)
         layers: list[nn.Module] = []
         for index, width in enumerate(channels):
             layers.append(nn.Conv2d(in_channels, width, kernel_size, strides[index], padding))

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from mmseg_uda.models.contexts import DomainAware, frozen
 from mmseg_uda.models.layers.precision import widen
+from mmseg_uda.utils.arguments import check_integer
 
 __all__ = ['AttentionRecord', 'DiscriminatorAttention']
 
@@ -71,6 +72,7 @@ class DiscriminatorAttention(DomainAware):
         test_attention: bool = True,
     ) -> None:
         super().__init__()
+        check_integer('DiscriminatorAttention.index', index)
         self.attend_at = attend_at
         self.discriminator = MODELS.build(discriminator)
         self.index = index

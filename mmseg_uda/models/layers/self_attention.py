@@ -12,7 +12,7 @@ from mmseg_uda.models.layers.attention import (
     cosine_attend,
     cosine_attention_map,
 )
-from mmseg_uda.utils.arguments import expect
+from mmseg_uda.utils.arguments import check_integer, expect
 
 __all__ = ['SelfAttentionModule']
 
@@ -62,9 +62,12 @@ class SelfAttentionModule(BaseModule):
     ) -> None:
         super().__init__(init_cfg)
         name = type(self).__name__
-        is_odd = kernel_size > 0 and kernel_size % 2 == 1
-        expect(is_odd, f'{name}.kernel_size', 'an odd number', kernel_size)
-        expect(chunk_elements > 0, f'{name}.chunk_elements', 'at least 1', chunk_elements)
+        check_integer(f'{name}.in_channels', in_channels, 1)
+        if out_channels is not None:
+            check_integer(f'{name}.out_channels', out_channels, 1)
+        check_integer(f'{name}.kernel_size', kernel_size, 1)
+        expect(kernel_size % 2 == 1, f'{name}.kernel_size', 'an odd number', kernel_size)
+        check_integer(f'{name}.chunk_elements', chunk_elements, 1)
         if not with_conv and (out_channels is not None or kernel_size != 1):
             raise ValueError(
                 f'{name}.with_conv: expected True with out_channels={out_channels} and '

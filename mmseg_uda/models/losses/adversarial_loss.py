@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from mmseg.registry import MODELS
 from torch import Tensor, nn
 
-from mmseg_uda.utils.arguments import check_choice
+from mmseg_uda.utils.arguments import check_choice, check_number
 
 __all__ = ['SOURCE_LABEL', 'TARGET_LABEL', 'AdversarialLoss']
 
@@ -47,6 +47,8 @@ class AdversarialLoss(nn.Module):
     ) -> None:
         super().__init__()
         check_choice('AdversarialLoss.mode', mode, ('bce', 'least_squares'))
+        check_number(f'{type(self).__name__}.loss_weight', loss_weight, '[0, inf)')
+        check_number(f'{type(self).__name__}.disc_weight', disc_weight, '[0, inf)')
         self.mode = mode
         self.loss_weight = loss_weight
         self.disc_weight = disc_weight

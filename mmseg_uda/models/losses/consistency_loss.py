@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from mmseg_uda.models.layers.precision import widen
 from mmseg_uda.models.losses.divisor import divide
-from mmseg_uda.utils.arguments import check_choice, check_loss_name, expect
+from mmseg_uda.utils.arguments import check_choice, check_loss_name, check_number, expect
 
 __all__ = ['ConsistencyLoss']
 
@@ -105,6 +105,7 @@ class ConsistencyLoss(nn.Module):
         self.distance = DISTANCES[kind]
         self.target = target
         self.normalize = normalize
+        check_number(f'{type(self).__name__}.loss_weight', loss_weight, '[0, inf)')
         self.loss_weight = loss_weight
         self.loss_name = loss_name
 

@@ -9,6 +9,7 @@ from mmseg.registry import MODELS
 from torch import Tensor, nn
 
 from mmseg_uda.structures import SegOutput
+from mmseg_uda.utils.arguments import check_number
 
 __all__ = ['EntropyLoss', 'entropy', 'self_information']
 
@@ -63,6 +64,7 @@ class EntropyLoss(nn.Module):
 
     def __init__(self, loss_weight: float = 1e-3, domains: Sequence[str] = ('target',)) -> None:
         super().__init__()
+        check_number(f'{type(self).__name__}.loss_weight', loss_weight, '[0, inf)')
         self.loss_weight = loss_weight
         self.domains = tuple(domains)
 

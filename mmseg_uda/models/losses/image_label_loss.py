@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from mmseg_uda.models.layers.lse_pooling import pool_upsampled
 from mmseg_uda.models.losses.divisor import divide
 from mmseg_uda.structures import DOMAINS
-from mmseg_uda.utils.arguments import check_choice, check_loss_name, expect
+from mmseg_uda.utils.arguments import check_choice, check_loss_name, check_number, expect
 
 __all__ = ['ImageLabelLoss', 'ReconstructionLoss']
 
@@ -48,6 +48,7 @@ class ImageLabelLoss(nn.Module):
         self, reduction: str = 'mean', loss_weight: float = 0.5, loss_name: str = 'loss_image'
     ) -> None:
         super().__init__()
+        check_number(f'{type(self).__name__}.loss_weight', loss_weight, '[0, inf)')
         check_choice('ImageLabelLoss.reduction', reduction, REDUCTIONS)
         check_loss_name(self, loss_name)
         self.reduction = reduction
@@ -106,6 +107,7 @@ class ReconstructionLoss(nn.Module):
         loss_name: str = 'loss_reconstruction',
     ) -> None:
         super().__init__()
+        check_number(f'{type(self).__name__}.loss_weight', loss_weight, '[0, inf)')
         check_choice('ReconstructionLoss.reduction', reduction, REDUCTIONS)
         check_loss_name(self, loss_name)
         expect(

@@ -7,7 +7,7 @@ from mmseg.registry import MODELS
 from torch import Tensor, nn
 
 from mmseg_uda.models.losses.divisor import divide
-from mmseg_uda.utils.arguments import check_loss_name
+from mmseg_uda.utils.arguments import check_loss_name, check_number
 
 __all__ = ['PixelCrossEntropyLoss', 'pixel_cross_entropy']
 
@@ -70,6 +70,7 @@ class PixelCrossEntropyLoss(nn.Module):
     def __init__(self, loss_weight: float = 1.0, loss_name: str = 'loss_ce') -> None:
         super().__init__()
         check_loss_name(self, loss_name)
+        check_number(f'{type(self).__name__}.loss_weight', loss_weight, '[0, inf)')
         self.loss_weight = loss_weight
         self.loss_name = loss_name
 

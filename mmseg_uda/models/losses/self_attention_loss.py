@@ -16,7 +16,7 @@ from torch import Tensor
 from mmseg_uda.artifacts.checkpoint import describe_mismatch, load_weights
 from mmseg_uda.models.layers.precision import widen
 from mmseg_uda.structures import DOMAINS, SegOutput
-from mmseg_uda.utils.arguments import check_choice, expect
+from mmseg_uda.utils.arguments import check_choice, check_integer, check_number, expect
 
 __all__ = ['SelfAttentionLoss']
 
@@ -110,6 +110,8 @@ class SelfAttentionLoss(BaseModule):
         check_choice(f'{name}.loss_type', loss_type, tuple(DISTANCES))
         check_choice(f'{name}.direction', direction, ('target_output', 'output_target'))
         check_choice(f'{name}.layer', layer, ('logits', 'features'))
+        check_integer(f'{name}.in_index', in_index)
+        check_number(f'{name}.loss_weight', loss_weight, '[0, inf)')
         is_list = bool(domains) and not isinstance(domains, str)
         expect(is_list, f'{name}.domains', "a list such as ['target']", domains)
         self.self_attention = MODELS.build(self_attention).requires_grad_(False).eval()

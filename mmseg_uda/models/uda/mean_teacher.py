@@ -23,7 +23,7 @@ from mmseg_uda.structures import (
     SegOutput,
     TeacherPrediction,
 )
-from mmseg_uda.utils.arguments import check_choice, expect
+from mmseg_uda.utils.arguments import check_choice, check_number
 
 __all__ = ['MeanTeacher']
 
@@ -83,8 +83,7 @@ class MeanTeacher(BaseUDASegmentor):
         name = type(self).__name__
         check_choice(f'{name}.label_weight', label_weight, LABEL_WEIGHTS)
         check_choice(f'{name}.eval_on', eval_on, ('student', 'teacher'))
-        in_range = 0 <= pseudo_threshold <= 1
-        expect(in_range, f'{name}.pseudo_threshold', 'a number in [0, 1]', pseudo_threshold)
+        check_number(f'{name}.pseudo_threshold', pseudo_threshold, '[0, 1]')
         super().__init__(segmentor, **kwargs)
         self.teacher = MODELS.build(teacher, default_args=dict(student=self.student))
         self.consistency = MODELS.build(consistency)

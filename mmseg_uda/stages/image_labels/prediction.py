@@ -25,6 +25,7 @@ from mmseg_uda.config.reads import read_paths
 from mmseg_uda.stages.image_labels.features import build_feature_net
 from mmseg_uda.stages.image_labels.images import DomainImages, extract_features
 from mmseg_uda.stages.image_labels.regression import fit_softmax, has_labels, soft_cross_entropy
+from mmseg_uda.utils.arguments import check_integer, check_number, check_sequence
 from mmseg_uda.version import __version__
 
 __all__ = ['ImageLabelRecipe', 'count_image_labels', 'predict_image_labels']
@@ -54,14 +55,13 @@ class ImageLabelRecipe:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for key in ('epochs', 'lr', 'batch_size'):
-            if not getattr(self, key) > 0:
-                raise ValueError(
-                    f'train_image_labels: expected a positive {key}, but got {getattr(self, key)}'
-                )
-        size = self.input_size
-        if size is not None and (len(size) != 2 or min(size) < 1):
-            raise ValueError(f'train_image_labels: expected input_size (W, H), but got {size!r}')
+        check_integer('train_image_labels.epochs', self.epochs, 1)
+        check_number('train_image_labels.lr', self.lr, '(0, inf)')
+        check_integer('train_image_labels.batch_size', self.batch_size, 1)
+        check_integer('train_image_labels.seed', self.seed, 0)
+        if self.input_size is not None:
+            key = 'train_image_labels.input_size'
+            check_sequence(key, self.input_size, check_integer, 1, length=2)
         if self.weights is not None and not osp.isfile(self.weights):
             raise FileNotFoundError(f'train_image_labels: no file weights={self.weights!r}')
 

@@ -317,12 +317,12 @@ def test_config_with_class_ids(tmp_path: Path) -> None:
         (
             dict(warmup_iters=-1),
             ValueError,
-            'ContextMix.warmup_iters: expected a number of iterations, 0 for none, but got -1',
+            'ContextMix.warmup_iters: expected an integer of at least 0, but got -1',
         ),
         (
             dict(warmup_iters=0.5),
             ValueError,
-            'ContextMix.warmup_iters: expected a number of iterations, 0 for none, but got 0.5',
+            'ContextMix.warmup_iters: expected an integer of at least 0, but got 0.5',
         ),
         (
             dict(meta_classes={6: 5}),

@@ -405,15 +405,15 @@ def test_class_mix_share() -> None:
         ),
         (
             dict(type='CowMix', sigma=(3, 2)),
-            r'CowMix.sigma: expected two positive numbers \(smallest, largest\), but got \(3, 2\)',
+            r'CowMix.sigma: expected \(smallest, largest\), but got \(3, 2\)',
         ),
         (
             dict(type='CowMix', sigma=(0, 2)),
-            r'CowMix.sigma: expected two positive numbers \(smallest, largest\), but got \(0, 2\)',
+            r'CowMix.sigma: expected a number in \(0, inf\), but got 0',
         ),
         (
             dict(type='CowMix', sigma=4),
-            r'CowMix.sigma: expected two positive numbers \(smallest, largest\), but got 4',
+            r'CowMix.sigma: expected a list of 2 numbers, but got 4',
         ),
         (
             dict(type='ClassMix', direction='both'),

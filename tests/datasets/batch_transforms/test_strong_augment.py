@@ -263,18 +263,15 @@ def test_never_waits_for_the_device() -> None:
         ),
         (
             dict(blur_sigma=(1, 0.5)),
-            'StrongAugment.blur_sigma: expected two positive numbers '
-            r'\(smallest, largest\), but got \(1, 0.5\)',
+            r'StrongAugment.blur_sigma: expected \(smallest, largest\), but got \(1, 0.5\)',
         ),
         (
             dict(blur_sigma=(0, 1)),
-            'StrongAugment.blur_sigma: expected two positive numbers '
-            r'\(smallest, largest\), but got \(0, 1\)',
+            r'StrongAugment.blur_sigma: expected a number in \(0, inf\), but got 0',
         ),
         (
             dict(blur_sigma=(1,)),
-            'StrongAugment.blur_sigma: expected two positive numbers '
-            r'\(smallest, largest\), but got \(1,\)',
+            r'StrongAugment.blur_sigma: expected a list of 2 numbers, but got \(1,\)',
         ),
     ],
 )

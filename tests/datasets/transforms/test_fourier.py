@@ -143,7 +143,7 @@ def test_wrong_arguments() -> None:
         mix_amplitude(image[..., 0], image[..., 0], 0.1)
     for beta in (0, -1, 1.1, float('nan'), True, '0.1'):
         with pytest.raises(
-            ValueError, match=r'mix_amplitude\.beta: expected a number in \(0, 1\], .* but got '
+            ValueError, match=r'mix_amplitude\.beta: expected a number in \(0, 1\], but got '
         ):
             mix_amplitude(image, image, beta)
 

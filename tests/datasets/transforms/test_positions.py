@@ -177,9 +177,9 @@ def test_largest_prior_is_exact() -> None:
 @pytest.mark.parametrize(
     ('size', 'match'),
     [
-        ((0, 4), 'TrackPositions.height: expected a number of pixels, but got 0'),
-        ((4, 2.0), 'TrackPositions.width: expected a number of pixels, but got 2.0'),
-        ((True, 4), 'TrackPositions.height: expected a number of pixels, but got True'),
+        ((0, 4), 'TrackPositions.height: expected an integer of at least 1, but got 0'),
+        ((4, 2.0), 'TrackPositions.width: expected an integer of at least 1, but got 2.0'),
+        ((True, 4), 'TrackPositions.height: expected an integer of at least 1, but got True'),
         (
             (4096, 4096),
             'TrackPositions: expected at most 16776960 cells, as float32 can count, but got '

@@ -139,9 +139,13 @@ def test_target_loader_finds_the_images(tmp_path: Path, wrapper: str) -> None:
 
 
 def test_errors(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match='AdaBNHook.batch_size: expected at least 1, but got 0'):
+    with pytest.raises(
+        ValueError, match='batch_size: expected an integer of at least 1, but got 0'
+    ):
         AdaBNHook(batch_size=0)
-    with pytest.raises(ValueError, match='AdaBNHook.num_images: expected at least 1, but got -1'):
+    with pytest.raises(
+        ValueError, match='num_images: expected an integer of at least 1, but got -1'
+    ):
         AdaBNHook(num_images=-1)
     for stages in ('val', ['train']):
         with pytest.raises(

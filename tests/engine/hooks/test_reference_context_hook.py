@@ -231,7 +231,8 @@ def test_plain_segmentor(tmp_path: Path) -> None:
 
 def test_errors(tmp_path: Path) -> None:
     with pytest.raises(
-        ValueError, match='ReferenceContextHook.num_images: expected at least 1, but got 0'
+        ValueError,
+        match='num_images: expected an integer of at least 1, but got 0',
     ):
         ReferenceContextHook(0)
     for images in ('a.png', []):

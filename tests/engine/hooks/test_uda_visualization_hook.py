@@ -187,15 +187,18 @@ def test_dast_shows_its_attention() -> None:
 
 def test_errors() -> None:
     with pytest.raises(
-        ValueError, match='UDAVisualizationHook.max_classes: expected at least 0, but got -1'
+        ValueError,
+        match='max_classes: expected an integer of at least 0, but got -1',
     ):
         UDAVisualizationHook(max_classes=-1)
     with pytest.raises(
-        ValueError, match='UDAVisualizationHook.interval: expected at least 1, but got 0'
+        ValueError,
+        match='interval: expected an integer of at least 1, but got 0',
     ):
         UDAVisualizationHook(interval=0)
     with pytest.raises(
-        ValueError, match='UDAVisualizationHook.cell_width: expected at least 1, but got -1'
+        ValueError,
+        match='cell_width: expected an integer of at least 1, but got -1',
     ):
         UDAVisualizationHook(cell_width=-1)
     with pytest.raises(TypeError, match='train with UDATrainLoop'):

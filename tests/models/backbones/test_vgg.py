@@ -222,6 +222,6 @@ def test_dropout_ratio() -> None:
 def test_number_of_stages_is_checked() -> None:
     with pytest.raises(
         ValueError,
-        match=r'VGG16DeepLab\.stage_channels: expected 5 widths, one per stage, but got \(4, 4\)',
+        match=r'VGG16DeepLab\.stage_channels: expected a list of 5 numbers, but got \(4, 4\)',
     ):
         VGG16DeepLab(stage_channels=(4, 4))

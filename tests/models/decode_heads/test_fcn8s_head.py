@@ -172,7 +172,7 @@ def test_score_convolutions_start_at_zero() -> None:
 
 def test_bad_arguments() -> None:
     with pytest.raises(
-        ValueError, match=r'FCN8sHead\.in_channels: expected those of pool3, .* but got \(4,\)'
+        ValueError, match=r'FCN8sHead\.in_channels: expected a list of 3 numbers, but got \(4,\)'
     ):
         FCN8sHead((4,), num_classes=3)
     with pytest.raises(ValueError, match=r"FCN8sHead\.score_init: expected .*, but got 'ones'"):

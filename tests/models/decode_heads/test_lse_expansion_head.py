@@ -268,11 +268,11 @@ def test_reconstruction_needs_pit() -> None:
 @pytest.mark.parametrize(
     ('change', 'message'),
     [
-        (dict(r=()), r'r: expected positive numbers, .* but got \(\)'),
-        (dict(r=(1, 0)), r'r: expected positive numbers, .* but got \(1, 0\)'),
+        (dict(r=()), r'r: expected a list of numbers, but got \(\)'),
+        (dict(r=(1, 0)), r'r: expected a number in \(0, inf\), but got 0'),
         (dict(image_label='count'), "image_label: expected one of .'share', .* but got 'count'"),
         (dict(weights='pixel'), r"weights: expected one of \('class', 'unit'\), but got 'pixel'"),
-        (dict(chunk_elements=0), 'chunk_elements: expected at least 1, but got 0'),
+        (dict(chunk_elements=0), 'chunk_elements: expected an integer of at least 1, but got 0'),
         (
             dict(unit=dict(CONV1, num_classes=2, out_channels=1, threshold=0.3)),
             'unit.out_channels: expected num_classes, 2, but got 1',

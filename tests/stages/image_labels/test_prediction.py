@@ -265,12 +265,12 @@ def test_given_labels_are_counted(cfg: Config, tmp_path: Path) -> None:
 
 def test_wrong_settings(cfg: Config, recipe: ImageLabelRecipe, tmp_path: Path) -> None:
     for change, message in (
-        (dict(epochs=0), 'expected a positive epochs, but got 0'),
-        (dict(lr=-1.0), 'expected a positive lr, but got -1.0'),
-        (dict(batch_size=0), 'expected a positive batch_size, but got 0'),
-        (dict(input_size=(3, 0)), r'expected input_size \(W, H\), but got \(3, 0\)'),
+        (dict(epochs=0), 'epochs: expected an integer of at least 1, but got 0'),
+        (dict(lr=-1.0), r'lr: expected a number in \(0, inf\), but got -1.0'),
+        (dict(batch_size=0), 'batch_size: expected an integer of at least 1, but got 0'),
+        (dict(input_size=(3, 0)), 'input_size: expected an integer of at least 1, but got 0'),
     ):
-        with pytest.raises(ValueError, match=f'train_image_labels: {message}'):
+        with pytest.raises(ValueError, match=f'train_image_labels.{message}'):
             ImageLabelRecipe(**change)
     with pytest.raises(FileNotFoundError, match="no file weights='none.pth'"):
         ImageLabelRecipe(weights='none.pth')

@@ -102,7 +102,7 @@ def test_features_of_an_earlier_stage(folder: Path) -> None:
     [
         (
             dict(epochs=0),
-            r"'labels': type .* expected a positive epochs, but got 0",
+            r"'labels': type .*epochs: expected an integer of at least 1, but got 0",
         ),
         (dict(epoch=3), "stage 'labels': expected a key, but got epoch; write epochs"),
         (
