@@ -13,7 +13,13 @@ from mmseg.registry import METRICS
 from torch import Tensor
 
 from mmseg_uda.evaluation.label_free import SCORES, Views
-from mmseg_uda.utils.arguments import check_choice, expect
+from mmseg_uda.utils.arguments import (
+    check_choice,
+    check_integer,
+    check_number,
+    check_sequence,
+    expect,
+)
 
 __all__ = ['LabelFreeMetric']
 
@@ -64,14 +70,17 @@ class LabelFreeMetric(BaseMetric):
         super().__init__(collect_device=collect_device, prefix=prefix)
         for name in scores or ():
             check_choice('LabelFreeMetric.scores', name, tuple(SCORES))
-        expect(0 < few <= pixels, 'LabelFreeMetric.few', f'1..{pixels} (`pixels`)', few)
+        check_integer('LabelFreeMetric.pixels', pixels, 1)
+        check_integer('LabelFreeMetric.few', few, 1)
+        expect(few <= pixels, 'LabelFreeMetric.few', f'at most {pixels} (`pixels`)', few)
         self.scores = None if scores is None else tuple(scores)
         self.pixels, self.few = pixels, few
         self.shares: Tensor | None = None
         if source_shares is not None:
+            key = 'LabelFreeMetric.source_shares'
+            check_sequence(key, source_shares, check_number, '[0, inf)')
             shares = torch.tensor(source_shares, dtype=torch.float32)  # (C,)
-            sound = bool((shares >= 0).all()) and float(shares.sum()) > 0
-            expect(sound, 'LabelFreeMetric.source_shares', 'numbers from 0 up', source_shares)
+            expect(float(shares.sum()) > 0, key, 'a sum above 0', source_shares)
             self.shares = shares / shares.sum()
 
     def process(self, data_batch: Any, data_samples: Sequence[dict[str, Any]]) -> None:

@@ -9,7 +9,7 @@ from mmseg.models.decode_heads.decode_head import BaseDecodeHead
 from mmseg.registry import MODELS
 from torch import Tensor, nn
 
-from mmseg_uda.utils.arguments import check_choice, check_integer, check_sequence
+from mmseg_uda.utils.arguments import check_choice, check_integer, check_number, check_sequence
 
 __all__ = ['FCN8sHead', 'bilinear_upsample']
 
@@ -63,6 +63,8 @@ class FCN8sHead(BaseDecodeHead):
         check_choice(f'{type(self).__name__}.score_init', score_init, tuple(SCORE_INITS))
         # of pool3, pool4 and fc7
         check_sequence('FCN8sHead.in_channels', in_channels, check_integer, 1, length=3)
+        check_number('FCN8sHead.pool4_scale', pool4_scale, '[0, inf)')
+        check_number('FCN8sHead.pool3_scale', pool3_scale, '[0, inf)')
         check_integer('FCN8sHead.num_classes', num_classes, 1)
         kwargs.setdefault('channels', in_channels[-1])
         kwargs.setdefault('dropout_ratio', 0.0)  # the backbone's

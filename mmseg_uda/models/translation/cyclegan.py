@@ -16,7 +16,7 @@ from mmseg_uda.models.losses.adversarial_loss import TARGET_LABEL
 from mmseg_uda.models.stepwise import StepwiseModel
 from mmseg_uda.models.translation.image_pool import ImagePool
 from mmseg_uda.structures import DOMAINS, DomainBatch, Losses
-from mmseg_uda.utils.arguments import expect
+from mmseg_uda.utils.arguments import check_integer, check_number, expect
 
 __all__ = ['CycleGAN']
 
@@ -74,7 +74,8 @@ class CycleGAN(StepwiseModel):
         init_cfg: OptMultiConfig = None,
     ) -> None:
         for key, value in dict(lambda_cycle=lambda_cycle, lambda_identity=lambda_identity).items():
-            expect(value >= 0, f'CycleGAN.{key}', 'a number from 0 on', value)
+            check_number(f'CycleGAN.{key}', value, '[0, inf)')
+        check_integer('CycleGAN.pool_size', pool_size, 0)
         expected = 'None, as images are scaled to [-1, 1]'
         expect(data_preprocessor is None, 'CycleGAN.data_preprocessor', expected, data_preprocessor)
         preprocessor = dict(type='UDADataPreprocessor', source=SCALE, labels=False)

@@ -8,7 +8,7 @@ import torch
 from mmengine.dist import all_gather, get_rank, get_world_size
 from torch import Generator, Tensor, nn
 
-from mmseg_uda.utils.arguments import expect
+from mmseg_uda.utils.arguments import check_integer, expect
 
 __all__ = ['ImagePool']
 
@@ -41,7 +41,7 @@ class ImagePool(nn.Module):
 
     def __init__(self, size: int = 50) -> None:
         super().__init__()
-        expect(size >= 0, 'ImagePool.size', 'at least 0', size)
+        check_integer('ImagePool.size', size, 0)
         self.size = size
         self.register_buffer('images', torch.empty(0))
         self.register_buffer('count', torch.zeros((), dtype=torch.int64))

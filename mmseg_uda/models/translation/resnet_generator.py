@@ -8,7 +8,7 @@ from mmseg.registry import MODELS
 from mmseg.utils import OptMultiConfig
 from torch import Tensor, nn
 
-from mmseg_uda.utils.arguments import expect
+from mmseg_uda.utils.arguments import check_integer
 
 __all__ = ['NORMAL', 'ResNetGenerator']
 
@@ -66,7 +66,7 @@ class ResNetGenerator(BaseModule):
     ) -> None:
         super().__init__(init_cfg=init_cfg)
         for key, value in dict(channels=channels, num_blocks=num_blocks).items():
-            expect(value >= 1, f'ResNetGenerator.{key}', 'at least 1', value)
+            check_integer(f'ResNetGenerator.{key}', value, 1)
 
         def block(layer: nn.Module, width: int) -> list[nn.Module]:
             return [layer, nn.InstanceNorm2d(width), nn.ReLU(inplace=True)]

@@ -15,6 +15,7 @@ from mmseg_uda.models.data_preprocessor import UDADataPreprocessor
 from mmseg_uda.models.decode_heads.wrapping_head import raw_logits
 from mmseg_uda.models.layers.precision import widen
 from mmseg_uda.models.uda.student import build_student
+from mmseg_uda.utils.arguments import check_number
 
 __all__ = ['SemanticConsistency']
 
@@ -51,6 +52,8 @@ class SemanticConsistency(nn.Module):
     ) -> None:
         super().__init__()
         name = type(self).__name__
+        for key, value in dict(loss_weight=loss_weight, cycle_weight=cycle_weight).items():
+            check_number(f'{name}.{key}', value, '[0, inf)')
         network, preprocessor = build_student(name, segmentor, None)
         self.segmentor: Any = network.requires_grad_(False).eval()
         preprocessor.pop('type')

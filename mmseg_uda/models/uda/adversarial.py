@@ -10,7 +10,7 @@ from torch import Tensor
 
 from mmseg_uda.models.losses import self_information
 from mmseg_uda.models.uda.base import BaseUDASegmentor
-from mmseg_uda.models.uda.student import level_logits, level_weights
+from mmseg_uda.models.uda.student import check_auxiliary_weight, level_logits, level_weights
 from mmseg_uda.structures import DomainBatch, Losses
 from mmseg_uda.utils.arguments import check_choice
 
@@ -49,6 +49,7 @@ class Adversarial(BaseUDASegmentor):
         **kwargs: Any,
     ) -> None:
         check_choice(f'{type(self).__name__}.align', align, ('probability', 'self_information'))
+        check_auxiliary_weight(type(self).__name__, auxiliary_weight)
         self.align = align
         self.auxiliary_weight = auxiliary_weight  # the base reads `views`
         super().__init__(segmentor, **kwargs)

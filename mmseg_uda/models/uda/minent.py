@@ -9,9 +9,9 @@ from mmseg.utils import ConfigType
 
 from mmseg_uda.models.losses import entropy
 from mmseg_uda.models.uda.base import BaseUDASegmentor
-from mmseg_uda.models.uda.student import level_logits, level_weights
+from mmseg_uda.models.uda.student import check_auxiliary_weight, level_logits, level_weights
 from mmseg_uda.structures import DomainBatch, Losses
-from mmseg_uda.utils.arguments import expect
+from mmseg_uda.utils.arguments import check_number
 
 __all__ = ['MinEnt']
 
@@ -43,9 +43,10 @@ class MinEnt(BaseUDASegmentor):
         auxiliary_weight: float | None = None,
         **kwargs: Any,
     ) -> None:
-        super().__init__(segmentor, **kwargs)
         name = type(self).__name__
-        expect(lambda_ent >= 0, f'{name}.lambda_ent', 'at least 0', lambda_ent)
+        check_number(f'{name}.lambda_ent', lambda_ent, '[0, inf)')
+        check_auxiliary_weight(name, auxiliary_weight)
+        super().__init__(segmentor, **kwargs)
         self.lambda_ent = lambda_ent
         self.weights = level_weights(name, self.student, auxiliary_weight)
 

@@ -16,12 +16,13 @@ from mmseg_uda.artifacts.checkpoint import raise_mismatch
 from mmseg_uda.models.decode_loss import has_stock_loss
 from mmseg_uda.models.pretrained import explain_missing_weights
 from mmseg_uda.structures import DOMAINS, SegOutput
-from mmseg_uda.utils.arguments import expect
+from mmseg_uda.utils.arguments import check_number
 
 __all__ = [
     'StudentSegmentor',
     'auxiliary_heads',
     'build_student',
+    'check_auxiliary_weight',
     'fit_checkpoint',
     'level_logits',
     'level_weights',
@@ -200,6 +201,12 @@ def auxiliary_heads(student: Any) -> list[Any]:
     ]
 
 
+def check_auxiliary_weight(owner: str, auxiliary_weight: float | None) -> None:
+    """Check the weight of auxiliary heads, which may be None."""
+    if auxiliary_weight is not None:
+        check_number(f'{owner}.auxiliary_weight', auxiliary_weight, '[0, inf)')
+
+
 def level_weights(owner: str, student: Any, auxiliary_weight: float | None) -> dict[str, float]:
     """Weight the outputs of a student that a method aligns: ``main`` by 1, others ``aux_{i}``.
 
@@ -209,11 +216,10 @@ def level_weights(owner: str, student: Any, auxiliary_weight: float | None) -> d
         auxiliary_weight: Weight of the auxiliary heads; None for the decode head alone.
 
     Raises:
-        ValueError: The weight is negative, or auxiliary heads are missing or compute no class maps.
+        ValueError: Auxiliary heads are missing or compute no class maps.
     """
     if auxiliary_weight is None:
         return {'main': 1.0}
-    expect(auxiliary_weight >= 0, f'{owner}.auxiliary_weight', 'at least 0', auxiliary_weight)
     channels = [head.out_channels for head in auxiliary_heads(student)]
     if set(channels) != {student.out_channels}:
         raise ValueError(

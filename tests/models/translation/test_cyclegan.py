@@ -194,14 +194,17 @@ def test_pictures_show_translations_and_cycles() -> None:
 @pytest.mark.parametrize(
     ('changes', 'match'),
     [
-        (dict(lambda_cycle=-1.0), 'CycleGAN.lambda_cycle: expected a number from 0 on, but got -1'),
-        (dict(lambda_identity=-0.5), 'CycleGAN.lambda_identity: expected a number from 0 on'),
-        (dict(pool_size=-1), 'ImagePool.size: expected at least 0, but got -1'),
+        (
+            dict(lambda_cycle=-1.0),
+            r'CycleGAN.lambda_cycle: expected a number in \[0, inf\), but got -1',
+        ),
+        (dict(lambda_identity=-0.5), r'CycleGAN.lambda_identity: expected a number in \[0, inf\)'),
+        (dict(pool_size=-1), 'CycleGAN.pool_size: expected an integer of at least 0, but got -1'),
         (dict(backward='both'), "CycleGAN.backward: expected one of .*, but got 'both'"),
         (dict(data_preprocessor=dict()), 'CycleGAN.data_preprocessor: expected None, as images'),
         (
             dict(generator=dict(type='ResNetGenerator', num_blocks=0)),
-            'ResNetGenerator.num_blocks: expected at least 1, but got 0',
+            'ResNetGenerator.num_blocks: expected an integer of at least 1, but got 0',
         ),
     ],
 )

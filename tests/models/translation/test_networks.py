@@ -32,7 +32,7 @@ def test_discriminator_is_that_of_the_paper() -> None:
     layers = [type(layer).__name__ for layer in network.layers]
     middle = ['Conv2d', 'InstanceNorm2d', 'LeakyReLU'] * 3
     assert layers == ['Conv2d', 'LeakyReLU', *middle, 'Conv2d']
-    with pytest.raises(ValueError, match='FCDiscriminator.stride: expected an integer or 5 of'):
+    with pytest.raises(ValueError, match='FCDiscriminator.stride: expected a list of 5 numbers'):
         FCDiscriminator(3, stride=(2, 2))
 
 

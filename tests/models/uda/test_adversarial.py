@@ -95,7 +95,10 @@ def test_one_level_is_the_decode_head() -> None:
 @pytest.mark.parametrize(
     ('changes', 'match'),
     [
-        (dict(auxiliary_weight=-1.0), 'auxiliary_weight: expected at least 0, but got -1.0'),
+        (
+            dict(auxiliary_weight=-1.0),
+            r'auxiliary_weight: expected a number in \[0, inf\), but got -1.0',
+        ),
         (
             dict(segmentor=toys.segmentor_cfg()),
             'segmentor.auxiliary_head: expected heads with 4 outputs, but got None; write '
@@ -111,5 +114,7 @@ def test_errors(name: str, changes: dict[str, Any], match: str) -> None:
 def test_errors_of_one_method() -> None:
     with pytest.raises(ValueError, match="Adversarial.align: expected one of .* but got 'logits'"):
         toys.build('adversarial', align='logits')
-    with pytest.raises(ValueError, match='MinEnt.lambda_ent: expected at least 0, but got -0.1'):
+    with pytest.raises(
+        ValueError, match=r'MinEnt.lambda_ent: expected a number in \[0, inf\), but got -0.1'
+    ):
         toys.build('minent', lambda_ent=-0.1)
