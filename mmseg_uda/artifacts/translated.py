@@ -22,7 +22,7 @@ class TranslationManifest(JsonManifest):
             directories; the directories themselves may move.
         recipe_sha256: Digest of the recipe.
         images: Per image, sorted: ``image`` and ``label`` (None without labels) relative to the
-            directory, ``style`` relative to the target.
+            directory, ``style`` relative to the target (None if the method has learned it).
     """
 
     remedy = 'write another directory'

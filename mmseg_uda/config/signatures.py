@@ -135,7 +135,8 @@ def check_names(
         similar = signature.is_open and is_stock(target) and _nearest(key, signature.hints, 0.9)
         if not signature.takes(key) or (similar and key != similar):
             hint = advice(key, signature.hints)
-            yield Problem(f'{path}.{key}', f'{name} has no argument {key!r}; {hint}')
+            where = f'{path}.{key}' if path else key
+            yield Problem(where, f'{name} has no argument {key!r}; {hint}')
     if given is not None:
         for key in signature.required:
             if key not in arguments and key not in given:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 import cv2
+import torch
 import torch.distributed as dist
 from mmengine.dist import broadcast_object_list, get_rank
 from mmengine.utils import track_parallel_progress, track_progress
@@ -102,4 +103,6 @@ def map_with_progress(function: Callable[[S], T], items: Sequence[S], nproc: int
 
 def _init_worker() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent alone ends an interrupted run
-    cv2.setNumThreads(0)  # the processes already share the cores
+    # The processes already share the cores.
+    cv2.setNumThreads(0)
+    torch.set_num_threads(1)

@@ -229,8 +229,8 @@ def test_translate(folder: Path, tmp_path: Path) -> None:
     ]
     path = run_toy.write_pipeline(tmp_path, stages[:1])
     for key, value, match in (
-        ('beta', 'x', "stage 'half': beta: translate_folder.beta: expected float, but got 'x'"),
-        ('beta', 2, 'translate_folder.beta.* 2'),
+        ('beta', 'x', "stage 'half': beta: FDATranslator.beta: expected float, but got 'x'"),
+        ('beta', 2, 'FDATranslator.beta.* 2'),
         ('nproc', 0, 'translate_folder.nproc.* 0'),
         ('max_images', 1.5, r'max_images: expected .*int.*, but got 1\.5'),
     ):

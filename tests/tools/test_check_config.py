@@ -64,7 +64,7 @@ def test_json_and_pipelines(
             },
             {
                 'path': "stage 'fda': beta",
-                'message': "translate_folder.beta: expected float, but got 'x'",
+                'message': "FDATranslator.beta: expected float, but got 'x'",
             },
         ],
     }

@@ -14,8 +14,7 @@ from mmseg.registry import DATASETS
 
 from mmseg_uda.artifacts.translated import TranslationManifest
 from mmseg_uda.datasets.transforms.fourier import mix_amplitude, resize_style
-from mmseg_uda.stages import translation
-from mmseg_uda.stages.translation import translate_folder
+from mmseg_uda.stages.translation import directory, translate_folder
 
 NAMES = ('a/1', 'a/2', 'b/1', 'c')
 
@@ -67,13 +66,13 @@ def contents(folder: Path) -> dict[str, bytes]:
 def log(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Images that are translated."""
     seen: list[str] = []
-    original = translation._translate
+    original = directory._translate
 
     def record(entry: dict[str, str], **kwargs: Any) -> None:
         original(entry, **kwargs)
         seen.append(entry['image'])
 
-    monkeypatch.setattr(translation, '_translate', record)
+    monkeypatch.setattr(directory, '_translate', record)
     return seen
 
 
@@ -299,7 +298,7 @@ def test_unknown_files_are_refused(data: Path) -> None:
 
 def test_wrong_arguments(data: Path) -> None:
     for changes, match in (
-        (dict(beta=0), r'translate_folder\.beta: expected a number in \(0, 1\], but got 0'),
+        (dict(beta=0), r'FDATranslator\.beta: expected a number in \(0, 1\], but got 0'),
         (dict(seed=-1), r'translate_folder\.seed: expected an integer of at least 0, but got -1'),
         (
             dict(max_images=0),

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 import toys
 
-from mmseg_uda.stages.translation import TranslationManifest
+from mmseg_uda.artifacts.translated import TranslationManifest
 
-tool = toys.load_script('tools/dataset_converters/translate_fda.py')
+tool = toys.load_script('tools/dataset_converters/translate.py')
 
 
 def test_command_line(
@@ -17,7 +17,12 @@ def test_command_line(
 ) -> None:
     for seed, domain in enumerate(('source', 'target')):
         toys.write_domain(tmp_path, domain, 3, seed)
-    argv = [str(tmp_path / 'source/images'), str(tmp_path / 'target/images'), str(tmp_path / 'out')]
+    argv = [
+        'fda',
+        str(tmp_path / 'source/images'),
+        str(tmp_path / 'target/images'),
+        str(tmp_path / 'out'),
+    ]
     options = [
         '--beta',
         '.05',

@@ -1,4 +1,4 @@
-"""Translation of a directory of images to the style of another, by FDA, with copies of labels.
+"""Translation of a directory of images to the style of another, with copies of labels.
 
 ``out/images`` and ``out/labels`` keep the names below ``source`` and ``labels``: a dataset like the
 source's. ``out/manifest.json`` says what made it and which image took its style from which.
@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import cv2
-import mmcv
 import numpy as np
 from mmengine.logging import print_log
 from PIL import Image
@@ -24,26 +23,21 @@ from mmseg_uda.artifacts.files import MANIFEST_NAME, atomic_write, list_files
 from mmseg_uda.artifacts.outputs import check_output
 from mmseg_uda.artifacts.recipe import raise_differences
 from mmseg_uda.artifacts.translated import TranslationManifest
-from mmseg_uda.datasets.transforms.fourier import (
-    find_images,
-    mix_amplitude,
-    resize_style,
-)
-from mmseg_uda.stages.base import Resolve, Result, Stage
-from mmseg_uda.stages.inputs import Input
-from mmseg_uda.stages.references import substitute
-from mmseg_uda.utils.arguments import check_integer, check_number
-from mmseg_uda.utils.processes import map_with_progress, on_main
+from mmseg_uda.config.tables import choose
+from mmseg_uda.datasets.transforms.fourier import find_images
+from mmseg_uda.stages.translation.translators import TRANSLATORS, Translator, read_image
+from mmseg_uda.utils.arguments import check_integer
+from mmseg_uda.utils.processes import map_with_progress
 
-__all__ = ['TranslateStage', 'translate_folder']
+__all__ = ['check_numbers', 'translate_folder']
 
 
 def translate_folder(
     source: str,
-    target: str,
+    target: str | None,
     out: str,
     *,
-    beta: float,
+    method: str = 'fda',
     seed: int = 0,
     max_images: int | None = None,
     labels: str | None = None,
@@ -51,19 +45,21 @@ def translate_folder(
     label_suffix: str = '_labelTrainIds.png',
     overwrite: bool = False,
     nproc: int = 1,
+    **options: Any,
 ) -> TranslationManifest:
-    """Translate the images of a directory to the style of another's by FDA.
+    """Translate the images of a directory to the style of another's.
 
     Image i of the sorted names takes the style of an image that follows from ``(seed, i)``, the
-    same for every ``beta`` and ``max_images``. Run again, it goes on where it was stopped, and does
+    same for every method and ``max_images``. Run again, it goes on where it was stopped, and does
     nothing if all is there. The manifest is written first as incomplete, last as complete.
 
     Args:
         source: Directory of the images, searched with its sub-directories.
-        target: Directory of the style images, searched likewise; no labels are read.
+        target: Directory of the style images, searched likewise; no labels are read. None for a
+            method that has learned the style.
         out: Directory to write to.
-        beta: β in (0, 1], see :mod:`mmseg_uda.datasets.transforms.fourier`; 0.01 to 0.09 are the
-            paper's.
+        method: One of ``TRANSLATORS``: ``'fda'``, ``'reinhard'``, ``'histogram'``,
+            ``'cyclegan'``.
         seed: Seed of the styles and of the choice of images.
         max_images: Translate so many images only, chosen at random; a larger number keeps them.
         labels: Directory of the labels that are copied; None copies none.
@@ -72,7 +68,8 @@ def translate_folder(
         label_suffix: End of the labels' names.
         overwrite: Replace what another recipe made. Only files that are as its manifest says are
             deleted, others are moved aside.
-        nproc: Number of processes.
+        nproc: Number of processes; one where a network runs on a GPU.
+        options: Arguments of the method, such as FDA's ``beta``.
 
     Returns:
         The complete manifest.
@@ -82,30 +79,36 @@ def translate_folder(
         ValueError: If an argument is out of range, an image cannot be read, or ``out`` holds files
             that are not of this recipe, or is, or is inside or above, what is read.
     """
-    _check_numbers(beta, seed, max_images, nproc)
+    check_numbers(seed, max_images, nproc)
+    cls = TRANSLATORS[choose('method', method, TRANSLATORS, 'translate_folder')]
+    translator = cls(**options)
     if osp.exists(out) and not osp.isdir(out):
         raise ValueError(f'translate_folder.out: expected a directory, but got the file {out!r}')
+    if cls.takes_style != (target is not None):
+        expected = 'a directory' if cls.takes_style else f'None, as {method} has learned the style'
+        raise ValueError(f'translate_folder.target: expected {expected}, but got {target!r}')
     reads = dict(source=source, target=target, labels=labels)
     check_output('translate_folder.out', out, [(key, path) for key, path in reads.items() if path])
     names = _find_source(source, image_suffix)
-    styles = find_images('translate_folder.target', target)
+    styles = find_images('translate_folder.target', target) if target else []
     chosen = np.random.default_rng((seed, 0)).permutation(len(names))[:max_images]
     images: list[dict[str, Any]] = []
     for index in range(len(names)) if max_images is None else sorted(chosen.tolist()):
         # A generator per image: its style depends on neither the number nor the order of images.
-        style = int(np.random.default_rng((seed, 1, index)).integers(len(styles)))
+        rng = np.random.default_rng((seed, 1, index))
+        style = styles[int(rng.integers(len(styles)))] if styles else None
         label = (
             f'labels/{names[index].removesuffix(image_suffix)}{label_suffix}' if labels else None
         )
-        images.append(dict(image=f'images/{names[index]}', label=label, style=styles[style]))
+        images.append(dict(image=f'images/{names[index]}', label=label, style=style))
     recipe = dict(
-        method='fda',
-        beta=beta,
+        method=method,
+        **translator.recipe(),
         seed=seed,
         max_images=max_images,
         image_suffix=image_suffix,
         source=_digest(source, names),
-        target=_digest(target, styles),
+        target=_digest(target, styles) if target else None,
         labels=_digest_labels(labels, images),
     )
     manifest = _open(out, TranslationManifest(recipe, digest_config(recipe), images), overwrite)
@@ -113,11 +116,19 @@ def translate_folder(
     if manifest.complete and not todo:
         print_log(f'All {len(manifest.images)} translated images are in {out} already', 'current')
         return manifest
+    translator = translator.prepare([osp.join(target or '', name) for name in styles])
     # Incomplete until all is written: a stopped run is resumed, and nothing trains on it.
     manifest.complete = False
     manifest.write(out)
-    translate = partial(_translate, source=source, target=target, labels=labels, out=out, beta=beta)
-    map_with_progress(translate, todo, nproc)
+    translate = partial(
+        _translate,
+        source=source,
+        target=target,
+        labels=labels,
+        out=out,
+        translator=translator,
+    )
+    map_with_progress(translate, todo, translator.processes(nproc))
     manifest.finish(out)
     print_log(
         f'{len(todo)} images translated to {out}, {len(manifest.images) - len(todo)} were already',
@@ -126,10 +137,8 @@ def translate_folder(
     return manifest
 
 
-def _check_numbers(
-    beta: float, seed: int = 0, max_images: int | None = None, nproc: int = 1
-) -> None:
-    check_number('translate_folder.beta', beta, '(0, 1]')
+def check_numbers(seed: int = 0, max_images: int | None = None, nproc: int = 1) -> None:
+    """Check that the numbers of :func:`translate_folder` are in their ranges."""
     check_integer('translate_folder.seed', seed, 0)
     if max_images is not None:
         check_integer('translate_folder.max_images', max_images, 1)
@@ -211,51 +220,18 @@ def _is_done(out: str, entry: dict[str, Any], complete: bool) -> bool:
 def _translate(
     entry: dict[str, Any],
     source: str,
-    target: str,
+    target: str | None,
     labels: str | None,
     out: str,
-    beta: float,
+    translator: Translator,
 ) -> None:
     """Write one image after its label."""
-    image = _read(osp.join(source, _below(entry['image'])))
-    style = resize_style(_read(osp.join(target, entry['style'])), *image.shape[:2])
+    image = read_image(osp.join(source, _below(entry['image'])))
+    style = read_image(osp.join(target, entry['style'])) if target else None
     if labels and entry['label']:
         with atomic_write(osp.join(out, entry['label']), keep=True) as file:
             shutil.copyfile(osp.join(labels, _below(entry['label'])), file)
     suffix = osp.splitext(entry['image'])[1]
-    pixels = cv2.imencode(suffix, mix_amplitude(image, style, beta))[1]
+    pixels = cv2.imencode(suffix, translator(image, style))[1]
     with atomic_write(osp.join(out, entry['image']), keep=True) as file:
         file.write_bytes(pixels.tobytes())
-
-
-def _read(path: str) -> np.ndarray:
-    image = mmcv.imread(path)
-    if image is None:
-        raise ValueError(f'translate_folder cannot read the image {path!r}; replace or remove it')
-    return image
-
-
-class TranslateStage(Stage):
-    """Gives source images the target's Fourier amplitudes; ``{name}`` is the directory."""
-
-    kind = 'translate'
-    required = ('source', 'target', 'beta')
-    optional = ('seed', 'max_images', 'labels', 'image_suffix', 'label_suffix', 'nproc')
-    unrecorded = ('nproc',)
-    takers = (translate_folder,)
-
-    def inputs(self) -> list[Input]:
-        keys = ('source', 'target', 'labels')
-        given = [(key, self.arguments.get(key)) for key in keys]
-        return [Input(key, path, 'directory') for key, path in given if path]
-
-    def settings(self) -> dict[str, Any]:
-        numbers = ('beta', 'seed', 'max_images', 'nproc')
-        _check_numbers(**{key: self.arguments[key] for key in numbers if key in self.arguments})
-        return {'seed': self.context.seed or 0, **super().settings()}
-
-    def run(self, resolve: Resolve, experiment: str) -> Result:
-        out = self.directory / 'translated'
-        arguments = substitute({**self.arguments, **self.settings()}, resolve)
-        on_main(lambda: translate_folder(out=str(out), **arguments))
-        return Result({'output': out})
