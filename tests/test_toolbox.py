@@ -13,6 +13,7 @@ import functools
 import json
 import runpy
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -35,6 +36,7 @@ from mmseg_uda.artifacts.checkpoint import load_checkpoint
 from mmseg_uda.stages.export import export_segmentor
 
 STOCK = Path(mmseg.__file__).parent / '.mim' / 'tools'
+MIM = (sys.executable, '-m', 'mim')
 NAMES = ('cdanet', 'sam', 'dast', 'pit', 'camix')
 KINDS = ('method', 'export')
 SLOW = pytest.mark.slow
@@ -122,7 +124,8 @@ def stock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None
 
 def fresh(*names: str) -> list[str]:
     """Options without which runs of the same second share a visualizer or a logger."""
-    return ['--cfg-options', f'experiment_name={"-".join(names)}', f'visualizer.name={names[-1]}']
+    name = '-'.join(names)
+    return ['--cfg-options', f'experiment_name={name}', f'visualizer.name={name}']
 
 
 def metrics(work_dir: Path) -> dict[str, float]:
@@ -239,10 +242,10 @@ def test_mim(kind: str, make: Any, tmp_path: Path) -> None:
         if kind == 'method'
         else ('test', [made.config(kind), made.checkpoint(kind)])
     )
-    command = ['mim', 'run', 'mmseg_uda' if kind == 'method' else 'mmsegmentation', job, *files]
+    command = [*MIM, 'run', 'mmseg_uda' if kind == 'method' else 'mmsegmentation', job, *files]
     subprocess.run([*command, '--work-dir', str(tmp_path)], check=True)
     assert list(tmp_path.glob('*/*.log'))
-    found = subprocess.check_output(['mim', 'search', 'mmseg_uda', '--model', 'cdanet'], text=True)
+    found = subprocess.check_output([*MIM, 'search', 'mmseg_uda', '--model', 'cdanet'], text=True)
     assert 'cdanet_' in found
 
 

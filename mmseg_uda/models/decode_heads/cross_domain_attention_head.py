@@ -221,7 +221,8 @@ class CrossDomainAttentionHead(BaseDecodeHead):
 
     def _waits_for_reference(self) -> bool:
         """Tell whether features are stored later: weights are still trained, or only counted."""
-        waits = not self.reference.numel() and (self.training or torch.jit.is_tracing())
+        traced = torch.jit.is_tracing()  # type: ignore[attr-defined,no-untyped-call]
+        waits = not self.reference.numel() and (self.training or traced)
         if waits and not self._has_said:
             self._has_said = True
             print_log(
