@@ -17,6 +17,7 @@ from torch import nn
 
 from mmseg_uda.config.agreement import check_agreement, check_optimizers
 from mmseg_uda.config.building import build_model, build_part, cannot_be_judged, explain, no_trace
+from mmseg_uda.config.metrics import check_metrics
 from mmseg_uda.config.places import ALL, CONSTRUCTORS, RUNNER_NAMES, Node, known_names, walk
 from mmseg_uda.config.problems import ConfigError, Problem
 from mmseg_uda.config.signatures import advice, check_names, check_values, is_stock
@@ -62,6 +63,7 @@ def check_config(cfg: Config | Mapping[str, Any]) -> list[Problem]:
         model, fails = _build_model(content)
         problems += _check_nodes(nodes, fails)
         problems += check_agreement(content, nodes)
+        problems += check_metrics(content, nodes)
         broken = {problem.path.split('.')[0] for problem in problems}
         optimized = isinstance(content.get('optim_wrapper'), Mapping) and not broken & OPTIMIZED
         if model is not None and optimized:

@@ -205,6 +205,8 @@ def _fits(value: Any, hint: Any, scalars: Mapping[Any, Any]) -> bool:
     if value is None and scalars is LENIENT:
         return True
     if origin in SCALARS:
+        if value != value:  # NaN is no number
+            return False
         strict = scalars is SCALARS and origin is not bool
         return isinstance(value, scalars[origin]) and not (strict and isinstance(value, bool))
     if issubclass(origin, Mapping):

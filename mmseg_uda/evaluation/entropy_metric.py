@@ -75,6 +75,11 @@ class EntropyMetric(BaseMetric):
         check_integer('EntropyMetric.ignore_index', ignore_index)
         self.ignore_index = ignore_index
 
+    @staticmethod
+    def metric_names(**kwargs: Any) -> set[str]:
+        """Names of the metrics."""
+        return {'right', 'wrong', 'all'}
+
     def process(self, data_batch: Any, data_samples: Sequence[dict[str, Any]]) -> None:
         """Add a batch.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Union
 
 import numpy as np
@@ -10,6 +10,7 @@ from mmengine.logging import MMLogger, print_log
 from mmseg.evaluation import IoUMetric
 from mmseg.registry import METRICS
 
+from mmseg_uda.config.metrics import iou_names
 from mmseg_uda.utils.arguments import expect
 
 __all__ = ['CLASS_SUBSETS', 'SubsetIoUMetric']
@@ -69,6 +70,20 @@ class SubsetIoUMetric(IoUMetric):
         known = f'one or several of {sorted(CLASS_SUBSETS)}'
         expect(bool(subsets), 'SubsetIoUMetric.subsets', known, subsets)
         self.subsets = {name: self._ids(name, subset) for name, subset in subsets.items()}
+
+    @staticmethod
+    def metric_names(
+        subsets: Iterable[str] = 'cityscapes19',
+        per_class: bool = False,
+        iou_metrics: str | Sequence[str] = 'mIoU',
+        **kwargs: Any,
+    ) -> set[str]:
+        """Names of the metrics; a pattern for those of classes."""
+        subsets = [subsets] if isinstance(subsets, str) else subsets
+        names = iou_names(iou_metrics)
+        means = names - {'aAcc'}
+        of_classes = {f'{name[1:]}_*' for name in means if per_class}
+        return names | of_classes | {f'{name}_{subset}' for name in means for subset in subsets}
 
     @staticmethod
     def _ids(name: str, subset: Subset) -> list[int]:

@@ -150,6 +150,21 @@ WRONG_VALUES: dict[str, tuple[str, Any, str]] = {
     'whole part': ('optim_wrapper', 'SGD', 'optim_wrapper: expected'),
     'flag of the runner': ('resume', 'yes', "resume: expected bool, but got 'yes'"),
     'list': ('custom_hooks', 3, 'custom_hooks: expected'),
+    'best of no metric': (
+        'default_hooks.checkpoint.save_best',
+        'mIuO',
+        "no validation computes 'mIuO'; write one of aAcc, mAcc, mAcc_camvid11, mIoU",
+    ),
+    'NaN': (
+        'optim_wrapper.optimizers.student.optimizer.momentum',
+        float('nan'),
+        'expected float, but got nan',
+    ),
+    'negative weight': (
+        'model.adversarial_loss.disc_weight',
+        -0.5,
+        'AdversarialLoss.disc_weight: expected a number in [0, inf), but got -0.5',
+    ),
     'seed': ('randomness', dict(sead=3), "has no argument 'sead'; write 'seed'"),
     'environment': ('env_cfg.cudnn_benchmrk', True, "write 'cudnn_benchmark'"),
     'no type': ('default_hooks.extra', dict(interval=1), "expected a dict with 'type'"),
@@ -194,6 +209,12 @@ BROKEN_IN: dict[str, tuple[str, str, Any, str]] = {
         'optim_wrapper.optimizers',
         dict(discriminators=dict(optimizer=dict(type='Adam', lr=0.1))),
         'but got none for 120',
+    ),
+    'best of no set': (
+        SELECT,
+        'default_hooks.checkpoint.save_best',
+        ['beta05/mIoU', 'beta06/mIoU'],
+        "no validation computes 'beta06/mIoU'",
     ),
     'selection': (SELECT, 'val_cfg.selecton', {}, 'selecton'),
     "selection's loader": (SELECT, 'val_cfg.selection.beta05.dataloader.worker', 1, 'worker'),
@@ -410,6 +431,31 @@ def test_transforms_for_other_images(
     assert len(problems) == len(findings)
     for place, finding in findings:
         assert any(place in each.path and each.message.startswith(finding) for each in problems)
+
+
+@pytest.mark.parametrize(
+    ('evaluator', 'found', 'missing'),
+    [
+        (dict(type='IoUMetric'), ['aAcc', 'mAcc'], ['mDice', 'IoU']),
+        (dict(type='IoUMetric', iou_metrics=['mFscore'], prefix='val'), ['val/mRecall'], ['mIoU']),
+        (
+            [dict(type='SubsetIoUMetric', subsets=['synthia16']), dict(type='EntropyMetric')],
+            ['mIoU_synthia16', 'entropy/all'],
+            ['mIoU_synthia13', 'all'],
+        ),
+        (dict(type='SubsetIoUMetric', per_class=True), ['IoU_road'], ['Dice_road']),
+        (dict(type='Evaluator', metrics=[dict(type='IoUMetric')]), ['mIoU'], ['mIuO']),
+        (dict(type='DepthMetric'), ['rmse', 'anything'], []),
+    ],
+)
+def test_metrics_that_hooks_wait_for(evaluator: Any, found: list[str], missing: list[str]) -> None:
+    best = dict(type='CheckpointHook', interval=1, rule='greater', save_best=found + missing)
+    cfg = dict(val_evaluator=evaluator, default_hooks=dict(checkpoint=best))
+    stop = dict(type='EarlyStoppingHook', monitor='mIuO', rule='greater')
+    messages = [problem.message for problem in check_config({**cfg, 'custom_hooks': [stop]})]
+    expected = [f'no validation computes {name!r}' for name in missing]
+    assert [message.split(';')[0] for message in messages[: len(missing)]] == expected
+    assert any("'mIuO'" in message for message in messages) == bool(missing)
 
 
 def test_datasets_that_name_their_classes(tmp_path: Path) -> None:
