@@ -42,7 +42,7 @@ def check_agreement(content: Mapping[str, Any], nodes: list[Node]) -> Iterator[P
         content: The config in built-in types.
         nodes: All dicts in it from which something is built.
     """
-    checks = (_check_target, _check_classes, _check_pixels, _check_test_mode, _check_workers)
+    checks = (_check_target, _check_classes, _check_pixels, _check_test_mode, _check_loaders)
     for check in (*checks, _check_domains):
         yield from check(nodes)
     yield from _check_constructor(content, nodes)
@@ -138,9 +138,13 @@ def _check_pixels(nodes: list[Node]) -> Iterator[Problem]:
             yield Problem(f'{node.path}.type', f'{node.name}: {text}; remove it')
 
 
-def _check_workers(nodes: list[Node]) -> Iterator[Problem]:
-    """A loader without workers has none that persist or fetch in advance."""
+def _check_loaders(nodes: list[Node]) -> Iterator[Problem]:
+    """A number of skipped samples is one; workers that persist or fetch in advance exist."""
     for node in nodes:
+        skipped = node.cfg.get('skip_broken', 0) if 'skip_broken' in node.place.aside else 0
+        if type(skipped) is not int or skipped < 0:
+            text = f'UDATrainLoop: expected an integer of at least 0, but got {skipped!r}'
+            yield Problem(f'{node.path}.skip_broken', text)
         if node.target is DataLoader and not node.cfg.get('num_workers'):
             for key in ('persistent_workers', 'prefetch_factor'):
                 if node.cfg.get(key):

@@ -118,6 +118,11 @@ PLACES = (
     Place(r'batch_sampler$', (mm.DATA_SAMPLERS,), ('sampler', 'batch_size')),
     Place(r'sampler$', (mm.DATA_SAMPLERS,), ('dataset',), needs_type=True),
     Place(
+        r'^train_dataloader\.(source|target)$',
+        default=DataLoader,
+        aside=('num_batch_per_epoch', 'skip_broken'),
+    ),
+    Place(
         r'(_|\.)dataloader(\.source|\.target)?$', default=DataLoader, aside=('num_batch_per_epoch',)
     ),
     Place(r'^optim_wrapper$', (mm.OPTIM_WRAPPERS,), aside=('paramwise_cfg', 'constructor')),

@@ -69,6 +69,12 @@ class EndlessDataset(Dataset[Any]):
         dataset: A mmseg dataset.
         seed: Seed of this stream; two domains need different ones.
         shuffle: Permute each pass.
+        skip_broken: Number of damaged samples that one position may meet. Another sample, which
+            follows from ``(seed, position)``, takes the place of a damaged one, and ``broken`` in
+            its meta information lists the damaged ones by name with their errors.
+
+    Raises:
+        OSError: A sample is damaged, and no other one may take its place.
 
     Example:
         >>> stream = EndlessDataset('abc', seed=0)
@@ -76,10 +82,11 @@ class EndlessDataset(Dataset[Any]):
         (['a', 'b', 'c'], ['a', 'b', 'c'])
     """
 
-    def __init__(self, dataset: Any, seed: int, shuffle: bool = True) -> None:
+    def __init__(self, dataset: Any, seed: int, shuffle: bool = True, skip_broken: int = 0) -> None:
         self.dataset = dataset
         self.seed = seed
         self.shuffle = shuffle
+        self.skip_broken = skip_broken
 
     @property
     def metainfo(self) -> dict[str, Any]:
@@ -98,28 +105,53 @@ class EndlessDataset(Dataset[Any]):
         return len(self.dataset)
 
     def __getitem__(self, position: int) -> Any:
-        index = self.index(position)
-        with seeded(derive_seed(self.seed, position)):
+        broken: dict[str, str] = {}  # names, which several indices may share, and errors
+        for index in self._candidates(position):
             try:
-                sample = self.dataset[index]
-            except (OSError, SyntaxError, cv2.error) as error:  # of a damaged file
-                # A missing file is named by the error already.
-                if getattr(error, 'filename', None) is not None or not str(error):
+                with seeded(derive_seed(self.seed, position)):
+                    sample = self.dataset[index]
+                break
+            except (OSError, SyntaxError, cv2.error, AssertionError) as error:
+                if not _is_damage(error):
                     raise
-                raise OSError(
-                    f'{type(self.dataset).__name__}: expected readable files, but got sample '
-                    f'{index} ({self._describe(index)}): {error}'
-                ) from error
+                name = self._describe(index)
+                broken[name] = str(error).strip()
+                if len(broken) > self.skip_broken:
+                    limit = f'; skip_broken={self.skip_broken}' if self.skip_broken else ''
+                    raise OSError(
+                        f'{type(self.dataset).__name__}: expected readable files, but got {name}: '
+                        f'{broken[name]}{limit}'
+                    ) from error
+        else:
+            raise OSError(f'{type(self.dataset).__name__}: all {len(self)} samples are broken')
         if isinstance(sample, dict) and 'data_samples' in sample:
             # Not the pipeline's own seed: its numbers would come again.
-            sample['data_samples'].set_metainfo(dict(seed=derive_seed(self.seed, position, 1)))
+            meta: dict[str, Any] = dict(seed=derive_seed(self.seed, position, 1))
+            if broken:
+                meta['broken'] = list(broken.items())
+            sample['data_samples'].set_metainfo(meta)
         return sample
+
+    def _candidates(self, position: int) -> Iterator[int]:
+        """Yield the index of a position's sample, then those that may take its place."""
+        index = self.index(position)
+        yield index
+        others = np.random.default_rng((self.seed, position, 2)).permutation(len(self))
+        yield from (int(other) for other in others if other != index)
 
     def _describe(self, index: int) -> str:
         if not hasattr(self.dataset, 'get_data_info'):
-            return 'no path known'
+            return f'sample {index} (no path known)'
         info = self.dataset.get_data_info(index)
-        return ', '.join(f'{key}={value}' for key, value in info.items() if key.endswith('_path'))
+        paths = (f'{key}={value}' for key, value in info.items() if key.endswith('_path'))
+        return f'the sample with {", ".join(paths)}'
+
+
+def _is_damage(error: Exception) -> bool:
+    """Tell damaged files from missing ones, which the error names already, and from slips."""
+    if isinstance(error, AssertionError):
+        return str(error).startswith('failed to load image')  # of mmcv's LoadImageFromFile
+    return getattr(error, 'filename', None) is None and str(error) != ''
 
 
 class PositionSampler(Sampler[int]):

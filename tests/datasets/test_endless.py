@@ -127,10 +127,76 @@ def test_damaged_file_is_named() -> None:
     stream = EndlessDataset(Damaged(), seed=0, shuffle=False)
     with pytest.raises(
         OSError,
-        match=r'Damaged: expected readable files, but got sample 2 \(img_path=a.png, '
-        r'seg_map_path=2.png\): image file is truncated',
+        match=r'Damaged: expected readable files, but got the sample with img_path=a.png, '
+        r'seg_map_path=2.png: image file is truncated',
     ):
         stream[2]
+
+
+class PartlyDamaged(Draws):
+    """Samples of which those with an index in ``damaged`` cannot be read."""
+
+    def __init__(self, damaged: set[int], error: type[Exception] = OSError) -> None:
+        super().__init__()
+        self.damaged = damaged
+        self.error = error
+
+    def get_data_info(self, index: int) -> dict[str, Any]:
+        return dict(img_path=f'{index}.png')
+
+    def __getitem__(self, index: int) -> Any:
+        if index in self.damaged:
+            raise self.error('failed to load image')
+        meta = dict(index=index, draws=super().__getitem__(index)[1:])
+        return dict(data_samples=SegDataSample(metainfo=meta))
+
+
+@pytest.mark.parametrize('error', [OSError, SyntaxError, AssertionError])
+@pytest.mark.parametrize('num_workers', [0, 1])
+def test_others_take_the_place_of_damaged_samples(error: type[Exception], num_workers: int) -> None:
+    def samples(damaged: set[int], skip_broken: int, workers: int = 0) -> list[Any]:
+        dataset = PartlyDamaged(damaged, error)
+        stream = EndlessDataset(dataset, seed=5, skip_broken=skip_broken)
+        return [each['data_samples'] for each in take(stream, 20, workers)]
+
+    whole = samples(set(), 0)
+    found = samples({1, 4}, 2, num_workers)
+    places = [each.index for each in whole]
+    instead = [each.index for each, place in zip(found, places) if place in (1, 4)]
+    assert len(instead) >= 10
+    assert len(set(instead)) > 2  # not always the same
+    assert not {1, 4} & set(instead)
+    for each, original, place in zip(found, whole, places):
+        if place in (1, 4):
+            assert each.broken[0] == (
+                f'the sample with img_path={place}.png',
+                'failed to load image',
+            )
+        else:
+            assert (each.index, each.draws) == (place, original.draws)
+            assert 'broken' not in each
+        assert each.seed == original.seed
+    again = samples({1, 4}, 2)
+    assert [each.index for each in again] == [each.index for each in found]
+    assert [each.draws for each in again] == [each.draws for each in found]
+    pattern = r'got the sample with img_path=\d.png: failed to load image; skip_broken=2'
+    with pytest.raises(OSError, match=pattern):
+        samples(set(range(LENGTH)), 2)
+    with pytest.raises(OSError, match='all 7 samples are broken'):
+        samples(set(range(LENGTH)), 99)
+
+
+@pytest.mark.parametrize(
+    'error', [FileNotFoundError(2, 'missing', 'a.png'), AssertionError('a slip'), ValueError('x')]
+)
+def test_missing_files_and_slips_are_not_skipped(error: Exception) -> None:
+    class Failing(Draws):
+        def __getitem__(self, index: int) -> Any:
+            raise error
+
+    with pytest.raises(type(error)) as raised:
+        EndlessDataset(Failing(), seed=0, skip_broken=9)[0]
+    assert raised.value is error
 
 
 def test_seed_of_what_a_method_draws() -> None:

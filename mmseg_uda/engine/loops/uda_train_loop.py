@@ -29,6 +29,7 @@ from mmseg_uda.datasets.checks import (
 from mmseg_uda.datasets.endless import EndlessDataset, PositionSampler, derive_seed
 from mmseg_uda.datasets.images import left_out_images, shared_images
 from mmseg_uda.datasets.label_values import check_label_values
+from mmseg_uda.engine.loops.broken_samples import BrokenSamples
 from mmseg_uda.engine.observe import unwrap_model
 from mmseg_uda.structures import DOMAINS, IGNORE_INDEX
 from mmseg_uda.utils.arguments import check_integer
@@ -126,7 +127,8 @@ class UDATrainLoop(IterBasedTrainLoop):
     Args:
         runner: The runner.
         dataloader: ``dict(source=dict(batch_size=..., dataset=..., num_workers=...),
-            target=dict(...))``. No sampler: the loop has its own.
+            target=dict(...))``. No sampler: the loop has its own. ``skip_broken=N`` of a domain
+            lets other samples take the place of up to N samples whose files are damaged (0).
         max_iters: Iterations to train.
         kwargs: As for :class:`mmengine.runner.IterBasedTrainLoop`.
 
@@ -134,6 +136,7 @@ class UDATrainLoop(IterBasedTrainLoop):
         FileNotFoundError: If an image has no pseudo label or image-level label.
         ValueError: If a dataset cannot be trained on, or the datasets or the network differ in
             their classes.
+        OSError: In training, if more samples are damaged than may be skipped.
     """
 
     takes_domains = True
@@ -187,7 +190,10 @@ class UDATrainLoop(IterBasedTrainLoop):
             hooks = any(getattr(hook, 'makes_pseudo_labels', False) for hook in runner.hooks)
             check_pseudo_labels(dataset, made_in_training=hooks)
             check_image_labels(dataset)
-        stream = EndlessDataset(dataset, seed=0, shuffle=cfg.pop('shuffle', True))
+        shuffle, skip_broken = cfg.pop('shuffle', True), cfg.pop('skip_broken', 0)
+        key = f'UDATrainLoop.train_dataloader.{domain}.skip_broken'
+        check_integer(key, skip_broken, 0)
+        stream = EndlessDataset(dataset, 0, shuffle, skip_broken)
         sampler = PositionSampler(len(stream))
         self._options[domain] = cfg
         return runner.build_dataloader(dict(cfg, dataset=stream, sampler=sampler))
@@ -235,6 +241,8 @@ class UDATrainLoop(IterBasedTrainLoop):
         if validation is not None:  # built after this loop
             check_dataset(validation.dataloader.dataset, 'val_dataloader.dataset')
         self._report_data()
+        limits = {key: loader.dataset.skip_broken for key, loader in self.dataloaders.items()}
+        self._broken = BrokenSamples(limits)
         used = getattr(unwrap_model(self.runner.model), 'domains', DOMAINS)
         self.dataloader_iterator = _DomainIterator(self.dataloaders, used, self._iter)
         self.fast_forward_on_resume = False  # skipped iterations read nothing here, see above
@@ -266,6 +274,7 @@ class UDATrainLoop(IterBasedTrainLoop):
 
     def run_iter(self, data_batch: dict[str, Any]) -> None:
         """Run one iteration, all global random generators seeded for it and this process alone."""
+        self._broken.count(self.runner, data_batch)
         seed = derive_seed(self._seed, self._iter, get_rank())
         random.seed(seed)
         np.random.seed(seed)
