@@ -1,0 +1,275 @@
+"""A whole benchmark of toys: runs, resumption, digests, pages."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+import toys
+from mmengine.config import Config
+
+from mmseg_uda.benchmark import Benchmark, read_benchmark
+from mmseg_uda.benchmark import run as harness_module
+from mmseg_uda.benchmark.report import Table, write_report
+from mmseg_uda.benchmark.results import Results
+
+toy = toys.load_script('tests/benchmark/toy_benchmark.py')
+
+
+@pytest.fixture(scope='module')
+def done(tmp_path_factory: pytest.TempPathFactory) -> tuple[Benchmark, Results, list[str]]:
+    """A benchmark of which level a is done; its first run was cut off after the training."""
+    root = tmp_path_factory.mktemp('benchmark')
+    benchmark = read_benchmark(toy.write(root / 'configs'))
+    results = Results(benchmark, root / 'docs')
+    lines: list[str] = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(harness_module, 'POLL', 0.0)
+        harness = toy.harness(benchmark, results, root / 'work')
+        runs = benchmark.select(['a'])
+        score = harness_module.collect
+
+        def stop(*args: Any) -> None:
+            raise KeyboardInterrupt
+
+        patch.setattr(harness_module, 'collect', stop)
+        with pytest.raises(KeyboardInterrupt):
+            harness.run(runs, lines.append)
+        patch.setattr(harness_module, 'collect', score)
+        assert harness.run(runs, lines.append) == []
+    return benchmark, results, lines
+
+
+def test_what_is_done_is_not_done_again(done: tuple[Benchmark, Results, list[str]]) -> None:
+    benchmark, results, lines = done
+    events = [' '.join(line.split()[:2]).rstrip(',') for line in lines]
+    names = [f'pair/{method}-seed{seed}:' for seed in (0, 1) for method in ('source_only', 'adabn')]
+    both = [f'{name} {event}' for name in names for event in ('starts', 'done')]
+    assert events == [f'{names[0]} starts', *both]
+    # The cut-off run went on: its training ran once, and AdaBN used it.
+    for seed in (0, 1):
+        state = results.directory.parents[2] / f'work/pair-seed{seed}/pipeline.json'
+        stages = json.loads(state.read_text())['stages']
+        assert {name: each['attempts'] for name, each in stages.items()} == dict.fromkeys(
+            ['source_only', 'source_only_score', 'source_only_cost', 'adabn_score'], 1
+        )
+    again: list[str] = []
+    harness = toy.harness(benchmark, results, Path('nowhere'))
+    assert harness.run(benchmark.select(['a']), again.append) == []
+    assert again == [f'{name} skipped, it is done' for name in names]
+    assert [results.state(run) for run in benchmark.select(['dacs'])] == ['missing']
+
+
+def test_result_holds_scores_cost_and_origin(done: tuple[Benchmark, Results, list[str]]) -> None:
+    benchmark, results, _ = done
+    content = json.loads(results.path(benchmark.runs[0]).read_text())
+    assert list(content['points']) == ['2', '4']
+    for metrics in content['points'].values():
+        classes = [metrics[f'IoU_{name}'] for name in 'abcd']
+        assert metrics['mIoU'] == pytest.approx(sum(classes) / 4, abs=0.02)
+        assert {'source/mIoU', 'unlabelled/entropy', 'unlabelled/mirror_agreement'} < set(metrics)
+    cost = content['cost']
+    assert (cost['learning_passes'], cost['labelling_passes']) == (1, 0)
+    assert cost['ratio'] == pytest.approx(cost['iteration_s'] / cost['passes_s'])
+    assert cost['peak_memory_mib'] > 0.1
+    assert set(content['seconds']) == {'source_only', 'source_only_score', 'source_only_cost'}
+    assert content['code']['version']
+    assert content['command'].endswith('--cell pair-source_only --cfg-options seed=0')
+    # AdaBN changes the target's scores through the same weights.
+    adapted = json.loads(results.path(benchmark.runs[1]).read_text())
+    assert adapted['points']['4']['unlabelled/entropy'] != pytest.approx(
+        content['points']['4']['unlabelled/entropy'], rel=1e-6
+    )
+    assert adapted['cost'] == {}
+
+
+def test_digest_covers_values_not_names(
+    done: tuple[Benchmark, Results, list[str]], tmp_path: Path
+) -> None:
+    """A copy with other names of files, directories, stages and data has the same digests."""
+    benchmark, _, _ = done
+    digest = benchmark.digests
+    copy = tmp_path / 'elsewhere'
+    shutil.copytree(benchmark.path.parent / 'data', copy / 'data')
+    text = toy.write(copy, 'other').read_text()
+    other = read_benchmark(copy / 'other.py')
+    assert {run: other.digests[run] for run in other.runs} == digest
+    for old, new in (('source_only.py', 'moved.py'), ("'source_only_score'", "'sc'")):
+        text = text.replace(
+            f"'{old}'" if old.endswith('.py') else old, f"'{new}'".replace("''", "'")
+        )
+    (copy / 'source_only.py').rename(copy / 'moved.py')
+    (copy / 'other.py').write_text(text)
+    assert {run: read_benchmark(copy / 'other.py').digests[run] for run in other.runs} == digest
+    # A value of the training changes the digests of all that use it, and of nothing else.
+    changed = (copy / 'moved.py').read_text().replace("'lr': 0.05", "'lr': 0.06")
+    (copy / 'moved.py').write_text(changed)
+    now = read_benchmark(copy / 'other.py').digests
+    assert {run.method for run in other.runs if now[run] != digest[run]} == {'source_only', 'adabn'}
+    # So does another image.
+    (copy / 'data/target/images/0.png').write_bytes(b'other')
+    now = read_benchmark(copy / 'other.py').digests
+    assert all(now[run] != digest[run] for run in other.runs)
+
+
+def test_stale_results_are_known(
+    done: tuple[Benchmark, Results, list[str]], tmp_path: Path
+) -> None:
+    benchmark, results, _ = done
+    run = benchmark.runs[0]
+    other = Results(benchmark, tmp_path)
+    assert other.state(run) == 'missing'
+    content = results.read(run)
+    assert content is not None
+    other.write(run, {**content, 'digest': 'x'})
+    assert other.state(run) == 'stale'
+    other.path(run).write_text('{')
+    with pytest.raises(ValueError, match='Results: cannot read .*delete it, and run'):
+        other.read(run)
+
+
+def test_a_failed_run_stops_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(harness_module, 'POLL', 0.0)
+    benchmark = read_benchmark(toy.write(tmp_path / 'configs'))
+    harness = toy.harness(benchmark, Results(benchmark, tmp_path / 'docs'), tmp_path / 'work')
+    lines: list[str] = []
+
+    def fail(run: Any) -> None:
+        raise RuntimeError
+
+    harness.before = fail
+    runs = benchmark.select(['seed', 'pair/adabn'][1:])
+    assert harness.run(runs, lines.append) == list(runs)
+    assert [line.split(',')[0] for line in lines if 'FAILED' in line] == [
+        f'{run.name}: FAILED with exit code 1' for run in runs
+    ]
+
+
+def test_runs_of_one_directory_wait_for_each_other(
+    done: tuple[Benchmark, Results, list[str]], tmp_path: Path
+) -> None:
+    benchmark, results, _ = done
+    harness = toy.harness(benchmark, results, tmp_path, jobs=3)
+    first, second, third, fourth, last = benchmark.runs
+    assert [run.name for run in benchmark.runs] == [
+        'pair/source_only-seed0',
+        'pair/adabn-seed0',
+        'pair/source_only-seed1',
+        'pair/adabn-seed1',
+        'pair/dacs-seed0',
+    ]
+    assert harness._startable(benchmark.runs, {}) == [first, third]
+    assert harness._startable([second, fourth, last], {third: None}) == [second]
+    assert toy.harness(benchmark, results, tmp_path)._startable(benchmark.runs, {}) == [first]
+
+
+@pytest.mark.parametrize(
+    ('only', 'count'),
+    [(None, 5), (['a'], 4), (['b'], 1), (['adabn'], 2), (['pair/adabn', 'pair/dacs-seed0'], 3)],
+)
+def test_selection(
+    done: tuple[Benchmark, Results, list[str]], only: list[str] | None, count: int
+) -> None:
+    assert len(done[0].select(only)) == count
+
+
+def test_wrong_names(done: tuple[Benchmark, Results, list[str]], tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match='--only: expected a run, but got adab; write adabn'):
+        done[0].select(['adab'])
+    with pytest.raises(FileNotFoundError, match='no config file nothing.py'):
+        read_benchmark('nothing.py')
+    path = toy.write(tmp_path, bar='ada_bn')
+    with pytest.raises(ValueError, match='bar: expected a method, but got ada_bn; write adabn'):
+        read_benchmark(path)
+    path.write_text('cells = {}')
+    with pytest.raises(ValueError, match='expected `title`, but got none'):
+        read_benchmark(path)
+
+
+# --------------------------------------------------------------------------------------- pages
+
+
+def fake(results: Results, values: dict[tuple[str, int], tuple[float, float]]) -> None:
+    """Results of two points, with mIoU (target, source) at the last one."""
+    for run in results.benchmark.runs:
+        if (run.method, run.seed) in values:
+            target, source = values[run.method, run.seed]
+            metrics = {'mIoU': target, 'source/mIoU': source, 'IoU_a': target, 'IoU_b': 0.0}
+            results.write(
+                run,
+                dict(
+                    points={
+                        '2': dict(metrics, mIoU=1.0),
+                        '4': {**metrics, 'unlabelled/entropy': 0.25},
+                    },
+                    cost=dict(
+                        iteration_s=2.0,
+                        passes_s=1.0,
+                        ratio=2.0,
+                        learning_passes=2.0,
+                        labelling_passes=5.0,
+                        peak_memory_mib=100.4,
+                        machine='torch',
+                    ),
+                    seconds={run.method: 61.0},
+                    code=dict(version='1', commit='abc'),
+                    machine='m',
+                    command=f'run {run.name}',
+                    digest='x',
+                ),
+            )
+
+
+def test_page(tmp_path: Path) -> None:
+    levels = dict(a=dict(methods=['source_only', 'adabn', 'dacs'], pairs=['pair'], seeds=[0, 1]))
+    benchmark = read_benchmark(toy.write(tmp_path / 'configs', levels=levels))
+    results = Results(benchmark, tmp_path / 'docs')
+    fake(
+        results,
+        {
+            ('source_only', 0): (30.0, 60.0),
+            ('source_only', 1): (32.0, 60.0),
+            ('adabn', 0): (33.0, 50.0),
+            ('adabn', 1): (35.0, 52.0),
+            ('dacs', 1): (40.0, 61.0),
+        },
+    )
+    lines = write_report(results).read_text().splitlines()
+    assert lines[0] == '# Toys'
+    assert '| Source only | 0, 1 | 31.0 ± 1.4 |  | -3.0 [-3.0, -3.0] | 60.0 ± 0.0 |' in lines
+    assert '| AdaBN | 0, 1 | 34.0 ± 1.4 | +3.0 [+3.0, +3.0] |  | 51.0 ± 1.4 |' in lines
+    # Compared with the same seed of the others.
+    assert '| DACS | 1 | 40.0 | +8.0 | +5.0 | 61.0 |' in lines
+    assert '| method | a |' in lines  # class b is never right
+    assert '| DACS | 2.00 | 1.00 | 2.00 | 2 + 5 | 100 | 0:01:01 |' in lines
+    assert '| method | entropy ↓ |' in lines
+    assert '| DACS | 0.250 |' in lines
+    assert any(line.startswith('Code: 1 at abc. Machine: m, torch.') for line in lines)
+    assert [line for line in lines if line.startswith('run ')] == [
+        f'run pair/{name}'
+        for name in (
+            'source_only-seed0',
+            'adabn-seed0',
+            'source_only-seed1',
+            'adabn-seed1',
+            'dacs-seed1',
+        )
+    ]
+    picture = tmp_path / 'docs/plots/toy-pair.png'
+    before = picture.read_bytes()
+    assert before.startswith(b'\x89PNG')
+    page = results.directory.parents[1] / 'toy.md'
+    text = page.read_text()
+    write_report(results)
+    assert page.read_text() == text
+    assert picture.read_bytes() == before
+    assert Table(results, 'pair').curves('dacs', 'mIoU') == {2: {1: 1.0}, 4: {1: 40.0}}
+
+
+def test_benchmarks_of_the_package_name_their_cells() -> None:
+    for path in sorted((toys.ROOT / 'configs/benchmarks').glob('*.py')):
+        benchmark = read_benchmark(path)
+        assert {run.cell for run in benchmark.runs} <= set(Config.fromfile(path).cells)
