@@ -28,7 +28,7 @@ PIPELINES = {
 CONFIGS = {
     name: path
     for name, path in _FILES.items()
-    if name not in TABLES and not name.endswith('_pipeline.py')
+    if name not in TABLES and not name.endswith('_pipeline.py') and 'benchmarks' not in name
 }
 # A row in a cell has a name as if it were a file; rows that change nothing are files.
 ROWS = {

@@ -36,7 +36,7 @@ CAMIX = 'camix/camix_r101-deeplabv2_1xb2-250k_gta2cityscapes-512x512.py'
 # Names that shipped configs give to parts of themselves; any other that nothing reads is a mistake.
 OWN_NAMES = re.compile(
     r'\w*_pipeline|\w*scale|\w+_root|\w+_dir|\w+_type|vis_backends|segmentor'
-    r'|crop_size|data_preprocessor|img_ratios|norm_cfg|optimizer|tta_model'
+    r'|crop_size|data_preprocessor|img_ratios|norm_cfg|optimizer|pipeline|student|tta_model'
 )
 # Key path, wrong value, what the problem says.
 BROKEN: dict[str, tuple[str, Any, str]] = {
@@ -111,8 +111,8 @@ WRONG_VALUES: dict[str, tuple[str, Any, str]] = {
     'batch size': ('train_dataloader.source.batch_size', 0, 'expected an integer from 1'),
     'workers': ('val_dataloader.num_workers', -1, 'expected an integer from 0'),
     'workers that persist': ('train_dataloader.source.num_workers', 0, 'persistent_workers'),
-    'broken samples': ('train_dataloader.source.skip_broken', -1, 'expected an integer of at least 0'),
-    'broken or not': ('train_dataloader.target.skip_broken', True, 'from 0 on, but got True'),
+    'broken samples': ('train_dataloader.source.skip_broken', -1, 'an integer of at least 0'),
+    'broken or not': ('train_dataloader.target.skip_broken', True, 'at least 0, but got True'),
     'broken samples of validation': ('val_dataloader.skip_broken', 1, 'DataLoader has no argument'),
     'learning rate': ('optim_wrapper.optimizers.student.optimizer.lr', '1e-3', 'expected a number'),
     'decay': ('optim_wrapper.optimizers.student.optimizer.weight_decay', -1, 'a number from 0 on'),

@@ -1,6 +1,6 @@
 # The network of AdaptSegNet (several levels) and ADVENT: a second classifier on layer3, which
 # inference does not use.
-_base_ = ['./deeplabv2_r101.py']
+_base_ = ['./deeplabv2_r101_caffe.py']
 model = dict(
     backbone=dict(out_indices=(2, 3)),
     decode_head=dict(in_index=1),

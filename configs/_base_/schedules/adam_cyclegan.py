@@ -1,8 +1,8 @@
 # CycleGAN's: Adam, at a constant rate for half of the training, then linearly to 1/11 of it. A
 # config sets max_iters, and begin and end of the decay.
-adam = dict(optimizer=dict(type='Adam', lr=2e-4, betas=(0.5, 0.999)))
+optimizer = dict(optimizer=dict(type='Adam', lr=2e-4, betas=(0.5, 0.999)))
 optim_wrapper = dict(
     constructor='JointOptimWrapperConstructor',
-    optimizers=dict(generators=adam, discriminators=adam))
+    optimizers=dict(generators=optimizer, discriminators=optimizer))
 train_cfg = dict(type='UDATrainLoop')
 val_cfg = test_cfg = None

@@ -97,7 +97,7 @@ def test_one_too_many_ends_the_training(
 
 
 def test_wrong_number(data: Path, tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r'skip_broken: expected an integer of at least 0, but got -1'):
+    with pytest.raises(ValueError, match=r'an integer of at least 0, but got -1'):
         Runner.from_cfg(config(data, tmp_path / 'run', skip=(-1, 0))).train()
 
 
