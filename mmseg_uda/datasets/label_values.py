@@ -18,7 +18,7 @@ from mmseg_uda.structures import IGNORE_INDEX
 
 __all__ = ['check_label_values']
 
-NUM_LABELS = 150  # of 2048 x 1024 pixels: about two seconds on two cores
+NUM_LABELS = 150  # of 2048 x 1024 pixels: a few seconds on two cores
 SECONDS = 10.0
 NUM_NAMES = 20  # of absent classes that a warning lists
 STOCK = ('mmcv', 'mmseg', 'mmseg_uda')  # whose transforms leave the values of labels as they are
