@@ -24,7 +24,7 @@ def derive_seed(*entropy: int) -> int:
         >>> derive_seed(0, 1) == derive_seed(0, 1), derive_seed(0, 1) == derive_seed(1, 0)
         (True, False)
     """
-    return int(np.random.SeedSequence(entropy).generate_state(1)[0] >> 1)
+    return int(np.random.SeedSequence(entropy).generate_state(1)[0]) >> 1
 
 
 @contextmanager
