@@ -11,12 +11,31 @@ from mmengine.config import Config, utils
 
 from mmseg_uda.config.tables import Table
 
-__all__ = ['ALL', 'CONFIGS', 'FOLDER', 'NAME', 'PIPELINES', 'ROWS', 'TABLES', 'load', 'read']
+__all__ = [
+    'ALL',
+    'BENCHMARKS',
+    'CONFIGS',
+    'FOLDER',
+    'NAME',
+    'PIPELINES',
+    'ROWS',
+    'TABLES',
+    'load',
+    'read',
+]
 
-for _variable in ('MMSEG_UDA_DATA', 'MMSEG_UDA_PSEUDO_LABELS', 'MOBILENETV2_035'):
+for _variable in ('MMSEG_UDA_DATA', 'MMSEG_UDA_PSEUDO_LABELS', 'MOBILENETV2', 'MOBILENETV2_035'):
     os.environ.pop(_variable, None)  # configs without anybody's paths
 FOLDER = Path(__file__).parents[1] / 'configs'
 _FILES = {path.relative_to(FOLDER).as_posix(): path for path in sorted(FOLDER.glob('[!_]*/*.py'))}
+# A benchmark's cell: NAME:CELL, its file and the cell.
+BENCHMARKS = {
+    f'{name}:{cell}': (_FILES[name], cell)
+    for name in _FILES
+    if name.startswith('benchmarks/')
+    for cell in Config.fromfile(_FILES[name]).cells
+}
+_FILES = {name: path for name, path in _FILES.items() if not name.startswith('benchmarks/')}
 TABLES = {name: Table(path) for name, path in _FILES.items() if path.name == 'ablations.py'}
 # A pipeline's cell: NAME:CELL, its file and the cell.
 PIPELINES = {

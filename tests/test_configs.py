@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from config_files import ALL, CONFIGS, FOLDER, NAME, PIPELINES, TABLES, load, read
+from config_files import ALL, BENCHMARKS, CONFIGS, FOLDER, NAME, PIPELINES, TABLES, load, read
 from mmengine.config import Config
 
 from mmseg_uda.config.check import check_config
@@ -124,6 +124,34 @@ def test_table_is_a_pipeline(name: str) -> None:
     assert tests == [f'{row}_{cell}_test' for row, cell in table.pairs()]
     assert pipeline.context.name == f'{table.path.parent.name}_ablations'
     assert pipeline.context.seed == 0
+
+
+@pytest.mark.usefixtures('_read_once')
+@pytest.mark.parametrize(
+    'name',
+    # Pairs differ in directories and in what they are scored on.
+    [
+        name
+        if name.endswith((':day-sam', ':dusk-camix'))
+        else pytest.param(name, marks=pytest.mark.slow)
+        for name in BENCHMARKS
+    ],
+)
+def test_benchmark_cell(name: str) -> None:
+    path, cell = BENCHMARKS[name]
+    pipeline = read_pipeline(path, cell=cell)
+    kinds = [stage.kind for stage in pipeline.stages.values()]
+    assert kinds.count('score') == 1
+    assert kinds.count('cost') <= 1
+    for stage in pipeline.stages.values():
+        cfg = stage.load() if stage.kind == 'score' else None
+        # Checkpoints of all points are kept, and the target's training set has no labels.
+        if cfg:
+            interval = cfg.default_hooks.checkpoint.interval
+            assert not [point for point in stage.arguments['points'] if point % interval]
+            assert max(stage.arguments['points']) == cfg.train_cfg.max_iters
+            assert cfg.default_hooks.checkpoint.max_keep_ckpts == -1
+            assert 'seg_map_path' not in cfg.train_dataloader.target.dataset.data_prefix
 
 
 # ----------------------------------------------------------------------------- metafiles

@@ -10,7 +10,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 FILES = sorted(
     path.relative_to(ROOT).as_posix()
-    for pattern in ('*.md', 'docs/*.md', 'configs/**/*.md')
+    for pattern in ('*.md', 'docs/**/*.md', 'configs/**/*.md')
     for path in ROOT.glob(pattern)
 )
 LINK = re.compile(r'\[[^\]]*\]\(([^)\s]+)\)')

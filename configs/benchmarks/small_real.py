@@ -3,6 +3,19 @@
 #   python tools/benchmark.py configs/benchmarks/small_real.py --list
 #   python tools/run_pipeline.py configs/benchmarks/small_real.py --cell day-dacs
 title = 'Small real pairs'
+description = '''
+MobileNetV2 1.0 with ImageNet weights and DeepLabV3+'s head, output stride 16. Batches of 2 + 2 crops
+of 256x192 from images of 400x300; whole images at test time, scored at 480x360 over CamVid's 11
+classes. AdamW, 2,000 iterations.
+
+AdaBN is the bar: it costs seconds and needs no training.
+
+**Hyper-parameters** were chosen without target labels, by one rule for all methods. The learning
+rate, 3e-4 (3e-3 for the head), is the one of three with the best mIoU of source only on the source's
+validation split after 400 iterations of synth_street → camvid_day: 44.8, 48.9 and 48.2 for 1e-4,
+3e-4 and 6e-4. Everything else has the paper's value, or that of the method's other small config;
+lengths in iterations keep their share of the training. camvid_day → camvid_dusk runs unchanged.
+'''
 baseline, bar = 'source_only', 'adabn'  # every table has the differences to both
 points = [400, 800, 1200, 1600, 2000]
 

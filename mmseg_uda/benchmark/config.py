@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Collection, Mapping
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -61,7 +60,7 @@ class Benchmark:
     Args:
         path: Its file.
         title: Its title.
-        text: Lines below the title of its page.
+        description: Lines below the title of its page.
         baseline: The method to which all others are compared seed by seed.
         bar: The method that a method has to beat.
         pairs: Name and title of every pair.
@@ -71,12 +70,13 @@ class Benchmark:
 
     path: Path
     title: str
-    text: str
+    description: str
     baseline: str
     bar: str
     pairs: Mapping[str, str]
     methods: Mapping[str, str]
     runs: tuple[Run, ...]
+    _digests: dict[Run, str] = dataclasses.field(default_factory=dict, init=False, compare=False)
 
     @property
     def name(self) -> str:
@@ -113,10 +113,11 @@ class Benchmark:
         directory = (work_dir or Path('work_dirs', self.name)) / run.directory
         return read_pipeline(self.path, dict(seed=run.seed), directory, cell=run.cell, check=check)
 
-    @cached_property
-    def digests(self) -> dict[Run, str]:
-        """The digest of every run; see :func:`digest_pipeline`."""
-        return {run: digest_pipeline(self.pipeline(run, check=False)) for run in self.runs}
+    def digest(self, run: Run) -> str:
+        """The digest of a run; see :func:`digest_pipeline`."""
+        if run not in self._digests:
+            self._digests[run] = digest_pipeline(self.pipeline(run, check=False))
+        return self._digests[run]
 
 
 def read_benchmark(path: str | Path) -> Benchmark:
@@ -147,8 +148,8 @@ def read_benchmark(path: str | Path) -> Benchmark:
                     choose('cell', run.cell, content['cells'], f'{path}: level {level!r}')
                     runs.setdefault((pair, method, seed), run)
     named = {key: content[key] for key in ('title', 'baseline', 'bar')}
-    text = content.get('text', '')
-    return Benchmark(path, text=text, pairs=pairs, methods=methods, runs=(*runs.values(),), **named)
+    named['description'] = content.get('description', '')
+    return Benchmark(path, pairs=pairs, methods=methods, runs=(*runs.values(),), **named)
 
 
 def digest_pipeline(pipeline: Pipeline) -> str:

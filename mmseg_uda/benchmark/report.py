@@ -23,6 +23,12 @@ HELP = (
     'cent: mean ± standard deviation over seeds. Differences are taken seed by seed, with the 95 % '
     "interval of their mean (Student's t; with two seeds it is wide, and with one there is none)."
 )
+PLOT_HELP = 'Lines are means over seeds, bands reach from the least to the greatest.'
+COST_HELP = (
+    'Time of an iteration beside that of the bare passes of backbone and head in it, which learn '
+    'or only label. It is processor time on a CPU, so that other programs do not count; they do in '
+    'the wall time of the training.'
+)
 CODE = 'python tools/benchmark.py {path}'
 
 
@@ -77,7 +83,7 @@ def write_report(results: Results) -> Path:
     root = results.directory.parents[1]
     done = sum(results.path(run).is_file() for run in benchmark.runs)
     lines = [f'# {benchmark.title}', '']
-    lines += [*benchmark.text.strip().splitlines(), ''] if benchmark.text else []
+    lines += [*benchmark.description.strip().splitlines(), ''] if benchmark.description else []
     lines += [f'{done} of {len(benchmark.runs)} runs are done. {HELP}', '']
     lines += ['```bash', CODE.format(path=benchmark.path.as_posix()), '```', '']
     for pair, title in benchmark.pairs.items():
@@ -87,10 +93,10 @@ def write_report(results: Results) -> Path:
         picture = Path('plots', f'{benchmark.name}-{pair}.png')
         draw_curves(table, benchmark.methods, root / picture, (METRIC, SOURCE_METRIC))
         lines += [f'## {title}', '', *_main_table(results, table), '']
-        lines += [f'![mIoU over training]({picture.as_posix()})', '']
+        lines += [f'![mIoU over training]({picture.as_posix()})', '', PLOT_HELP, '']
         lines += ['### Classes', '', *_class_table(results, table), '']
         lines += ['### Scores without labels', '', *_score_table(results, table), '']
-        lines += ['### Cost', '', *_cost_table(results, table), '']
+        lines += ['### Cost', '', COST_HELP, '', *_cost_table(results, table), '']
     lines += ['## Origin', '', *_origin(results)]
     page = root / f'{benchmark.name}.md'
     with atomic_write(page) as partial:
@@ -106,7 +112,7 @@ def _rows(header: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
 def _main_table(results: Results, table: Table) -> list[str]:
     benchmark = results.benchmark
     names = [benchmark.methods[name] for name in (benchmark.baseline, benchmark.bar)]
-    header = ['method', 'seeds', 'mIoU', f'minus {names[0]}', f'minus {names[1]}', 'source mIoU']
+    header = ['method', 'seeds', 'mIoU', *(f'gain over {name}' for name in names), 'source mIoU']
     rows = []
     for method, seeds in table.found.items():
         values, source = (table.last(method, key) for key in (METRIC, SOURCE_METRIC))
@@ -166,7 +172,7 @@ def _cost_table(results: Results, table: Table) -> list[str]:
                 format_time(summarize(seconds).mean),
             ]
         )
-    return _rows([*header, 'peak memory, MiB', 'training, h:m:s of wall time'], rows)
+    return _rows([*header, 'peak memory, MiB', 'training, h:m:s'], rows)
 
 
 def _origin(results: Results) -> list[str]:

@@ -58,7 +58,7 @@ class Results:
         content = self.read(run)
         if content is None:
             return 'missing'
-        return 'done' if content['digest'] == self.benchmark.digests[run] else 'stale'
+        return 'done' if content['digest'] == self.benchmark.digest(run) else 'stale'
 
     def __iter__(self) -> Iterator[tuple[Run, dict[str, Any]]]:
         """All runs that have a result, in the benchmark's order."""
@@ -100,7 +100,7 @@ def collect(benchmark: Benchmark, run: Run, work_dir: Path, command: str) -> dic
         'pair': run.pair,
         'method': run.method,
         'seed': run.seed,
-        'digest': benchmark.digests[run],
+        'digest': benchmark.digest(run),
         'points': {point: _compact(metrics) for point, metrics in outputs['score'].items()},
         'cost': outputs['cost'],
         'seconds': {name: round(records[name].seconds, 1) for name in pipeline.stages},
