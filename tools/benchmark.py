@@ -7,8 +7,6 @@ alone.
 from __future__ import annotations
 
 import argparse
-import signal
-import sys
 from pathlib import Path
 
 import mmseg_uda  # noqa: F401 (checks the toolboxes, registers the classes)
@@ -58,7 +56,6 @@ def main(argv: list[str] | None = None) -> int:
         for run in runs:
             print(f'{results.state(run):<8} {run.name:<32} {harness.command(run)}')
         return 0
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # the runs are ended, too
     with lock_directory(work_dir, 'benchmark.lock', 'benchmark'):
         failed = harness.run(runs, lambda line: print(line, flush=True))
     print(write_report(results))

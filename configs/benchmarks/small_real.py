@@ -20,8 +20,8 @@ baseline, bar = 'source_only', 'adabn'  # every table has the differences to bot
 points = [400, 800, 1200, 1600, 2000]
 
 root = '{{$MMSEG_UDA_DATA:data}}/'
-validated, unlabelled = 'val_dataloader.dataset', 'val_cfg.selection.unlabelled.dataloader.dataset'
-selected = 'val_cfg.selection.source.dataloader.dataset'
+target_set, unlabelled_set = 'val_dataloader.dataset', 'val_cfg.selection.unlabelled.dataloader.dataset'
+source_set = 'val_cfg.selection.source.dataloader.dataset'
 # Per pair, the options of trainings and those of scores; the configs are those of the first pair.
 pairs = dict(
     day=dict(text='synth_street → camvid_day', train={}, score={}),
@@ -32,11 +32,11 @@ pairs = dict(
             'train_dataloader.target.dataset.data_root': f'{root}camvid_dusk',
         },
         score={
-            f'{validated}.data_root': f'{root}camvid_dusk',
-            f'{selected}.data_root': f'{root}camvid_day',
-            f'{selected}.indices': [*range(0, 171, 2)],
-            f'{unlabelled}.dataset.data_root': f'{root}camvid_dusk',
-            f'{unlabelled}.dataset.indices': None,
+            f'{target_set}.data_root': f'{root}camvid_dusk',
+            f'{source_set}.data_root': f'{root}camvid_day',
+            f'{source_set}.indices': [*range(0, 171, 2)],
+            f'{unlabelled_set}.dataset.data_root': f'{root}camvid_dusk',
+            f'{unlabelled_set}.dataset.indices': None,
             'val_cfg.selection.unlabelled.evaluator.source_shares': [
                 35.53, 4.67, 23.03, 0, 1.32, 1.04, 0, 1.22, 9.79, 0, 17.03, 0.66, 0.25, 5.46, 0, 0,
                 0, 0, 0
