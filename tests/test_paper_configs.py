@@ -159,7 +159,14 @@ def test_dast_optimizers(network: str, head: float, data: str) -> None:
     assert load(again).model.norm_statistics == 'frozen'
 
 
-@pytest.mark.parametrize('name', [name for name in ALL if name.startswith('dast/')])
+@pytest.mark.parametrize(
+    'name',
+    [
+        name
+        for name in ALL
+        if name.startswith('dast/') and not name.endswith('_baseline.py')  # AdaptSegNet
+    ],
+)
 def test_dast_adversaries(name: str) -> None:
     """Least squares without 1/2, 0.01 for both; the discoverer halves channels."""
     model = load(name).model
@@ -213,7 +220,8 @@ def test_weights_and_images_are_those_of_the_papers_code(name: str) -> None:
     assert (preprocessor.std, preprocessor.bgr_to_rgb) == ([1.0] * 3, False)
     _, network, _ = name.split('/')[1].split('_', 2)
     expected = WEIGHTS[network]
-    if name.startswith(('camix/', 'mean_teacher/')) and not name.endswith('_dast.py'):
+    camix = ('camix/', 'mean_teacher/', 'source_only/source-only_r101-deeplabv2_1xb2-250k')
+    if name.startswith(camix) and not name.endswith('_dast.py'):
         expected = 'resnet101COCO-41f33a49.pth'
     assert segmentor.backbone.init_cfg.checkpoint.endswith(f'/{expected}')
 
@@ -238,7 +246,7 @@ def test_reference_context_has_its_hook(name: str) -> None:
 
 def test_fcn8s_biases_learn_twice_as_fast() -> None:
     for name in ALL:
-        if 'fcn8s' in name and not name.startswith('pit/'):  # which has SGD
+        if 'fcn8s' in name and '_1xb4-200k_' not in name:  # PIT's, which has SGD
             for key, (_, rate) in settings(name).items():
                 assert rate == pytest.approx(2e-5 if key.endswith('bias') else 1e-5), key
 

@@ -25,12 +25,23 @@ rows = {
         table='4, 5',
         options=no_src,
         paper=(54.1, )),
-    # Our choice: the squared error between softmax and one-hot label, averaged over all pixels.
+    # The published code: the softmax of the mixed image against the teacher's of the target image
+    # before mixing, at all pixels, those of the source included, times q.
     'mse': dict(
         text='squared error in place of SRC',
         table='5',
-        options={'model.consistency.kind': 'mse', **no_src},
+        options={
+            'model.consistency.kind': 'mse',
+            'model.consistency.target': 'unmixed_probability',
+            'model.label_weight': 'scalar',
+            **no_src
+        },
         paper=(44.5, )),
+    # Our other reading: softmax against the mixed one-hot label, averaged over all pixels.
+    'mse-onehot': dict(
+        text='squared error from the mixed labels in place of SRC',
+        options={'model.consistency.kind': 'mse', **no_src},
+        cells=['r101-gta']),
     # The published code in place of eq. (9): it multiplies the mean cross entropy, a number, by the
     # significance mask and divides by the mask's sum. So the mask cancels: it is computed and
     # logged, but the gradients are those of `ce`.

@@ -10,6 +10,17 @@ cells = {
 attention = 'model.segmentor.attention'
 
 rows = {
+    # AdaptSegNet. Our choice: as many iterations as the rows below, where its code stops, too.
+    'baseline': dict(
+        text='baseline (AdaptSegNet, one level)',
+        table='3',
+        config='{cell}_mse.py',
+        options={
+            'model.adversarial_loss.mode': 'bce',
+            'model.adversarial_loss.loss_weight': 0.001,  # lambda_adv
+            'model.adversarial_loss.disc_weight': 0.5
+        },
+        paper=(35.0, 41.4)),
     # The corrector without the discoverer.
     'mse': dict(
         text='+MSE, the baseline (AdaptSegNet) with least squares',
@@ -22,10 +33,15 @@ rows = {
         options={f'{attention}.attend': False},
         paper=(37.2, 43.9)),
     'da': dict(text='discriminator attention', table='1, 3', paper=(38.8, 44.8)),
-    # The published ResNet code: a `return` inside its loop drops two branches.
+    # The published code of both networks: a `return` inside its loop drops two branches.
     'aspp2': dict(
         text='two branches of the classifier',
         options={'model.segmentor.decode_head.aspp_branches': 2},
+        cells=[*cells]),
+    # The published code: a convolution with random weights in place of an identity.
+    'projection': dict(
+        text="a projection around layer4's third bottleneck",
+        options={'model.segmentor.backbone.projection_shortcut': True},
         cells=['r101-gta']),
     'detach': dict(
         text='no gradient through the attention into the features; the published code has it',

@@ -61,5 +61,14 @@ rows = {
         },
         cells=[*cells],
         paper=(43.8, 52.9, 42.4, 47.3),
-        variant='weak')
+        variant='weak'),
+    # The paper gives w neither a rate nor a decay of its own; here it has those of the units, 10
+    # times the backbone's rate and weight decay 5e-4.
+    'plain-weights': dict(
+        text='w of L_r at the rate of the backbone, without weight decay',
+        options={
+            'optim_wrapper.optimizers.student.paramwise_cfg.custom_keys.reconstruction_weight':
+            dict(lr_mult=1., decay_mult=0.)
+        },
+        cells=['r101-gta'])
 }

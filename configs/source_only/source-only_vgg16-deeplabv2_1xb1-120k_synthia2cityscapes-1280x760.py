@@ -1,5 +1,5 @@
-# 27.4 mIoU over 13 classes in the literature (DAST, Table 2); not trained by us.
-# Our choice: the schedule of CDANet and BDL, so that rows compare.
+# DeepLab-v2 with VGG-16 and the schedule of CDANet and BDL, so that rows compare; not trained by
+# us. The file that ends in _sgd has DAST's optimizer and its number.
 _base_ = [
     '../_base_/models/deeplabv2_vgg16_caffe.py', '../_base_/datasets/synthia2cityscapes.py',
     '../_base_/schedules/adam_120k.py', '../_base_/default_runtime.py'

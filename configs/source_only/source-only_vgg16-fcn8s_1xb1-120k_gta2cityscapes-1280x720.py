@@ -1,5 +1,5 @@
-# 28.6 mIoU in the literature (PIT, Table 1: 4 images, 1280x640); not trained by us.
-# Our choice: the schedule of CDANet and BDL, so that rows compare.
+# Stage 0 of SAM with FCN-8s; not trained by us. PIT's source only has a config of its own.
+# Our choice: the schedule of BDL.
 _base_ = [
     '../_base_/models/fcn8s_vgg16_caffe.py', '../_base_/datasets/gta2cityscapes.py',
     '../_base_/schedules/adam_120k.py', '../_base_/default_runtime.py'

@@ -1,5 +1,5 @@
-# 25.1 mIoU over 16 classes in the literature (PIT, Table 2); not trained by us.
-# Our choice: the schedule of CDANet and BDL, so that rows compare.
+# Stage 0 of SAM with FCN-8s; not trained by us. PIT's source only has a config of its own.
+# Our choice: the schedule of BDL.
 _base_ = [
     '../_base_/models/fcn8s_vgg16_caffe.py', '../_base_/datasets/synthia2cityscapes.py',
     '../_base_/schedules/adam_120k.py', '../_base_/default_runtime.py'

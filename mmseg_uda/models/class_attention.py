@@ -1,21 +1,30 @@
-"""SAM's Figure 3: the attention of each class."""
+"""SAM's Figures 3 and E.4: the attention of each class, and the similarity of single pixels."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import torch
 from mmseg.models.segmentors.base import BaseSegmentor
 from mmseg.models.utils import resize
 from torch import Tensor
+from torch.nn.functional import interpolate
 
 from mmseg_uda.models.decode_heads.self_attention_head import SelfAttentionHead
 from mmseg_uda.models.decode_heads.wrapping_head import WrappingHead, raw_logits
 from mmseg_uda.models.layers.self_attention import SelfAttentionModule
 from mmseg_uda.models.losses.self_attention_loss import SelfAttentionLoss
-from mmseg_uda.structures import SegOutput
+from mmseg_uda.structures import IGNORE_INDEX, SegOutput
 
-__all__ = ['ClassAttention', 'class_attention', 'self_attention_of']
+__all__ = [
+    'ClassAttention',
+    'class_attention',
+    'label_similarity',
+    'plain_logits',
+    'self_attention_of',
+    'similarity',
+]
 
 
 class ClassAttention(NamedTuple):
@@ -68,11 +77,8 @@ def class_attention(model: BaseSegmentor, image: Tensor, plain: bool = False) ->
             'class_attention: expected a model with a SelfAttentionHead or a SelfAttentionLoss, '
             f'but got {type(model).__name__}; write plain=True'
         )
-    features = tuple(model.extract_feat(image))
-    head: Any = model.decode_head
-    logits, _ = raw_logits(head.classifier if isinstance(head, WrappingHead) else head, features)
-    plain_module = SelfAttentionModule(logits.shape[1], with_conv=False)
-    module: Any = plain_module if part is None else part.self_attention
+    features, logits = plain_logits(model, image)
+    module: Any = None if part is None else part.self_attention
     x = logits  # the map that the self-attention compares pixels by
     if isinstance(part, SelfAttentionLoss):
         x = part.attended_map(SegOutput(features, logits, 'target', logits))
@@ -88,6 +94,52 @@ def class_attention(model: BaseSegmentor, image: Tensor, plain: bool = False) ->
     classes = order[sizes[order] > 0]  # (K,)
     of_class = label == classes[:, None]  # (K, hw)
     positions = confidence.masked_fill(~of_class, -1.0).max(1).indices
-    maps = module.attention_maps(x, positions)[0]  # (K, h, w)
+    return ClassAttention(classes, positions, similarity(x, positions, module))
+
+
+def plain_logits(model: BaseSegmentor, image: Tensor) -> tuple[tuple[Tensor, ...], Tensor]:
+    """Compute the features of an image, and the logits before any upsampling or self-attention."""
+    features = tuple(model.extract_feat(image))
+    head: Any = model.decode_head
+    logits, _ = raw_logits(head.classifier if isinstance(head, WrappingHead) else head, features)
+    return features, logits
+
+
+@torch.no_grad()
+def similarity(x: Tensor, positions: Tensor, module: SelfAttentionModule | None = None) -> Tensor:
+    """Compute ReLU of the cosine between single pixels and all pixels (eq. 13 of SAM).
+
+    Args:
+        x: Map of one image, shape (1, C, h, w).
+        positions: Flat indices into h * w, shape (P,).
+        module: Its convolution comes first; None to compare pixels of ``x`` themselves.
+
+    Returns:
+        Shape (P, h, w), in [0, 1]; 1 at the pixel itself, or 0 everywhere if it is 0.
+    """
+    module = module or SelfAttentionModule(x.shape[1], with_conv=False)
+    maps = module.attention_maps(x, positions)[0]  # (P, h, w)
     peak = maps.flatten(1).gather(1, positions[:, None])  # the pixel's similarity to itself is 1
-    return ClassAttention(classes, positions, maps / peak.masked_fill(peak == 0, 1)[..., None])
+    return maps / peak.masked_fill(peak == 0, 1)[..., None]
+
+
+def label_similarity(label: Tensor, size: Sequence[int], positions: Tensor) -> Tensor:
+    """Compute :func:`similarity` of one-hot labels: 1 for pixels of one class, else 0.
+
+    Args:
+        label: Train ids, shape (H, W); 255 resembles nothing.
+        size: Height and width (h, w) to which it is resized, by the nearest pixel.
+        positions: Flat indices into h * w, shape (P,).
+
+    Returns:
+        Shape (P, h, w).
+
+    Example:
+        >>> label_similarity(torch.tensor([[3, 3, 7, 255]]), (1, 4), torch.tensor([0, 3]))
+        tensor([[[1., 1., 0., 0.]],
+        <BLANKLINE>
+                [[0., 0., 0., 0.]]])
+    """
+    small = interpolate(label[None, None].float(), tuple(size))[0, 0].long()  # (h, w)
+    own = small.flatten()[positions][:, None, None]  # (P, 1, 1)
+    return ((small == own) & (own != IGNORE_INDEX)).float()

@@ -1,4 +1,4 @@
-"""Pictures of images, labels and maps as plain arrays, by numpy and OpenCV alone.
+"""Pictures of images, labels and maps as plain arrays.
 
 Every picture is RGB, uint8, shape (H, W, 3).
 """
@@ -10,6 +10,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+from torch import Tensor
 
 from mmseg_uda.artifacts.files import atomic_write
 from mmseg_uda.utils.arguments import expect
@@ -21,8 +22,11 @@ __all__ = [
     'heat_map',
     'label_to_color',
     'loaded_to_rgb',
+    'mark_points',
     'overlay',
+    'place_points',
     'save_picture',
+    'stretch_map',
     'tile_panel',
 ]
 
@@ -141,6 +145,56 @@ def overlay(image: np.ndarray, color: np.ndarray, alpha: float = 0.5) -> np.ndar
     if color.shape[:2] != (height, width):
         color = cv2.resize(color, (width, height), interpolation=cv2.INTER_NEAREST)
     return cv2.addWeighted(image, 1 - alpha, color, alpha, 0)
+
+
+def mark_points(image: np.ndarray, points: Sequence[tuple[int, int]]) -> np.ndarray:
+    """Number points on a copy of a picture.
+
+    Args:
+        image: RGB, uint8, shape (H, W, 3).
+        points: Pairs (x, y) in pixels.
+    """
+    image = image.copy()
+    radius = max(4, image.shape[1] // 80)
+    for number, point in enumerate(points, 1):
+        cv2.circle(image, point, radius, (255, 255, 255), -1)
+        cv2.circle(image, point, radius - 1, (230, 30, 30), -1)
+        corner = point[0] + radius + 1, point[1] + radius
+        font = _FONT, radius / 8
+        for color, width in (((0, 0, 0), 3), ((255, 255, 255), 1)):
+            cv2.putText(image, str(number), corner, *font, color, width, cv2.LINE_AA)
+    return image
+
+
+def place_points(
+    points: Sequence[tuple[int, int]], size: tuple[int, ...], grid: tuple[int, ...]
+) -> list[tuple[int, int]]:
+    """Move points from an image to a grid over it.
+
+    Args:
+        points: Pairs (x, y) in pixels.
+        size: Height and width of the image.
+        grid: Height and width of the grid.
+
+    Raises:
+        ValueError: A point lies outside the image.
+    """
+    (height, width), moved = size, []
+    for x, y in points:
+        expect(
+            0 <= x < width and 0 <= y < height,
+            'points',
+            f'pixels of an image of {width}x{height}',
+            f'{x},{y}',
+        )
+        moved.append((int((x + 0.5) * grid[1] / width), int((y + 0.5) * grid[0] / height)))
+    return moved
+
+
+def stretch_map(values: Tensor, image: np.ndarray) -> np.ndarray:
+    """Resize a map (h, w) to the size of a picture."""
+    array = values.float().cpu().numpy()
+    return cv2.resize(array, image.shape[1::-1], interpolation=cv2.INTER_LINEAR)
 
 
 def tile_panel(rows: Sequence[Sequence[Tile]], cell_width: int = 512) -> np.ndarray:

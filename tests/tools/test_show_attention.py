@@ -114,7 +114,7 @@ def test_draws(
 
 def test_marks_points_and_maps(tool: ModuleType) -> None:
     target, source = np.zeros((40, 60, 3), np.uint8), np.full((20, 30, 3), 90, np.uint8)
-    marked = tool.mark(target, [(10, 20), (50, 5)])
+    marked = tool.mark_points(target, [(10, 20), (50, 5)])
     assert marked[20, 10].any()
     assert marked[5, 50].any()
     assert not marked[35:, :].any()
@@ -184,7 +184,7 @@ def test_classes(tool: ModuleType, tmp_path: Path, kind: str) -> None:
         ]
         label = model.encode_decode(inputs, [dict(img_shape=(64, 96))]).argmax(1)[0].numpy()
         shown = cells(panel, row)
-        np.testing.assert_array_equal(shown[0], tool.mark(image, points))
+        np.testing.assert_array_equal(shown[0], tool.mark_points(image, points))
         np.testing.assert_array_equal(shown[1], label_to_color(label, METAINFO['palette']))
         colors = label_to_color(truth, METAINFO['palette'])
         np.testing.assert_array_equal(
@@ -196,6 +196,49 @@ def test_classes(tool: ModuleType, tmp_path: Path, kind: str) -> None:
             np.testing.assert_array_equal(tile, overlay(np.ascontiguousarray(image), heat, 0.6))
         row += 1 + (len(view.classes) + 2) // 3
     assert panel.shape[0] == 6 + row * (64 + 28)
+
+
+@torch.no_grad()
+def test_plain_points(tool: ModuleType, tmp_path: Path) -> None:
+    """Figure E.4: ReLU of the cosine of logits, of two models, and of one-hot labels."""
+    other = tmp_path / 'other'
+    other.mkdir()
+    prepare(other, MODELS_BY_KIND['plain_classes'])
+    prepare(tmp_path, MODELS_BY_KIND['classes'])
+    path = tmp_path / 'target/labels/0.png'
+    truth = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+    truth[:8, :8] = 255
+    cv2.imwrite(str(path), truth)
+    points = [(2, 1), (40, 20)]  # of 48x32 pixels; the first has no label
+    panel = run(
+        tool,
+        tmp_path,
+        *('--kind', 'plain_points', '--cell-width', '96', '--points', '2,1', '40,20'),
+        *('--compare', str(other / 'config.py'), str(other / 'a.pth')),
+    )[..., ::-1]
+    image = load(tmp_path, 'classes', 0)[2]
+    np.testing.assert_array_equal(
+        cells(panel, 0)[0], tool.mark_points(image, [(2 * x + 1, 2 * y + 1) for x, y in points])
+    )
+    for row, (x, y) in enumerate(points, 1):
+        expected = []
+        for folder, kind in ((tmp_path, 'classes'), (other, 'plain_classes')):
+            model, inputs, _, _ = load(folder, kind, 0)
+            logits = model.decode_head(model.extract_feat(inputs))[0]  # (C, 16, 24)
+            height, width = logits.shape[1:]
+            own = logits[:, int((y + 0.5) * height / 32), int((x + 0.5) * width / 48)]
+            cosine = torch.cosine_similarity(logits, own[:, None, None], dim=0)
+            expected.append(cosine.relu().numpy())
+        small = cv2.resize(truth, (width, height), interpolation=cv2.INTER_NEAREST)
+        own = small[int((y + 0.5) * height / 32), int((x + 0.5) * width / 48)]
+        expected.append(((small == own) & (own != 255)).astype(np.float32))
+        assert bool(expected[-1].any()) == (row == 2)
+        shown = cells(panel, row)
+        assert len(shown) == 3
+        for tile, values in zip(shown, expected):
+            heat = heat_map(cv2.resize(values, (96, 64)), 0, 1)
+            drawn = overlay(np.ascontiguousarray(image), heat, 0.6)
+            assert np.abs(tile.astype(int) - drawn).max() <= 1
 
 
 @pytest.mark.parametrize('kind', ['discriminator', 'discriminator_stock'])
@@ -224,7 +267,7 @@ def test_discriminator(tool: ModuleType, tmp_path: Path, kind: str) -> None:
 def test_errors(tool: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     prepare(tmp_path, method_cfg('cdanet'))
     with pytest.raises(
-        ValueError, match='--points in the target image of 48x32, but got 48,0; wri'
+        ValueError, match="points: expected pixels of an image of 48x32, but got '48,0'"
     ):
         run(tool, tmp_path, '--points', '48,0')
     with pytest.raises(
@@ -257,6 +300,9 @@ def test_errors(tool: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[
         ValueError, match='one target image for --kind points, but got 2; write one'
     ):
         run(tool, tmp_path, '--images', '2')
+    with pytest.raises(SystemExit):
+        run(tool, tmp_path, '--compare', 'a.py', 'a.pth')
+    assert '--compare got --kind None; write --kind plain_points' in capsys.readouterr().err
     with pytest.raises(SystemExit):
         run(tool, tmp_path, '--images', '0')
     assert '--images got 0; write at least 1' in capsys.readouterr().err

@@ -3,6 +3,7 @@
 points         CDANet (its Figure 6): where points of a target image look in a source image
 classes        SAM (its Figure 3): similarity to the most confident pixel of each class
 plain_classes  the same for a network's own scores, of any model
+plain_points   SAM (its Figure E.4): similarity of scores to those at points, of any model (or two)
 discriminator  DAST (its Figure 3): where features of the target are badly aligned
 
 The output is one picture, with a block of rows for each target image.
@@ -15,7 +16,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 import torch
 from mmengine.config import Config
@@ -31,20 +31,23 @@ from mmseg_uda.artifacts.outputs import check_output
 from mmseg_uda.config.reads import read_paths
 from mmseg_uda.engine.hooks.reference_context_hook import load_images, plain_dataset
 from mmseg_uda.engine.observe import segment
-from mmseg_uda.models.class_attention import class_attention, self_attention_of
+from mmseg_uda.models import class_attention as similar
 from mmseg_uda.structures import ImageBatch
 from mmseg_uda.utils.cli import config_parser, load_config, run_main
 from mmseg_uda.utils.drawing import (
     heat_map,
     label_to_color,
     loaded_to_rgb,
+    mark_points,
     overlay,
+    place_points,
     save_picture,
+    stretch_map,
     tile_panel,
 )
 
 COLUMNS = 3
-KINDS = ('points', 'classes', 'plain_classes', 'discriminator')
+KINDS = ('points', 'classes', 'plain_classes', 'plain_points', 'discriminator')
 SPREAD = ((0.5, 0.2), (0.2, 0.5), (0.8, 0.5), (0.5, 0.85))  # default points, shares of the size
 Point = tuple[int, int]  # x, y
 Sample = dict[str, Any]
@@ -69,14 +72,18 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     add('--target', metavar='IMG', nargs='+', help='target images (default: of the test split)')
     add('--images', type=int, default=1, metavar='N', help='first N of the test split (default: 1)')
     add('--source', metavar='IMG', help="points: source image (default: the config's first)")
-    point_help = 'points: pixels of the target image (default: four spread over it)'
-    add('--points', type=parse_point, nargs='+', metavar='x,y', help=point_help)
+    add('--points', type=parse_point, nargs='+', metavar='x,y', help='(default: four)')
+    add(
+        '--compare', nargs=2, metavar='FILE', help='plain_points: config, checkpoint of another one'
+    )
     add('--out', default='attention.png', help='picture to write')
     add('--device', default=None)
     add('--cell-width', type=int, default=480, help='of one picture, in pixels')
     args = parser.parse_args(argv)
     if args.images < 1:
         parser.error(f'--images got {args.images}; write at least 1')
+    if args.compare and args.kind != 'plain_points':
+        parser.error(f'--compare got --kind {args.kind}; write --kind plain_points')
     return args
 
 
@@ -101,12 +108,12 @@ def choose_kind(model: Any, wanted: str | None) -> str:
     has = dict(
         points=hasattr(head, 'attention_maps'),
         discriminator=hasattr(getattr(model, 'student', model), 'attention'),
-        classes=self_attention_of(model) is not None,
+        classes=similar.self_attention_of(model) is not None,
     )
     kinds = [kind for kind, there in has.items() if there]
     if wanted is None and kinds:
         return kinds[0]
-    kinds.append('plain_classes')  # which every model has
+    kinds += ['plain_classes', 'plain_points']  # which every model has
     if wanted in kinds:
         return wanted
     raise TypeError(
@@ -159,43 +166,6 @@ def preprocess(model: Any, sample: Sample, domain: str = 'target') -> ImageBatch
     return ImageBatch(*preprocessor(pseudo_collate([sample]), False).values())
 
 
-def place(points: list[Point], size: tuple[int, ...], grid: tuple[int, ...]) -> list[Point]:
-    """Move points (x, y) from an image of ``size`` (height, width) to a grid (height, width).
-
-    Raises:
-        ValueError: A point lies outside the image.
-    """
-    (height, width), moved = size, []
-    for x, y in points:
-        if not (0 <= x < width and 0 <= y < height):
-            raise ValueError(
-                f'show_attention: expected --points in the target image of {width}x{height}, but '
-                f'got {x},{y}; write other points'
-            )
-        moved.append((int((x + 0.5) * grid[1] / width), int((y + 0.5) * grid[0] / height)))
-    return moved
-
-
-def mark(image: np.ndarray, points: list[Point]) -> np.ndarray:
-    """Number the points on a copy of the image."""
-    image = image.copy()
-    radius = max(4, image.shape[1] // 80)
-    for number, point in enumerate(points, 1):
-        cv2.circle(image, point, radius, (255, 255, 255), -1)
-        cv2.circle(image, point, radius - 1, (230, 30, 30), -1)
-        corner = point[0] + radius + 1, point[1] + radius
-        font = cv2.FONT_HERSHEY_SIMPLEX, radius / 8
-        for color, width in (((0, 0, 0), 3), ((255, 255, 255), 1)):
-            cv2.putText(image, str(number), corner, *font, color, width, cv2.LINE_AA)
-    return image
-
-
-def stretch(values: Tensor, image: np.ndarray) -> np.ndarray:
-    """Resize a map (h, w) to the size of an image."""
-    array = values.float().cpu().numpy()
-    return cv2.resize(array, image.shape[1::-1], interpolation=cv2.INTER_LINEAR)
-
-
 def in_rows(tiles: Tiles) -> list[Tiles]:
     return [tiles[i : i + COLUMNS] for i in range(0, len(tiles), COLUMNS)]
 
@@ -204,33 +174,38 @@ def point_rows(
     source: np.ndarray, target: np.ndarray, points: list[Point], maps: Tensor
 ) -> list[Tiles]:
     """Draw two RGB images, points of the target, and their attention (P, h, w) over the source."""
-    tiles = [('target', mark(target, points)), ('source', source)]
+    tiles = [('target', mark_points(target, points)), ('source', source)]
     for number, values in enumerate(maps.float().cpu(), 1):
         peak = values.max().numpy()
         # Above the uniform attention, whose rounding errors would else look like a pattern.
-        heat = heat_map(stretch(values, source), high=max(peak, 1.1 / values.numel()))
+        heat = heat_map(stretch_map(values, source), high=max(peak, 1.1 / values.numel()))
         title = f'point {number}: {peak * values.numel():.1f} x uniform at the peak'
         tiles.append((title, overlay(source, heat, 0.6)))
     return in_rows(tiles)
 
 
+def chosen_points(sample: Sample, args: argparse.Namespace) -> tuple[list[Point], tuple[int, ...]]:
+    """Return the points (x, y) of the command line, or the default ones, and the image's size."""
+    size = tuple(sample['data_samples'].ori_shape[:2])
+    return args.points or [(int(size[1] * x), int(size[0] * y)) for x, y in SPREAD], size
+
+
 def draw_points(cfg: Config, model: Any, sample: Sample, args: argparse.Namespace) -> list[Tiles]:
     """Draw the rows of ``points``."""
     source = load_source(cfg, args.source)
-    size = tuple(sample['data_samples'].ori_shape[:2])
-    points = args.points or [(int(size[1] * x), int(size[0] * y)) for x, y in SPREAD]
+    points, size = chosen_points(sample, args)
     features = [
         model.extract_feat(preprocess(model, one, domain).images)
         for domain, one in dict(source=source, target=sample).items()
     ]
     grid = features[1][model.decode_head.in_index].shape[2:]
-    cells = place(points, size, grid)
+    cells = place_points(points, size, grid)
     positions = torch.tensor([y * grid[1] + x for x, y in cells], device=features[1][0].device)
     maps = model.decode_head.attention_maps(*features, positions)[0]
     image = picture(sample)
     paths = [one['data_samples'].img_path for one in (sample, source)]
     print(f'{len(points)} points of {paths[0]} in {paths[1]}')
-    return point_rows(picture(source), image, place(points, size, image.shape[:2]), maps)
+    return point_rows(picture(source), image, place_points(points, size, image.shape[:2]), maps)
 
 
 def label_tiles(model: Any, sample: Sample, batch: ImageBatch, palette: Any) -> Tiles:
@@ -245,23 +220,44 @@ def label_tiles(model: Any, sample: Sample, batch: ImageBatch, palette: Any) -> 
 def class_rows(model: Any, sample: Sample, meta: dict[str, Any], plain: bool) -> list[Tiles]:
     """Draw an image with the most confident pixels, its labels, and a map for each pixel."""
     batch, image = preprocess(model, sample), picture(sample)
-    view = class_attention(model, batch.images, plain)
+    view = similar.class_attention(model, batch.images, plain)
     grid = view.maps.shape[1:]
     cells = [(position % grid[1], position // grid[1]) for position in view.positions.tolist()]
-    marked = mark(image, place(cells, grid, image.shape[:2]))
+    marked = mark_points(image, place_points(cells, grid, image.shape[:2]))
     labels = label_tiles(model, sample, batch, meta['palette'])
     maps: Tiles = []
     for number, (index, values) in enumerate(zip(view.classes.tolist(), view.maps), 1):
-        heat = heat_map(stretch(values, image), 0, 1)
+        heat = heat_map(stretch_map(values, image), 0, 1)
         maps.append((f'{number}: {meta["classes"][index]}', overlay(image, heat, 0.6)))
     return [[('most confident pixels', marked), *labels], *in_rows(maps)]
+
+
+def plain_point_rows(models: list[Any], sample: Sample, args: Any) -> list[Tiles]:
+    """Draw an image with points, and for each the similar pixels by every model and by labels."""
+    (points, size), image = chosen_points(sample, args), picture(sample)
+    columns: list[tuple[str, Tensor]] = []
+    for title, model in zip(('model', 'compared'), models):
+        _, logits = similar.plain_logits(model, preprocess(model, sample).images)
+        grid = logits.shape[2:]
+        indices = [y * grid[1] + x for x, y in place_points(points, size, grid)]
+        positions = torch.tensor(indices, device=logits.device)
+        columns.append((title, similar.similarity(logits, positions)))
+    if 'gt_sem_seg' in sample['data_samples']:
+        label = sample['data_samples'].gt_sem_seg.data[0].to(positions.device)
+        columns.append(('ground truth', similar.label_similarity(label, grid, positions)))
+    rows = [[('points', mark_points(image, place_points(points, size, image.shape[:2])))]]
+    for index in range(len(points)):
+        heats = [heat_map(stretch_map(maps[index], image), 0, 1) for _, maps in columns]
+        drawn = [overlay(image, heat, 0.6) for heat in heats]
+        rows.append([(f'{index + 1}: {name}', each) for (name, _), each in zip(columns, drawn)])
+    return rows
 
 
 def discriminator_rows(model: Any, sample: Sample, meta: dict[str, Any]) -> list[Tiles]:
     """Draw an image, the attention on it, and its labels."""
     batch, image = preprocess(model, sample), picture(sample)
     segmentor = getattr(model, 'student', model)
-    values = stretch(segmentor.attention.attention_map(segmentor, batch.images)[0], image)
+    values = stretch_map(segmentor.attention.attention_map(segmentor, batch.images)[0], image)
     title = f'attention, {values.min():.2f} to {values.max():.2f}'
     labels = label_tiles(model, sample, batch, meta['palette'])
     return [[('target', image), (title, heat_map(values)), *labels]]
@@ -275,6 +271,10 @@ def main(argv: list[str] | None = None) -> None:
     init_default_scope(cfg.get('default_scope', 'mmseg'))
     model = load_model(cfg, args.checkpoint, args.device or get_device())
     kind = choose_kind(model, args.kind)
+    models = [model]
+    if args.compare:
+        args.config, checkpoint = args.compare
+        models.append(load_model(load_config(args), checkpoint, args.device or get_device()))
     samples, meta = load_targets(cfg, args.target, args.images)
     if kind == 'points' and len(samples) > 1:
         raise ValueError(
@@ -287,6 +287,8 @@ def main(argv: list[str] | None = None) -> None:
             rows += draw_points(cfg, model, sample, args)
         elif kind == 'discriminator':
             rows += discriminator_rows(model, sample, meta)
+        elif kind == 'plain_points':
+            rows += plain_point_rows(models, sample, args)
         else:
             rows += class_rows(model, sample, meta, kind == 'plain_classes')
     save_picture(tile_panel(rows, args.cell_width), Path(args.out))

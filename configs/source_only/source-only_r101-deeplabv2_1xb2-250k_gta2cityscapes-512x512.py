@@ -1,0 +1,7 @@
+# Source only as in CAMix: 32.9 mIoU in its paper (Table 1); not trained by us. It has the weights,
+# crops and schedule of CAMix; the paper does not say so.
+_base_ = [
+    '../_base_/models/deeplabv2_r101_coco.py', '../_base_/datasets/gta2cityscapes_512x512.py',
+    '../_base_/schedules/sgd_250k.py', '../_base_/default_runtime.py'
+]
+model = dict(_delete_=True, type='SourceOnly', segmentor=_base_.model)
