@@ -38,7 +38,8 @@ tta_pipeline = [
                 dict(
                     type='Resize',
                     scale=(int(r * target_scale[0]), int(r * target_scale[1])),
-                    interpolation='bicubic')
+                    interpolation='bicubic',
+                    backend='pillow')
                 for r in (0.5, 0.75, 1.0, 1.25, 1.5, 1.75)
             ],
             [dict(type='RandomFlip', prob=0.), dict(type='RandomFlip', prob=1.)],

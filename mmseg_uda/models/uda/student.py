@@ -14,9 +14,10 @@ from torch import Tensor, nn
 
 from mmseg_uda.artifacts.checkpoint import raise_mismatch
 from mmseg_uda.models.decode_loss import has_stock_loss
+from mmseg_uda.models.direct_prediction import TEST_RESIZES, predict_directly
 from mmseg_uda.models.pretrained import explain_missing_weights
 from mmseg_uda.structures import DOMAINS, SegOutput
-from mmseg_uda.utils.arguments import check_number
+from mmseg_uda.utils.arguments import check_choice, check_number
 
 __all__ = [
     'StudentSegmentor',
@@ -44,6 +45,9 @@ class StudentSegmentor(BaseSegmentor):
             memory: the same arithmetic, and faster convolutions on a CPU and in half precision.
         data_preprocessor: Config of a :class:`UDADataPreprocessor`; by default both domains take
             the segmentor's own.
+        test_resize: Resize of the scores at test time: ``'twice'`` as in mmseg, to the size of the
+            input and to that of the ground truth; or once, of ``'logits'`` or of
+            ``'probabilities'`` (see :func:`predict_directly`).
         pretrained: None, which ``mmseg.apis.init_model`` writes into every config.
         train_cfg: None, likewise.
         init_cfg: As for every mmengine module.
@@ -62,6 +66,7 @@ class StudentSegmentor(BaseSegmentor):
         *,
         channels_last: bool = False,
         data_preprocessor: OptConfigType = None,
+        test_resize: str = 'twice',
         pretrained: None = None,
         train_cfg: None = None,
         init_cfg: OptMultiConfig = None,
@@ -72,11 +77,13 @@ class StudentSegmentor(BaseSegmentor):
                 raise ValueError(
                     f'{name}.{key}: expected None, but got {value!r}; write it into segmentor'
                 )
+        check_choice(f'{name}.test_resize', test_resize, TEST_RESIZES)
         student, data_preprocessor = build_student(name, segmentor, data_preprocessor)
         data_preprocessor = dict(data_preprocessor, domains=self.domains)
         super().__init__(data_preprocessor=data_preprocessor, init_cfg=init_cfg)
         self.student = student
         self.channels_last = channels_last
+        self.test_resize = test_resize
 
     @property
     def tested(self) -> Any:
@@ -85,7 +92,9 @@ class StudentSegmentor(BaseSegmentor):
 
     def predict(self, inputs: Tensor, data_samples: OptSampleList = None) -> SampleList:
         """Predict the labels of images (N, 3, H, W)."""
-        return self.tested.predict(inputs, data_samples)
+        if self.test_resize == 'twice' or data_samples is None:
+            return self.tested.predict(inputs, data_samples)
+        return predict_directly(self.tested, inputs, data_samples, self.test_resize)
 
     def encode_decode(self, inputs: Tensor, batch_data_samples: list[dict[str, Any]]) -> Tensor:
         """Compute logits (N, C, H, W), at the size of the images."""
