@@ -34,6 +34,7 @@ def with_exported_teacher(config):
 
 
 seed = 0
+translation = '../cyclegan/cyclegan_pipeline.py'
 small = 'camix_mobilenetv2-035-deeplabv2_1xb2-1500'
 last = {'train_cfg.val_interval': 1500}  # the last checkpoint only
 cells = {

@@ -6,6 +6,7 @@
 # 49.0, 49.6 and 48.7 mIoU (Table 4); ours are in the report, stages round40-3, round50-3 and
 # round60-3.
 seed = 0
+translation = '../cyclegan/cyclegan_pipeline.py'
 data = '{{$MMSEG_UDA_DATA:data}}/'
 gta, synthia = ('gta/images', 'gta/labels'), ('synthia/RGB', 'synthia/GT/LABELS')
 labels = 'train_dataloader.target.dataset.pipeline.1.pseudo_dir'

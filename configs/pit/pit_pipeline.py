@@ -13,6 +13,7 @@ def stages_of(config, often={}, **image_labels):
 
 
 seed = 0
+translation = '../cyclegan/cyclegan_pipeline.py'
 paper = {
     'vgg16-gta': 'pit_vgg16-fcn8s_1xb4-200k_gta2cityscapes-1280x640.py',
     'r101-gta': 'pit_r101-deeplabv2_1xb4-200k_gta2cityscapes-1280x640.py',

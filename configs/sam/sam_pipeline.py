@@ -4,6 +4,8 @@
 # pairs only, with two generations.
 #   python tools/run_pipeline.py configs/sam/sam_pipeline.py --cell r101-gta
 seed = 0
+translation = '../cyclegan/cyclegan_pipeline.py'
+translated = ['vgg16-gta', 'r101-gta', 'vgg16-synthia', 'r101-synthia']  # Sec. 5.1
 labels = 'train_dataloader.target.dataset.pipeline.1.pseudo_dir'
 sam = 'model.regularizers.sam.checkpoint'
 

@@ -29,6 +29,8 @@ def stages_of(name, generations, generation0={}):
 
 
 seed = 0
+translation = '../cyclegan/cyclegan_pipeline.py'
+translated = ['vgg16-gta', 'r101-gta', 'vgg16-synthia', 'r101-synthia']  # Sec. 5.1
 decay = dict(options={'param_scheduler.0.end': 120000})  # as in the later stages
 cells = {
     'vgg16-gta': stages_of('vgg16-fcn8s_1xb1-120k_gta2cityscapes-1280x720', 6),

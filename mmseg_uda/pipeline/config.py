@@ -15,6 +15,7 @@ from mmseg_uda.config.selection import SELECTIONS
 from mmseg_uda.config.tables import choose
 from mmseg_uda.pipeline.run import Pipeline
 from mmseg_uda.pipeline.tables import select_stages, successors
+from mmseg_uda.pipeline.translated import translate_source
 from mmseg_uda.stages import STAGES
 from mmseg_uda.stages.base import PipelineContext, Stage
 from mmseg_uda.utils.arguments import check_choice
@@ -22,7 +23,7 @@ from mmseg_uda.utils.arguments import check_choice
 __all__ = ['read_pipeline']
 
 NAMES = (
-    *('seed', 'select', 'work_dir', 'env_cfg'),
+    *('seed', 'select', 'work_dir', 'env_cfg', 'translated', 'translation'),
     *('cells', 'rows', 'metrics', 'links', 'pipeline'),
 )
 STAGE_NAME = re.compile(r'[A-Za-z0-9][\w-]*')
@@ -63,7 +64,10 @@ def read_pipeline(
     content = Config.fromfile(path).to_dict()
     name, table = select_stages(content, path, rows, cell)
     _check_names(content, path)
-    _apply(content, options or {})
+    options = dict(options or {})
+    content['translated'] = options.pop('translated', content.get('translated', False))
+    translate_source(content, path, cell)
+    _apply(content, options)
     seed = content.get('seed')
     if seed is not None and (not isinstance(seed, int) or isinstance(seed, bool)):
         raise ValueError(f'{path}: seed got {seed!r}; write an integer')
@@ -116,7 +120,8 @@ def _apply(content: dict[str, Any], options: Mapping[str, Any]) -> None:
             content[option] = value
         elif kind != 'stages' or not key or (path and key != 'options'):
             raise ValueError(
-                f'--cfg-options got `{option}`; write seed, select, work_dir, stages.NAME.KEY '
+                f'--cfg-options got `{option}`; write seed, select, work_dir, translated, '
+                'stages.NAME.KEY '
                 'or stages.NAME.options.PATH'
             )
         else:

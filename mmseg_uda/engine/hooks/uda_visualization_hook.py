@@ -146,7 +146,9 @@ class UDAVisualizationHook(Hook):
         self, model: BaseSegmentor, image: Tensor, classes: Sequence[str] | None
     ) -> dict[str, Tensor]:
         """SAM's attention by caption, shape (h, w); empty for a model without it."""
-        if self.max_classes == 0 or self_attention_of(model) is None:
+        if not hasattr(model, 'encode_decode') or self.max_classes == 0:
+            return {}
+        if self_attention_of(model) is None:
             return {}
         view = class_attention(model, image)
         ids = view.classes[: self.max_classes].tolist()

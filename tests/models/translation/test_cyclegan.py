@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
+import cv2
 import pytest
 import torch
 import toys
@@ -211,3 +213,25 @@ def test_pictures_show_translations_and_cycles() -> None:
 def test_wrong_arguments(changes: dict[str, Any], match: str) -> None:
     with pytest.raises(ValueError, match=match):
         MODELS.build(toys.method_cfg('cyclegan', **changes))
+
+
+def test_hooks_watch_a_translation(tmp_path: Path) -> None:
+    """Panels have source and target side by side; there is no prediction to check."""
+    cfg = toys.runner_cfg(
+        tmp_path / 'data',
+        tmp_path / 'run',
+        toys.method_cfg('cyclegan'),
+        2,
+        custom_hooks=[
+            dict(type='UDAVisualizationHook', interval=2, cell_width=48),
+            dict(type='HealthHook', interval=1),
+        ],
+        visualizer=dict(
+            type='SegLocalVisualizer', vis_backends=[dict(type='LocalVisBackend')], name='cyclegan'
+        ),
+    )
+    toys.train(cfg)
+    (panel,) = (tmp_path / 'run').rglob('train_2.png')
+    height, width = cv2.imread(str(panel)).shape[:2]
+    assert 2 * 48 <= width < 3 * 48  # two columns
+    assert height > 4 * 32  # images, translations, cycles, identities
