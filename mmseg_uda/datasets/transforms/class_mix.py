@@ -31,7 +31,12 @@ class SampleClassMix(BaseTransform):
         share: Share of the other sample's classes, rounded up, in (0, 1]. The ignore index is no
             class.
 
-    Examples:
+    Example:
+        >>> other = dict(img=np.full((1, 3, 3), 9), gt_seg_map=np.array([[0, 0, 255]]))
+        >>> sample = dict(img=np.zeros((1, 3, 3)), gt_seg_map=np.array([[1, 1, 1]]))
+        >>> SampleClassMix()(dict(sample, mix_results=[other]))['gt_seg_map']
+        array([[0, 0, 1]])
+
         Use in a config::
 
             dataset = dict(
