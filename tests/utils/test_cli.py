@@ -123,6 +123,7 @@ def test_a_full_disk_ends_a_tool_with_one_line(
     log = tmp_path / 'run.log'
     logger = MMLogger.get_instance(tmp_path.name, log_file=str(log), log_level='INFO')
     handler = next(each for each in logger.handlers if isinstance(each, logging.FileHandler))
+    stream = handler.stream
 
     class FullDisk(io.StringIO):
         def write(self, text: str) -> int:
@@ -141,6 +142,7 @@ def test_a_full_disk_ends_a_tool_with_one_line(
             run_main(main)
         assert stopped.value.code == 1
         lines.append(capsys.readouterr().err)
+    handler.setStream(stream)  # later tests log, too
     text = f'No space left on device; free space in {tmp_path}, or write elsewhere'
     ending = '(--traceback shows where)\n'
     assert lines[0] == f'error: OSError: [Errno 28] {text} {ending}'
