@@ -43,8 +43,9 @@ class ImageBatch:
     Args:
         images: Normalised images, shape (N, 3, H, W).
         samples: One data sample per image. A source sample carries ``gt_sem_seg``; a target sample
-            never does, but may carry ``pseudo_sem_seg`` and ``image_label``. ``seed``, among the
-            meta information, follows from the seed of the run and the sample's position.
+            never does, but may carry ``pseudo_sem_seg``, ``soft_label`` and ``image_label``.
+            ``seed``, among the meta information, follows from the seed of the run and the sample's
+            position.
     """
 
     images: Tensor
@@ -59,6 +60,11 @@ class ImageBatch:
     def has_image_labels(self) -> bool:
         """True if every sample carries an image-level label."""
         return all('image_label' in sample for sample in self.samples)
+
+    @property
+    def has_soft_labels(self) -> bool:
+        """True if every sample carries class probabilities."""
+        return all('soft_label' in sample for sample in self.samples)
 
     @cached_property
     def generators(self) -> list[Generator]:
@@ -80,6 +86,11 @@ class ImageBatch:
     def image_labels(self) -> Tensor:
         """Image-level labels: share or presence of each class, shape (N, C), in [0, 1]."""
         return torch.stack([sample.image_label for sample in self.samples])
+
+    @property
+    def soft_labels(self) -> Tensor:
+        """Class probabilities of whole images, of any resolution: (N, C, h, w), float32."""
+        return torch.stack([sample.soft_label.float() for sample in self.samples])
 
     @property
     def labels(self) -> Tensor:

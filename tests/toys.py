@@ -21,7 +21,7 @@ from mmseg.structures import SegDataSample
 from torch import Tensor, nn
 
 from mmseg_uda.artifacts.image_labels import ImageLabels
-from mmseg_uda.artifacts.pseudo_labels import Manifest
+from mmseg_uda.artifacts.pseudo_labels import Manifest, write_soft_label
 from mmseg_uda.models.uda import MeanTeacher
 from mmseg_uda.structures import DomainBatch, Losses, TeacherPrediction
 
@@ -185,6 +185,11 @@ MEAN_TEACHER = dict(
 )
 SIGNIFICANCE = dict(type='EntropySignificance', passes=2, beta=0.5, ramp_iters=5)
 
+VIEWS = dict(
+    weak_view=dict(type='RandomView', size=(24, 32), ratio=(0.8, 1.2)),
+    strong_view=dict(type='RandAugment', number=3),
+)
+
 # Every method of the package, by name, with a model config small enough for a test. A new method
 # joins the shared tests (resume, processes, backward, gradients, leaks) by its line here.
 METHODS: dict[str, dict[str, Any]] = {
@@ -291,6 +296,28 @@ METHODS: dict[str, dict[str, Any]] = {
         significance=SIGNIFICANCE,
         consistency=dict(type='ConsistencyLoss', normalize='significance'),
     ),
+    'proda': dict(
+        type='ProDA',
+        segmentor=segmentor_cfg(),
+        teacher=dict(type='EMATeacher', alpha=0.7),
+        feature_at='decode_head.branches.0',
+        prototype_momentum=0.1,
+        min_pixels=2,
+        **VIEWS,
+    ),
+    'distillation': dict(
+        type='Distillation',
+        segmentor=segmentor_cfg(),
+        fixed_teacher=dict(type='FixedTeacher', segmentor=segmentor_cfg(), allow_untrained=True),
+        **VIEWS,
+    ),
+    'distillation_sam': dict(
+        type='Distillation',
+        segmentor=segmentor_cfg(),
+        fixed_teacher=dict(type='FixedTeacher', segmentor=segmentor_cfg(), allow_untrained=True),
+        regularizers=dict(sam=dict(SELF_ATTENTION_LOSS, domains=('source', 'strong'))),
+        **VIEWS,
+    ),
 }
 # Models that translate images, which learn without labels. They join the shared tests too.
 CYCLEGAN = dict(
@@ -322,7 +349,8 @@ TRANSLATORS: dict[str, dict[str, Any]] = {
 }
 ALL = {**METHODS, **TRANSLATORS}
 # Methods that cannot do without pseudo labels.
-NEED_PSEUDO_LABELS = tuple(name for name, cfg in METHODS.items() if cfg['type'] == 'SelfTraining')
+LEARN_PSEUDO_LABELS = ('SelfTraining', 'Distillation')
+NEED_PSEUDO_LABELS = tuple(n for n, cfg in METHODS.items() if cfg['type'] in LEARN_PSEUDO_LABELS)
 # Methods with dropout, which each process draws for itself.
 STOCHASTIC = ('cdanet_dropout',)
 
@@ -344,6 +372,9 @@ def build(name: str, **changes: Any) -> nn.Module:
     model.init_weights()
     if hasattr(model, 'teacher'):
         model.iteration = 0  # what EMATeacherHook would say
+    if hasattr(model, 'prototypes'):  # the last class has none
+        model.prototypes.values.normal_()[-1] = 0
+        model.prototypes.counts.fill_(1)[-1] = 0
     return model
 
 
@@ -382,6 +413,12 @@ def image_labels(seed: int, count: int) -> Tensor:
     return torch.from_numpy(np.random.default_rng(seed).dirichlet([1] * NUM_CLASSES, count)).float()
 
 
+def soft_label(seed: int) -> Tensor:
+    """Probabilities of the classes at a low resolution, shape (C, h, w)."""
+    noise = np.random.default_rng(seed).normal(size=(NUM_CLASSES, 4, 6))
+    return torch.from_numpy(noise).softmax(0).half()
+
+
 def batch(
     count: int = 2, seed: int = 0, pseudo: bool = True, labels: bool = True
 ) -> dict[str, Any]:
@@ -394,6 +431,7 @@ def batch(
         samples = [sample(seed + offset + i, field) for i in range(count)]
         for i, each in enumerate(samples if domain == 'target' else ()):
             each['data_samples'].image_label = image_labels(seed + i, 1)[0]
+            each['data_samples'].soft_label = soft_label(seed + i)
         result[domain] = {key: [s[key] for s in samples] for key in ('inputs', 'data_samples')}
     return result
 
@@ -440,7 +478,7 @@ def optim_wrapper_cfg(model_cfg: dict[str, Any], **changes: Any) -> dict[str, An
 def write_domain(root: Path, domain: str, count: int, seed: int) -> None:
     """A folder of images, labels and pseudo labels."""
     rng = np.random.default_rng(seed)
-    for kind in ('images', 'labels', 'pseudo'):
+    for kind in ('images', 'labels', 'pseudo', 'soft'):
         (root / domain / kind).mkdir(parents=True, exist_ok=True)
     for i in range(count):
         image = rng.integers(0, 256, (*SIZE, 3), dtype=np.uint8)
@@ -449,14 +487,16 @@ def write_domain(root: Path, domain: str, count: int, seed: int) -> None:
         cv2.imwrite(str(root / domain / 'labels' / f'{i}.png'), label)
         label[:, ::3] = 255
         cv2.imwrite(str(root / domain / 'pseudo' / f'{i}.png'), np.roll(label, 1))
-    Manifest(
-        rule={},
-        num_classes=NUM_CLASSES,
-        config_sha256='',
-        checkpoint_sha256='',
-        files=[f'{i}.png' for i in range(count)],
-        complete=True,
-    ).write(str(root / domain / 'pseudo'))
+        write_soft_label(root / domain / 'soft' / f'{i}.npy', soft_label(seed + i).numpy())
+    for kind, suffix in (('pseudo', 'png'), ('soft', 'npy')):
+        Manifest(
+            rule={},
+            num_classes=NUM_CLASSES,
+            config_sha256='',
+            checkpoint_sha256='',
+            files=[f'{i}.{suffix}' for i in range(count)],
+            complete=True,
+        ).write(str(root / domain / kind))
     ImageLabels([f'{i}.png' for i in range(count)], image_labels(seed, count).numpy()).write(
         str(root / domain / 'image_labels.npz')
     )
@@ -469,6 +509,7 @@ def dataset_cfg(
     pseudo: bool = False,
     image_level: bool = False,
     labels: bool = True,
+    soft: bool = False,
 ) -> dict[str, Any]:
     """A stock dataset on :func:`write_domain`'s files."""
     steps = [dict(type='LoadAnnotations')] if domain == 'source' or not train else []
@@ -482,6 +523,9 @@ def dataset_cfg(
                 num_classes=NUM_CLASSES,
             )
         ]
+    if soft:
+        soft_dir = str(root / domain / 'soft')
+        labels = [dict(type='LoadSoftLabels', pseudo_dir=soft_dir, num_classes=NUM_CLASSES)]
     if image_level:
         steps.append(
             dict(
@@ -490,7 +534,7 @@ def dataset_cfg(
                 label_file=str(root / domain / 'image_labels.npz'),
             )
         )
-    flip = [dict(type='RandomFlip', prob=0.5)] if train else []
+    flip = [dict(type='RandomFlip', prob=0.5)] if train and not soft else []
     return dict(
         type='BaseSegDataset',
         data_root=str(root / domain),
@@ -518,7 +562,11 @@ def runner_cfg(
         if not (root / domain).exists():
             write_domain(root, domain, 5 + 2 * seed, seed)
     loader = dict(batch_size=batch_size, num_workers=num_workers)
-    extras = dict(pseudo=model['type'] == 'SelfTraining', image_level=model['type'] == 'PIT')
+    extras = dict(
+        pseudo=model['type'] in LEARN_PSEUDO_LABELS,
+        image_level=model['type'] == 'PIT',
+        soft=model['type'] == 'ProDA',
+    )
     val = dict(
         batch_size=1,
         num_workers=0,

@@ -26,6 +26,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     add('--share', type=float, help='bdl, cbst, global: share of the pixels to keep (default: 0.5)')
     add('--cap', type=float, help='bdl, cbst, global: upper bound of thresholds (default: 0.9)')
     add('--threshold', type=float, help='fixed: the threshold (default: 0.9)')
+    add('--flip', action='store_true', help='take the mean with the mirror image')
     add('--overwrite', action='store_true', help='replace labels made with other settings')
     add('--work-dir', help='directory of logs')
     args = parser.parse_args(argv)
@@ -45,7 +46,12 @@ def rule_config(args: argparse.Namespace) -> dict[str, Any]:
 def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
     cfg = make_label_config(
-        load_config(args), args.checkpoint, args.out_dir, rule_config(args), args.overwrite
+        load_config(args),
+        args.checkpoint,
+        args.out_dir,
+        rule_config(args),
+        args.overwrite,
+        args.flip,
     )
     build_labeller(cfg).test()
 

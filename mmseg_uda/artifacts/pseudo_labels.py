@@ -1,4 +1,4 @@
-"""Pseudo labels: a directory of train-id PNGs and the manifest of what made them."""
+"""Pseudo labels: a directory of train-id PNGs or of probabilities, and the manifest beside them."""
 
 from __future__ import annotations
 
@@ -16,9 +16,18 @@ from mmseg_uda.artifacts.files import PathLike, atomic_write
 from mmseg_uda.artifacts.lookup import find_name
 from mmseg_uda.artifacts.recipe import JsonManifest
 
-__all__ = ['LABEL_SUFFIX', 'Manifest', 'read_counts', 'write_label']
+__all__ = [
+    'LABEL_SUFFIX',
+    'SOFT_SUFFIX',
+    'Manifest',
+    'read_counts',
+    'read_soft_label',
+    'write_label',
+    'write_soft_label',
+]
 
 LABEL_SUFFIX = '.png'
+SOFT_SUFFIX = '.npy'
 PREDICTED_KEY = 'predicted_pixels'
 # Fields on which the labels depend; the others are results.
 RECIPE_KEYS = ('rule', 'num_classes', 'config_sha256', 'checkpoint_sha256', 'files')
@@ -121,6 +130,25 @@ def write_label(path: PathLike, label: NDArray[np.uint8], predicted: list[int]) 
         Image.fromarray(label).save(partial, format='PNG', pnginfo=info)
 
 
+def write_soft_label(path: PathLike, prob: NDArray[np.floating[Any]]) -> None:
+    """Write the probabilities of an image, shape (C, h, w), atomically and in half precision."""
+    with atomic_write(path, keep=True) as partial, open(partial, 'wb') as file:
+        np.save(file, prob.astype(np.float16), allow_pickle=False)
+
+
+def read_soft_label(path: PathLike) -> NDArray[np.float16]:
+    """Read what :func:`write_soft_label` wrote.
+
+    Raises:
+        OSError: The file is missing or damaged.
+        ValueError: It holds something else.
+    """
+    prob = np.load(path, allow_pickle=False)
+    if prob.ndim != 3 or prob.dtype != np.float16:
+        raise ValueError(f'expected float16 (C, h, w), but got {prob.dtype} {prob.shape}: {path}')
+    return prob
+
+
 def read_counts(path: PathLike, num_classes: int) -> NDArray[np.int64] | None:
     """Count the pixels of a label file that an earlier run wrote.
 
@@ -129,6 +157,10 @@ def read_counts(path: PathLike, num_classes: int) -> NDArray[np.int64] | None:
         None if there is no such file or it is damaged.
     """
     try:
+        if str(path).endswith(SOFT_SUFFIX):
+            prediction = read_soft_label(path).argmax(0).ravel()
+            counts = np.bincount(prediction, minlength=num_classes).astype(np.int64)
+            return np.stack([counts, counts]) if len(counts) == num_classes else None
         with Image.open(path) as image:
             label = np.asarray(image)
             predicted = json.loads(image.text[PREDICTED_KEY])

@@ -21,8 +21,9 @@ KINDS = {
     'prior': 'prior',
     'label_file': 'image_labels',
     'pseudo_dir': 'directory',
+    'prototypes': 'prototypes',
 }
-FILES = ('checkpoint', 'prior', 'image_labels')
+FILES = ('checkpoint', 'prior', 'image_labels', 'prototypes')
 
 
 def find_reads(node: Any, keys: Mapping[str, str] = KINDS) -> Iterator[tuple[str, str, Any]]:

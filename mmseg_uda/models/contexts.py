@@ -6,10 +6,10 @@ from collections.abc import Iterable
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any, Iterator
 
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-__all__ = ['DomainAware', 'frozen', 'frozen_bn_stats', 'set_domain']
+__all__ = ['DomainAware', 'capture_inputs', 'frozen', 'frozen_bn_stats', 'set_domain']
 
 
 class DomainAware(nn.Module):
@@ -17,6 +17,17 @@ class DomainAware(nn.Module):
 
     domain = 'target'
     """Domain of the input: ``'target'`` at test time, another one inside :func:`set_domain`."""
+
+
+@contextmanager
+def capture_inputs(module: nn.Module) -> Iterator[list[Tensor]]:
+    """Collect the first input of each call of a module inside the block."""
+    inputs: list[Tensor] = []
+    handle = module.register_forward_pre_hook(lambda _, args: inputs.append(args[0]))
+    try:
+        yield inputs
+    finally:
+        handle.remove()
 
 
 @contextmanager

@@ -1,19 +1,22 @@
-"""Mean teacher: the moving average of a student, and the weight of its labels."""
+"""Teachers: the moving average of a student, the weight of its labels, and fixed networks."""
 
 from __future__ import annotations
 
 from copy import deepcopy
+from pathlib import Path
 from typing import Any
 
 import torch
 from mmseg.registry import MODELS
+from mmseg.utils import ConfigType
 from torch import Tensor, nn
 
+from mmseg_uda.artifacts.checkpoint import load_weights, raise_mismatch, strip_prefix
 from mmseg_uda.models.losses.divisor import reduce_over_processes
 from mmseg_uda.structures import MixedBatch
 from mmseg_uda.utils.arguments import check_choice, check_number
 
-__all__ = ['LABEL_WEIGHTS', 'EMATeacher', 'agreement', 'confidence_weight']
+__all__ = ['LABEL_WEIGHTS', 'EMATeacher', 'FixedTeacher', 'agreement', 'confidence_weight']
 
 LABEL_WEIGHTS = ('ratio', 'batch_ratio', 'scalar', 'pixel', None)
 
@@ -87,6 +90,67 @@ class EMATeacher(nn.Module):
         super().train(mode)
         self.module.train(mode and self.mode == 'train')
         return self
+
+
+@MODELS.register_module()
+class FixedTeacher(nn.Module):
+    """A network that was trained before, and stays as it is.
+
+    Its weights are in the checkpoints of the training, so that a run resumes without the file.
+
+    Args:
+        segmentor: Config of a segmentor; its preprocessor and initial weights are not used.
+        checkpoint: File of a segmentor, or of a method, whose student is taken.
+        allow_untrained: True to use it without weights, for experiments.
+    """
+
+    def __init__(
+        self, segmentor: ConfigType, checkpoint: str | None = None, allow_untrained: bool = False
+    ) -> None:
+        super().__init__()
+        network = {key: part for key, part in segmentor.items() if key != 'data_preprocessor'}
+        self.module: Any = MODELS.build(network).requires_grad_(False)
+        self.checkpoint = checkpoint
+        self._trained = allow_untrained
+        self.train()
+
+    @torch.no_grad()
+    def forward(self, images: Tensor) -> Tensor:
+        """Compute logits (N, C, h, w) of normalised images (N, 3, H, W).
+
+        Raises:
+            FileNotFoundError: No checkpoint gave weights.
+        """
+        if not self._trained:
+            raise FileNotFoundError(
+                f'FixedTeacher.checkpoint: expected the checkpoint of an earlier stage, but '
+                f'{self.checkpoint} does not exist; train that stage first, or write its path'
+            )
+        logits: Tensor = self.module.decode_head.forward(self.module.extract_feat(images))
+        return logits
+
+    def train(self, mode: bool = True) -> FixedTeacher:
+        """Stay in evaluation mode."""
+        return super().train(False)
+
+    def init_weights(self) -> None:
+        """Read the checkpoint; a missing one is an error only when it is needed.
+
+        Raises:
+            ValueError: The checkpoint is of another network.
+        """
+        if self.checkpoint is None or not Path(self.checkpoint).is_file():
+            return
+        weights = load_weights(self.checkpoint)
+        weights = strip_prefix(weights, 'student.') or weights
+        raise_mismatch('FixedTeacher.checkpoint', self.module, weights)
+        self.module.load_state_dict(weights, strict=False)
+        self._trained = True
+
+    def _load_from_state_dict(self, state_dict: dict[str, Tensor], prefix: str, *args: Any) -> None:
+        own = self.module.state_dict(prefix=f'{prefix}module.')
+        self._trained |= own.keys() <= state_dict.keys()
+        super()._load_from_state_dict(state_dict, prefix, *args)
 
 
 def confidence_weight(confident: Tensor, label_weight: str | None, joint: bool = False) -> Tensor:

@@ -15,7 +15,11 @@ __all__ = ['segment_probabilities']
 
 @torch.no_grad()
 def segment_probabilities(
-    model: nn.Module, data: dict[str, Any], softmax_first: bool = False
+    model: nn.Module,
+    data: dict[str, Any],
+    softmax_first: bool = False,
+    upsample: bool = True,
+    flip: bool = False,
 ) -> tuple[list[Tensor], list[Any]]:
     """Segment a test batch at the size of the network's input.
 
@@ -27,10 +31,13 @@ def segment_probabilities(
         data: A collated test batch, ``dict(inputs=..., data_samples=...)``.
         softmax_first: Take the softmax at the decode head's resolution and upsample probabilities,
             instead of upsampling logits and then taking the softmax.
+        upsample: False to leave probabilities at the decode head's resolution; with
+            ``softmax_first``, and for images without padding.
+        flip: Take the mean with the probabilities of the horizontally flipped image.
 
     Returns:
         Probabilities of each image, shape (C, H, W) float32 in [0, 1] with H, W the image's
-        ``img_shape``, and the data samples.
+        ``img_shape`` (or of the decode head's resolution), and the data samples.
 
     Raises:
         TypeError: If the model has no ``encode_decode``, or none that ``softmax_first`` applies to.
@@ -45,9 +52,13 @@ def segment_probabilities(
     data = segmentor.data_preprocessor(data, False)
     samples = data['data_samples']
     metas = [sample.metainfo for sample in samples]
-    with _softmax_before_resize(segmentor) if softmax_first else nullcontext():
-        scores = segmentor.encode_decode(data['inputs'], metas).float()  # (N, C, H, W)
-    probabilities = scores if softmax_first else scores.softmax(1)
+    images = data['inputs']
+    scores = []
+    for each in [images, images.flip(3)] if flip else [images]:
+        with _softmax_before_resize(segmentor, upsample) if softmax_first else nullcontext():
+            scores.append(segmentor.encode_decode(each, metas).float())  # (N, C, H, W)
+    prob = scores if softmax_first else [each.softmax(1) for each in scores]
+    probabilities = (prob[0] + prob[1].flip(3)) / 2 if flip else prob[0]
     if probabilities.shape[1] == 1:
         raise ValueError(
             'PseudoLabelLoop: expected a network with at least two outputs, but got one, whose '
@@ -63,13 +74,19 @@ def segment_probabilities(
     cropped = []
     for image, meta in zip(probabilities, metas):
         height, width = meta['img_shape'][:2]
+        if not upsample and (height, width) != tuple(images.shape[2:]):
+            raise ValueError(
+                f'PseudoLabelLoop: expected images without padding, but got {meta["img_path"]!r} '
+                f'of {(height, width)} in {tuple(images.shape[2:])}; write batch_size=1, and no '
+                'size_divisor in the data preprocessor'
+            )
         cropped.append(image[:, :height, :width])
     return cropped, samples
 
 
 @contextmanager
-def _softmax_before_resize(segmentor: nn.Module) -> Iterator[None]:
-    """Let the decode head resize probabilities inside ``encode_decode``, instead of logits."""
+def _softmax_before_resize(segmentor: nn.Module, upsample: bool) -> Iterator[None]:
+    """Let the decode head resize probabilities inside ``encode_decode``, or resize nothing."""
     student = getattr(segmentor, 'student', segmentor)
     head: Any = getattr(student, 'decode_head', None)
     head = head[-1] if isinstance(head, nn.ModuleList) else head
@@ -84,7 +101,8 @@ def _softmax_before_resize(segmentor: nn.Module) -> Iterator[None]:
     def predict_by_feat(seg_logits: Tensor, *args: Any, **kwargs: Any) -> Any:
         nonlocal calls
         calls += 1
-        return resize(seg_logits.float().softmax(1), *args, **kwargs)
+        prob = seg_logits.float().softmax(1)
+        return resize(prob, *args, **kwargs) if upsample else prob
 
     head.predict_by_feat = predict_by_feat
     try:

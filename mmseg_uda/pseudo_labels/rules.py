@@ -28,6 +28,7 @@ __all__ = [
     'FixedRule',
     'GlobalRule',
     'PseudoLabelRule',
+    'SoftRule',
     'build_rule',
 ]
 
@@ -54,6 +55,8 @@ class PseudoLabelRule(ABC):
     """Name in configs."""
     softmax_first: ClassVar[bool] = False
     """True if the paper takes the softmax before upsampling the logits, False if after."""
+    soft: ClassVar[bool] = False
+    """True to keep all probabilities, at the resolution of the decode head, and not labels."""
 
     def num_pools(self, num_classes: int) -> int:
         """Return the number of pools that :meth:`collect` fills; 0 if no first pass is needed."""
@@ -218,8 +221,23 @@ class FixedRule(PseudoLabelRule):
         return [self.threshold] * num_classes
 
 
+@dataclasses.dataclass(frozen=True)
+class SoftRule(PseudoLabelRule):
+    """Keep the probabilities of all classes, as ProDA denoises them (CVPR 2021)."""
+
+    name: ClassVar[str] = 'soft'
+    softmax_first: ClassVar[bool] = True
+    soft: ClassVar[bool] = True
+
+    def num_pools(self, num_classes: int) -> int:
+        return 0
+
+    def thresholds(self, pools: ConfidencePools, num_classes: int) -> list[float]:
+        return [0.0] * num_classes
+
+
 RULES: dict[str, type[PseudoLabelRule]] = {
-    rule.name: rule for rule in (BDLRule, CBSTRule, FixedRule, GlobalRule)
+    rule.name: rule for rule in (BDLRule, CBSTRule, FixedRule, GlobalRule, SoftRule)
 }
 
 

@@ -4,6 +4,7 @@ from mmseg_uda.stages.base import Stage
 from mmseg_uda.stages.cost import CostStage
 from mmseg_uda.stages.export import ExportStage
 from mmseg_uda.stages.image_labels.stage import ImageLabelsStage
+from mmseg_uda.stages.prototypes import PrototypeStage
 from mmseg_uda.stages.pseudo_labels import PseudoLabelStage
 from mmseg_uda.stages.score import ScoreStage
 from mmseg_uda.stages.spatial_prior import SpatialPriorStage
@@ -19,6 +20,7 @@ STAGES: dict[str, type[Stage]] = {
     for stage in (
         TrainStage,
         PseudoLabelStage,
+        PrototypeStage,
         TestStage,
         ExportStage,
         TranslateStage,

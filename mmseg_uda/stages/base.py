@@ -87,7 +87,8 @@ class Stage:
     optional: ClassVar[tuple[str, ...]] = ()
     # Arguments that are no part of the recipe, because they do not change the result.
     unrecorded: ClassVar[tuple[str, ...]] = ()
-    # Kind of the output: 'checkpoint', 'directory', 'metrics', 'prior' or 'image_labels'.
+    # Kind of the output: 'checkpoint', 'directory', 'metrics', 'prior', 'image_labels' or
+    # 'prototypes'.
     makes: ClassVar[str] = 'directory'
     # Functions and recipes to which the arguments go.
     takers: ClassVar[tuple[Callable[..., Any], ...]] = ()

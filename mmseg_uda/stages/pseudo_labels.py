@@ -17,7 +17,13 @@ from mmseg_uda.pseudo_labels import build_rule
 from mmseg_uda.stages.base import CheckpointStage, Resolve, Result
 from mmseg_uda.utils.cli import build_runner
 
-__all__ = ['PseudoLabelStage', 'build_labeller', 'make_label_config', 'target_dataset']
+__all__ = [
+    'PseudoLabelStage',
+    'build_labeller',
+    'make_label_config',
+    'prepare_inference',
+    'target_dataset',
+]
 
 
 def target_dataset(cfg: Config) -> dict[str, Any]:
@@ -47,6 +53,7 @@ def make_label_config(
     out_dir: str,
     rule: str | Mapping[str, Any],
     overwrite: bool = False,
+    flip: bool = False,
 ) -> Config:
     """Turn a training config, in place, into one whose test loop writes pseudo labels.
 
@@ -56,6 +63,7 @@ def make_label_config(
         out_dir: Directory of labels and manifest.
         rule: As for :class:`PseudoLabelLoop`.
         overwrite: Replace labels that were made with other settings.
+        flip: As for :class:`PseudoLabelLoop`.
 
     Raises:
         ValueError: The directory is one that the config reads, or lies inside or above one.
@@ -63,15 +71,22 @@ def make_label_config(
     check_output('PseudoLabelLoop.out_dir', out_dir, read_paths(cfg, but=['directory']))
     dataset = target_dataset(cfg)
     workers = cfg.test_dataloader.get('num_workers', 2)
+    prepare_inference(cfg, checkpoint)
+    cfg.test_dataloader = {'batch_size': 1, 'num_workers': workers, 'dataset': dataset}
+    cfg.test_cfg = dict(
+        type='PseudoLabelLoop', out_dir=out_dir, rule=rule, overwrite=overwrite, flip=flip
+    )
+    cfg.test_evaluator = []
+    return cfg
+
+
+def prepare_inference(cfg: Config, checkpoint: str) -> None:
+    """Leave of a training config, in place, what a test loop with a checkpoint needs."""
     for key in ('train_dataloader', 'train_cfg', 'optim_wrapper', 'param_scheduler'):
         cfg[key] = None
     cfg.val_dataloader = cfg.val_cfg = cfg.val_evaluator = None
     cfg.custom_hooks = []
     cfg.load_from, cfg.resume = checkpoint, False
-    cfg.test_dataloader = {'batch_size': 1, 'num_workers': workers, 'dataset': dataset}
-    cfg.test_cfg = dict(type='PseudoLabelLoop', out_dir=out_dir, rule=rule, overwrite=overwrite)
-    cfg.test_evaluator = []
-    return cfg
 
 
 def build_labeller(cfg: Config) -> Runner:
@@ -92,7 +107,7 @@ class PseudoLabelStage(CheckpointStage):
     """Labels the config's target training images; ``{name}`` is the directory of labels."""
 
     kind = 'pseudo_label'
-    optional = ('options', 'rule')
+    optional = ('options', 'rule', 'flip')
     fingerprint_keys = ('model', 'data_preprocessor')
 
     def fingerprint(self, cfg: Config) -> dict[str, Any]:
@@ -110,6 +125,7 @@ class PseudoLabelStage(CheckpointStage):
             self.checkpoint(resolve),
             str(out),
             self.arguments.get('rule', 'bdl'),
+            flip=self.arguments.get('flip', False),
         )
         labeller = build_labeller(cfg)
         labeller.test()

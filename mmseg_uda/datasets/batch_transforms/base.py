@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
 
 import torch
+from mmseg.registry import TRANSFORMS
 from torch import Generator, Tensor, nn
 
-__all__ = ['BatchTransform', 'draw', 'per_image']
+from mmseg_uda.datasets.endless import derive_seed
+
+__all__ = ['BatchTransform', 'build_batch_transform', 'draw', 'on_host', 'per_image']
+
+T = TypeVar('T')
 
 
 class BatchTransform(nn.Module):
@@ -26,6 +32,30 @@ class BatchTransform(nn.Module):
     """
 
     is_batch_transform = True
+
+
+def build_batch_transform(
+    key: str, cfg: dict[str, Any], cls: type[T], expected: str, example: str
+) -> T:
+    """Build a batch transform of a class.
+
+    Args:
+        key: Class and argument, for the error.
+        cfg: Its config.
+        cls: Class that it must have.
+        expected: Description of that class, for the error.
+        example: Type to write instead, for the error.
+
+    Raises:
+        TypeError: It is of another class.
+    """
+    transform = TRANSFORMS.build(cfg)
+    if not isinstance(transform, cls):
+        raise TypeError(
+            f'{key}: expected {expected}, but got {type(transform).__name__}; write for example '
+            f"dict(type='{example}', ...)"
+        )
+    return transform
 
 
 def draw(
@@ -60,3 +90,13 @@ def draw(
 def per_image(generators: Sequence[Generator] | None, number: int) -> Sequence[Generator | None]:
     """Return the generator of each of so many images: None, the global one, if there are none."""
     return [None] * number if generators is None else generators
+
+
+def on_host(generator: Generator | None) -> Generator | None:
+    """Return a generator on the CPU that follows from an image's; None, the global one, for None.
+
+    Choices that Python needs come from it: reading numbers of the device would wait for it.
+    """
+    if generator is None:
+        return None
+    return Generator().manual_seed(derive_seed(generator.initial_seed()))

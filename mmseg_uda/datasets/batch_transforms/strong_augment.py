@@ -10,8 +10,7 @@ import torch.nn.functional as F
 from mmseg.registry import TRANSFORMS
 from torch import Generator, Tensor
 
-from mmseg_uda.datasets.batch_transforms.base import BatchTransform, draw, per_image
-from mmseg_uda.datasets.endless import derive_seed
+from mmseg_uda.datasets.batch_transforms.base import BatchTransform, draw, on_host, per_image
 from mmseg_uda.utils.arguments import check_number, check_sequence, expect
 
 __all__ = ['StrongAugment', 'gaussian_blur', 'hsv_to_rgb', 'rgb_to_hsv']
@@ -219,7 +218,4 @@ class StrongAugment(BatchTransform):
 
 def _order(generator: Generator | None) -> list[int]:
     """Draw an order of the four changes."""
-    if generator is not None:
-        # Python needs the order, and would wait for numbers of the device: the seed is known here.
-        generator = Generator().manual_seed(derive_seed(generator.initial_seed()))
-    return torch.randperm(4, generator=generator).tolist()
+    return torch.randperm(4, generator=on_host(generator)).tolist()

@@ -4,13 +4,14 @@ from mmseg_uda.datasets.transforms.class_mix import SampleClassMix
 from mmseg_uda.datasets.transforms.formatting import PackUDAInputs
 from mmseg_uda.datasets.transforms.fourier import FourierAmplitudeMix, mix_amplitude
 from mmseg_uda.datasets.transforms.image_labels import LoadImageLabels
-from mmseg_uda.datasets.transforms.loading import LoadPseudoLabels
+from mmseg_uda.datasets.transforms.loading import LoadPseudoLabels, LoadSoftLabels
 from mmseg_uda.datasets.transforms.positions import TrackPositions
 
 __all__ = [
     'FourierAmplitudeMix',
     'LoadImageLabels',
     'LoadPseudoLabels',
+    'LoadSoftLabels',
     'PackUDAInputs',
     'SampleClassMix',
     'TrackPositions',

@@ -40,6 +40,7 @@ class PackUDAInputs(PackSegInputs):
       in ``gt_sem_seg``, so that the two cannot be confused.
     - ``prior_positions`` of :class:`TrackPositions`: ``data`` (1, H, W), int32, the flat index of a
       cell of the prior or -1 for none, and ``prior_shape`` (height, width) as meta information.
+    - ``soft_label`` of :class:`LoadSoftLabels`: a float16 tensor (C, h, w).
     - ``image_label`` of :class:`LoadImageLabels`: a float32 tensor (C,).
 
     Args:
@@ -68,6 +69,8 @@ class PackUDAInputs(PackSegInputs):
             sample.pseudo_sem_seg = PixelData(data=torch.from_numpy(label[None]))  # (1, H, W)
         if 'image_label' in results:
             sample.image_label = torch.from_numpy(results['image_label'])
+        if 'soft_label' in results:
+            sample.soft_label = torch.from_numpy(results['soft_label'])
         if 'prior_positions' in results:
             positions = self._map(results, 'prior_positions', 'TrackPositions').astype(np.int32)
             # Padding is below the offset: 0 or 255.

@@ -12,12 +12,12 @@ from mmcv.transforms import BaseTransform
 from mmseg.registry import TRANSFORMS
 from numpy.typing import NDArray
 
-from mmseg_uda.artifacts.pseudo_labels import Manifest
+from mmseg_uda.artifacts.pseudo_labels import SOFT_SUFFIX, Manifest, read_soft_label
 from mmseg_uda.structures import IGNORE_INDEX
 from mmseg_uda.utils.arguments import check_integer
 from mmseg_uda.utils.errors import error_context
 
-__all__ = ['LoadPseudoLabels', 'resize_label']
+__all__ = ['LoadPseudoLabels', 'LoadSoftLabels', 'resize_label']
 
 
 @lru_cache(maxsize=64)
@@ -95,7 +95,7 @@ class LoadPseudoLabels(BaseTransform):
         super().__init__()
         if pseudo_dir is not None and (not isinstance(pseudo_dir, str) or not pseudo_dir):
             raise TypeError(
-                'LoadPseudoLabels.pseudo_dir: expected a directory that '
+                f'{type(self).__name__}.pseudo_dir: expected a directory that '
                 f'tools/generate_pseudo_labels.py wrote, or None, but got {pseudo_dir!r}'
             )
         self.pseudo_dir = pseudo_dir
@@ -206,3 +206,44 @@ class LoadPseudoLabels(BaseTransform):
             f'{type(self).__name__}(pseudo_dir={self.pseudo_dir!r}, suffix={self.suffix!r}, '
             f'num_classes={self.num_classes})'
         )
+
+
+@TRANSFORMS.register_module()
+class LoadSoftLabels(LoadPseudoLabels):
+    """Load the class probabilities of a target image, for :class:`ProDA`.
+
+    They belong to the whole image and stay at their resolution: no transform of the pipeline may
+    crop or flip the image.
+
+    Required keys: ``img_path``. Added keys: ``soft_label`` (C, h, w) float16, ``pseudo_path``.
+
+    Args:
+        pseudo_dir: Directory of labels by the rule ``soft``, as for :class:`LoadPseudoLabels`.
+        num_classes: C; the manifest must agree.
+    """
+
+    def __init__(self, pseudo_dir: str | None, num_classes: int = 19) -> None:
+        super().__init__(pseudo_dir, SOFT_SUFFIX, num_classes)
+
+    def transform(self, results: dict[str, Any]) -> dict[str, Any]:
+        """Add the probabilities.
+
+        Raises:
+            FileNotFoundError: If the image has no file.
+            ValueError: If the image was flipped already, or the file is damaged.
+        """
+        if results.get('flip'):
+            raise ValueError(
+                'LoadSoftLabels: expected a whole image, but got a flipped one; write a pipeline '
+                'without RandomFlip and RandomCrop'
+            )
+        path = self.path_of(results['img_path'])
+        try:
+            prob = read_soft_label(path)
+        except (OSError, ValueError) as error:
+            raise ValueError(
+                f'LoadSoftLabels.pseudo_dir: cannot read {path!r} ({error}); generate it again'
+            ) from error
+        results['soft_label'] = prob
+        results['pseudo_path'] = path
+        return results

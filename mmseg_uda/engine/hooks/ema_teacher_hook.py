@@ -19,7 +19,8 @@ class EMATeacherHook(Hook):
 
     With accumulated gradients, an iteration without a step of the optimizer does not change the
     teacher. The hook also sets the method's ``iteration``, which its schedules follow: a counter of
-    the method's own would start at 0 after a resume.
+    the method's own would start at 0 after a resume. After each
+    iteration it calls the method's ``after_step``, if there is one (prototypes of ProDA).
     """
 
     def before_train(self, runner: Runner) -> None:
@@ -46,11 +47,13 @@ class EMATeacherHook(Hook):
     def after_train_iter(
         self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None
     ) -> None:
-        """Update the teacher if the student was updated."""
+        """Update the teacher if the student was updated, and what else a method updates."""
+        model = unwrap_model(runner.model)
         done = runner.iter + 1  # iterations; the last one always steps
         if done % _accumulated(runner.optim_wrapper) == 0 or done == runner.max_iters:
-            model = unwrap_model(runner.model)
             model.teacher.update(model.student)
+        if hasattr(model, 'after_step'):
+            model.after_step()
 
 
 def _accumulated(optim_wrapper: Any) -> int:

@@ -4,47 +4,51 @@ from __future__ import annotations
 
 import logging
 import os.path as osp
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
 import torch
-from mmengine.dist import all_reduce, barrier, get_dist_info
+from mmengine.dist import all_reduce, barrier
 from mmengine.logging import print_log
 from mmengine.runner import Runner
-from mmengine.runner.base_loop import BaseLoop
-from mmengine.utils import ProgressBar
 from mmseg.registry import LOOPS
 from torch import Tensor
 from torch.utils.data import DataLoader
 
 from mmseg_uda.artifacts.digest import digest_config, digest_path, digest_weights
 from mmseg_uda.artifacts.files import MANIFEST_NAME
-from mmseg_uda.artifacts.lookup import relative_names
 from mmseg_uda.artifacts.outputs import check_output
-from mmseg_uda.artifacts.pseudo_labels import LABEL_SUFFIX, Manifest, read_counts, write_label
+from mmseg_uda.artifacts.pseudo_labels import (
+    LABEL_SUFFIX,
+    SOFT_SUFFIX,
+    Manifest,
+    read_counts,
+    write_label,
+    write_soft_label,
+)
 from mmseg_uda.artifacts.recipe import raise_differences
 from mmseg_uda.config.reads import read_paths
-from mmseg_uda.datasets.checks import check_folders
+from mmseg_uda.engine.loops.target_image_loop import TargetImageLoop
 from mmseg_uda.engine.observe import preserve_state
 from mmseg_uda.pseudo_labels.inference import segment_probabilities
 from mmseg_uda.pseudo_labels.rules import build_rule
 from mmseg_uda.pseudo_labels.statistics import ConfidencePools
 from mmseg_uda.utils.arguments import expect
-from mmseg_uda.utils.errors import error_context
 from mmseg_uda.utils.processes import on_main
 
 __all__ = ['PseudoLabelLoop']
 
 
 @LOOPS.register_module()
-class PseudoLabelLoop(BaseLoop):
+class PseudoLabelLoop(TargetImageLoop):
     """Labels a set of images with a network's confident predictions.
 
     A first pass over the images finds one threshold per class. A second pass writes, for each
-    image, a PNG of train ids (255: not kept) of the size that the network saw. ``manifest.json`` is
-    completed last. A second run resumes where the first one stopped, and does nothing if all labels
-    are there.
+    image, a PNG of train ids (255: not kept) of the size that the network saw, or with the rule
+    ``soft`` the probabilities of all classes at the decode head's resolution, as ``.npy``.
+    ``manifest.json`` is completed last. A second run resumes where the first one stopped, and does
+    nothing if all labels are there.
 
     The images are divided among the processes, each exactly once and in order, whatever sampler the
     dataloader has; the result does not depend on the number of processes.
@@ -56,12 +60,13 @@ class PseudoLabelLoop(BaseLoop):
         dataloader: Dataloader, or its config (no sampler needed), of the target's training images
             through a test pipeline: no labels, no flip, no crop, and ``test_mode=True``.
         out_dir: Directory to write to.
-        rule: Name of a rule (``bdl``, ``cbst``, ``global``, ``fixed``), or ``dict(type=name)`` with
-            its arguments, see :mod:`mmseg_uda.pseudo_labels.rules`.
+        rule: Name of a rule (``bdl``, ``cbst``, ``global``, ``fixed``, ``soft``), or
+            ``dict(type=name)`` with its arguments, see :mod:`mmseg_uda.pseudo_labels.rules`.
+        flip: Label by the mean of the probabilities of an image and of its mirror image (ProDA).
         overwrite: Replace labels that another network, rule or dataset made; only those that are
             as the manifest says are deleted, others are moved aside.
         softmax_first: Take the softmax before (True) or after upsampling the logits; None does as
-            the rule's paper does.
+            the rule's paper does; ``soft`` needs True.
         budget: Confidences that each class keeps exactly before it changes to a histogram.
         bins: Bins of that histogram; thresholds are then too low by less than 1 / bins.
         evaluator: Not used; mmengine passes it to every test loop.
@@ -80,6 +85,7 @@ class PseudoLabelLoop(BaseLoop):
         out_dir: str,
         rule: str | Mapping[str, Any] = 'bdl',
         overwrite: bool = False,
+        flip: bool = False,
         softmax_first: bool | None = None,
         budget: int = 2**20,
         bins: int = 2**14,
@@ -88,6 +94,9 @@ class PseudoLabelLoop(BaseLoop):
         self.rule = build_rule(rule)
         ConfidencePools(0, budget, bins)  # raises an error if they are wrong
         self.softmax_first = self.rule.softmax_first if softmax_first is None else softmax_first
+        possible = self.softmax_first or not self.rule.soft
+        expect(possible, 'PseudoLabelLoop.softmax_first', 'True with rule soft', softmax_first)
+        self.flip = flip
         self.budget = budget
         self.bins = bins
         if not isinstance(out_dir, str) or not out_dir:
@@ -100,31 +109,7 @@ class PseudoLabelLoop(BaseLoop):
         check_output('PseudoLabelLoop.out_dir', out_dir, reads)
         self.out_dir = out_dir
         self.overwrite = overwrite
-        self._dataset_cfg = None
-        if isinstance(dataloader, dict):
-            self._dataset_cfg = dataloader['dataset']
-            check_folders(self._dataset_cfg, 'test_dataloader.dataset')
-            dataloader = {'sampler': {'type': 'DefaultSampler', 'shuffle': False}, **dataloader}
-        super().__init__(runner, dataloader)
-        dataset = self.dataloader.dataset
-        if getattr(dataset, 'test_mode', True) is not True:
-            raise ValueError(
-                'PseudoLabelLoop.dataloader.dataset.test_mode: expected True, but got False, which '
-                'replaces unreadable images by others; write test_mode=True'
-            )
-        classes = getattr(dataset, 'metainfo', {}).get('classes')
-        if not classes:
-            raise ValueError(
-                'PseudoLabelLoop.dataloader.dataset: expected a dataset with classes, but got '
-                f'{type(dataset).__name__} without; write metainfo=dict(classes=...)'
-            )
-        self.num_classes = len(classes)
-        self._paths = [
-            osp.abspath(dataset.get_data_info(index)['img_path']) for index in range(len(dataset))
-        ]
-        prefix = getattr(dataset, 'data_prefix', {}).get('img_path')
-        with error_context('PseudoLabelLoop.dataloader'):
-            self._names = relative_names(self._paths, prefix, LABEL_SUFFIX)
+        super().__init__(runner, dataloader, SOFT_SUFFIX if self.rule.soft else LABEL_SUFFIX)
 
     def run(self) -> dict[str, Any]:
         """Write the labels.
@@ -149,8 +134,9 @@ class PseudoLabelLoop(BaseLoop):
 
     def new_manifest(self) -> Manifest:
         """Describe this run's labels before any image is labelled."""
+        flip = {'flip': True} if self.flip else {}  # older manifests do not have it
         return Manifest(
-            rule={**self.rule.describe(), 'softmax_first': self.softmax_first},
+            rule={**self.rule.describe(), 'softmax_first': self.softmax_first, **flip},
             num_classes=self.num_classes,
             config_sha256=digest_config(self.runner.cfg.get('model'), self._dataset_cfg),
             checkpoint_sha256=self._weights_digest(),
@@ -211,18 +197,17 @@ class PseudoLabelLoop(BaseLoop):
             # On a CPU twice as fast as `argmax`; both give the first of equal classes.
             prediction = probabilities.max(0).indices.flatten()  # (H * W,)
             predicted = torch.bincount(prediction, minlength=self.num_classes).cpu().numpy()
-            label = self.rule.select(probabilities, thresholds).byte().cpu().numpy()  # (H, W)
-            write_label(osp.join(self.out_dir, name), label, predicted.tolist())
-            kept = np.bincount(label.ravel(), minlength=256)[: self.num_classes]
+            path, kept = osp.join(self.out_dir, name), predicted
+            if self.rule.soft:
+                write_soft_label(path, probabilities.cpu().numpy())
+            else:
+                label = self.rule.select(probabilities, thresholds).byte().cpu().numpy()  # (H, W)
+                write_label(path, label, predicted.tolist())
+                kept = np.bincount(label.ravel(), minlength=256)[: self.num_classes]
             total += np.stack([predicted, kept])
         summed = torch.from_numpy(total)
         all_reduce(summed)
         return summed
-
-    def _share(self) -> list[int]:
-        """Return the indices of this process's images."""
-        rank, world_size = get_dist_info()
-        return list(range(len(self._paths)))[rank::world_size]
 
     def _segment(self, indices: list[int], task: str) -> Iterator[tuple[str, Tensor]]:
         """Run the network over images, with a progress bar in the first process.
@@ -233,9 +218,11 @@ class PseudoLabelLoop(BaseLoop):
         if not indices:
             return
         name_of = dict(zip(self._paths, self._names))
-        bar = self._progress(len(indices), task)
-        for data in self._loader(indices):
-            images, samples = segment_probabilities(self.runner.model, data, self.softmax_first)
+        bar = self._progress(len(indices), f'Pseudo labels: {task}')
+        for data in self._batches(indices):
+            images, samples = segment_probabilities(
+                self.runner.model, data, self.softmax_first, not self.rule.soft, self.flip
+            )
             for probabilities, sample in zip(images, samples):
                 self._check(sample.metainfo, probabilities)
                 yield name_of[osp.abspath(sample.img_path)], probabilities
@@ -243,24 +230,6 @@ class PseudoLabelLoop(BaseLoop):
                     bar.update()
         if bar is not None:
             bar.file.write('\n')
-
-    def _loader(self, indices: Iterable[int]) -> DataLoader[Any]:
-        loader = self.dataloader
-        return DataLoader(
-            loader.dataset,
-            sampler=indices,
-            batch_size=loader.batch_size or 1,
-            num_workers=loader.num_workers,
-            collate_fn=loader.collate_fn,
-            pin_memory=loader.pin_memory,
-            worker_init_fn=loader.worker_init_fn,
-        )
-
-    def _progress(self, total: int, task: str) -> ProgressBar | None:
-        if get_dist_info()[0] != 0:
-            return None
-        print_log(f'Pseudo labels: {task} of {len(self._paths)} images', 'current')
-        return ProgressBar(total)
 
     def _check(self, meta: dict[str, Any], probabilities: Tensor) -> None:
         if meta.get('flip'):

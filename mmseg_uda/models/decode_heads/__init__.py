@@ -1,5 +1,6 @@
 """Decode heads that MMSegmentation does not have."""
 
+from mmseg_uda.models.decode_heads.aspp_gn_head import ASPPGNHead
 from mmseg_uda.models.decode_heads.cross_domain_attention_head import CrossDomainAttentionHead
 from mmseg_uda.models.decode_heads.deeplabv2_head import DeepLabV2Head
 from mmseg_uda.models.decode_heads.fcn8s_head import FCN8sHead
@@ -13,6 +14,7 @@ from mmseg_uda.models.decode_heads.self_attention_head import SelfAttentionHead
 from mmseg_uda.models.decode_heads.wrapping_head import raw_logits
 
 __all__ = [
+    'ASPPGNHead',
     'ActivationMaps',
     'CrossDomainAttentionHead',
     'DeepLabV2Head',

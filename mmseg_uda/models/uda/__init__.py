@@ -4,9 +4,11 @@ from mmseg_uda.models.uda.adversarial import Adversarial
 from mmseg_uda.models.uda.base import BaseUDASegmentor
 from mmseg_uda.models.uda.cdanet import CDANet
 from mmseg_uda.models.uda.dast import DAST
+from mmseg_uda.models.uda.distillation import Distillation
 from mmseg_uda.models.uda.mean_teacher import MeanTeacher
 from mmseg_uda.models.uda.minent import MinEnt
 from mmseg_uda.models.uda.pit import PIT
+from mmseg_uda.models.uda.proda import ProDA
 from mmseg_uda.models.uda.self_training import SelfTraining
 from mmseg_uda.models.uda.source_only import SourceOnly
 
@@ -16,8 +18,10 @@ __all__ = [
     'Adversarial',
     'BaseUDASegmentor',
     'CDANet',
+    'Distillation',
     'MeanTeacher',
     'MinEnt',
+    'ProDA',
     'SelfTraining',
     'SourceOnly',
 ]

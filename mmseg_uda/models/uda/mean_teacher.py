@@ -12,6 +12,7 @@ from mmseg.registry import MODELS, TRANSFORMS
 from mmseg.utils import ConfigType, OptConfigType
 from torch import Tensor
 
+from mmseg_uda.datasets.batch_transforms.base import build_batch_transform
 from mmseg_uda.datasets.batch_transforms.mixer import Mixer
 from mmseg_uda.models.teacher import LABEL_WEIGHTS, agreement, confidence_weight
 from mmseg_uda.models.uda.base import BaseUDASegmentor
@@ -87,13 +88,11 @@ class MeanTeacher(BaseUDASegmentor):
         super().__init__(segmentor, **kwargs)
         self.teacher = MODELS.build(teacher, default_args=dict(student=self.student))
         self.consistency = MODELS.build(consistency)
-        self.mixer = TRANSFORMS.build(mixer) if mixer else None
-        if self.mixer is not None:
-            if not isinstance(self.mixer, Mixer):
-                raise TypeError(
-                    f'{name}.mixer: expected a mixer of two domains, but got '
-                    f"{type(self.mixer).__name__}; write for example dict(type='ContextMix', ...)"
-                )
+        self.mixer: Any = None
+        if mixer:
+            self.mixer = build_batch_transform(
+                f'{name}.mixer', mixer, Mixer, 'a mixer of two domains', 'ContextMix'
+            )
             self.mixer.check(self.student.num_classes)
         self.augment = TRANSFORMS.build(augment) if augment else None
         self.significance = MODELS.build(significance) if significance else None
