@@ -27,6 +27,7 @@ PIT = 'pit/pit_r101-deeplabv2_1xb4-200k_gta2cityscapes-1280x640.py'
 CAMIX = 'camix/camix_r101-deeplabv2_1xb2-250k_gta2cityscapes-512x512.py'
 
 NETWORKS = {
+    'r101-deeplabv2gn': ('CeilPoolResNet', 'ASPPGNHead'),
     'r101-deeplabv2': ('CeilPoolResNet', 'DeepLabV2Head'),
     'vgg16-deeplabv2': ('VGG16DeepLab', 'DeepLabV2Head'),
     'vgg16-fcn8s': ('VGG16FCN', 'FCN8sHead'),

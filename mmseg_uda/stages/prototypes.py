@@ -44,6 +44,7 @@ class PrototypeStage(CheckpointStage):
     optional = ('options', 'epochs', 'max_count')
     fingerprint_keys = ('model', 'data_preprocessor')
     makes = 'prototypes'
+    takers = (PrototypeLoop,)
 
     def fingerprint(self, cfg: Config) -> dict[str, Any]:
         parts = {**super().fingerprint(cfg), 'test_dataloader': {'dataset': target_dataset(cfg)}}

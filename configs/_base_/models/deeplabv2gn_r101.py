@@ -1,0 +1,16 @@
+# The network of ProDA: DeepLab-v2 with ResNet-101 whose classifier has group norm. Batch norm
+# trains its affine parameters. Images are in [0, 1].
+_base_ = ['./deeplabv2_r101.py']
+model = dict(
+    data_preprocessor=dict(mean=[0.] * 3, std=[255.] * 3),
+    backbone=dict(norm_cfg=dict(type='BN', requires_grad=True)),
+    decode_head=dict(
+        _delete_=True,
+        type='ASPPGNHead',
+        in_channels=2048,
+        in_index=0,
+        channels=256,
+        num_classes=19,
+        dilations=(6, 12, 18, 24),
+        align_corners=True,
+        loss_decode=dict(type='PixelCrossEntropyLoss')))

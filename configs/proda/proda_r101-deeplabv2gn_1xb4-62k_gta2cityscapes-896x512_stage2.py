@@ -1,0 +1,14 @@
+# Stage 2 of ProDA: 56.9 mIoU in the paper. Not trained by us.
+_base_ = [
+    '../_base_/models/proda_distillation_r101.py', '../_base_/datasets/gta2cityscapes_896x512.py',
+    '../_base_/schedules/sgd_62k_proda.py', '../_base_/default_runtime.py'
+]
+model = dict(fixed_teacher=dict(checkpoint='work_dirs/proda_r101-deeplabv2gn_1xb4-62k_gta2cityscapes-896x512_stage1/iter_62000.pth'))
+train_dataloader = dict(
+    target=dict(
+        dataset=dict(pipeline=[
+            dict(type='LoadImageFromFile'),
+            dict(type='LoadPseudoLabels', pseudo_dir='work_dirs/proda_r101-deeplabv2gn_1xb4-62k_gta2cityscapes-896x512_labels1'),
+            dict(type='Resize', scale=_base_.target_scale),
+            dict(type='PackUDAInputs')
+        ])))
