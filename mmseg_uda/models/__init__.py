@@ -13,11 +13,12 @@ from mmseg_uda.models import (
 from mmseg_uda.models.data_preprocessor import UDADataPreprocessor
 from mmseg_uda.models.pretrained import explain_missing_weights
 from mmseg_uda.models.significance import EntropySignificance
-from mmseg_uda.models.teacher import EMATeacher
+from mmseg_uda.models.teacher import EMATeacher, FixedTeacher
 
 __all__ = [
     'EMATeacher',
     'EntropySignificance',
+    'FixedTeacher',
     'UDADataPreprocessor',
     'backbones',
     'decode_heads',

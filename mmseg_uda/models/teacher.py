@@ -96,7 +96,8 @@ class EMATeacher(nn.Module):
 class FixedTeacher(nn.Module):
     """A network that was trained before, and stays as it is.
 
-    Its weights are in the checkpoints of the training, so that a run resumes without the file.
+    Checkpoints of the training leave its weights out: they come from the file alone, also when a
+    run resumes, and when ``load_from`` names the checkpoint of a stage with another teacher.
 
     Args:
         segmentor: Config of a segmentor; its preprocessor and initial weights are not used.
@@ -112,6 +113,7 @@ class FixedTeacher(nn.Module):
         self.module: Any = MODELS.build(network).requires_grad_(False)
         self.checkpoint = checkpoint
         self._trained = allow_untrained
+        self.register_state_dict_post_hook(_leave_out)
         self.train()
 
     @torch.no_grad()
@@ -119,7 +121,7 @@ class FixedTeacher(nn.Module):
         """Compute logits (N, C, h, w) of normalised images (N, 3, H, W).
 
         Raises:
-            FileNotFoundError: No checkpoint gave weights.
+            FileNotFoundError: The checkpoint does not exist.
         """
         if not self._trained:
             raise FileNotFoundError(
@@ -148,9 +150,13 @@ class FixedTeacher(nn.Module):
         self._trained = True
 
     def _load_from_state_dict(self, state_dict: dict[str, Tensor], prefix: str, *args: Any) -> None:
-        own = self.module.state_dict(prefix=f'{prefix}module.')
-        self._trained |= own.keys() <= state_dict.keys()
+        state_dict.update(self.module.state_dict(prefix=f'{prefix}module.'))
         super()._load_from_state_dict(state_dict, prefix, *args)
+
+
+def _leave_out(teacher: nn.Module, state_dict: dict[str, Tensor], prefix: str, _: Any) -> None:
+    for key in [key for key in state_dict if key.startswith(prefix)]:
+        del state_dict[key]
 
 
 def confidence_weight(confident: Tensor, label_weight: str | None, joint: bool = False) -> Tensor:

@@ -30,7 +30,7 @@ def make_prototype_config(
     dataset = target_dataset(cfg)
     workers = cfg.test_dataloader.get('num_workers', 2)
     prepare_inference(cfg, checkpoint)
-    cfg.model.prototypes = None  # the file that training will read does not exist yet
+    cfg.model.pop('prototypes', None)  # the file that training will read does not exist yet
     cfg.test_dataloader = {'batch_size': 1, 'num_workers': workers, 'dataset': dataset}
     cfg.test_cfg = dict(type='PrototypeLoop', out_file=out_file, **arguments)
     cfg.launcher = 'none'  # each process has images of its own, and the bare model

@@ -10,8 +10,8 @@ from mmcv.transforms import Compose
 from mmseg.registry import TRANSFORMS
 from PIL import Image
 
-from mmseg_uda.artifacts.pseudo_labels import Manifest
-from mmseg_uda.datasets.transforms import LoadPseudoLabels
+from mmseg_uda.artifacts.pseudo_labels import Manifest, write_soft_label
+from mmseg_uda.datasets.transforms import LoadPseudoLabels, LoadSoftLabels, PackUDAInputs
 from mmseg_uda.datasets.transforms.loading import resize_label
 
 
@@ -193,3 +193,37 @@ def test_suffix_and_num_classes(tmp_path):
     load = LoadPseudoLabels(str(tmp_path), suffix='_label.png', num_classes=21)
     np.testing.assert_array_equal(load(make_results())['pseudo_seg_map'], label)
     assert "suffix='_label.png', num_classes=21" in repr(load)
+
+
+def test_soft_labels(tmp_path):
+    """Probabilities keep their resolution, whatever the size of the image."""
+    prob = np.random.default_rng(0).dirichlet(np.ones(19), (3, 4)).transpose(2, 0, 1)
+    write_folder(tmp_path, {})
+    write_soft_label(tmp_path / 'a' / 'x.npy', prob)
+    Manifest({}, 19, '', '', files=['a/x.npy'], complete=True).write(str(tmp_path))
+    load = Compose(
+        [LoadSoftLabels(str(tmp_path)), dict(type='Resize', scale=(6, 4)), PackUDAInputs()]
+    )
+    packed = load(make_results())
+    assert packed['inputs'].shape == (3, 4, 6)
+    assert packed['data_samples'].soft_label.equal(torch.from_numpy(prob.astype(np.float16)))
+    assert packed['data_samples'].pseudo_path == str(tmp_path / 'a' / 'x.npy')
+    assert 'pseudo_sem_seg' not in packed['data_samples']
+    with pytest.raises(FileNotFoundError, match='expected a label of .*y.jpg.*lists none'):
+        load(make_results('/images/train/a/y.jpg'))
+    with pytest.raises(
+        ValueError, match='LoadSoftLabels: expected a whole image, but got a flipped'
+    ):
+        load(dict(make_results(), flip=True))
+    np.save(tmp_path / 'a' / 'x.npy', prob)
+    with pytest.raises(
+        ValueError, match='cannot read .*x.npy.*expected float16 .C, h, w., but got'
+    ):
+        load(make_results())
+    (tmp_path / 'a' / 'x.npy').write_bytes(b'')
+    with pytest.raises(
+        ValueError, match='LoadSoftLabels.pseudo_dir: cannot read .*generate it again'
+    ):
+        load(make_results())
+    with pytest.raises(ValueError, match='expected labels of 5 classes'):
+        LoadSoftLabels(str(tmp_path), num_classes=5)(make_results())

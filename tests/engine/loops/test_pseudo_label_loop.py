@@ -234,6 +234,11 @@ def test_checkpoint_digest_is_the_files(tmp_path):
     assert len(manifest.config_sha256) == 64
 
 
+def test_soft_labels_cannot_be_upsampled_first(tmp_path):
+    with pytest.raises(ValueError, match='PseudoLabelLoop.softmax_first: expected True with rule'):
+        make_runner(tmp_path, rule='soft', softmax_first=False).test()
+
+
 def test_bad_arguments(tmp_path):
     runner = make_runner(tmp_path)
     loader = runner.cfg.test_dataloader
@@ -270,11 +275,66 @@ def test_bad_arguments(tmp_path):
     assert not (tmp_path / 'out').exists()
 
 
+def soft(folder, name):
+    return np.load(folder / name)
+
+
+def test_soft_labels(tmp_path, monkeypatch):
+    """Probabilities at the decode head's resolution; a second run finishes what the first left."""
+    runner = make_runner(tmp_path, rule='soft')
+    result = runner.test()
+    manifest = Manifest.read(tmp_path / 'out')
+    assert manifest.files == [f'{i}.npy' for i in range(NUM_IMAGES)]
+    assert manifest.rule == dict(type='soft', softmax_first=True)
+    assert manifest.complete
+    assert result['coverage'] == [1.0 if count else None for count in manifest.predicted_pixels]
+    assert sum(manifest.predicted_pixels) == NUM_IMAGES * 8 * 12
+    for data in runner.test_loop.dataloader:
+        images = runner.model.data_preprocessor(data, False)['inputs']
+        with torch.no_grad():
+            expected = runner.model._forward(images).softmax(1)[0]
+        name = os.path.basename(data['data_samples'][0].img_path).replace('png', 'npy')
+        found = soft(tmp_path / 'out', name)
+        assert found.dtype == np.float16
+        assert found.shape == (NUM_CLASSES, 8, 12)
+        np.testing.assert_allclose(found, expected.numpy(), atol=1e-3)
+    before = read(tmp_path / 'out')
+    (tmp_path / 'out' / '3.npy').unlink()
+    (tmp_path / 'out' / '4.npy').write_bytes(before['4.npy'][:-10])  # cut off
+    calls = []
+    monkeypatch.setattr(
+        pseudo_label_loop,
+        'segment_probabilities',
+        lambda *args: calls.append(args) or segment_probabilities(*args),
+    )
+    make_runner(tmp_path, rule='soft').test()
+    assert len(calls) == 2
+    after = read(tmp_path / 'out')
+    assert {name: after[name] for name in before} == before
+    assert after['4.npy.old-1'] == before['4.npy'][:-10]
+
+
+def test_flip_is_the_mean_with_the_mirror_image(tmp_path):
+    runner = make_runner(tmp_path, rule=dict(type='fixed', threshold=0.5), flip=True)
+    runner.test()
+    assert Manifest.read(tmp_path / 'out').rule['flip'] is True
+    data = next(iter(runner.test_loop.dataloader))
+    plain, _ = segment_probabilities(runner.model, data)
+    data['inputs'] = [image.flip(2) for image in data['inputs']]
+    mirrored, _ = segment_probabilities(runner.model, data)
+    mean = (plain[0] + mirrored[0].flip(2)) / 2
+    confidence, expected = mean.max(0)
+    expected[confidence < 0.5] = 255
+    name = os.path.basename(data['data_samples'][0].img_path)
+    np.testing.assert_array_equal(label(tmp_path / 'out', name), expected.numpy())
+    assert (plain[0].argmax(0) != mean.argmax(0)).any()
+
+
 def _process(rank, root):
     torch.set_num_threads(1)
     meeting = f'file://{root}/meeting'
     torch.distributed.init_process_group('gloo', meeting, rank=rank, world_size=2)
-    for rule in ('bdl', 'cbst'):
+    for rule in ('bdl', 'cbst', 'soft'):
         make_runner(root, f'two_{rule}', rule).test()
     make_runner(root, 'two_binned', budget=50, bins=4096).test()
     # The first process looks at the directory, and its error ends the others, too.
@@ -286,11 +346,11 @@ def _process(rank, root):
 
 
 def test_two_processes_equal_one(tmp_path):
-    for rule in ('bdl', 'cbst'):
+    for rule in ('bdl', 'cbst', 'soft'):
         make_runner(tmp_path, f'one_{rule}', rule).test()
     make_runner(tmp_path, 'one_binned', budget=50, bins=4096).test()
     torch.multiprocessing.start_processes(_process, (tmp_path,), nprocs=2, start_method='fork')
-    for case in ('bdl', 'cbst', 'binned'):
+    for case in ('bdl', 'cbst', 'soft', 'binned'):
         one, two = read(tmp_path / f'one_{case}'), read(tmp_path / f'two_{case}')
         assert len(one) == NUM_IMAGES + 1
         assert one == two
