@@ -24,17 +24,24 @@ def losses_of(name: str, size: tuple[int, int]) -> dict[str, Any]:
     cfg = copy.deepcopy(load(name).to_dict())
     for regularizer in cfg['model'].get('regularizers', {}).values():
         regularizer['allow_untrained'] = True
+    if 'fixed_teacher' in cfg['model']:
+        cfg['model']['fixed_teacher']['allow_untrained'] = True
+    if 'prototypes' in cfg['model']:
+        cfg['model']['prototypes'] = None
     model = build_model(cfg)
+    model.iteration = 0
     samples = {
         domain: SegDataSample(
+            metainfo=dict(seed=0),
             **{
                 f'{kind}_sem_seg': PixelData(
                     data=torch.zeros(1, *size, dtype=torch.long, device='meta')
                 )
-            }
+            },
         )
         for domain, kind in (('source', 'gt'), ('target', 'pseudo'))
     }
+    samples['target'].soft_label = torch.empty(19, 9, 13, device='meta')
     with torch.device('meta'):
         images = torch.empty(1, 3, *size)
         return model.loss(
@@ -58,7 +65,8 @@ def parts_of(name: str) -> str:
 # PSPNet's are of stock segmentors.
 FAMILIES: dict[str, list[str]] = {}
 for name in ALL:
-    if name.startswith(('dast/', 'sam/', 'self_training/')) and 'pspnet' not in name:
+    families = ('advent/advent_r101', 'dast/', 'proda/proda_r101', 'sam/', 'self_training/')
+    if name.startswith(families) and 'pspnet' not in name:
         FAMILIES.setdefault('_'.join(Path(name).name.split('_')[:2]), []).append(name)
 
 

@@ -296,3 +296,59 @@ def test_mixing_is_one_entry() -> None:
     assert stock.model.type == 'EncoderDecoder'
     head = load(STOCK.replace('.py', '_attention.py')).model.decode_head
     assert head.classifier == stock.model.decode_head.head
+
+
+def test_adversarial_levels_are_adaptsegnets() -> None:
+    """The single level, a classifier on layer3 with a fifth of the weight, and its rate."""
+    for data in (GTA, SYNTHIA):
+        name = f'adversarial/adversarial_r101-deeplabv2_1xb1-150k_{data}_multi.py'
+        one = f'adversarial/adversarial_r101-deeplabv2_1xb1-120k_{data}.py'
+        multi, single = (flat(load(each).to_dict()) for each in (name, one))
+        changed = {key for key in {*multi, *single} if multi.get(key) != single.get(key)}
+        assert {key for key in changed if 'auxiliary_head.' not in key} == {
+            'model.auxiliary_weight',
+            'model.segmentor.backbone.out_indices',
+            'model.segmentor.decode_head.in_index',
+            'train_cfg.max_iters',
+        }
+        rates = {'student.backbone.': ('SGD', 2.5e-4), 'student.': ('SGD', 2.5e-3)}
+        rates_of(name, {**rates, 'discriminators.': ('Adam', 1e-4)})
+        assert decay_of(name) == 250000
+        head = load(name).model.segmentor.auxiliary_head
+        assert (head.in_channels, head.in_index, head.loss_decode.loss_weight) == (1024, 0, 0.1)
+        advent = f'advent/advent_r101-deeplabv2_1xb1-120k_{data}.py'
+        changes = flat(load(advent).to_dict())
+        assert {key for key in changes if changes[key] != multi.get(key)} == {
+            'model.align',
+            'train_cfg.max_iters',
+        }
+        rates_of(advent.replace('.py', '_minent.py'), rates)
+
+
+@pytest.mark.parametrize('data', ['gta2cityscapes', 'synthia2cityscapes'])
+def test_proda_stages(data: str) -> None:
+    """Rates of the published code, and the values of the paper."""
+    stem = f'proda/proda_r101-deeplabv2gn_1xb4-62k_{data}-896x512_'
+    stage1, stage2, stage3, sam = (
+        load(f'{stem}{stage}.py') for stage in ('stage1', 'stage2', 'stage3', 'stage3-sam')
+    )
+    rates_of(f'{stem}stage1.py', {'student.': ('SGD', 1e-4)})
+    heads = {'student.backbone.': ('SGD', 6e-4), 'student.decode_head.': ('SGD', 6e-3)}
+    rates_of(f'{stem}stage2.py', heads)
+    assert decay_of(f'{stem}stage3.py') == 90000
+    lambdas = [stage1.model[f'lambda_{key}'] for key in ('ce', 'rce', 'reg', 'structure')]
+    assert lambdas == [0.1, 1.0, 0.1 if data.startswith('gta') else 0.0, 10.0]
+    assert stage1.model.teacher.alpha == 0.999
+    view = stage1.model.weak_view
+    assert [round(2048 * ratio) for ratio in view.ratio] == pytest.approx([1100, 3300], abs=1)
+    assert view == stage2.model.weak_view
+    assert stage2.model.fixed_teacher.segmentor == stage1.model.segmentor
+    assert stage3.model.fixed_teacher.segmentor == stage2.model.segmentor
+    regularizer = sam.to_dict()['model']['regularizers']['sam']
+    assert regularizer['loss_weight'] == 0.005
+    assert (regularizer['form'], regularizer['domains']) == (
+        ('residual', ('source', 'strong')) if data.startswith('gta') else ('attended', ('strong',))
+    )
+    without = copy.deepcopy(sam.to_dict())
+    del without['model']['regularizers']
+    assert without == stage3.to_dict()

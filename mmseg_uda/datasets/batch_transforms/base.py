@@ -99,4 +99,4 @@ def on_host(generator: Generator | None) -> Generator | None:
     """
     if generator is None:
         return None
-    return Generator().manual_seed(derive_seed(generator.initial_seed()))
+    return Generator('cpu').manual_seed(derive_seed(generator.initial_seed()))

@@ -94,6 +94,10 @@ def change_colours(image: Tensor, name: str, strength: float) -> Tensor:
         image: RGB, shape (3, H, W), in [0, 255].
         name: A key of ``COLOURS``.
         strength: In [0, 10].
+
+    Example:
+        >>> change_colours(torch.full((3, 1, 1), 200.0), 'solarize', 5.0).flatten()
+        tensor([55., 55., 55.])
     """
     return COLOURS[name](image, strength)
 
@@ -109,9 +113,13 @@ def affine(name: str, strength: float, size: Sequence[int]) -> Tensor:
 
     Returns:
         Shape (3, 3), of positions (x, y, 1) in [-1, 1] from edge to edge.
+
+    Example:
+        >>> affine('translate_x', 10.0, size=(4, 8))[0]
+        tensor([1.0000, 0.0000, 0.6000])
     """
     share, aspect = 0.03 * strength, size[0] / size[1]
-    matrix = torch.eye(3)
+    matrix = torch.eye(3, device='cpu')
     if name == 'rotate':
         angle = math.radians(3 * strength)
         matrix[0, 1], matrix[1, 0] = math.sin(angle) * aspect, -math.sin(angle) / aspect
@@ -206,8 +214,8 @@ class RandAugment(BatchTransform):
         self, image: Tensor, generator: Generator | None, size: Sequence[int]
     ) -> tuple[Tensor, Tensor]:
         """Change the colours of one image, and compose its geometric changes (3, 3)."""
-        names, matrix = [*COLOURS, *GEOMETRIES], torch.eye(3)
-        chances = torch.rand((self.number, 4), generator=generator).tolist()
+        names, matrix = [*COLOURS, *GEOMETRIES], torch.eye(3, device='cpu')
+        chances = torch.rand((self.number, 4), generator=generator, device='cpu').tolist()
         for which, applied, strength, sign in chances:
             name = names[int(which * len(names))]
             value = float(1 + int(strength * (self.magnitude - 1)))
@@ -217,8 +225,8 @@ class RandAugment(BatchTransform):
                 image = change_colours(image, name, value)
             else:
                 matrix = matrix @ affine(name, value if sign < 0.5 else -value, size)
-        if torch.rand((), generator=generator) < self.flip_prob:
-            matrix = matrix @ torch.diag(torch.tensor([-1.0, 1.0, 1.0]))
+        if torch.rand((), generator=generator, device='cpu') < self.flip_prob:
+            matrix = matrix @ torch.tensor([[-1.0, 0, 0], [0, 1, 0], [0, 0, 1]], device='cpu')
         return image, matrix
 
     def _hole(self, images: Tensor, generators: Sequence[Generator] | None) -> Tensor | None:

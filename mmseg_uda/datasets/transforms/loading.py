@@ -220,6 +220,15 @@ class LoadSoftLabels(LoadPseudoLabels):
     Args:
         pseudo_dir: Directory of labels by the rule ``soft``, as for :class:`LoadPseudoLabels`.
         num_classes: C; the manifest must agree.
+
+    Example:
+        >>> import tempfile
+        >>> directory = tempfile.mkdtemp()
+        >>> np.save(f'{directory}/x.npy', np.full((2, 1, 2), 0.5, np.float16))
+        >>> Manifest({}, 2, '', '', files=['x.npy'], complete=True).write(directory)
+        >>> load = LoadSoftLabels(directory, num_classes=2)
+        >>> load(dict(img_path='images/x.jpg'))['soft_label'].shape
+        (2, 1, 2)
     """
 
     def __init__(self, pseudo_dir: str | None, num_classes: int = 19) -> None:

@@ -61,6 +61,13 @@ def moving_average(
 
     Returns:
         New values and counts.
+
+    Examples:
+        >>> values, counts = torch.tensor([[1.0], [0.0]]), torch.tensor([1, 0])
+        >>> means, found = torch.tensor([[[3.0], [5.0]]]), torch.tensor([[True, True]])
+        >>> moving_average(values, counts, means, found, momentum=0.5)
+        (tensor([[2.],
+                [5.]]), tensor([2, 1]))
     """
     for mean, exists in zip(means, found):
         weight = torch.where(counts > 0, momentum, 1.0).to(values.dtype).unsqueeze(1)  # (C, 1)
@@ -81,6 +88,11 @@ def running_mean(
 
     Returns:
         Prototypes (C, A), 0 for a class that no image has, and their counts (C,).
+
+    Examples:
+        >>> images = [(torch.tensor([[mean]]), torch.tensor([True])) for mean in (1.0, 4.0)]
+        >>> running_mean(images, epochs=3)
+        (tensor([[2.5000]]), tensor([6]))
     """
     images = list(images)
     values = torch.zeros_like(images[0][0])

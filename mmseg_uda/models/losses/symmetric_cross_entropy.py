@@ -28,6 +28,7 @@ def reverse_cross_entropy(seg_logits: Tensor, labels: Tensor, ignore_index: int 
         A scalar, in fp32 at least; 0 where all pixels are ignored.
 
     Examples:
+        >>> import torch
         >>> logits = torch.zeros(1, 2, 1, 2)
         >>> reverse_cross_entropy(logits, torch.tensor([[[0, 255]]]))  # half of -ln 1e-4
         tensor(4.6052)
@@ -51,6 +52,7 @@ def negative_log_likelihood(seg_logits: Tensor) -> Tensor:
         A scalar, in fp32 at least.
 
     Examples:
+        >>> import torch
         >>> negative_log_likelihood(torch.zeros(1, 2, 3, 4))  # ln 2
         tensor(0.6931)
     """
