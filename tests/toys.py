@@ -525,7 +525,7 @@ def dataset_cfg(
         ]
     if soft:
         soft_dir = str(root / domain / 'soft')
-        labels = [dict(type='LoadSoftLabels', pseudo_dir=soft_dir, num_classes=NUM_CLASSES)]
+        steps = [dict(type='LoadSoftLabels', pseudo_dir=soft_dir, num_classes=NUM_CLASSES)]
     if image_level:
         steps.append(
             dict(

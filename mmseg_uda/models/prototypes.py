@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from mmseg_uda.artifacts.prototypes import PrototypeFile
 from mmseg_uda.models.layers import moving_average, prototype_distances
-from mmseg_uda.utils.arguments import expect
+from mmseg_uda.utils.arguments import check_number, expect
 
 __all__ = ['Prototypes']
 
@@ -43,8 +43,8 @@ class Prototypes(nn.Module):
         tau: float = 1.0,
     ) -> None:
         super().__init__()
-        expect(0 <= momentum <= 1, 'Prototypes.momentum', 'a number in [0, 1]', momentum)
-        expect(tau > 0, 'Prototypes.tau', 'a positive number', tau)
+        check_number('Prototypes.momentum', momentum, '[0, 1]')
+        check_number('Prototypes.tau', tau, '(0, inf)')
         self.file = file
         self.momentum = momentum
         self.tau = tau

@@ -19,7 +19,7 @@ from mmseg_uda.datasets.batch_transforms.base import (
     per_image,
 )
 from mmseg_uda.datasets.batch_transforms.view import RandomView, View
-from mmseg_uda.utils.arguments import expect
+from mmseg_uda.utils.arguments import check_integer, check_number
 
 __all__ = ['RandAugment', 'affine', 'build_views', 'change_colours']
 
@@ -166,10 +166,11 @@ class RandAugment(BatchTransform):
     ) -> None:
         super().__init__()
         name = type(self).__name__
-        expect(number >= 0, f'{name}.number', 'at least 0', number)
-        expect(2 <= magnitude <= 10, f'{name}.magnitude', 'a number in [2, 10]', magnitude)
-        expect(0 <= flip_prob <= 1, f'{name}.flip_prob', 'a number in [0, 1]', flip_prob)
-        expect(0 <= cutout <= 1, f'{name}.cutout', 'a number in [0, 1]', cutout)
+        check_integer(f'{name}.number', number, 0)
+        check_integer(f'{name}.magnitude', magnitude, 2)
+        check_number(f'{name}.magnitude', magnitude, '[2, 10]')
+        check_number(f'{name}.flip_prob', flip_prob, '[0, 1]')
+        check_number(f'{name}.cutout', cutout, '[0, 1]')
         self.number = number
         self.magnitude = magnitude
         self.flip_prob = flip_prob

@@ -11,7 +11,7 @@ from mmseg.registry import TRANSFORMS
 from torch import Generator, Tensor
 
 from mmseg_uda.datasets.batch_transforms.base import BatchTransform, draw
-from mmseg_uda.utils.arguments import expect
+from mmseg_uda.utils.arguments import check_integer, check_number, check_sequence, expect
 
 __all__ = ['RandomView', 'View']
 
@@ -107,10 +107,10 @@ class RandomView(BatchTransform):
     ) -> None:
         super().__init__()
         name = type(self).__name__
-        expect(len(size) == 2 and min(size) > 0, f'{name}.size', '(height, width)', size)
-        valid = len(ratio) == 2 and 0 < ratio[0] <= ratio[1]
-        expect(valid, f'{name}.ratio', 'two positive numbers (smallest, largest)', ratio)
-        expect(0 <= flip_prob <= 1, f'{name}.flip_prob', 'a number in [0, 1]', flip_prob)
+        check_sequence(f'{name}.size', size, check_integer, 1, length=2)
+        check_sequence(f'{name}.ratio', ratio, check_number, '(0, inf)', length=2)
+        expect(ratio[0] <= ratio[1], f'{name}.ratio', '(smallest, largest)', ratio)
+        check_number(f'{name}.flip_prob', flip_prob, '[0, 1]')
         self.size = (int(size[0]), int(size[1]))
         self.ratio = tuple(ratio)
         self.flip_prob = flip_prob

@@ -247,12 +247,23 @@ class LoadSoftLabels(LoadPseudoLabels):
                 'without RandomFlip and RandomCrop'
             )
         path = self.path_of(results['img_path'])
+        results['soft_label'] = self.read_probabilities(path)
+        results['pseudo_path'] = path
+        return results
+
+    def read_probabilities(self, path: str) -> NDArray[np.float16]:
+        """Read the probabilities of an image, shape (C, h, w).
+
+        Raises:
+            ValueError: If the file is damaged.
+        """
         try:
-            prob = read_soft_label(path)
+            return read_soft_label(path)
         except (OSError, ValueError) as error:
             raise ValueError(
                 f'LoadSoftLabels.pseudo_dir: cannot read {path!r} ({error}); generate it again'
             ) from error
-        results['soft_label'] = prob
-        results['pseudo_path'] = path
-        return results
+
+    def read(self, path: str) -> NDArray[np.uint8]:
+        """Read the most probable classes (h, w), for checks of labels."""
+        return self.read_probabilities(path).argmax(0).astype(np.uint8)

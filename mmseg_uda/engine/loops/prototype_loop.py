@@ -16,7 +16,7 @@ from mmseg_uda.artifacts.prototypes import PrototypeFile
 from mmseg_uda.engine.loops.target_image_loop import TargetImageLoop
 from mmseg_uda.engine.observe import preserve_state, unwrap_model
 from mmseg_uda.models.layers import class_means, running_mean
-from mmseg_uda.utils.arguments import expect
+from mmseg_uda.utils.arguments import check_integer
 from mmseg_uda.utils.processes import on_main
 
 __all__ = ['PrototypeLoop']
@@ -54,8 +54,8 @@ class PrototypeLoop(TargetImageLoop):
         max_count: int = 3000,
         evaluator: Any = None,
     ) -> None:
-        expect(epochs >= 1, 'PrototypeLoop.epochs', 'at least 1', epochs)
-        expect(max_count >= 1, 'PrototypeLoop.max_count', 'at least 1', max_count)
+        check_integer('PrototypeLoop.epochs', epochs, 1)
+        check_integer('PrototypeLoop.max_count', max_count, 1)
         method = unwrap_model(runner.model)
         if not hasattr(method, 'prototypes'):
             raise TypeError(

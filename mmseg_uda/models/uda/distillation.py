@@ -15,7 +15,7 @@ from mmseg_uda.models.losses import divergence
 from mmseg_uda.models.teacher import FixedTeacher
 from mmseg_uda.models.uda.base import BaseUDASegmentor
 from mmseg_uda.structures import DomainBatch, Losses, SegOutput
-from mmseg_uda.utils.arguments import check_choice
+from mmseg_uda.utils.arguments import check_choice, check_number
 
 __all__ = ['Distillation']
 
@@ -57,6 +57,7 @@ class Distillation(BaseUDASegmentor):
     ) -> None:
         name = type(self).__name__
         check_choice(f'{name}.form', form, ('kl', 'official'))
+        check_number(f'{name}.lambda_kd', lambda_kd, '[0, inf)')
         super().__init__(segmentor, **kwargs)
         self.weak_view, self.strong_view = build_views(name, weak_view, strong_view)
         self.fixed_teacher: FixedTeacher = MODELS.build(fixed_teacher)

@@ -24,7 +24,7 @@ from mmseg_uda.models.losses import (
 from mmseg_uda.models.prototypes import Prototypes
 from mmseg_uda.models.uda.base import BaseUDASegmentor
 from mmseg_uda.structures import DomainBatch, ImageBatch, Losses, SegOutput
-from mmseg_uda.utils.arguments import check_choice, expect
+from mmseg_uda.utils.arguments import check_choice, check_integer, check_number
 
 __all__ = ['ProDA']
 
@@ -94,9 +94,12 @@ class ProDA(BaseUDASegmentor):
     ) -> None:
         name = type(self).__name__
         check_choice(f'{name}.structure_per', structure_per, ('element', 'pixel'))
-        expect(reduction >= 1, f'{name}.reduction', 'at least 1', reduction)
-        in_range = 0 <= pseudo_threshold <= 1
-        expect(in_range, f'{name}.pseudo_threshold', 'a number in [0, 1]', pseudo_threshold)
+        check_integer(f'{name}.reduction', reduction, 1)
+        check_integer(f'{name}.min_pixels', min_pixels, 0)
+        check_number(f'{name}.pseudo_threshold', pseudo_threshold, '[0, 1]')
+        lambdas = dict(ce=lambda_ce, rce=lambda_rce, reg=lambda_reg, structure=lambda_structure)
+        for key, value in lambdas.items():
+            check_number(f'{name}.lambda_{key}', value, '[0, inf)')
         super().__init__(segmentor, **kwargs)
         self.weak_view, self.strong_view = build_views(name, weak_view, strong_view)
         self.feature_at = feature_at
@@ -107,8 +110,7 @@ class ProDA(BaseUDASegmentor):
         self.reduction = reduction
         self.min_pixels = min_pixels
         self.pseudo_threshold = pseudo_threshold
-        self.lambdas = dict(ce=lambda_ce, rce=lambda_rce, reg=lambda_reg)
-        self.lambda_structure = lambda_structure
+        self.lambdas = lambdas
         self.structure_per = structure_per
         self._means: tuple[Tensor, Tensor] | None = None  # of the current iteration's images
 
@@ -169,7 +171,7 @@ class ProDA(BaseUDASegmentor):
             labels: Shape (N, h, w), int64.
 
         Returns:
-            ``{domain}.decode.loss_{ce,rce,reg}``, and the share of labels that count.
+            ``{domain}.decode.loss_denoised_{ce,rce,reg}``, and the share of labels that count.
         """
         logits = self._resize(output.seg_logits, tuple(labels.shape[1:]))
         ignore_index = self.student.decode_head.ignore_index
@@ -179,7 +181,7 @@ class ProDA(BaseUDASegmentor):
             reg=negative_log_likelihood(logits),
         )
         losses = {
-            f'{output.domain}.decode.loss_{key}': self.lambdas[key] * value
+            f'{output.domain}.decode.loss_denoised_{key}': self.lambdas[key] * value
             for key, value in values.items()
         }
         return {**losses, 'pseudo.confident_ratio': (labels != ignore_index).float().mean()}
@@ -203,7 +205,7 @@ class ProDA(BaseUDASegmentor):
             shown = view.warp(torch.ones_like(assigned[:, :1]), size, mode='nearest') > 0
         logits = self.prototypes.logits(student)
         loss = divergence(assigned, logits, shown, per=self.structure_per)
-        return {'strong.decode.loss_structure': self.lambda_structure * loss}
+        return {'strong.decode.loss_structure': self.lambdas['structure'] * loss}
 
     def after_step(self) -> None:
         """Move the prototypes to the mean features of the iteration's images, eq. (7)."""

@@ -127,7 +127,11 @@ def test_batch_transforms_are_told_from_transforms_of_samples() -> None:
         if cls.__module__.startswith('mmseg_uda')
     }
     batch = {name for name, flag in ours.items() if flag}
-    assert batch == {cfg['type'] for cfg in CONFIGS} | {'StrongAugment'}
+    assert batch == {cfg['type'] for cfg in CONFIGS} | {
+        'RandAugment',
+        'RandomView',
+        'StrongAugment',
+    }
     assert {'FourierAmplitudeMix', 'PackUDAInputs', 'TrackPositions'} <= set(ours) - batch
 
 

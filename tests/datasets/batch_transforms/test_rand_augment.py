@@ -143,7 +143,7 @@ def test_each_image_has_its_own_generator() -> None:
 @pytest.mark.parametrize(
     ('changes', 'match'),
     [
-        (dict(number=-1), 'RandAugment.number: expected at least 0, but got -1'),
+        (dict(number=-1), 'RandAugment.number: expected an integer of at least 0, but got -1'),
         (dict(magnitude=11), r'RandAugment.magnitude: expected a number in \[2, 10\], but got 11'),
         (dict(flip_prob=-1), r'RandAugment.flip_prob: expected a number in \[0, 1\], but got -1'),
         (dict(cutout=3), r'RandAugment.cutout: expected a number in \[0, 1\], but got 3'),

@@ -110,8 +110,11 @@ def test_each_image_has_its_own_generator() -> None:
 @pytest.mark.parametrize(
     ('changes', 'match'),
     [
-        (dict(size=(0, 4)), 'RandomView.size: expected .height, width., but got .0, 4.'),
-        (dict(ratio=(1.5, 0.5)), 'RandomView.ratio: expected two positive numbers'),
+        (dict(size=(0, 4)), 'RandomView.size: expected an integer of at least 1, but got 0'),
+        (
+            dict(ratio=(1.5, 0.5)),
+            'RandomView.ratio: expected .smallest, largest., but got .1.5, 0.5',
+        ),
         (dict(flip_prob=2), 'RandomView.flip_prob: expected a number in .0, 1., but got 2'),
     ],
 )

@@ -209,6 +209,9 @@ def test_soft_labels(tmp_path):
     assert packed['data_samples'].soft_label.equal(torch.from_numpy(prob.astype(np.float16)))
     assert packed['data_samples'].pseudo_path == str(tmp_path / 'a' / 'x.npy')
     assert 'pseudo_sem_seg' not in packed['data_samples']
+    classes = LoadSoftLabels(str(tmp_path)).read(str(tmp_path / 'a' / 'x.npy'))
+    assert classes.dtype == np.uint8
+    np.testing.assert_array_equal(classes, prob.astype(np.float16).argmax(0))
     with pytest.raises(FileNotFoundError, match='expected a label of .*y.jpg.*lists none'):
         load(make_results('/images/train/a/y.jpg'))
     with pytest.raises(

@@ -121,8 +121,11 @@ def test_stage(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ('changes', 'match'),
     [
-        (dict(epochs=0), 'PrototypeLoop.epochs: expected at least 1, but got 0'),
-        (dict(max_count=0), 'PrototypeLoop.max_count: expected at least 1, but got 0'),
+        (dict(epochs=0), 'PrototypeLoop.epochs: expected an integer of at least 1, but got 0'),
+        (
+            dict(max_count=0),
+            'PrototypeLoop.max_count: expected an integer of at least 1, but got 0',
+        ),
     ],
 )
 def test_errors(tmp_path: Path, changes: dict[str, int], match: str) -> None:

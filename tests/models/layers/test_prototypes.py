@@ -167,5 +167,7 @@ def test_start_from_a_file(tmp_path: Path) -> None:
 def test_errors() -> None:
     with pytest.raises(ValueError, match=r'Prototypes.momentum: expected a number in \[0, 1\]'):
         Prototypes(2, 3, momentum=2)
-    with pytest.raises(ValueError, match='Prototypes.tau: expected a positive number, but got 0'):
+    with pytest.raises(
+        ValueError, match='Prototypes.tau: expected a number in .0, inf., but got 0'
+    ):
         Prototypes(2, 3, tau=0)

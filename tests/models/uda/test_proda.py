@@ -67,9 +67,11 @@ def test_equations_of_stage_1() -> None:
     _, logits = features_and_logits(model.student, images)
     prob = logits.softmax(1)
     own = prob.gather(1, label.unsqueeze(1))
-    assert_close(losses['weak.decode.loss_ce'], -0.1 * own.log().mean())
-    assert_close(losses['weak.decode.loss_rce'], 9.2103404 * (1 - own).mean(), atol=1e-4, rtol=0)
-    assert_close(losses['weak.decode.loss_reg'], -0.1 * prob.log().mean())
+    assert_close(losses['weak.decode.loss_denoised_ce'], -0.1 * own.log().mean())
+    assert_close(
+        losses['weak.decode.loss_denoised_rce'], 9.2103404 * (1 - own).mean(), atol=1e-4, rtol=0
+    )
+    assert_close(losses['weak.decode.loss_denoised_reg'], -0.1 * prob.log().mean())
 
     features, _ = features_and_logits(model.student, changed)
     z_t = strong.warp(distance_logits(teacher, model).softmax(1), QUARTER, mode='nearest')
@@ -166,7 +168,9 @@ def test_a_classifier_with_its_own_features() -> None:
     ('changes', 'match'),
     [
         (dict(structure_per='image'), 'ProDA.structure_per: expected one of'),
-        (dict(reduction=0), 'ProDA.reduction: expected at least 1, but got 0'),
+        (dict(reduction=0), 'ProDA.reduction: expected an integer of at least 1, but got 0'),
+        (dict(min_pixels=-1), 'ProDA.min_pixels: expected an integer of at least 0, but got -1'),
+        (dict(lambda_reg=-1.0), r'ProDA.lambda_reg: expected a number in \[0, inf\), but got -1.0'),
         (dict(pseudo_threshold=2), r'ProDA.pseudo_threshold: expected a number in \[0, 1\]'),
         (
             dict(feature_at='decode_head.conv_seg'),
@@ -253,6 +257,8 @@ def test_fixed_teacher(tmp_path: Path) -> None:
 def test_errors_of_distillation() -> None:
     with pytest.raises(ValueError, match="Distillation.form: expected one of .* but got 'l2'"):
         toys.build('distillation', form='l2')
+    with pytest.raises(ValueError, match=r'Distillation.lambda_kd: expected a number in \[0, inf'):
+        toys.build('distillation', lambda_kd=-1.0)
     segmentor = toys.segmentor_cfg()
     segmentor['decode_head'] = dict(segmentor['decode_head'], num_classes=5)
     with pytest.raises(ValueError, match='expected 4 outputs, as the student has, but got 5'):
