@@ -24,7 +24,7 @@ train_dataloader = dict(
         dataset=dict(pipeline=[
             dict(type='LoadImageFromFile'),
             dict(type='LoadSoftLabels', pseudo_dir='work_dirs/proda_r101-deeplabv2gn_1xb4-62k_gta2cityscapes-896x512_soft'),
-            dict(type='Resize', scale=_base_.target_scale),
+            dict(type='Resize', scale=_base_.target_scale, backend='pillow'),
             dict(type='PackUDAInputs')
         ])))
 custom_hooks = [*_base_.custom_hooks, dict(type='EMATeacherHook')]

@@ -9,6 +9,6 @@ train_dataloader = dict(
         dataset=dict(pipeline=[
             dict(type='LoadImageFromFile'),
             dict(type='LoadPseudoLabels', pseudo_dir='work_dirs/proda_r101-deeplabv2gn_1xb4-62k_gta2cityscapes-896x512_labels1'),
-            dict(type='Resize', scale=_base_.target_scale),
+            dict(type='Resize', scale=_base_.target_scale, backend='pillow'),
             dict(type='PackUDAInputs')
         ])))

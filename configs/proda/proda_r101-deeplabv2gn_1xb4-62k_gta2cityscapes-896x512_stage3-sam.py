@@ -22,7 +22,7 @@ train_dataloader = dict(
         dataset=dict(pipeline=[
             dict(type='LoadImageFromFile'),
             dict(type='LoadPseudoLabels', pseudo_dir='work_dirs/proda_r101-deeplabv2gn_1xb4-62k_gta2cityscapes-896x512_labels2'),
-            dict(type='Resize', scale=_base_.target_scale),
+            dict(type='Resize', scale=_base_.target_scale, backend='pillow'),
             dict(type='PackUDAInputs')
         ])))
 load_from = 'work_dirs/proda_r101-deeplabv2gn_1xb4-62k_gta2cityscapes-896x512_stage2/iter_62000.pth'

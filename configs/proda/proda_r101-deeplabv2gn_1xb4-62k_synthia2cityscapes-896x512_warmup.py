@@ -22,7 +22,12 @@ train_dataloader = dict(
     target=dict(
         dataset=dict(pipeline=[
             dict(type='LoadImageFromFile'),
-            dict(type='RandomResize', scale=(2200, 2200), ratio_range=(0.5, 1.5), keep_ratio=True),
+            dict(
+                type='RandomResize',
+                scale=(2200, 2200),
+                ratio_range=(0.5, 1.5),
+                keep_ratio=True,
+                backend='pillow'),
             dict(type='RandomCrop', crop_size=_base_.crop_size, cat_max_ratio=1.),
             dict(type='RandomFlip', prob=0.5),
             dict(type='PackUDAInputs')

@@ -6,7 +6,7 @@ target_scale = (2048, 1024)
 
 test_pipeline = [
     dict(type='LoadImageFromFile'),
-    dict(type='Resize', scale=target_scale),
+    dict(type='Resize', scale=target_scale, backend='pillow'),
     dict(type='LoadAnnotations'),
     dict(type='PackSegInputs')
 ]
@@ -16,7 +16,12 @@ train_dataloader = dict(
         dataset=dict(pipeline=[
             dict(type='LoadImageFromFile'),
             dict(type='LoadAnnotations'),
-            dict(type='RandomResize', scale=(2200, 2200), ratio_range=(0.5, 1.5), keep_ratio=True),
+            dict(
+                type='RandomResize',
+                scale=(2200, 2200),
+                ratio_range=(0.5, 1.5),
+                keep_ratio=True,
+                backend='pillow'),
             dict(type='RandomCrop', crop_size=crop_size),
             dict(type='RandomFlip', prob=0.5),
             dict(type='PackUDAInputs')
@@ -25,7 +30,7 @@ train_dataloader = dict(
         batch_size=4,
         dataset=dict(pipeline=[
             dict(type='LoadImageFromFile'),
-            dict(type='Resize', scale=target_scale),
+            dict(type='Resize', scale=target_scale, backend='pillow'),
             dict(type='PackUDAInputs')
         ])))
 val_dataloader = dict(dataset=dict(pipeline=test_pipeline))
