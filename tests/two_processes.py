@@ -22,7 +22,7 @@ from mmseg_uda.engine import UDADistributedDataParallel
 
 State = dict  # name -> Tensor
 # Methods that are also trained by a runner.
-RUNS = ('adversarial', 'cdanet', 'mean_teacher', 'dacs', 'camix', 'proda')
+RUNS = ('adversarial', 'cdanet', 'mean_teacher', 'dacs', 'camix', 'proda', 'cyclegan')
 BATCH_NORM = 'adversarial'
 UNEVEN = ('source_only', 'self_training', 'cdanet')  # with other numbers of labelled pixels
 # Methods that draw numbers for an image, or look at all images of the batch.

@@ -215,6 +215,22 @@ def test_wrong_arguments(changes: dict[str, Any], match: str) -> None:
         MODELS.build(toys.method_cfg('cyclegan', **changes))
 
 
+@pytest.mark.parametrize('dtype', ['bfloat16', 'float16'])
+def test_mixed_precision(dtype: str) -> None:
+    """Losses and the pool stay in fp32, and one iteration gives about the same weights."""
+    logs = {}
+    models = [toys.shaken('cyclegan').train() for _ in range(2)]
+    for model, options in zip(models, (dict(dtype=dtype, loss_scale=8.0), {})):
+        wrapper = processes.joint_wrapper(model, 'cyclegan', **options)
+        logs[bool(options)] = model.train_step(toys.batch(labels=False), wrapper)
+    for key, value in logs[True].items():
+        assert value.dtype is torch.float32, key
+        assert_close(value, logs[False][key], atol=0.05, rtol=0.05, msg=key)
+    assert models[0].pools['target'].images.dtype is torch.float32
+    weights = [dict(model.named_parameters()) for model in models]
+    assert_close(*weights, atol=5e-3, rtol=0)
+
+
 def test_hooks_watch_a_translation(tmp_path: Path) -> None:
     """Panels have source and target side by side; there is no prediction to check."""
     cfg = toys.runner_cfg(
