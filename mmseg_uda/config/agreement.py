@@ -53,18 +53,21 @@ def check_agreement(content: Mapping[str, Any], nodes: list[Node]) -> Iterator[P
 
 
 def _check_target(nodes: list[Node]) -> Iterator[Problem]:
-    """Training must not see labels of the target."""
+    """Training must not see labels of the target, and a translation none at all."""
+    translates = any(node.path == 'model' and 'generator' in node.cfg for node in nodes)
     for node in nodes:
+        loader, _, rest = node.path.partition('.')
+        domain = rest.split('.')[0]
+        unlabelled = domain == 'target' or (domain == 'source' and translates)
         target = node.target
-        if not node.path.startswith('train_dataloader.target.') or not inspect.isclass(target):
+        if loader != 'train_dataloader' or not unlabelled or not inspect.isclass(target):
             continue
         if issubclass(target, LoadAnnotations):
-            yield Problem(f'{node.path}.type', f'{node.name} loads labels of the target; remove it')
+            text = f'{node.name} loads labels of the {domain}; remove it'
+            yield Problem(f'{node.path}.type', text)
         elif issubclass(target, stock.RandomCrop) and node.cfg.get('cat_max_ratio', 1.0) != 1:
-            yield Problem(
-                f'{node.path}.cat_max_ratio',
-                f'{node.name} looks at labels of the target; write 1.0',
-            )
+            text = f'{node.name} looks at labels of the {domain}; write 1.0'
+            yield Problem(f'{node.path}.cat_max_ratio', text)
 
 
 def _check_classes(nodes: list[Node]) -> Iterator[Problem]:

@@ -3,18 +3,18 @@
 _base_ = ['./gta2cityscapes.py']
 source_scale = (1024, 562)
 target_scale = (1024, 512)
-crop = [
+crop_pipeline = [
     dict(type='RandomCrop', crop_size=(452, 452), cat_max_ratio=1.),
     dict(type='RandomFlip', prob=0.5),
     dict(type='PackUDAInputs')
 ]
 source_pipeline = [
     dict(type='LoadImageFromFile'),
-    dict(type='Resize', scale=source_scale, interpolation='bicubic', backend='pillow'), *crop
+    dict(type='Resize', scale=source_scale, interpolation='bicubic', backend='pillow'), *crop_pipeline
 ]
 target_pipeline = [
     dict(type='LoadImageFromFile'),
-    dict(type='Resize', scale=target_scale, interpolation='bicubic', backend='pillow'), *crop
+    dict(type='Resize', scale=target_scale, interpolation='bicubic', backend='pillow'), *crop_pipeline
 ]
 train_dataloader = dict(
     source=dict(

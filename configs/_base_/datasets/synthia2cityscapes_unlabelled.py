@@ -5,7 +5,7 @@ source_scale = (1024, 608)
 source_pipeline = [
     dict(type='LoadImageFromFile'),
     dict(type='Resize', scale=source_scale, interpolation='bicubic', backend='pillow'),
-    *_base_.crop
+    *_base_.crop_pipeline
 ]
 train_dataloader = dict(
     source=dict(

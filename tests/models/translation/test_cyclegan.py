@@ -15,6 +15,7 @@ from mmseg.registry import MODELS
 from torch import Tensor, nn
 from torch.testing import assert_close
 
+from mmseg_uda.config.check import check_config
 from mmseg_uda.structures import DomainBatch
 
 
@@ -167,6 +168,22 @@ def test_labels_are_refused() -> None:
             f'LoadAnnotations from train_dataloader.{domain}.dataset.pipeline',
         ):
             model.data_preprocessor(data, True)
+
+
+@pytest.mark.parametrize('domain', ['source', 'target'])
+def test_labels_are_refused_before_anything_is_built(domain: str, tmp_path: Path) -> None:
+    cfg = toys.runner_cfg(tmp_path / 'data', tmp_path / 'run', toys.method_cfg('cyclegan'))
+    assert check_config(cfg) == []
+    pipeline = cfg.train_dataloader[domain].dataset.pipeline
+    pipeline[1:1] = [
+        dict(type='LoadAnnotations'),
+        dict(type='RandomCrop', crop_size=(8, 8), cat_max_ratio=0.75),
+    ]
+    place = f'train_dataloader.{domain}.dataset.pipeline'
+    assert [str(problem) for problem in check_config(cfg)] == [
+        f'{place}.1.type: LoadAnnotations loads labels of the {domain}; remove it',
+        f'{place}.2.cat_max_ratio: RandomCrop looks at labels of the {domain}; write 1.0',
+    ]
 
 
 def test_translates_source_images() -> None:
