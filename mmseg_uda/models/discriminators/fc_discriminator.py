@@ -59,7 +59,8 @@ class FCDiscriminator(BaseModule):
         super().__init__(init_cfg=init_cfg)
         name = type(self).__name__
         check_integer(f'{name}.in_channels', in_channels, 1)
-        check_sequence(f'{name}.channels', channels, check_integer, 1)
+        if channels != ():  # a single convolution
+            check_sequence(f'{name}.channels', channels, check_integer, 1)
         check_integer(f'{name}.kernel_size', kernel_size, 1)
         check_integer(f'{name}.padding', padding, 0)
         check_number(f'{name}.negative_slope', negative_slope, '[0, 1]')
