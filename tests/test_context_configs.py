@@ -9,13 +9,15 @@ from typing import Any
 import pytest
 import torch
 import toys
-from config_files import ALL, load
+from config_files import ALL, FOLDER, load, read
 from mmengine.optim import build_optim_wrapper
 from mmengine.structures import PixelData
 from mmseg.structures import SegDataSample
 from test_paper_configs import decay_of, rates_of
 
-from mmseg_uda.config.building import build_model
+from mmseg_uda.config.building import build_model, build_optimizers
+from mmseg_uda.datasets.batch_transforms import StrongAugment
+from mmseg_uda.models.data_preprocessor import UDADataPreprocessor
 from mmseg_uda.models.layers import self_attention
 
 CAMIX = 'camix/camix_r101-deeplabv2_1xb2-250k_gta2cityscapes-512x512.py'
@@ -43,6 +45,39 @@ def test_teachers_have_what_they_need(name: str) -> None:
         assert (tracked.width, tracked.height) == resized.scale  # each pixel is its own cell
         moving = [steps.index(each) for each in ('RandomCrop', 'RandomFlip') if each in steps]
         assert steps.index('Resize') < steps.index('TrackPositions') < min(moving)
+
+
+def test_w_of_pit_with_the_backbones_rate() -> None:
+    """The row plain-weights; by default w has the units' rate and decay."""
+    row = PIT.replace('.py', '_plain-weights.py')
+    for name, rate, decay in ((PIT, 2.5e-4, 5e-4), (row, 2.5e-5, 0.0)):
+        cfg = load(name).to_dict()
+        model = build_model(cfg)
+        weight = dict(model.named_parameters())['student.auxiliary_head.reconstruction_weight']
+        (group,) = (
+            group
+            for wrapper in build_optimizers(cfg, model).values()
+            for group in wrapper.optimizer.param_groups
+            if any(param is weight for param in group['params'])
+        )
+        assert group['lr'] == pytest.approx(rate)
+        assert group['weight_decay'] == decay
+
+
+def test_strong_augmentation_does_not_see_the_scale() -> None:
+    """BGR in [0, 255] less a mean, or RGB of unit variance: the same pictures come out."""
+    image = torch.randint(256, (3, 16, 24), dtype=torch.uint8)
+    pictures = []
+    for kind in ('caffe', 'torchvision'):
+        base = read(FOLDER / f'_base_/models/deeplabv2_vgg16_{kind}.py')
+        preprocessor = UDADataPreprocessor(base.model.data_preprocessor)
+        sample = SegDataSample(gt_sem_seg=PixelData(data=torch.zeros(1, 16, 24)))
+        batch = preprocessor.target(dict(inputs=[image], data_samples=[sample]), True)
+        augment = StrongAugment(jitter_prob=1.0, blur_prob=1.0)
+        changed = augment(batch['inputs'], **preprocessor.scale(), generators=toys.generators(3, 1))
+        pictures.append(preprocessor.pictures(changed))
+        assert (pictures[-1] - preprocessor.pictures(batch['inputs'])).abs().max() > 0.01
+    torch.testing.assert_close(*pictures, atol=1e-4, rtol=0)
 
 
 @pytest.mark.parametrize(

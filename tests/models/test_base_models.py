@@ -25,11 +25,15 @@ NETWORKS = {
     'deeplabv2_mobilenetv2': (2.031, (64, 128)),
     'deeplabv2_mobilenetv2-035': (0.327, (64, 128)),
     'toy_mobilenetv2': (0.562, (64, 128)),
+    'deeplabv2_r101_two_levels': (44.602, (65, 129)),
+    'deeplabv2_mobilenetv2-035_two_levels': (0.349, (64, 128)),
+    'deeplabv3plus_mobilenetv2': (2.810, (128, 256)),
 }
+NO_SEGMENTORS = {'cyclegan_resnet9'}
 
 
 def test_all_are_listed() -> None:
-    assert {path.stem for path in FOLDER.glob('*.py')} == set(NETWORKS)
+    assert {path.stem for path in FOLDER.glob('*.py')} == NETWORKS.keys() | NO_SEGMENTORS
 
 
 @pytest.mark.parametrize('name', NETWORKS)
@@ -45,8 +49,9 @@ def test_network(name: str) -> None:
     init_cfg = model.backbone.init_cfg
     if name == 'toy_mobilenetv2':
         assert all(cfg['type'] != 'Pretrained' for cfg in init_cfg)
-    elif name == 'deeplabv2_mobilenetv2-035':  # no public file: the config says how to make it
-        assert init_cfg['checkpoint'] == 'checkpoints/mobilenetv2_035_imagenet.pth'
+    elif '035' in name or 'v3plus' in name:  # no public file: the config says how to make it
+        width = '_035' if '035' in name else ''
+        assert init_cfg['checkpoint'] == f'checkpoints/mobilenetv2{width}_imagenet.pth'
     else:
         assert init_cfg['checkpoint'].startswith(('https://', 'http://', 'mmcls://'))
 

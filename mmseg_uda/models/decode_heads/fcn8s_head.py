@@ -44,7 +44,8 @@ class FCN8sHead(BaseDecodeHead):
         **kwargs: Further arguments of MMSegmentation's ``BaseDecodeHead``.
 
     Raises:
-        ValueError: ``in_channels`` has another length than 3, or ``score_init`` is unknown.
+        ValueError: ``in_channels`` has another length than 3, a factor is no finite number, or
+            ``score_init`` is unknown.
     """
 
     def __init__(
@@ -60,6 +61,8 @@ class FCN8sHead(BaseDecodeHead):
         init_cfg: dict[str, Any] | list[dict[str, Any]] | None = None,
         **kwargs: Any,
     ) -> None:
+        for key, scale in dict(pool4_scale=pool4_scale, pool3_scale=pool3_scale).items():
+            check_number(f'{type(self).__name__}.{key}', scale)
         check_choice(f'{type(self).__name__}.score_init', score_init, tuple(SCORE_INITS))
         # of pool3, pool4 and fc7
         check_sequence('FCN8sHead.in_channels', in_channels, check_integer, 1, length=3)

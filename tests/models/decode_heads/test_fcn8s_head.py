@@ -177,5 +177,9 @@ def test_bad_arguments() -> None:
         FCN8sHead((4,), num_classes=3)
     with pytest.raises(ValueError, match=r"FCN8sHead\.score_init: expected .*, but got 'ones'"):
         FCN8sHead(num_classes=3, score_init='ones')
+    with pytest.raises(
+        ValueError, match=r'FCN8sHead\.pool4_scale: expected a finite number, but got nan'
+    ):
+        FCN8sHead(num_classes=3, pool4_scale=float('nan'))
     with pytest.raises(ValueError, match=r'but got 3 feature maps; write the backbone VGG16FCN'):
         FCN8sHead((1, 1, 1), num_classes=3)([torch.zeros(1, 1, 9, 9)] * 3)
