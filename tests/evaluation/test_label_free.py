@@ -175,9 +175,16 @@ def test_chosen_scores() -> None:
     ('kwargs', 'message'),
     [
         (dict(scores=['entropie']), r"LabelFreeMetric.scores: expected one of \('entropy'"),
-        (dict(few=0), r'LabelFreeMetric.few: expected 1..1000 \(`pixels`\), but got 0'),
-        (dict(few=30, pixels=20), r'LabelFreeMetric.few: expected 1..20'),
-        (dict(source_shares=[0, 0]), 'LabelFreeMetric.source_shares: expected numbers from 0 up'),
+        (dict(few=0), 'LabelFreeMetric.few: expected an integer of at least 1, but got 0'),
+        (
+            dict(few=30, pixels=20),
+            r'LabelFreeMetric.few: expected at most 20 \(`pixels`\), but got 30',
+        ),
+        (dict(source_shares=[0, 0]), r'source_shares: expected a sum above 0, but got \[0, 0\]'),
+        (
+            dict(source_shares=[-1, 1]),
+            r'source_shares: expected a number in \[0, inf\), but got -1',
+        ),
         (dict(source_shares=[1, 1]), 'expected 4 numbers, one per class of the network, but got 2'),
     ],
 )
