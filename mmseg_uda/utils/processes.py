@@ -6,14 +6,18 @@ import os
 import signal
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from typing import Any, TypeVar
 
 import cv2
 import torch
 import torch.distributed as dist
 from mmengine.dist import broadcast_object_list, get_rank
-from mmengine.utils import track_parallel_progress, track_progress
+from mmengine.utils import ProgressBar, track_progress
 
 __all__ = ['connect_on_cpu', 'map_with_progress', 'on_main']
 
@@ -93,16 +97,38 @@ def map_with_progress(function: Callable[[S], T], items: Sequence[S], nproc: int
 
     Returns:
         The results, in the order of ``items``.
+
+    Raises:
+        RuntimeError: One of the processes was killed.
     """
     if nproc == 1 or len(items) < 2:
         return track_progress(function, items, file=sys.stderr)
-    return track_parallel_progress(
-        function, items, nproc, initializer=_init_worker, file=sys.stderr
-    )
+    bar, results = ProgressBar(len(items), file=sys.stderr), []
+    try:
+        # A multiprocessing.Pool would wait for ever for the result of a process that was killed.
+        with ProcessPoolExecutor(nproc, initializer=_init_worker, initargs=(os.getpid(),)) as pool:
+            for result in pool.map(function, items):
+                results.append(result)
+                bar.update()
+    except BrokenProcessPool as error:
+        raise RuntimeError(
+            f'one of {nproc} processes was killed, often for want of memory; the same command goes '
+            'on, with fewer processes if need be'
+        ) from error
+    bar.file.write('\n')
+    return results
 
 
-def _init_worker() -> None:
+def _init_worker(parent: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent alone ends an interrupted run
+    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
     # The processes already share the cores.
     cv2.setNumThreads(0)
     torch.set_num_threads(1)
+
+
+def _end_with(parent: int) -> None:
+    """End this process soon after its parent, even one that was killed."""
+    while os.getppid() == parent:
+        time.sleep(1)
+    os._exit(1)

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
+import time
+from multiprocessing import get_context
+from pathlib import Path
 
 import pytest
 import torch.distributed as dist
@@ -67,3 +71,42 @@ def test_launcher_without_gpus(launcher: str, environment: pytest.MonkeyPatch) -
 def test_launcher_that_did_not_start_it(launcher: str, environment: pytest.MonkeyPatch) -> None:
     with pytest.raises(ValueError, match=f'--launcher {launcher}: expected .*RANK|PROCID'):
         connect_on_cpu(launcher)
+
+
+def _die(number: int) -> int:
+    if number == 2:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return number
+
+
+def test_a_killed_process_is_an_error() -> None:
+    with pytest.raises(RuntimeError, match='one of 2 processes was killed, often for want of mem'):
+        map_with_progress(_die, range(9), 2)
+
+
+def _slow(number: int) -> None:
+    print(os.getpid(), flush=True)
+    time.sleep(60)
+
+
+def test_processes_end_with_a_killed_parent(capfd: pytest.CaptureFixture[str]) -> None:
+    parent = get_context('fork').Process(target=map_with_progress, args=(_slow, range(9), 2))
+    parent.start()
+    workers: set[int] = set()
+    while len(workers) < 2:
+        time.sleep(0.05)
+        workers |= set(map(int, capfd.readouterr().out.split()))
+    parent.kill()
+    parent.join()
+    deadline = time.monotonic() + 20
+    while any(map(_lives, workers)):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def _lives(process: int) -> bool:
+    try:
+        state = Path(f'/proc/{process}/stat').read_text().rpartition(')')[2].split()[0]
+    except FileNotFoundError:
+        return False
+    return state != 'Z'
