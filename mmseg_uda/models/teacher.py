@@ -113,7 +113,7 @@ class FixedTeacher(nn.Module):
         self.module: Any = MODELS.build(network).requires_grad_(False)
         self.checkpoint = checkpoint
         self._trained = allow_untrained
-        self.register_state_dict_post_hook(_leave_out)
+        self.register_state_dict_post_hook(_leave_out)  # type: ignore[no-untyped-call]
         self.train()
 
     @torch.no_grad()
