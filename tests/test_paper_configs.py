@@ -208,13 +208,22 @@ WEIGHTS = {
 @pytest.mark.parametrize('name', ON_BENCHMARKS)
 def test_weights_and_images_are_those_of_the_papers_code(name: str) -> None:
     cfg = load(name)
+    proda = name.startswith('proda/')
     for step in images_of(cfg):
-        if step['type'] == 'Resize':
-            assert (step['interpolation'], step['backend']) == ('bicubic', 'pillow')
+        if step['type'] in ('Resize', 'RandomResize'):
+            kernel = step.get('interpolation', 'bilinear')
+            assert (kernel, step['backend']) == ('bilinear' if proda else 'bicubic', 'pillow')
     segmentor = cfg.model.get('segmentor', cfg.model)
     preprocessor = segmentor.data_preprocessor
     if 'mit-b0' in name:
         assert preprocessor.bgr_to_rgb
+        return
+    if proda:
+        assert (preprocessor.mean, preprocessor.std) == ([0.0] * 3, [255.0] * 3)
+        assert preprocessor.bgr_to_rgb
+        file = Path(segmentor.backbone.init_cfg.checkpoint).name
+        later = '_stage2' in name or '_stage3' in name
+        assert file == ('simclr_r101_1x_sk0.pth' if later else 'resnet101-63fe2227.pth')
         return
     assert preprocessor.mean == [104.00698793, 116.66876762, 122.67891434]
     assert (preprocessor.std, preprocessor.bgr_to_rgb) == ([1.0] * 3, False)

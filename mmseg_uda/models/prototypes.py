@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from mmseg_uda.artifacts.prototypes import PrototypeFile
 from mmseg_uda.models.layers import moving_average, prototype_distances
-from mmseg_uda.utils.arguments import check_number, expect
+from mmseg_uda.utils.arguments import expect
 
 __all__ = ['Prototypes']
 
@@ -24,11 +24,8 @@ class Prototypes(nn.Module):
         channels: A, channels of the features.
         file: File of the stage ``prototypes``, from which they start; None starts with the first
             images of the training.
-        momentum: Weight of a new mean, in [0, 1]; see :func:`moving_average`.
-        tau: Temperature :math:`\tau`.
-
-    Raises:
-        ValueError: ``momentum`` or ``tau`` is out of range.
+        momentum: Weight of a new mean, in [0, 1], see :func:`moving_average`.
+        tau: Temperature :math:`\tau`, above 0.
     """
 
     values: Tensor
@@ -43,8 +40,6 @@ class Prototypes(nn.Module):
         tau: float = 1.0,
     ) -> None:
         super().__init__()
-        check_number('Prototypes.momentum', momentum, '[0, 1]')
-        check_number('Prototypes.tau', tau, '(0, inf)')
         self.file = file
         self.momentum = momentum
         self.tau = tau

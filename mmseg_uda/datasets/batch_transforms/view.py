@@ -107,10 +107,10 @@ class RandomView(BatchTransform):
     ) -> None:
         super().__init__()
         name = type(self).__name__
-        check_sequence(f'{name}.size', size, check_integer, 1, length=2)
         check_sequence(f'{name}.ratio', ratio, check_number, '(0, inf)', length=2)
         expect(ratio[0] <= ratio[1], f'{name}.ratio', '(smallest, largest)', ratio)
         check_number(f'{name}.flip_prob', flip_prob, '[0, 1]')
+        check_sequence(f'{name}.size', size, check_integer, 1, length=2)
         self.size = (int(size[0]), int(size[1]))
         self.ratio = tuple(ratio)
         self.flip_prob = flip_prob

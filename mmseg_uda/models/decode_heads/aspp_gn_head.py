@@ -11,6 +11,8 @@ from mmseg.models.utils import SELayer
 from mmseg.registry import MODELS
 from torch import Tensor, nn
 
+from mmseg_uda.utils.arguments import check_integer, check_number, check_sequence, expect
+
 __all__ = ['ASPPGNHead']
 
 
@@ -36,6 +38,9 @@ class ASPPGNHead(BaseDecodeHead):
         init_cfg: MMEngine's initialisation; weights N(0, 0.01) by default.
         kwargs: Further arguments of MMSegmentation's ``BaseDecodeHead``.
 
+    Raises:
+        ValueError: An argument is out of range, or ``num_groups`` does not divide ``channels``.
+
     Examples:
         >>> head = ASPPGNHead(in_channels=64, channels=32, num_classes=19)
         >>> head.forward((torch.rand(2, 64, 9, 17),)).shape
@@ -57,6 +62,18 @@ class ASPPGNHead(BaseDecodeHead):
         init_cfg: dict[str, Any] | list[dict[str, Any]] | None = None,
         **kwargs: Any,
     ) -> None:
+        name = type(self).__name__
+        for key, value in dict(
+            in_channels=in_channels,
+            channels=channels,
+            num_classes=num_classes,
+            num_groups=num_groups,
+        ).items():
+            check_integer(f'{name}.{key}', value, 1)
+        check_sequence(f'{name}.dilations', dilations, check_integer, 1)
+        check_number(f'{name}.dropout_ratio', dropout_ratio, '[0, 1]')
+        divides = channels % num_groups == 0
+        expect(divides, f'{name}.num_groups', f'a divisor of {channels} channels', num_groups)
         super().__init__(
             in_channels,
             channels,

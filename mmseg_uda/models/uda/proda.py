@@ -97,6 +97,8 @@ class ProDA(BaseUDASegmentor):
         check_integer(f'{name}.reduction', reduction, 1)
         check_integer(f'{name}.min_pixels', min_pixels, 0)
         check_number(f'{name}.pseudo_threshold', pseudo_threshold, '[0, 1]')
+        check_number(f'{name}.prototype_momentum', prototype_momentum, '[0, 1]')
+        check_number(f'{name}.tau', tau, '(0, inf)')
         lambdas = dict(ce=lambda_ce, rce=lambda_rce, reg=lambda_reg, structure=lambda_structure)
         for key, value in lambdas.items():
             check_number(f'{name}.lambda_{key}', value, '[0, inf)')

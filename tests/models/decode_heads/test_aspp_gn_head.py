@@ -56,3 +56,10 @@ def test_features_are_captured_after_dropout() -> None:
         pass
     network.forward((torch.randn(1, 6, 5, 5),))
     assert captured == []
+
+
+def test_groups_divide_the_channels() -> None:
+    with pytest.raises(
+        ValueError, match='num_groups: expected a divisor of 10 channels, but got 4'
+    ):
+        ASPPGNHead(6, 10, num_classes=5, num_groups=4)

@@ -162,12 +162,3 @@ def test_start_from_a_file(tmp_path: Path) -> None:
         ValueError, match=r'expected prototypes of .classes, channels. \(3, 3\), but'
     ):
         Prototypes(3, 3, str(tmp_path / 'p.npz')).init_weights()
-
-
-def test_errors() -> None:
-    with pytest.raises(ValueError, match=r'Prototypes.momentum: expected a number in \[0, 1\]'):
-        Prototypes(2, 3, momentum=2)
-    with pytest.raises(
-        ValueError, match='Prototypes.tau: expected a number in .0, inf., but got 0'
-    ):
-        Prototypes(2, 3, tau=0)

@@ -169,6 +169,8 @@ def test_a_classifier_with_its_own_features() -> None:
     [
         (dict(structure_per='image'), 'ProDA.structure_per: expected one of'),
         (dict(reduction=0), 'ProDA.reduction: expected an integer of at least 1, but got 0'),
+        (dict(tau=0), r'ProDA.tau: expected a number in \(0, inf\), but got 0'),
+        (dict(prototype_momentum=2), r'ProDA.prototype_momentum: expected a number in \[0, 1\]'),
         (dict(min_pixels=-1), 'ProDA.min_pixels: expected an integer of at least 0, but got -1'),
         (dict(lambda_reg=-1.0), r'ProDA.lambda_reg: expected a number in \[0, inf\), but got -1.0'),
         (dict(pseudo_threshold=2), r'ProDA.pseudo_threshold: expected a number in \[0, 1\]'),
