@@ -42,7 +42,14 @@ def check_agreement(content: Mapping[str, Any], nodes: list[Node]) -> Iterator[P
         content: The config in built-in types.
         nodes: All dicts in it from which something is built.
     """
-    checks = (_check_target, _check_classes, _check_pixels, _check_test_mode, _check_loaders)
+    checks = (
+        _check_target,
+        _check_classes,
+        _check_maps,
+        _check_pixels,
+        _check_test_mode,
+        _check_loaders,
+    )
     for check in (*checks, _check_domains):
         yield from check(nodes)
     yield from _check_constructor(content, nodes)
@@ -107,6 +114,21 @@ def _class_counts(node: Node) -> Iterator[tuple[str, Any]]:
         weights = cfg.get('class_weight')
         if isinstance(weights, (list, tuple)) and path.startswith('model.segmentor.'):
             yield f'{path}.class_weight', len(weights)
+
+
+def _check_maps(nodes: list[Node]) -> Iterator[Problem]:
+    """Loaders that map labels by name and their datasets have the same classes."""
+    for node in nodes:
+        if not getattr(node.target, 'maps_labels', False):
+            continue
+        around = [each for each in nodes if node.path.startswith(f'{each.path}.pipeline.')]
+        dataset = next((each for each in around[::-1] if DATASETS in each.place.registries), node)
+        metainfo = dataset.cfg.get('metainfo') or getattr(dataset.target, 'METAINFO', None)
+        expected = _get(metainfo, 'classes')
+        got = node.cfg.get('classes')
+        if expected and got and list(expected) != list(got):
+            text = f'expected the classes of its dataset, {list(expected)}, but got {list(got)}'
+            yield Problem(f'{node.path}.classes', f'{node.name}: {text}; write the same')
 
 
 def _get(value: Any, key: str) -> Any:

@@ -268,6 +268,7 @@ def _check_any_image(directory: str, cfg: Mapping[str, Any], name: str, key: str
     if suffix is None and cls is not None:  # the class has a default
         parameter = inspect.signature(cls).parameters.get('img_suffix')
         suffix = parameter.default if parameter else ''
+    suffix = tuple(suffix) if isinstance(suffix, list) else suffix  # several, as from JSON
     # The first image is enough; datasets have tens of thousands.
     if any(file.endswith(suffix or '') for file in list_files(directory)):
         return

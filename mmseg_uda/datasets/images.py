@@ -12,9 +12,10 @@ from mmseg.datasets import BaseSegDataset
 from mmseg_uda.artifacts.files import list_files
 from mmseg_uda.datasets.checks import unwrap
 
-__all__ = ['left_out_images', 'shared_images']
+__all__ = ['IMAGES', 'left_out_images', 'shared_images']
 
-IMAGES = ('.bmp', '.jpeg', '.jpg', '.pgm', '.png', '.ppm', '.tif', '.tiff', '.webp')
+_LOWER = ('.bmp', '.jpeg', '.jpg', '.pgm', '.png', '.ppm', '.tif', '.tiff', '.webp')
+IMAGES = (*_LOWER, *(suffix.upper() for suffix in _LOWER))
 
 
 def left_out_images(dataset: Any, key: str) -> list[str]:
@@ -40,7 +41,7 @@ def left_out_images(dataset: Any, key: str) -> list[str]:
         images = [
             name
             for name in list_files(directory)
-            if name.lower().endswith(IMAGES)
+            if name.lower().endswith(_LOWER)
             and not (labels and name.endswith(inner.seg_map_suffix))
         ]
         others = [name for name in images if not name.endswith(inner.img_suffix)]

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from mmseg_uda.config.datasets import LABEL_LOADERS
 from mmseg_uda.datasets.checks import unwrap
+from mmseg_uda.datasets.class_map import UnlistedValueError
 from mmseg_uda.datasets.transforms.loading import LoadPseudoLabels
 from mmseg_uda.structures import IGNORE_INDEX
 
@@ -57,7 +58,8 @@ def check_label_values(dataset: Any, key: str, ignore_index: int = IGNORE_INDEX)
         A warning that names the classes without a pixel; empty if there are none.
 
     Raises:
-        ValueError: A label has a value that is neither a class nor ``ignore_index``.
+        ValueError: A label has a value that is neither a class nor ``ignore_index``, or that a
+            ``LoadMappedAnnotations`` does not list.
     """
     classes = dataset.metainfo['classes']
     total, looks = _look_at_some(dataset)
@@ -73,8 +75,9 @@ def check_label_values(dataset: Any, key: str, ignore_index: int = IGNORE_INDEX)
             raise ValueError(
                 f'{type(dataset).__name__}: {key}: expected labels 0..{len(classes) - 1}, its '
                 f'classes, or {ignore_index}, which is ignored, but got the value '
-                f'{look.values[wrong][0]} in {share:.1%} of {look.path!r}; convert labels to train '
-                'ids (tools/dataset_converters), or write metainfo=dict(classes=...)'
+                f'{look.values[wrong][0]} in {share:.1%} of {look.path!r}; map them by '
+                'LoadMappedAnnotations, convert them to train ids (tools/dataset_converters), or '
+                'write metainfo=dict(classes=...)'
             )
     absent = [str(name) for name, count in zip(classes, pixels) if not count]
     if not absent or not looks:
@@ -133,6 +136,8 @@ def _look(loader: Any, dataset: Any, index: int) -> _Look | None:
         path = str(info.get('seg_map_path'))
         try:
             label = loader(info)['gt_seg_map']
+        except UnlistedValueError:
+            raise
         except Exception:  # the stream names the sample that cannot be loaded
             return None
     if label.dtype == np.uint8:  # far quicker than sorting

@@ -83,7 +83,7 @@ def test_zero_may_be_ignored(tmp_path: Path) -> None:
 def test_value_of_no_class_is_named(tmp_path: Path) -> None:
     message = (
         r'BaseSegDataset: source: expected labels 0\.\.2, its classes, or 255, which is ignored, '
-        "but got the value 7 in 50.0% of '.*labels/1.png'; convert labels"
+        "but got the value 7 in 50.0% of '.*labels/1.png'; map them by LoadMapped"
     )
     with pytest.raises(ValueError, match=message):
         check_label_values(dataset(tmp_path, [0, 1, 2, 0], [7, 7, 0, 0]), 'source')

@@ -5,11 +5,13 @@ from mmseg_uda.datasets.transforms.formatting import PackUDAInputs
 from mmseg_uda.datasets.transforms.fourier import FourierAmplitudeMix, mix_amplitude
 from mmseg_uda.datasets.transforms.image_labels import LoadImageLabels
 from mmseg_uda.datasets.transforms.loading import LoadPseudoLabels, LoadSoftLabels
+from mmseg_uda.datasets.transforms.mapped_labels import LoadMappedAnnotations
 from mmseg_uda.datasets.transforms.positions import TrackPositions
 
 __all__ = [
     'FourierAmplitudeMix',
     'LoadImageLabels',
+    'LoadMappedAnnotations',
     'LoadPseudoLabels',
     'LoadSoftLabels',
     'PackUDAInputs',
