@@ -26,10 +26,11 @@ NETWORKS = {
     'deeplabv2_mobilenetv2-035': (0.327, (64, 128)),
     'toy_mobilenetv2': (0.562, (64, 128)),
     'deeplabv2_r101_two_levels': (44.602, (65, 129)),
+    'deeplabv2gn_r101': (65.064, (65, 129)),
     'deeplabv2_mobilenetv2-035_two_levels': (0.349, (64, 128)),
     'deeplabv3plus_mobilenetv2': (2.810, (128, 256)),
 }
-NO_SEGMENTORS = {'cyclegan_resnet9'}
+NO_SEGMENTORS = {'cyclegan_resnet9', 'proda_distillation_r101'}
 
 
 def test_all_are_listed() -> None:
