@@ -216,7 +216,7 @@ def test_weights_and_images_are_those_of_the_papers_code(name: str) -> None:
             assert (kernel, step['backend']) == ('bilinear' if proda else 'bicubic', 'pillow')
     segmentor = cfg.model.get('segmentor', cfg.model)
     preprocessor = segmentor.data_preprocessor
-    if 'mit-b0' in name or name.startswith('proda/'):  # with RGB images and weights of their own
+    if 'mit-b0' in name:  # with RGB images and weights of their own
         assert preprocessor.bgr_to_rgb
         return
     if proda:

@@ -31,6 +31,8 @@ def tool() -> ModuleType:
 def prepare(tmp_path: Path, model: dict[str, Any], trained: dict[str, Any] | None = None) -> Config:
     """A config file, and a checkpoint of ``trained`` (default: of the config's model)."""
     cfg = runner_cfg(tmp_path, tmp_path / 'work', model)
+    if model['type'] == 'EncoderDecoder':  # mmseg's own loop
+        cfg.train_cfg = dict(type='IterBasedTrainLoop', max_iters=1)
     cfg.dump(tmp_path / 'config.py')
     state = MODELS.build(trained or model).state_dict()
     torch.save(dict(meta=dict(iter=7), state_dict=state, optimizer=dict(lr=1)), tmp_path / 'a.pth')

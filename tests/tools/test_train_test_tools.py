@@ -341,5 +341,9 @@ def test_flags_are_those_of_mmseg():
             patch.setattr('sys.argv', [name, *positional])
             expected = vars(stock.parse_args())
         ours = vars(load_tool(name).parse_args(positional))
-        added = dict(row=None, cell=None, **(dict(overwrite=False) if name == 'train' else {}))
+        added = dict(
+            row=None,
+            cell=None,
+            **(dict(overwrite=False, checkpoint_on_signal=False) if name == 'train' else {}),
+        )
         assert ours == {**expected, **added}
