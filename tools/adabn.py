@@ -12,6 +12,7 @@ from mmengine.dist import is_main_process
 import mmseg_uda  # noqa: F401 (checks the toolboxes, registers the classes)
 from mmseg_uda.stages.adabn import adapt_checkpoint
 from mmseg_uda.utils.cli import build_runner, config_parser, load_config, run_main
+from mmseg_uda.utils.parser import at_least
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -20,18 +21,13 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     add('config', help='config of the model and of the target data')
     add('checkpoint', help='checkpoint to adapt')
     add('out', help='adapted checkpoint to write')
-    add('--num-images', type=int, default=200, help='target images; 0 for all')
-    add('--batch-size', type=int, default=4)
-    add('--num-workers', type=int, default=2)
+    add('--num-images', type=at_least(0), default=200, help='target images; 0 for all')
+    add('--batch-size', type=at_least(1), default=4)
+    add('--num-workers', type=at_least(0), default=2)
     add('--seed', type=int, default=0, help="of the images' order")
     add('--test', action='store_true', help='evaluate the adapted checkpoint')
     add('--work-dir', help='directory of the logs of --test')
-    args = parser.parse_args(argv)
-    for key, least in (('num_images', 0), ('batch_size', 1)):
-        if getattr(args, key) < least:
-            flag = f'--{key.replace("_", "-")}'
-            parser.error(f'{flag} got {getattr(args, key)}; write at least {least}')
-    return args
+    return parser.parse_args(argv)
 
 
 def main(argv: list[str] | None = None) -> None:

@@ -15,30 +15,25 @@ from mmseg_uda.benchmark.report import write_report
 from mmseg_uda.benchmark.results import Results
 from mmseg_uda.benchmark.run import Harness
 from mmseg_uda.utils.cli import run_main
+from mmseg_uda.utils.parser import ToolParser, at_least
 from mmseg_uda.utils.work_dir import lock_directory
 
 ROOT = Path(__file__).parents[1]
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = ToolParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add = parser.add_argument
     add('benchmark', help='its config, for example configs/benchmarks/small_real.py')
     add('--only', nargs='+', metavar='NAME', help='levels, pairs, methods, PAIR/METHOD or runs')
     add('--list', action='store_true', help='print what is done, stale or missing, and stop')
     add('--report', action='store_true', help='write pages and plots only')
-    add('--jobs', type=int, default=1, help='runs at once')
-    add('--threads', type=int, default=1, help='threads of each run')
+    add('--jobs', type=at_least(1), default=1, help='runs at once')
+    add('--threads', type=at_least(1), default=1, help='threads of each run')
     add('--nice', type=int, default=0, help='niceness of each run')
     add('--work-dir', help='directory of the runs (default: work_dirs/<benchmark>)')
     add('--out', default=str(ROOT / 'docs/benchmarks'), help='directory of results and pages')
-    args = parser.parse_args(argv)
-    for key in ('jobs', 'threads'):
-        if getattr(args, key) < 1:
-            parser.error(f'--{key} got {getattr(args, key)}; write at least 1')
-    return args
+    return parser.parse_args(argv)
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -8,13 +8,11 @@ from __future__ import annotations
 import argparse
 import json
 
-from mmengine.config import Config
-
 import mmseg_uda  # noqa: F401 (checks the toolboxes, registers the classes)
 from mmseg_uda.config.check import require_sound
 from mmseg_uda.config.options import merge_options
 from mmseg_uda.config.problems import ConfigError, Problem
-from mmseg_uda.config.tables import read_config
+from mmseg_uda.config.tables import read_config, read_file
 from mmseg_uda.pipeline import read_pipeline
 from mmseg_uda.utils.cli import config_parser, run_main
 
@@ -32,7 +30,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 
 def check_file(path: str, args: argparse.Namespace) -> None:
     options = args.cfg_options or {}
-    content = {} if '.py:' in path else Config.fromfile(path)
+    content = {} if '.py:' in path else read_file(path)
     if not {'stages', 'rows'} & content.keys():
         cfg = read_config(path)
         merge_options(cfg, options)

@@ -13,12 +13,11 @@ import argparse
 import mmseg_uda  # noqa: F401 (checks the toolboxes, registers the classes)
 from mmseg_uda.stages.export import export_segmentor
 from mmseg_uda.utils.cli import run_main
+from mmseg_uda.utils.parser import ToolParser
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = ToolParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('checkpoint', help='checkpoint of a method of this package')
     parser.add_argument('out', help='checkpoint to write')
     parser.add_argument('--config', help='config of the method, for --out-config')

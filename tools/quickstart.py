@@ -28,6 +28,7 @@ from mmseg_uda.artifacts.checkpoint import find_latest_checkpoint
 from mmseg_uda.artifacts.files import atomic_write
 from mmseg_uda.utils.cli import build_runner, run_main
 from mmseg_uda.utils.drawing import contact_sheet, heat_map, label_to_color, overlay, save_picture
+from mmseg_uda.utils.parser import ToolParser
 
 ROOT = Path(__file__).resolve().parents[1]
 METHODS = {
@@ -38,7 +39,7 @@ NUM_TRAIN, NUM_VAL = 400, 100
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = ToolParser(description=__doc__.splitlines()[0])
     parser.add_argument('--work-dir', type=Path, default=ROOT / 'work_dirs' / 'quickstart')
     parser.add_argument('--seed', type=int, default=0, help='of weights, data order, augmentation')
     return parser.parse_args(argv)

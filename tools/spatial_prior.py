@@ -9,17 +9,16 @@ reads the labels of the source training set as training does, and writes one fil
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 import mmseg_uda  # noqa: F401 (checks the toolboxes, registers the classes)
 from mmseg_uda.artifacts.outputs import check_output
 from mmseg_uda.artifacts.spatial_prior import BORDERS, NORMS, PriorRecipe
-from mmseg_uda.config.problems import ConfigError
 from mmseg_uda.config.reads import read_paths
 from mmseg_uda.stages.spatial_prior import make_spatial_prior, prior_size, source_dataset
 from mmseg_uda.utils.cli import config_parser, load_config, run_main
+from mmseg_uda.utils.parser import at_least
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
@@ -27,7 +26,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     add, size = parser.add_argument, 'default: as in TrackPositions of the config'
     add('config', help='config whose source training set is counted')
     add('out', help='the .npz file to write')
-    add('--size', nargs=2, type=int, metavar=('H', 'W'), help=f'size of the prior ({size})')
+    add('--size', nargs=2, type=at_least(1), metavar=('H', 'W'), help=f'size of the prior ({size})')
     kernel = 'pixels of the Gaussian, odd, 1 for none (default: 71 for 1024 rows, in proportion)'
     add('--kernel', type=int, help=kernel)
     sigma = 'deviation of the Gaussian in pixels (default: a sixth of the window)'
@@ -36,30 +35,17 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     add('--border', choices=list(BORDERS), default='constant', help=border)
     norm = 'axis that sums to 1 (default: class, each class over the pixels)'
     add('--norm', choices=NORMS, default='class', help=norm)
-    add('--workers', type=int, default=2, help='processes that load labels (default: 2)')
+    add('--workers', type=at_least(0), default=2, help='processes that load labels (default: 2)')
     add('--overwrite', action='store_true', help='move an older file aside')
     return parser.parse_args(argv)
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line and return the exit status."""
+def main(argv: Sequence[str] | None = None) -> None:
     args = parse_args(argv)
-    try:
-        write_prior(args)
-    except ConfigError:
-        raise
-    except (OSError, ValueError) as error:
-        sys.stderr.write(f'\n{error}\n')
-        return 1
-    return 0
-
-
-def write_prior(args: argparse.Namespace) -> None:
-    """Check the arguments, count, and write the prior."""
     if Path(args.out).suffix != '.npz':
-        raise ValueError(f'out got {args.out!r}; write a name that ends in .npz')
+        raise ValueError(f'out: expected a name that ends in .npz, but got {args.out!r}')
     if Path(args.out).exists() and not args.overwrite:
-        raise ValueError(f'{args.out} exists; write another name, or --overwrite to move it aside')
+        raise ValueError(f'out: expected a new file, but {args.out} exists; write another name')
     cfg = load_config(args)
     check_output('out', args.out, read_paths(cfg, but=['prior']))
     recipe = PriorRecipe(

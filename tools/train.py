@@ -9,6 +9,7 @@ from mmengine.config import Config
 from mmengine.logging import print_log
 
 import mmseg_uda  # noqa: F401 (checks the toolboxes, registers the classes)
+from mmseg_uda.artifacts.checkpoint import check_state
 from mmseg_uda.stages.train import run_training
 from mmseg_uda.utils.cli import config_parser, load_config, run_main
 from mmseg_uda.utils.work_dir import open_work_dir, resume_latest
@@ -67,6 +68,8 @@ def main(argv: list[str] | None = None) -> None:
         # `--resume --cfg-options load_from=FILE` goes on from that file, as in MMSegmentation.
         if args.resume and 'load_from' not in (args.cfg_options or {}):
             resume_latest(cfg)
+        elif args.resume and '://' not in str(cfg.load_from):
+            check_state(cfg.load_from)
         run_training(cfg, args.checkpoint_on_signal)
 
 

@@ -23,6 +23,7 @@ from mmseg_uda.stages.image_labels.prediction import (
     predict_image_labels,
 )
 from mmseg_uda.utils.cli import config_parser, load_config, run_main
+from mmseg_uda.utils.parser import at_least
 
 DEFAULTS = ImageLabelRecipe()
 
@@ -41,7 +42,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     add('--weights', help='file of its weights (default: those that timm or the config names)')
     add(
         '--input-size',
-        type=int,
+        type=at_least(1),
         nargs=2,
         metavar=('WIDTH', 'HEIGHT'),
         help="size of its images (default: its own, or else that of the source pipeline's Resize)",
@@ -55,7 +56,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         value = getattr(DEFAULTS, key)
         flag = f'--{key.replace("_", "-")}'
         add(flag, type=type(value), default=value, help=f'{text} {default}')
-    add('--num-workers', type=int, default=2, help='processes that read images')
+    add('--num-workers', type=at_least(0), default=2, help='processes that read images')
     add(
         '--from-labels',
         nargs='?',

@@ -15,6 +15,7 @@ from mmseg_uda.artifacts.files import PathLike
 from mmseg_uda.artifacts.torch_files import load_torch_file
 
 __all__ = [
+    'check_state',
     'describe_mismatch',
     'find_checkpoints',
     'find_latest_checkpoint',
@@ -81,6 +82,19 @@ def find_checkpoints(directory: PathLike) -> list[Path]:
     return [path for _, path in sorted(found, reverse=True)]
 
 
+def check_state(path: PathLike) -> None:
+    """Check that a training can go on from a file.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ValueError: It cannot be read, or holds weights alone.
+    """
+    content = load_torch_file(path)
+    meta = content.get('meta') if isinstance(content, dict) else None
+    if not isinstance(meta, dict) or 'iter' not in meta:
+        raise ValueError(f'expected the state of a training, but got weights alone: {path}')
+
+
 def find_latest_checkpoint(directory: PathLike) -> Path | None:
     """Find the latest checkpoint from which a training can go on; None if there is none.
 
@@ -93,10 +107,8 @@ def find_latest_checkpoint(directory: PathLike) -> Path | None:
         found += [noted] if noted.is_file() else []
     for path in found:
         try:
-            content = load_torch_file(path)
-            if 'iter' not in content.get('meta', {}):
-                raise ValueError(f'expected the state of a training, but got weights alone: {path}')
-        except (AttributeError, ValueError) as error:
+            check_state(path)
+        except ValueError as error:
             print_log(f'Not resumed from {path}: {error}', 'current', logging.WARNING)
             continue
         return path

@@ -72,6 +72,8 @@ def atomic_write(path: PathLike, keep: bool = False) -> Iterator[Path]:
     Raises:
         OSError: There is no space for the file, which the error names.
     """
+    if Path(path).is_dir():
+        raise ValueError(f'expected a file to write, but got the directory {path}; write another')
     with explain_full_disk(path), _partial_file(Path(path), keep) as partial:
         yield partial
 
@@ -195,9 +197,10 @@ def explain_read_errors(owner: str, path: PathLike, remedy: str) -> Iterator[Non
     try:
         yield
     except Exception as error:  # zip, numpy and JSON raise many types on damaged files
-        raise ValueError(
-            f'{owner}: cannot read {path} ({type(error).__name__}: {error}); {remedy}'
-        ) from error
+        text = f'{type(error).__name__}: {error}'
+        if 'pickle' in text:  # numpy advises to load what could run any code
+            text = f'{type(error).__name__}: it is no archive of numbers and texts'
+        raise ValueError(f'{owner}: cannot read {path} ({text}); {remedy}') from error
 
 
 def list_files(directory: PathLike) -> Iterator[str]:

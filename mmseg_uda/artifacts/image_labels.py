@@ -92,7 +92,7 @@ class ImageLabels:
             ValueError: If it is no such file, of another version, or damaged, or a name is absolute
                 or has ``..``.
         """
-        remedy = f'run tools/train_image_labels.py CONFIG --out {path} --overwrite'
+        remedy = 'run tools/train_image_labels.py CONFIG --out NEW_FILE'
         with (
             explain_read_errors('ImageLabels', path, remedy),
             np.load(path, allow_pickle=False) as arrays,

@@ -86,7 +86,7 @@ class Manifest(JsonManifest):
     @property
     def kept_share(self) -> float:
         """Share of all pixels that carry a label, in [0, 1]."""
-        return sum(self.kept_pixels) / sum(self.predicted_pixels)
+        return sum(self.kept_pixels) / max(sum(self.predicted_pixels), 1)
 
     @cached_property
     def _names(self) -> frozenset[str]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
@@ -24,6 +25,7 @@ from mmseg_uda.version import __version__
 
 __all__ = [
     'JsonManifest',
+    'check_content',
     'check_version',
     'describe_differences',
     'differences',
@@ -80,6 +82,20 @@ def raise_differences(owner: str, place: PathLike, old: Any, new: Any) -> None:
         raise ValueError(
             f'{owner}: {str(place)!r} was made with other settings ({changes}); write another path'
         )
+
+
+def check_content(content: Any, keys: Iterable[str] = ()) -> dict[str, Any]:
+    """Check that what a JSON file holds is a dict with some keys, and return it.
+
+    Raises:
+        ValueError: It is something else, or lacks a key.
+    """
+    if not isinstance(content, dict):
+        raise ValueError(f'expected an object with keys, but got {_shorten(content)}')
+    for key in keys:
+        if key not in content:
+            raise ValueError(f'expected the key {key!r}, but got {", ".join(map(repr, content))}')
+    return content
 
 
 def check_version(found: Any, expected: int) -> None:
@@ -151,10 +167,17 @@ class JsonManifest:
         """
         path = Path(directory, MANIFEST_NAME)
         with explain_read_errors(cls.__name__, path, cls.remedy.format(directory)):
-            content = json.loads(path.read_text(encoding='utf-8'))
-            check_version(content['format_version'], cls.format_version)
+            content = check_content(json.loads(path.read_text(encoding='utf-8')))
+            check_version(content.get('format_version'), cls.format_version)
+            fields = dataclasses.fields(cls)
+            needed = [
+                field.name
+                for field in fields
+                if field.default is field.default_factory is dataclasses.MISSING
+            ]
+            check_content(content, needed)
             # Versions, and fields of later versions, are left out.
-            names = [field.name for field in dataclasses.fields(cls)]
+            names = [field.name for field in fields]
             manifest = cls(**{name: content[name] for name in names if name in content})
             listed = [*manifest.listed]
         for name in listed:

@@ -109,7 +109,7 @@ class SpatialPrior:
             FileNotFoundError: If there is none.
             ValueError: If it is damaged or of another version.
         """
-        remedy = f'run tools/spatial_prior.py CONFIG {path} --overwrite'
+        remedy = 'run tools/spatial_prior.py CONFIG NEW_FILE'
         with (
             explain_read_errors('SpatialPrior', path, remedy),
             np.load(path, allow_pickle=False) as content,

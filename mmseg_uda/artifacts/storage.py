@@ -1,4 +1,4 @@
-"""mmengine's storage on local disks, whose files are written whole or not at all."""
+"""mmengine's storage on local disks: files are written whole, and empty ones are named."""
 
 from __future__ import annotations
 
@@ -14,6 +14,17 @@ __all__ = ['AtomicBackend', 'register_atomic_backend']
 
 class AtomicBackend(LocalBackend):
     """Writes checkpoints, and all else that mmengine stores, by :func:`atomic_write`."""
+
+    def get(self, filepath: str | Path) -> bytes:
+        """Read bytes, of images and labels above all.
+
+        Raises:
+            OSError: There are none; decoders do not name the file.
+        """
+        content = super().get(filepath)
+        if not content:
+            raise OSError(f'expected a file with content, but got the empty file {str(filepath)!r}')
+        return content
 
     def put(self, obj: bytes, filepath: str | Path) -> None:
         """Write bytes."""

@@ -17,6 +17,7 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from mmseg_uda.config.building import build_optimizers, build_schedulers, explain
+from mmseg_uda.config.method import check_method
 from mmseg_uda.config.places import ANYWHERE, CONSTRUCTORS, Node, find_class
 from mmseg_uda.config.problems import Problem
 from mmseg_uda.config.signatures import is_stock, signature_of
@@ -42,21 +43,14 @@ def check_agreement(content: Mapping[str, Any], nodes: list[Node]) -> Iterator[P
         content: The config in built-in types.
         nodes: All dicts in it from which something is built.
     """
-    checks = (
-        _check_target,
-        _check_classes,
-        _check_maps,
-        _check_pixels,
-        _check_test_mode,
-        _check_loaders,
-    )
-    for check in (*checks, _check_domains):
+    for check in CHECKS:
         yield from check(nodes)
     yield from _check_constructor(content, nodes)
     scaled = _get(content.get('auto_scale_lr'), 'enable')
     if scaled and _get(content.get('train_dataloader'), 'source'):
         text = 'expected False, as each domain has its own batch size, but got True; set lr instead'
         yield Problem('auto_scale_lr.enable', text)
+    yield from check_method(content, nodes)
 
 
 def _check_target(nodes: list[Node]) -> Iterator[Problem]:
@@ -80,7 +74,7 @@ def _check_target(nodes: list[Node]) -> Iterator[Problem]:
 def _check_classes(nodes: list[Node]) -> Iterator[Problem]:
     """The network's classes, the discriminator's input and the datasets agree."""
     counts = [count for node in nodes for count in _class_counts(node)]
-    sizes = {path: size for path, size in counts if isinstance(size, int)}
+    sizes = {path: size for path, size in counts if isinstance(size, int) and size > 0}
     if len(set(sizes.values())) > 1:
         expected, _ = Counter(sizes.values()).most_common(1)[0]
         example = next(path for path, size in sizes.items() if size == expected)
@@ -91,6 +85,20 @@ def _check_classes(nodes: list[Node]) -> Iterator[Problem]:
                     f'numbers of classes differ: expected {expected}, as {example} has, '
                     f'but got {size!r}; write {expected}',
                 )
+
+
+def _check_subsets(nodes: list[Node]) -> Iterator[Problem]:
+    """Subsets of the classes hold no other class."""
+    metrics = [node for node in nodes if node.name == 'SubsetIoUMetric']
+    counts = (_class_counts(node) for node in (nodes if metrics else ()))
+    sizes = [size for found in counts for _, size in found if isinstance(size, int)]
+    for node in metrics:
+        subsets = node.cfg.get('subsets')
+        for name, ids in subsets.items() if isinstance(subsets, Mapping) and sizes else ():
+            beyond = [each for each in ids if isinstance(each, int) and each >= max(sizes)]
+            if beyond:
+                text = f'expected train ids in 0..{max(sizes) - 1}, but got {beyond[0]}'
+                yield Problem(f'{node.path}.subsets.{name}', text)
 
 
 def _class_counts(node: Node) -> Iterator[tuple[str, Any]]:
@@ -222,6 +230,23 @@ def _check_test_mode(nodes: list[Node]) -> Iterator[Problem]:
             if is_stock(node.target) and mode not in (None, *MODES):
                 text = f'{node.name}.test_cfg.mode: expected one of {MODES}, but got {mode!r}'
                 yield Problem(f'{node.path}.test_cfg.mode', text)
+            for key in ('crop_size', 'stride') if mode == 'slide' else ():
+                if not node.cfg['test_cfg'].get(key):
+                    text = f'{node.name}.test_cfg: expected {key} for mode slide, but got none; '
+                    yield Problem(f'{node.path}.test_cfg', text + f'write {key}=(H, W)')
+                    break
+
+
+CHECKS = (
+    _check_target,
+    _check_classes,
+    _check_subsets,
+    _check_maps,
+    _check_pixels,
+    _check_test_mode,
+    _check_loaders,
+    _check_domains,
+)
 
 
 def check_optimizers(content: Mapping[str, Any], model: nn.Module) -> list[Problem]:

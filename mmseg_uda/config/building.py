@@ -39,7 +39,7 @@ __all__ = [
 WRAPPED = re.compile(r'^(class `\w+` in [^ ]+: )+')
 UNKNOWN = re.compile(r"(\w+)?(?:\.__init__)?\(\) got an unexpected keyword argument '(\w+)'")
 MISSING = re.compile(r'(\w+)\.__init__\(\) missing \d+ required \w+ (arguments?: .+)')
-UNREGISTERED = re.compile(r'^(\S+) is not in the \S+ registry')
+UNREGISTERED = re.compile(r'^(\S+) is not in the .+? registry')
 NAMED = re.compile(r'[A-Z]\w+(?:\.\w+)+')
 
 

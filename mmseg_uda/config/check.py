@@ -7,22 +7,33 @@ from __future__ import annotations
 
 import difflib
 import inspect
-from collections.abc import Iterable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from importlib.util import find_spec
 from typing import Any
 
 from mmengine.config import Config
 from mmengine.utils import import_modules_from_strings
-from mmseg.registry import HOOKS, METRICS, TRANSFORMS
+from mmseg.registry import HOOKS, METRICS, MODELS, RUNNERS, TRANSFORMS
 from torch import nn
 
 from mmseg_uda.config.agreement import check_agreement, check_optimizers
 from mmseg_uda.config.building import build_model, build_part, cannot_be_judged, explain, no_trace
+from mmseg_uda.config.method import check_statistics
 from mmseg_uda.config.metrics import check_metrics
-from mmseg_uda.config.places import ALL, CONSTRUCTORS, RUNNER_NAMES, Node, known_names, walk
+from mmseg_uda.config.places import (
+    ALL,
+    CONSTRUCTORS,
+    RUNNER_NAMES,
+    Node,
+    find_class,
+    known_names,
+    walk,
+)
 from mmseg_uda.config.problems import ConfigError, Problem
 from mmseg_uda.config.signatures import advice, check_names, check_values, is_stock
 
-__all__ = ['check_config', 'require_sound']
+__all__ = ['check_config', 'check_runnable', 'require_sound']
 
 # Packages whose parts are built to see whether they raise: their constructors do nothing else. (The
 # hook that mmseg has makes a visualizer.)
@@ -32,6 +43,29 @@ BUILT = {
     METRICS: ('mmseg_uda',),
 }
 OPTIMIZED = {'optim_wrapper', 'param_scheduler'}
+NO_TYPE = "expected a dict with 'type'"
+
+
+# Names of which a runner needs all or none.
+GROUPS = (
+    ('train_dataloader', 'train_cfg', 'optim_wrapper'),
+    ('val_dataloader', 'val_cfg', 'val_evaluator'),
+    ('test_dataloader', 'test_cfg', 'test_evaluator'),
+)
+
+
+def check_runnable(cfg: Config | Mapping[str, Any]) -> list[Problem]:
+    """Find the parts without which mmengine's runner is not built."""
+    problems = []
+    if not cfg.get('model'):
+        problems.append(Problem('model', "expected a dict with 'type', but got none; write it"))
+    for group in GROUPS:
+        given = [key for key in group if cfg.get(key) is not None]
+        for key in group if given else ():
+            if key not in given:
+                text = f'expected one beside {" and ".join(given)}, but got none; '
+                problems.append(Problem(key, text + 'write it, or None for all three'))
+    return problems
 
 
 def require_sound(cfg: Config | Mapping[str, Any]) -> None:
@@ -52,28 +86,51 @@ def check_config(cfg: Config | Mapping[str, Any]) -> list[Problem]:
         cfg: Config for mmengine's runner, whole or in part.
     """
     content = _plain(cfg.to_dict() if isinstance(cfg, Config) else cfg)
-    problems = list(_check_top_level(content))
     try:
         import_modules_from_strings(**(content.get('custom_imports') or {'imports': []}))
     except (ImportError, TypeError) as error:
-        return [*problems, Problem('custom_imports', ' '.join(str(error).split()))]
+        return [Problem('custom_imports', ' '.join(str(error).split()))]
+    problems = list(_check_top_level(content))
     scope = content.get('default_scope')
-    with no_trace(scope if isinstance(scope, str) else 'mmseg'):
+    with no_trace(scope if _is_scope(scope) else 'mmseg'):
         nodes = [node for node in walk(content) if not _is_foreign(node.path, content)]
         model, fails = _build_model(content)
-        problems += _check_nodes(nodes, fails)
-        problems += check_agreement(content, nodes)
-        problems += check_metrics(content, nodes)
+        disagreements = [*check_agreement(content, nodes), *check_metrics(content, nodes)]
+        problems += _check_nodes(nodes, fails, disagreements)
+        problems += disagreements
         broken = {problem.path.split('.')[0] for problem in problems}
         optimized = isinstance(content.get('optim_wrapper'), Mapping) and not broken & OPTIMIZED
-        if model is not None and optimized:
-            problems += check_optimizers(content, model)
-    return list(dict.fromkeys(problems))
+        if model is not None:
+            problems += check_statistics(nodes, model)
+            problems += check_optimizers(content, model) if optimized else []
+    places = Counter(problem.path for problem in problems)
+    return [
+        problem
+        for problem in dict.fromkeys(problems)
+        if problem.message != NO_TYPE or places[problem.path] == 1  # what holds it says more
+    ]
 
 
-def _check_top_level(names: Iterable[str]) -> Iterator[Problem]:
+def _is_scope(name: Any) -> bool:
+    """Tell scopes that have classes by now, or are packages whose import gives them some."""
+    return isinstance(name, str) and (name in _scopes() or find_spec(name) is not None)
+
+
+def _scopes() -> list[str]:
+    root = MODELS.parent
+    return ['mmengine', *(root.children if root else ())]
+
+
+def _check_top_level(content: Mapping[str, Any]) -> Iterator[Problem]:
     """Other names are the config's own variables, unless they look like one of the runner's."""
-    for name in names:
+    scope, runner = content.get('default_scope'), content.get('runner_type')
+    if isinstance(scope, str) and not _is_scope(scope):
+        text = f'expected the scope of a toolbox, but got {scope!r}; {advice(scope, _scopes())}'
+        yield Problem('default_scope', text)
+    if isinstance(runner, str) and find_class(runner, (RUNNERS,)) is None:
+        hint = advice(runner, known_names((RUNNERS,)))
+        yield Problem('runner_type', f'expected a registered runner, but got {runner!r}; {hint}')
+    for name in content:
         if name not in RUNNER_NAMES:
             for similar in difflib.get_close_matches(name, RUNNER_NAMES, n=1, cutoff=0.88):
                 yield Problem(
@@ -118,11 +175,11 @@ def _build_model(content: Mapping[str, Any]) -> tuple[nn.Module | None, bool]:
         return None, not cannot_be_judged(error)
 
 
-def _check_nodes(nodes: list[Node], model_fails: Any) -> list[Problem]:
+def _check_nodes(nodes: list[Node], model_fails: Any, known: list[Problem]) -> list[Problem]:
     """Check inner parts first: what holds a broken one is not built."""
     problems: list[Problem] = []
     for node in reversed(nodes):
-        broken = any(each.path.startswith(f'{node.path}.') for each in problems)
+        broken = any(each.path.startswith(f'{node.path}.') for each in [*problems, *known])
         problems = [*_check_node(node, broken, model_fails), *problems]
     return problems
 
@@ -133,7 +190,7 @@ def _check_node(node: Node, broken: bool, model_fails: Any) -> Iterator[Problem]
     if target is None:
         if node.kind is None:
             got = f', but got the keys {", ".join(map(str, node.cfg))}' if node.cfg else ''
-            yield Problem(node.path, f"expected a dict with 'type'{got}")
+            yield Problem(node.path, f'{NO_TYPE}{got}')
         elif registries is not ALL or (in_model and model_fails):
             kind = 'class' if registries is ALL else registries[0].name
             scope, dot, _ = str(node.kind).rpartition('.')

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import functools
 import inspect
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -75,13 +77,27 @@ class Place(NamedTuple):
 # Signatures of what is read from a dict key by key, without a constructor.
 
 
-def domains(
+def train_dataloader(
     source: Mapping[str, Any] | None = None, target: Mapping[str, Any] | None = None
 ) -> None: ...
 
 
 def env_cfg(
     cudnn_benchmark: bool = False, mp_cfg: Any = None, dist_cfg: Any = None, resource_limit: int = 0
+) -> None: ...
+
+
+def randomness(
+    seed: int | None = None, diff_rank_seed: bool = False, deterministic: bool = False
+) -> None: ...
+
+
+def clip_grad(
+    max_norm: float | None = None,
+    norm_type: float = 2.0,
+    clip_value: float | None = None,
+    error_if_nonfinite: bool = False,
+    foreach: bool | None = None,
 ) -> None: ...
 
 
@@ -133,6 +149,7 @@ PLACES = (
     ),
     Place(r'^optim_wrapper\.(.*\.)?optimizer$', (mm.OPTIMIZERS,), ('params',), needs_type=True),
     Place(r'paramwise_cfg$', default=paramwise_cfg),
+    Place(r'^optim_wrapper\.(.*\.)?clip_grad$', default=clip_grad),
     Place(r'^optim_wrapper\.optimizers\..*\.custom_keys\.', default=custom_keys),
     Place(r'^param_scheduler(\.|$)', (mm.PARAM_SCHEDULERS,), ('optimizer',)),
     Place(r'^train_cfg$', (mm.LOOPS,), _LOOP, IterBasedTrainLoop, ('by_epoch',)),
@@ -146,13 +163,14 @@ PLACES = (
     Place(r'^log_processor$', (mm.LOG_PROCESSORS,), default=LogProcessor),
     Place(r'^env_cfg$', default=env_cfg),
     Place(r'^env_cfg\.mp_cfg$', (), ('distributed',), set_multi_processing),
-    Place(r'^randomness$', (), ('self', 'seed'), Runner.set_randomness),
+    Place(r'^randomness$', default=randomness),
     Place(r'^auto_scale_lr$', default=auto_scale_lr),
 )
 ANYWHERE = Place('', ALL, None)
 
 
-class Node(NamedTuple):
+@dataclasses.dataclass(frozen=True)
+class Node:
     """A dict from which something is built.
 
     Args:
@@ -170,10 +188,10 @@ class Node(NamedTuple):
         """Its ``type``: a name, or in the newer style of configs a class."""
         return self.cfg.get('type')
 
-    @property
+    @functools.cached_property
     def target(self) -> Callable[..., Any] | None:
         """The class or function that is called; None if none is known."""
-        if self.kind is None:
+        if self.kind is None or not self.place.registries:
             return self.place.default
         return find_class(self.kind, self.place.registries)
 
@@ -220,7 +238,7 @@ def _place_of(path: str, cfg: Mapping[str, Any]) -> Place | None:
     for place in PLACES:
         if re.search(place.pattern, bare):
             if place.default is DataLoader and {'source', 'target'} & cfg.keys():
-                return Place('', default=domains)
+                return Place('', default=train_dataloader)
             if place.default is IterBasedTrainLoop and cfg.get('by_epoch'):
                 place = place._replace(default=EpochBasedTrainLoop)
             built = 'type' in cfg or place.default or place.needs_type

@@ -45,6 +45,7 @@ class Signature(NamedTuple):
         return self.is_open or name in self.hints
 
 
+@functools.cache
 def signature_of(target: Callable[..., Any]) -> Signature:
     """Collect arguments, those included to which ``**kwargs`` hand on the rest."""
     functions: list[Any] = [target]
@@ -153,7 +154,9 @@ def advice(word: Any, known: Iterable[str]) -> str:
 
 
 def _nearest(word: str, known: Iterable[str], cutoff: float = 0.6) -> str | None:
-    return next(iter(difflib.get_close_matches(word, known, n=1, cutoff=cutoff)), None)
+    names = {name.lower(): name for name in known}
+    similar = difflib.get_close_matches(word.lower(), names, n=1, cutoff=cutoff)
+    return names[similar[0]] if similar else None
 
 
 def is_stock(target: Any, packages: tuple[str, ...] = STOCK) -> bool:
@@ -182,12 +185,17 @@ def check_values(
         if hint is Any and isinstance(default, (int, float)) and isinstance(value, str):
             hint = type(default) if is_stock(target) else Any  # without a hint, but hardly text
         expected = _describe(hint)
-        fits = _fits(value, hint, SCALARS if is_stock(target, ('mmseg_uda',)) else LENIENT)
+        strict = is_stock(target, ('mmseg_uda',)) or key in PATHS
+        fits = _fits(value, hint, SCALARS if strict else LENIENT)
         if key in RANGES and is_stock(target) and signature.takes(key):
             kind, least, most = RANGES[key]
             expected = 'an integer' if kind is int else 'a number'
             expected += f' from {least} ' + ('on' if most == math.inf else f'to {most}')
             fits = fits and _in_range(value, kind, least, most)
+        choices = CHOICES.get(f'{name}.{key}')
+        if choices is not None:
+            expected = f'one of {choices}'
+            fits = all(each in choices for each in (value if isinstance(value, list) else [value]))
         if not fits:
             where = f'{path}.{key}' if path else key
             yield Problem(where, f'{name}.{key}: expected {expected}, but got {value!r}')
@@ -268,5 +276,15 @@ RANGES: dict[str, tuple[type, float, float]] = {
     **dict.fromkeys(('num_workers', 'workers', 'val_begin', 'begin'), (int, 0, math.inf)),
     **dict.fromkeys(('interval', 'max_keep_ckpts'), (int, -1, math.inf)),  # -1 for never
     **dict.fromkeys(('lr', 'weight_decay', 'loss_weight', 'eta_min'), (float, 0, math.inf)),
-    **dict.fromkeys(('prob', 'drop_path_rate', 'cat_max_ratio'), (float, 0, 1)),
+    **dict.fromkeys(('prob', 'drop_path_rate', 'cat_max_ratio', 'dropout_ratio'), (float, 0, 1)),
 }
+# Arguments whose hints do not say what they may be, by class; of a list, each item.
+IOU_METRICS = ('mIoU', 'mDice', 'mFscore')
+CHOICES: dict[str, tuple[Any, ...]] = {
+    'Runner.log_level': ('CRITICAL', 'ERROR', 'WARNING', 'INFO', 'DEBUG', 'NOTSET'),
+    'CheckpointHook.rule': (None, 'greater', 'less'),
+    'IoUMetric.iou_metrics': IOU_METRICS,
+    'SubsetIoUMetric.iou_metrics': IOU_METRICS,
+    'set_multi_processing.mp_start_method': ('fork', 'spawn', 'forkserver'),
+}
+PATHS = ('work_dir', 'load_from')  # no number can stand for text there

@@ -10,13 +10,14 @@ from __future__ import annotations
 import copy
 import dataclasses
 import difflib
+import traceback
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from mmengine.config import Config
 
-__all__ = ['Row', 'Table', 'choose', 'read_config']
+__all__ = ['Row', 'Table', 'choose', 'read_config', 'read_file']
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,7 +67,7 @@ class Table:
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
-        content = Config.fromfile(self.path).to_dict()
+        content = read_file(self.path).to_dict()
         self.cells: dict[str, str] = content.get('cells', {})
         self.metrics: dict[str, str] = content.get('metrics', {})
         self.links: dict[str, str] = content.get('links', {})
@@ -133,7 +134,7 @@ class Table:
 
     def load(self, row: str, cell: str) -> Config:
         """Read the config of a row in a cell; its name is :meth:`stem`."""
-        cfg = Config.fromfile(self.file(row, cell))
+        cfg = read_file(self.file(row, cell))
         cfg.merge_from_dict(copy.deepcopy(self.options(row, cell)))  # it takes `_delete_` out
         name = self.path.with_name(f'{self.stem(row, cell)}.py')
         object.__setattr__(cfg, '_filename', str(name))  # a runner names its copy of it so
@@ -153,6 +154,29 @@ def choose(kind: str, name: str | None, known: Iterable[str], where: str) -> str
         return str(name)
     similar = difflib.get_close_matches(name or '', known, n=1) or [f'one of {", ".join(known)}']
     raise ValueError(f'{where}: expected a {kind}, but got {name or "none"}; write {similar[0]}')
+
+
+def read_file(path: str | Path) -> Config:
+    """Read a config file, which is a program.
+
+    Raises:
+        ValueError: Names the file, and the line if one is known.
+    """
+    try:
+        return Config.fromfile(path)
+    except Exception as error:  # configs are programs: anything can happen in them
+        lines = [
+            frame.lineno
+            for frame in traceback.extract_tb(error.__traceback__)
+            if frame.filename == str(Path(path).absolute())
+        ]
+        lines += [error.lineno] if isinstance(error, SyntaxError) else []
+        where = f', line {lines[-1]}' if lines else ''
+        first: BaseException = error
+        while isinstance(first, ImportError) and isinstance(first.__context__, ImportError):
+            first = first.__context__  # mmengine's own lists all directories of modules
+        text = ' '.join(str(getattr(first, 'msg', first)).split())
+        raise ValueError(f'{path}{where}: [{type(first).__name__}] {text}') from error
 
 
 def read_config(path: str | Path, row: str | None = None, cell: str | None = None) -> Config:
@@ -175,7 +199,7 @@ def read_config(path: str | Path, row: str | None = None, cell: str | None = Non
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f'no config file {path}{_successor(path)}')
-    cfg = Config.fromfile(path)
+    cfg = read_file(path)
     if row is None and cell is None and 'rows' not in cfg:
         return cfg
     if 'rows' not in cfg:
@@ -185,6 +209,7 @@ def read_config(path: str | Path, row: str | None = None, cell: str | None = Non
 
 
 def _successor(path: Path) -> str:
+    """Say what to write for a file that is not there; empty if nothing is like it."""
     for file in sorted(path.parent.glob('ablations.py')):
         table = Table(file)
         for row, cell in table.pairs():
@@ -193,4 +218,6 @@ def _successor(path: Path) -> str:
                     f': it is now row {row!r} of {file}; write {file} --row {row} --cell {cell}, '
                     f'or, in a pipeline, {file.name}:{row}:{cell}'
                 )
-    return ''
+    names = [file.name for file in path.parent.glob('*.py')]
+    similar = difflib.get_close_matches(path.name, names, n=1)
+    return f'; write {path.with_name(similar[0])}' if similar else ''

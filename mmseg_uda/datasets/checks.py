@@ -10,6 +10,7 @@ import inspect
 import os.path as osp
 import re
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 from mmengine.dataset import BaseDataset
@@ -249,10 +250,13 @@ def _wrapped(dataset: Any) -> list[Any]:
 def _check_list(path: str, name: str, key: str) -> None:
     size = osp.getsize(path) if osp.isfile(path) else None
     if size:
-        with open(path, encoding='utf-8-sig') as file:
-            for number, line in enumerate(file, 1):
-                where = f'{path}, line {number}, without one'
-                expect(bool(line.strip()), f'{key}.ann_file', 'a name in each line', where)
+        try:
+            text = Path(path).read_text('utf-8-sig')
+        except UnicodeDecodeError:
+            raise ValueError(f'{key}.ann_file: expected a text file, but got {path!r}') from None
+        for number, line in enumerate(text.splitlines(), 1):
+            got = f'{path}, line {number}, without one'
+            expect(bool(line.strip()), f'{key}.ann_file', 'a name in each line', got)
     else:
         got = f'{path!r}, which ' + ('does not exist' if size is None else 'is empty')
         raise ValueError(
@@ -269,8 +273,7 @@ def _check_any_image(directory: str, cfg: Mapping[str, Any], name: str, key: str
         parameter = inspect.signature(cls).parameters.get('img_suffix')
         suffix = parameter.default if parameter else ''
     suffix = tuple(suffix) if isinstance(suffix, list) else suffix  # several, as from JSON
-    # The first image is enough; datasets have tens of thousands.
-    if any(file.endswith(suffix or '') for file in list_files(directory)):
+    if any(file.endswith(suffix or '') for file in list_files(directory)):  # one is enough
         return
     raise ValueError(
         f'{name}: expected files that end in {suffix!r} in {key}.data_prefix.img_path, but got '

@@ -124,6 +124,11 @@ class EndlessDataset(Dataset[Any]):
                     ) from error
         else:
             raise OSError(f'{type(self.dataset).__name__}: all {len(self)} samples are broken')
+        if isinstance(sample, dict) and 'img_path' in sample:
+            raise ValueError(
+                f'{type(self.dataset).__name__}.pipeline: expected samples that are packed, but '
+                f"got one with the keys {', '.join(sample)}; end it with dict(type='PackUDAInputs')"
+            )
         if isinstance(sample, dict) and 'data_samples' in sample:
             # Not the pipeline's own seed: its numbers would come again.
             meta: dict[str, Any] = dict(seed=derive_seed(self.seed, position, 1))

@@ -8,11 +8,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from mmengine.config import Config
-
 from mmseg_uda.config.problems import ConfigError, Problem
 from mmseg_uda.config.selection import SELECTIONS
-from mmseg_uda.config.tables import choose
+from mmseg_uda.config.tables import choose, read_file
 from mmseg_uda.pipeline.run import Pipeline
 from mmseg_uda.pipeline.tables import select_stages, successors
 from mmseg_uda.pipeline.translated import translate_source
@@ -61,7 +59,7 @@ def read_pipeline(
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f'read_pipeline: no config file {path}{successors(path)}')
-    content = Config.fromfile(path).to_dict()
+    content = read_file(path).to_dict()
     name, table = select_stages(content, path, rows, cell)
     _check_names(content, path)
     options = dict(options or {})
@@ -80,7 +78,8 @@ def read_pipeline(
     stages = [_build(index, each, context) for index, each in enumerate(content['stages'])]
     # In order, so that a stage can refer to earlier ones only.
     earlier: dict[str, Stage] = {}
-    problems: dict[Problem, None] = {}  # each once: a stage may read the config of another
+    # Each once, under the first of the stages that read the same config.
+    problems: dict[tuple[str, str], Problem] = {}
     for stage in stages:
         if stage.name in earlier:
             raise ValueError(f'stage {stage.name!r}: name is taken by 2 stages; write another one')
@@ -88,10 +87,11 @@ def read_pipeline(
             if check:
                 stage.check(earlier)
         except ConfigError as error:
-            problems.update(dict.fromkeys(error.problems))
+            for each in error.problems:
+                problems.setdefault((each.path.rpartition(': ')[2], each.message), each)
         earlier[stage.name] = stage
     if problems:
-        raise ConfigError(list(problems))
+        raise ConfigError(list(problems.values()))
     return Pipeline(context, stages, content.get('env_cfg') or {}, table)
 
 

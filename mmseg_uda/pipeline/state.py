@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from mmseg_uda.artifacts.digest import digest_path
 from mmseg_uda.artifacts.files import explain_read_errors, safe_join, write_json
-from mmseg_uda.artifacts.recipe import check_version
+from mmseg_uda.artifacts.recipe import check_content, check_version
 from mmseg_uda.stages.base import Result
 
 if TYPE_CHECKING:
@@ -73,12 +73,13 @@ class State:
         self.path = directory / 'pipeline.json'
         self.stages: dict[str, StageRecord] = {}
         if self.path.is_file():
-            remedy = 'delete it: stages whose directories are whole are recognised'
+            remedy = 'rename it: stages whose directories are whole are recognised'
             with explain_read_errors('State', self.path, remedy):
-                content = json.loads(self.path.read_text(encoding='utf-8'))
+                content = check_content(json.loads(self.path.read_text(encoding='utf-8')))
                 # A record of another version would make a finished stage look changed.
-                check_version(content['format_version'], FORMAT_VERSION)
-                self.stages = {key: StageRecord(**each) for key, each in content['stages'].items()}
+                check_version(content.get('format_version'), FORMAT_VERSION)
+                stages = check_content(check_content(content, ['stages'])['stages'])
+                self.stages = {key: StageRecord(**each) for key, each in stages.items()}
                 outputs = [name for each in self.stages.values() for name in each.outputs.values()]
             for name in outputs:
                 safe_join(directory, name, self.path)

@@ -36,6 +36,7 @@ from PIL import Image
 from mmseg_uda.artifacts.files import atomic_write, is_disk_full, list_files
 from mmseg_uda.artifacts.outputs import check_output
 from mmseg_uda.structures import IGNORE_INDEX
+from mmseg_uda.utils.parser import ToolParser, at_least
 from mmseg_uda.utils.processes import map_with_progress
 
 __all__ = ['LabelFormat', 'read_index_png', 'read_uint16_png', 'run_converter']
@@ -253,9 +254,9 @@ def run_converter(
         argv: Arguments; None takes the process's.
 
     Returns:
-        The exit status: 0, or 1 if a label failed. A wrong command line exits with 2.
+        The exit status: 0, or 1 if a label failed.
     """
-    parser = argparse.ArgumentParser(
+    parser = ToolParser(
         description=description, formatter_class=argparse.ArgumentDefaultsHelpFormatter
     )
     add = parser.add_argument
@@ -263,29 +264,28 @@ def run_converter(
     add('--gt-dir', default=gt_dir, help='label directory below data_root')
     add('--img-dir', default=img_dir, help='image directory below data_root')
     add('-o', '--out-dir', type=Path, help='output directory (default: data_root)')
-    add('--nproc', type=int, default=os.cpu_count() or 1, help='processes')
+    add('--nproc', type=at_least(1), default=os.cpu_count() or 1, help='processes')
     add('--overwrite', action='store_true', help='convert again what is already converted')
     args = parser.parse_args(argv)
     out_dir = args.out_dir or args.data_root
     label_dir, image_dir = args.data_root / args.gt_dir, args.data_root / args.img_dir
-    if args.nproc < 1:
-        parser.error(f'--nproc got {args.nproc}; write 1 or more')
     if not label_dir.is_dir():
-        parser.error(f'there is no directory {label_dir}; fix data_root or --gt-dir')
+        parser.error(
+            f'--gt-dir: expected a directory, but there is no {label_dir}; correct it or data_root'
+        )
     output_dir = out_dir / args.gt_dir
     reads = [('--img-dir', image_dir)]
     if output_dir.resolve() != label_dir.resolve():  # converted labels may lie beside the originals
         reads.append(('--gt-dir', label_dir))
-    try:
-        check_output('--out-dir', output_dir, reads)
-    except ValueError as error:
-        parser.error(str(error))
+    check_output('--out-dir', output_dir, reads)
     found = label_format(args.gt_dir)
     jobs = find_jobs(found, label_dir, image_dir, output_dir)
     if not jobs:
-        parser.error(f'no file in {label_dir} ends in {found.label_suffix}; fix --gt-dir')
+        parser.error(
+            f'--gt-dir: expected names that end in {found.label_suffix}, but {label_dir} has none'
+        )
     if jobs[0].image is None:
-        sys.stderr.write(f'no image directory {image_dir}: label sizes are not checked\n')
+        print_log(f'no image directory {image_dir}: label sizes are not checked')
     results = convert_dataset(found, jobs, out_dir, nproc=args.nproc, overwrite=args.overwrite)
     failed = [result for result in results if result.error]
     resumed = sum(result.resumed for result in results)

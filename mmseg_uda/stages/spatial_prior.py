@@ -31,6 +31,7 @@ from mmseg_uda.config.datasets import map_datasets, only_steps, steps_of_class
 from mmseg_uda.datasets.checks import check_dataset, check_folders
 from mmseg_uda.datasets.transforms.positions import TrackPositions
 from mmseg_uda.stages.base import ConfigStage, Resolve, Result
+from mmseg_uda.structures import IGNORE_INDEX
 from mmseg_uda.utils.processes import on_main
 from mmseg_uda.version import __version__
 
@@ -210,14 +211,23 @@ def make_spatial_prior(
         built: Any = DATASETS.build(only_labels(dataset))
     classes = check_dataset(built, KEY)
     # The collate function works in the workers, which so hand over small labels.
-    collate = partial(_small_label, height=recipe.height, width=recipe.width)
+    size = (recipe.height, recipe.width)
+    collate = partial(_small_label, size=size, num_classes=len(classes))
     loader = DataLoader(built, batch_size=None, num_workers=workers, collate_fn=collate)
     labels = track_iter_progress((loader, len(built)), file=sys.stderr)
     return build_prior(labels, recipe, classes)
 
 
-def _small_label(sample: dict[str, Any], height: int, width: int) -> NDArray[Any]:
-    return resize_nearest(sample['gt_seg_map'], height, width)
+def _small_label(sample: dict[str, Any], size: tuple[int, int], num_classes: int) -> NDArray[Any]:
+    label = sample['gt_seg_map']  # (h, w)
+    wrong = label[(label >= num_classes) & (label != IGNORE_INDEX)]
+    if wrong.size:
+        raise ValueError(
+            f'{KEY}: expected labels below {num_classes} or {IGNORE_INDEX}, but got '
+            f'{int(wrong[0])} in {sample["seg_map_path"]!r}; convert them to train ids with '
+            'tools/dataset_converters'
+        )
+    return resize_nearest(label, *size)
 
 
 class SpatialPriorStage(ConfigStage):

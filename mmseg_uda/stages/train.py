@@ -12,6 +12,7 @@ from mmengine.hooks import Hook
 from mmengine.runner import EpochBasedTrainLoop, Runner
 
 from mmseg_uda.artifacts.checkpoint import find_checkpoints
+from mmseg_uda.config.check import check_runnable
 from mmseg_uda.config.places import RUNNER_NAMES
 from mmseg_uda.config.selection import save_best_of, selects_by_target_labels
 from mmseg_uda.engine.hooks import StopHook
@@ -79,6 +80,7 @@ class TrainStage(ConfigStage):
             raise self.error(
                 'config', 'has no train_dataloader or no train_cfg; write a config of a training'
             )
+        self.refuse(check_runnable(cfg))
         hook = self._checkpoint_hook(cfg)
         if hook.get('out_dir'):
             raise self.error(

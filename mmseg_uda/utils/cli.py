@@ -7,25 +7,26 @@ import os
 import signal
 import sys
 import traceback
-from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter
+from argparse import Namespace, RawDescriptionHelpFormatter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import torch
-from mmengine.config import Config, DictAction
+from mmengine.config import Config
 from mmengine.dist import init_dist, is_distributed, is_main_process
 from mmengine.logging import MMLogger
 from mmengine.runner import Runner
 from mmseg.registry import RUNNERS
 
-import mmseg_uda
 from mmseg_uda.artifacts.files import explain_full_disk, is_disk_full
-from mmseg_uda.config.check import require_sound
+from mmseg_uda.config.check import check_runnable, require_sound
 from mmseg_uda.config.options import merge_options
 from mmseg_uda.config.problems import ConfigError
 from mmseg_uda.config.tables import read_config
+from mmseg_uda.utils.errors import describe_error
+from mmseg_uda.utils.parser import Options, ToolParser
 from mmseg_uda.utils.processes import connect_on_cpu
 from mmseg_uda.utils.signals import Stop, stop_on_signals
 
@@ -37,13 +38,10 @@ __all__ = [
     'run_main',
 ]
 
-# Classes of the errors with which checks refuse what a user wrote.
-REFUSALS = (ValueError, TypeError, FileNotFoundError, FileExistsError, ImportError)
-
 
 def config_parser(
     description: str | None, rows: str | None = None, launcher: bool = False
-) -> ArgumentParser:
+) -> ToolParser:
     """Make a tool's parser, with ``--cfg-options``, and ``--row`` and ``--cell`` of a table.
 
     Args:
@@ -51,14 +49,14 @@ def config_parser(
         rows: The number of rows, as argparse's ``nargs``.
         launcher: Add ``--launcher``, too, and the rank that old launchers pass.
     """
-    parser = ArgumentParser(description=description, formatter_class=RawDescriptionHelpFormatter)
+    parser = ToolParser(description=description, formatter_class=RawDescriptionHelpFormatter)
     add = parser.add_argument
     add('--row', nargs=rows, help='row, if the config is a table of ablations')
     add('--cell', help='cell, if the config has several')
     add(
         '--cfg-options',
         nargs='+',
-        action=DictAction,
+        action=Options,
         metavar='KEY=VALUE',
         help='override settings of the config, for example train_cfg.max_iters=100; a list is '
         'written key="[a,b]" or key=a,b, quoted and without white space',
@@ -123,9 +121,18 @@ def run_main(main: Callable[[], Any]) -> None:
         _log_traceback()
         if wanted:
             raise
-        text = str(error) if isinstance(error, ConfigError) else _one_line(error)
-        sys.stderr.write(f'{text}\n')
-        sys.exit(2 if _is_on_purpose(error) else 1)
+        if isinstance(error, ConfigError):  # a line for each mistake
+            sys.stderr.write(f'{error}\n')
+            sys.exit(2)
+        places = [frame.filename for frame in traceback.extract_tb(error.__traceback__)]
+        if any('progressbar' in place for place in places):  # which stopped within its line
+            sys.stderr.write('\n')
+        line, refused = describe_error(error, Path(sys.argv[0]).resolve().parent)
+        if is_disk_full(error) and getattr(error, 'filename', None) is None:  # by others
+            files = [Path(handler.baseFilename).parent for handler in _log_files()]
+            line += f'; free space in {files[0] if files else Path.cwd()}, or write elsewhere'
+        sys.stderr.write(f'error: {line} (--traceback shows where)\n')
+        sys.exit(2 if refused else 1)
 
 
 @contextmanager
@@ -146,23 +153,6 @@ def _full_disk_ends_logging() -> Iterator[None]:
         yield
     finally:
         logging.Handler.handleError = handle_error  # type: ignore[method-assign]
-
-
-def _one_line(error: Exception) -> str:
-    text = ' '.join(str(error).split()) or 'no message'
-    if is_disk_full(error) and getattr(error, 'filename', None) is None:  # not by `atomic_write`
-        files = [Path(handler.baseFilename).parent for handler in _log_files()]
-        text += f'; free space in {files[0] if files else Path.cwd()}, or write elsewhere'
-    kind = '' if _is_on_purpose(error) else f'{type(error).__name__}: '
-    return f'error: {kind}{text} (--traceback shows where)'
-
-
-def _is_on_purpose(error: Exception) -> bool:
-    """Tell whether a check of this package or of its tools refused something."""
-    *_, (frame, _) = traceback.walk_tb(error.__traceback__)
-    places = (Path(mmseg_uda.__file__).parent, Path(sys.argv[0]).resolve().parent)
-    raised_here = any(Path(frame.f_code.co_filename).is_relative_to(place) for place in places)
-    return isinstance(error, ConfigError) or (raised_here and isinstance(error, REFUSALS))
 
 
 def _log_files() -> list[logging.FileHandler]:
@@ -197,5 +187,12 @@ def join_processes(cfg: Config, local_rank: int) -> None:
 
 
 def build_runner(cfg: Config) -> Runner:
-    """Build the runner of a config: ``Runner``, or the class that ``runner_type`` names."""
+    """Build the runner of a config: ``Runner``, or the class that ``runner_type`` names.
+
+    Raises:
+        ConfigError: A part is missing without which no runner is built.
+    """
+    problems = check_runnable(cfg)
+    if problems:
+        raise ConfigError(problems)
     return RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)

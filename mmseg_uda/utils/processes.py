@@ -41,6 +41,11 @@ def connect_on_cpu(launcher: str) -> None:
     Raises:
         ValueError: A variable of the launcher is missing.
     """
+    if launcher == 'pytorch' and 'RANK' not in os.environ:
+        raise ValueError(
+            '--launcher pytorch: expected RANK in the environment, but got none; start the '
+            'processes by torchrun'
+        )
     if launcher != 'pytorch':
         os.environ.setdefault('MASTER_PORT', '29500')
         names = LAUNCHER_VARIABLES[launcher]

@@ -69,8 +69,10 @@ def open_work_dir(cfg: Config, resume: bool = False, overwrite: bool = False) ->
 
     Raises:
         RuntimeError: Another training runs there.
-        ValueError: It holds checkpoints, or is where data are read.
+        ValueError: It holds checkpoints, is where data are read, or is a file.
     """
+    if Path(cfg.work_dir).is_file():
+        raise ValueError(f'work_dir: expected a directory, but got the file {cfg.work_dir!r}')
     but = () if overwrite else FILES
     check_output('work_dir', cfg.work_dir, read_paths(cfg, but))
     with lock_directory(cfg.work_dir, TRAIN_LOCK, 'training'):

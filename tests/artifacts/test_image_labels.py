@@ -47,7 +47,7 @@ def test_damage_is_seen(tmp_path: Path) -> None:
     with pytest.raises(
         ValueError,
         match=r'ImageLabels: cannot read .*labels.npz .*; run tools/train_image_labels.py CONFIG '
-        r'--out .*labels.npz --overwrite',
+        r'--out NEW_FILE',
     ):
         ImageLabels.read(path)
     meta = dict(format_version=1, kind='share', recipe={}, digest='0')

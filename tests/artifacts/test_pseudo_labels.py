@@ -47,8 +47,9 @@ def test_differences():
     ('text', 'reason'),
     [
         ('{', 'JSONDecodeError: '),
-        ('{}', "KeyError: 'format_version'"),
-        ('{"format_version": 1}', 'TypeError: .*missing 5 required'),
+        ('[]', r'expected an object with keys, but got \[\]'),
+        ('{}', 'expected format version 1, but got None'),
+        ('{"format_version": 1}', "expected the key 'rule', but got 'format_version'"),
         ('{"format_version": 2}', 'ValueError: expected format version 1, but got 2'),
     ],
 )

@@ -123,7 +123,7 @@ def test_file_that_became_a_row_names_it(tmp_path: Path) -> None:
         f"no config file {tmp_path}/net_big_no-loss.py: it is now row 'no-loss' of {path}; write "
         f'{path} --row no-loss --cell big, or, in a pipeline, ablations.py:no-loss:big'
     )
-    with pytest.raises(FileNotFoundError, match=r'no config file .*/net_big_xyz\.py$'):
+    with pytest.raises(FileNotFoundError, match=r'no config file .*xyz\.py; write .*/net_big\.py$'):
         read_config(tmp_path / 'net_big_xyz.py')
 
 

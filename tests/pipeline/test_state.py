@@ -30,5 +30,5 @@ def test_state(tmp_path: Path) -> None:
     assert (state.stages['a'].attempts, state.stages['a'].seconds) == (1, 0)
     for text in ('{', '{"format_version": 0}', '{}'):
         state.path.write_text(text)
-        with pytest.raises(ValueError, match='State: cannot read .*pipeline.json .*; delete it'):
+        with pytest.raises(ValueError, match='State: cannot read .*pipeline.json .*; rename it'):
             State(tmp_path)

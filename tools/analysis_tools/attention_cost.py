@@ -19,6 +19,7 @@ from mmseg_uda.models.layers import attend, cosine_attend
 from mmseg_uda.models.layers.attention import DEFAULT_CHUNK_ELEMENTS
 from mmseg_uda.utils import measure
 from mmseg_uda.utils.cli import run_main
+from mmseg_uda.utils.parser import ToolParser, at_least, device_name
 
 Form = Callable[..., tuple[Tensor, ...]]
 INPUTS = dict(
@@ -28,13 +29,22 @@ OUTPUTS = dict(cdanet=('output for the target', 'output for the source'), sam=('
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = ToolParser(description=__doc__)
     add = parser.add_argument
     add('--attention', choices=tuple(INPUTS), default='cdanet')
-    add('--positions', type=int, default=65 * 129, help='of each feature map')
-    add('--channels', type=int, help='of the values; default 2048, of SAM 19 (features, too)')
-    add('--reduction', type=int, default=8, help='of channels in queries and keys')
-    add('--chunk', type=int, default=DEFAULT_CHUNK_ELEMENTS, help='elements of the map at once')
+    add('--positions', type=at_least(1), default=65 * 129, help='of each feature map')
+    add(
+        '--channels',
+        type=at_least(1),
+        help='of the values; default 2048, of SAM 19 (features, too)',
+    )
+    add('--reduction', type=at_least(1), default=8, help='of channels in queries and keys')
+    add(
+        '--chunk',
+        type=at_least(1),
+        default=DEFAULT_CHUNK_ELEMENTS,
+        help='elements of the map at once',
+    )
     add(
         '--directions',
         type=int,
@@ -44,9 +54,9 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         'then computes the energies once)',
     )
     add('--no-gradients', action='store_true', help='forward only')
-    add('--device', default='cpu')
+    add('--device', type=device_name, default='cpu')
     add('--dtype', default='float32', choices=('float32', 'float64', 'bfloat16'))
-    add('--repeat', type=int, default=3, help='timed runs, the median counts')
+    add('--repeat', type=at_least(1), default=3, help='timed runs, the median counts')
     args = parser.parse_args(argv)
     args.channels = args.channels or dict(cdanet=2048, sam=19)[args.attention]
     args.depth = max(1, args.channels // args.reduction)  # channels of CDANet's queries and keys

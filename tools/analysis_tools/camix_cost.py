@@ -15,7 +15,6 @@ from statistics import median
 from typing import Any
 
 import torch
-from mmengine.config import Config
 from mmengine.optim import build_optim_wrapper
 from mmengine.registry import init_default_scope
 from mmengine.structures import PixelData
@@ -25,8 +24,10 @@ from torch import Tensor, nn
 
 import mmseg_uda  # noqa: F401  (registers)
 from mmseg_uda.config.check import require_sound
+from mmseg_uda.config.tables import read_config
 from mmseg_uda.utils.cli import run_main
 from mmseg_uda.utils.measure import clock_name, describe_machine, paired_times
+from mmseg_uda.utils.parser import ToolParser, at_least, device_name
 
 Call = Callable[[], Any]
 SEGMENTOR = Path(__file__).parents[2] / 'configs/_base_/models/deeplabv2_mobilenetv2-035.py'
@@ -37,24 +38,24 @@ OPTIM_WRAPPER = dict(
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = ToolParser(description=__doc__)
     add = parser.add_argument
     add('--segmentor', default=str(SEGMENTOR), help="config with the student's `model`")
-    add('--size', type=int, nargs=2, default=(180, 240), metavar=('H', 'W'))
-    add('--batch-size', type=int, default=2, help='images of each domain')
-    add('--passes', type=int, default=8, help='noisy passes, N')
-    add('--chunk', type=int, default=2, help='of them at once')
+    add('--size', type=at_least(1), nargs=2, default=(180, 240), metavar=('H', 'W'))
+    add('--batch-size', type=at_least(1), default=2, help='images of each domain')
+    add('--passes', type=at_least(1), default=8, help='noisy passes, N')
+    add('--chunk', type=at_least(1), default=2, help='of them at once')
     add('--no-augment', action='store_true', help='without strong augmentation')
     add('--channels-last', action='store_true', help='as the small configs have it')
     add('--dtype', choices=('float16', 'bfloat16'), help='autocast; default fp32')
-    add('--device', default='cpu')
-    add('--repeat', type=int, default=15, help='timed rounds, the median counts')
+    add('--device', type=device_name, default='cpu')
+    add('--repeat', type=at_least(1), default=15, help='timed rounds, the median counts')
     return parser.parse_args(argv)
 
 
 def build(args: argparse.Namespace) -> nn.Module:
     """Build CAMix with random weights and without a spatial prior."""
-    segmentor = Config.fromfile(args.segmentor)
+    segmentor = read_config(args.segmentor)
     require_sound(segmentor)
     torch.manual_seed(0)
     cfg = dict(

@@ -16,10 +16,11 @@ from torch import Tensor
 from mmseg_uda.artifacts.image_labels import ImageLabels
 from mmseg_uda.stages.image_labels.regression import has_labels, soft_cross_entropy
 from mmseg_uda.utils.cli import run_main
+from mmseg_uda.utils.parser import ToolParser
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = ToolParser(description=__doc__)
     parser.add_argument('predicted', help='file of predicted labels (.npz)')
     parser.add_argument('true', help='file of the shares of the same images (.npz)')
     return parser.parse_args(argv)

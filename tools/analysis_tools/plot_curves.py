@@ -17,14 +17,16 @@ matplotlib.use('Agg')
 import matplotlib.pyplot as plt
 
 from mmseg_uda.artifacts.files import atomic_write
+from mmseg_uda.config.signatures import advice
 from mmseg_uda.utils.cli import run_main
+from mmseg_uda.utils.parser import ToolParser
 
 Curve = dict[int, float]  # step -> value
 LINES = ('-', '--', ':', '-.')
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = ToolParser(description=__doc__)
     add = parser.add_argument
     logs_help = (
         'vis_data/scalars.json, or a working directory; values that were logged again after a '
@@ -88,11 +90,16 @@ def choose(curves: dict[str, Curve], keys: list[str], path: str) -> dict[str, Cu
     Raises:
         ValueError: The run did not log one of them.
     """
+    if not curves:
+        raise ValueError(
+            f'plot_curves: expected lines of JSON with a step, but got none in {path}; write the '
+            'work_dir of a run'
+        )
     for key in keys:
         if key not in curves:
             raise ValueError(
-                f'plot_curves: expected the key {key!r} in {path}, but got none; write one of '
-                f'{sorted(curves)}'
+                f'plot_curves: expected the key {key!r} in {path}, but got none; '
+                f'{advice(key, curves)}'
             )
     return {key: curves[key] for key in keys}
 

@@ -26,6 +26,7 @@ from mmseg_uda.pseudo_labels.statistics import ConfidencePools
 from mmseg_uda.structures import IGNORE_INDEX
 from mmseg_uda.utils.cli import run_main
 from mmseg_uda.utils.measure import comparison, describe_machine, paired_times, peak_memory
+from mmseg_uda.utils.parser import ToolParser, at_least
 
 Images = Callable[[], Iterator[Tensor]]
 Generated = tuple[list[float], Iterator[np.ndarray]]  # thresholds, and labels (H, W) by image
@@ -33,15 +34,20 @@ CPU = torch.device('cpu')
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = ToolParser(description=__doc__)
     add = parser.add_argument
     add('--rules', nargs='+', choices=('bdl', 'cbst'), default=['bdl', 'cbst'])
-    add('--images', type=int, default=100)
-    add('--size', type=int, nargs=2, default=(256, 512), metavar=('H', 'W'))
-    add('--classes', type=int, default=19)
+    add('--images', type=at_least(1), default=100)
+    add('--size', type=at_least(1), nargs=2, default=(256, 512), metavar=('H', 'W'))
+    add('--classes', type=at_least(1), default=19)
     # A quarter of the loop's, so that a hundred images exceed it.
-    add('--budget', type=int, default=2**18, help='confidences that each class keeps exactly')
-    add('--bins', type=int, default=2**14, help="of a class's histogram beyond the budget")
+    add(
+        '--budget',
+        type=at_least(1),
+        default=2**18,
+        help='confidences that each class keeps exactly',
+    )
+    add('--bins', type=at_least(1), default=2**14, help="of a class's histogram beyond the budget")
     return parser.parse_args(argv)
 
 

@@ -45,6 +45,7 @@ from mmseg_uda.utils.drawing import (
     stretch_map,
     tile_panel,
 )
+from mmseg_uda.utils.parser import at_least, device_name
 
 COLUMNS = 3
 KINDS = ('points', 'classes', 'plain_classes', 'plain_points', 'discriminator')
@@ -70,18 +71,22 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     add('checkpoint')
     add('--kind', choices=KINDS, help='(default: the kind that the model has)')
     add('--target', metavar='IMG', nargs='+', help='target images (default: of the test split)')
-    add('--images', type=int, default=1, metavar='N', help='first N of the test split (default: 1)')
+    add(
+        '--images',
+        type=at_least(1),
+        default=1,
+        metavar='N',
+        help='first N of the test split (default: 1)',
+    )
     add('--source', metavar='IMG', help="points: source image (default: the config's first)")
     add('--points', type=parse_point, nargs='+', metavar='x,y', help='(default: four)')
     add(
         '--compare', nargs=2, metavar='FILE', help='plain_points: config, checkpoint of another one'
     )
     add('--out', default='attention.png', help='picture to write')
-    add('--device', default=None)
-    add('--cell-width', type=int, default=480, help='of one picture, in pixels')
+    add('--device', type=device_name)
+    add('--cell-width', type=at_least(1), default=480, help='of one picture, in pixels')
     args = parser.parse_args(argv)
-    if args.images < 1:
-        parser.error(f'--images got {args.images}; write at least 1')
     if args.compare and args.kind != 'plain_points':
         parser.error(f'--compare got --kind {args.kind}; write --kind plain_points')
     return args

@@ -31,6 +31,7 @@ from mmseg_uda.engine.hooks.reference_context_hook import plain_dataset
 from mmseg_uda.structures import IGNORE_INDEX
 from mmseg_uda.utils.cli import config_parser, load_config, run_main
 from mmseg_uda.utils.drawing import label_to_color, save_picture, tile_panel
+from mmseg_uda.utils.parser import at_least
 
 Row = list[tuple[str, np.ndarray]]
 
@@ -43,8 +44,8 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     add('--config', required=True, help='config whose target images were labelled')
     add('--out', required=True, metavar='DIR')
     images_help = 'images to show, spread over the dataset (default: 4)'
-    add('--images', type=int, default=4, metavar='N', help=images_help)
-    add('--cell-width', type=int, default=384, help='of one picture, in pixels')
+    add('--images', type=at_least(1), default=4, metavar='N', help=images_help)
+    add('--cell-width', type=at_least(1), default=384, help='of one picture, in pixels')
     return parser.parse_args(argv)
 
 
@@ -117,10 +118,7 @@ def percentages(manifests: list[Manifest]) -> np.ndarray:
 
     It is NaN where a class was never predicted.
     """
-    columns = [
-        [*manifest.coverage, sum(manifest.kept_pixels) / sum(manifest.predicted_pixels)]
-        for manifest in manifests
-    ]
+    columns = [[*manifest.coverage, manifest.kept_share] for manifest in manifests]
     return 100 * np.array(columns, dtype=float).T  # None becomes NaN
 
 
@@ -154,19 +152,14 @@ def plot(
 
 def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
-    if args.images < 1:
-        raise ValueError(
-            f'show_pseudo_labels: expected --images >= 1, but got {args.images}; write at least 1'
-        )
-    cfg = load_config(args)
+    out, cfg = Path(args.out), load_config(args)
+    check_output('--out', out, read_paths(cfg, but=FILES))
     init_default_scope(cfg.get('default_scope', 'mmseg'))
     dataset = target_dataset(cfg)
     classes = dataset.metainfo['classes']
     manifests = read_manifests(args.rounds, len(classes))
     rows = image_rows(dataset, args.rounds, manifests, args.images)
     coverage = percentages(manifests)
-    out = Path(args.out)
-    check_output('--out', out, read_paths(cfg, but=FILES))
     save_picture(tile_panel(rows, args.cell_width), out / 'labels.png')
     text = table(classes, coverage)
     with atomic_write(out / 'coverage.md', keep=True) as partial:

@@ -21,6 +21,7 @@ from mmseg_uda.artifacts.files import atomic_write, write_json
 from mmseg_uda.artifacts.outputs import clear_outputs
 from mmseg_uda.datasets.toy_street.render import DOMAINS, SPLITS, VERSION, draw
 from mmseg_uda.utils.cli import run_main
+from mmseg_uda.utils.parser import ToolParser, at_least
 from mmseg_uda.utils.processes import map_with_progress
 
 _PNG_END = b'IEND\xaeB`\x82'
@@ -46,19 +47,18 @@ class Task(NamedTuple):
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = ToolParser(description=__doc__.splitlines()[0])
     parser.add_argument('root', nargs='?', default='data/toy_street', help='directory to write to')
-    parser.add_argument('--train', type=int, default=400, help='training images per domain')
-    parser.add_argument('--val', type=int, default=100, help='validation images per domain')
-    parser.add_argument('--size', type=int, nargs=2, default=(128, 256), metavar=('H', 'W'))
-    parser.add_argument('--seed', type=int, default=0)
-    parser.add_argument('--nproc', type=int, default=os.cpu_count() or 1, help='processes')
+    parser.add_argument('--train', type=at_least(1), default=400, help='training images per domain')
+    parser.add_argument('--val', type=at_least(1), default=100, help='validation images per domain')
+    parser.add_argument(
+        '--size', type=at_least(16), nargs=2, default=(128, 256), metavar=('H', 'W')
+    )
+    parser.add_argument('--seed', type=at_least(0), default=0)
+    parser.add_argument('--nproc', type=at_least(1), default=os.cpu_count() or 1, help='processes')
     args = parser.parse_args(argv)
-    for key, least in (('train', 1), ('val', 1), ('nproc', 1), ('seed', 0)):
-        if getattr(args, key) < least:
-            parser.error(f'--{key} got {getattr(args, key)}; write a number from {least} on')
-    if min(args.size) < 16:
-        parser.error(f'--size got {args.size[0]} {args.size[1]}; write at least 16 16')
+    if Path(args.root).is_file():
+        parser.error(f'argument root: expected a directory, but got the file {args.root}')
     return args
 
 

@@ -12,12 +12,12 @@ missing.
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Sequence
 
 import mmseg_uda  # noqa: F401 (checks the toolboxes, registers the classes)
 from mmseg_uda.stages.translation import TRANSLATORS, translate_folder
 from mmseg_uda.utils.cli import run_main
+from mmseg_uda.utils.parser import ToolParser, at_least
 
 HELP = {
     'fda': 'low frequencies of a random target image (arXiv:2004.05498)',
@@ -29,7 +29,7 @@ HELP = {
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     formatter = argparse.ArgumentDefaultsHelpFormatter
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = ToolParser(description=__doc__.splitlines()[0])
     methods = parser.add_subparsers(dest='method', required=True)
     tools = {
         name: methods.add_parser(name, help=HELP[name], formatter_class=formatter)
@@ -53,32 +53,26 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     add('--config', required=True, default=missing, help='config that it was trained with')
     add('--checkpoint', required=True, default=missing, help='its checkpoint')
     scale = "width and height of the translated images (default: the image's)"
-    add('--scale', type=int, nargs=2, metavar=('WIDTH', 'HEIGHT'), help=scale)
-    add('--tile', type=int, help='edge of tiles, approximate (default: whole images)')
+    add('--scale', type=at_least(1), nargs=2, metavar=('WIDTH', 'HEIGHT'), help=scale)
+    add('--tile', type=at_least(1), help='edge of tiles, approximate (default: whole images)')
     return parser.parse_args(argv)
 
 
 def _add_common(tool: argparse.ArgumentParser) -> None:
     add = tool.add_argument
     add('out', help='directory to write to')
-    add('--seed', type=int, default=0, help='seed of the styles and of the choice')
-    add('--max-images', type=int, help='translate so many images, chosen at random (default: all)')
+    add('--seed', type=at_least(0), default=0, help='seed of the styles and of the choice')
+    add('--max-images', type=at_least(1), help='translate so many, chosen at random')
     add('--labels', help='directory of the labels to copy (default: none is copied)')
     suffix = "end of the images' names, which --label-suffix replaces"
     add('--image-suffix', default='.png', help=suffix)
     add('--label-suffix', default='_labelTrainIds.png', help="end of the labels' names")
-    add('--nproc', type=int, default=1, help='processes; one on a GPU')
+    add('--nproc', type=at_least(1), default=1, help='processes; one on a GPU')
     add('--overwrite', action='store_true', help='replace images made with other settings')
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line and return the exit status."""
-    try:
-        translate_folder(**vars(parse_args(argv)))
-    except (OSError, ValueError) as error:
-        sys.stderr.write(f'\n{error}\n')
-        return 1
-    return 0
+def main(argv: Sequence[str] | None = None) -> None:
+    translate_folder(**vars(parse_args(argv)))
 
 
 if __name__ == '__main__':

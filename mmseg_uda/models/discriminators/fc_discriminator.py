@@ -68,6 +68,9 @@ class FCDiscriminator(BaseModule):
         number = len(channels) + 1
         strides = list(stride) if isinstance(stride, Sequence) else [stride] * number
         check_sequence(f'{name}.stride', strides, check_integer, 1, length=number)
+        self.least_size = 1  # of the input's sides, in pixels
+        for each in reversed(strides):
+            self.least_size = max(1, (self.least_size - 1) * each + kernel_size - 2 * padding)
         layers: list[nn.Module] = []
         for index, width in enumerate(channels):
             layers.append(nn.Conv2d(in_channels, width, kernel_size, strides[index], padding))
@@ -88,12 +91,18 @@ class FCDiscriminator(BaseModule):
             Shape (N, 1, h, w).
 
         Raises:
-            ValueError: The input has another number of channels.
+            ValueError: The input has another number of channels, or is too small.
         """
         if inputs.shape[1] != self.in_channels:
             raise ValueError(
                 f'FCDiscriminator: expected {self.in_channels} channels, but got an input with '
                 f'{inputs.shape[1]}; write in_channels={inputs.shape[1]} (in output space, the '
                 'number of classes)'
+            )
+        if min(inputs.shape[2:]) < self.least_size:
+            raise ValueError(
+                f'FCDiscriminator: expected maps of at least {self.least_size} x {self.least_size} '
+                f'pixels, but got {inputs.shape[2]} x {inputs.shape[3]}; write fewer `channels`, '
+                'or a larger crop_size'
             )
         return self.layers(inputs)

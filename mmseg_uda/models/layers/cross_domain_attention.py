@@ -12,6 +12,7 @@ from mmseg_uda.models.layers.attention import (
     channel_attend,
     channel_attend_both,
 )
+from mmseg_uda.utils.arguments import expect
 
 __all__ = ['CrossDomainChannelAttention', 'CrossDomainSpatialAttention']
 
@@ -42,6 +43,7 @@ class CrossDomainSpatialAttention(BaseModule):
 
     def __init__(self, channels: int, reduction: int = 8, weight: float = 1.0) -> None:
         super().__init__(init_cfg=dict(type='Normal', layer='Conv2d', std=0.01))
+        expect(reduction >= 1, f'{type(self).__name__}.reduction', 'at least 1', reduction)
         depth = max(1, channels // reduction)
         self.query = nn.Conv2d(channels, depth, 1)
         self.key = nn.Conv2d(channels, depth, 1)
