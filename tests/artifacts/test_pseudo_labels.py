@@ -47,9 +47,9 @@ def test_differences():
     ('text', 'reason'),
     [
         ('{', 'JSONDecodeError: '),
-        ('[]', r'expected an object with keys, but got \[\]'),
-        ('{}', 'expected format version 1, but got None'),
-        ('{"format_version": 1}', "expected the key 'rule', but got 'format_version'"),
+        ('[]', r'ValueError: expected an object with keys, but got \[\]'),
+        ('{}', 'ValueError: expected format version 1, but got None'),
+        ('{"format_version": 1}', "ValueError: expected the key 'rule', but got 'format_version'"),
         ('{"format_version": 2}', 'ValueError: expected format version 1, but got 2'),
     ],
 )

@@ -156,7 +156,7 @@ WRONG_VALUES: dict[str, tuple[str, Any, str]] = {
     'best of no metric': (
         'default_hooks.checkpoint.save_best',
         'mIuO',
-        "no validation computes 'mIuO'; write one of aAcc, mAcc, mAcc_camvid11, mIoU",
+        "no validation computes 'mIuO'; write 'mIoU'",
     ),
     'NaN': (
         'optim_wrapper.optimizers.student.optimizer.momentum',
