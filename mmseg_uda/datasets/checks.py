@@ -249,21 +249,20 @@ def _wrapped(dataset: Any) -> list[Any]:
 
 def _check_list(path: str, name: str, key: str) -> None:
     size = osp.getsize(path) if osp.isfile(path) else None
-    if size:
-        try:
-            text = Path(path).read_text('utf-8-sig')
-        except UnicodeDecodeError:
-            raise ValueError(f'{key}.ann_file: expected a text file, but got {path!r}') from None
-        for number, line in enumerate(text.splitlines(), 1):
-            got = f'{path}, line {number}, without one'
-            expect(bool(line.strip()), f'{key}.ann_file', 'a name in each line', got)
-    else:
+    if not size:
         got = f'{path!r}, which ' + ('does not exist' if size is None else 'is empty')
         raise ValueError(
             f'{name}: expected a list of samples in {key}.ann_file, but got {got}; {ROOT_HINT}, '
             "run the dataset's converter in tools/dataset_converters, which writes this list, or "
             "write ann_file='' to use all images"
         )
+    try:
+        text = Path(path).read_text('utf-8-sig')
+    except UnicodeDecodeError:
+        raise ValueError(f'{key}.ann_file: expected a text file, but got {path!r}') from None
+    for number, line in enumerate(text.splitlines(), 1):
+        got = f'{path}, line {number}, without one'
+        expect(bool(line.strip()), f'{key}.ann_file', 'a name in each line', got)
 
 
 def _check_any_image(directory: str, cfg: Mapping[str, Any], name: str, key: str) -> None:
