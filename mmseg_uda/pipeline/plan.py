@@ -8,6 +8,7 @@ from collections.abc import Container
 from typing import Any
 
 from mmseg_uda.artifacts.digest import digest_config
+from mmseg_uda.artifacts.files import list_files
 from mmseg_uda.artifacts.recipe import describe_differences
 from mmseg_uda.pipeline.state import RECIPE_NAME, State, read_recipe
 from mmseg_uda.stages.base import Stage
@@ -71,7 +72,7 @@ def plan_stage(stage: Stage, state: State, pending: Container[str] = ()) -> Plan
         plan.action, plan.reason = 'skip', 'it is done'
         if changed:
             plan.action, plan.reason = 'replace', f'its output {changed} is gone or was changed'
-    elif stage.directory.is_dir() and any(stage.directory.iterdir()):
+    elif next(list_files(stage.directory), None) is not None:  # more than a killed process's .tmp
         old = read_recipe(stage.directory)
         plan.action = 'resume' if old == recipe else 'replace'
         if old is None:

@@ -228,6 +228,16 @@ def test_changed_option_runs_what_depends_on_it(
     assert_close(kept, old, atol=0, rtol=0)
 
 
+def test_killed_before_the_first_file_was_whole(config: Path, tmp_path: Path) -> None:
+    (tmp_path / 'stage0').mkdir()
+    (tmp_path / 'stage0' / f'recipe.json.{"0" * 16}.tmp').write_text('{')
+    first, *_ = read_pipeline(config, work_dir=tmp_path).plan()
+    assert (first.action, first.reason) == ('run', 'it is not done')
+    (tmp_path / 'stage0' / 'mine').touch()
+    first, *_ = read_pipeline(config, work_dir=tmp_path).plan()
+    assert (first.action, first.reason) == ('replace', 'its directory has no recipe.json')
+
+
 def test_plan_sees_what_changed(straight: Path, config: Path, tmp_path: Path) -> None:
     shutil.copytree(straight, tmp_path / 'run')
 

@@ -107,7 +107,7 @@ class CheckpointHook(hooks.CheckpointHook):
         runner.message_hub.update_info('keep_ckpt_ids', list(self.keep_ckpt_ids))
 
     def _save_best_checkpoint(self, runner: Runner, metrics: dict[str, float]) -> None:
-        if not self.save_best:  # nor is there a backend where nothing was trained
+        if not self.save_best or not hasattr(self, 'file_backend'):  # where nothing is trained
             return
         backend = self.file_backend
         self.file_backend = later = _LaterDeletions(backend)

@@ -117,6 +117,11 @@ def test_half_a_file_is_never_in_place(tmp_path: Path, monkeypatch: pytest.Monke
     assert not list(tmp_path.rglob('*.tmp'))
 
 
+def test_a_validation_alone_saves_nothing(tmp_path: Path) -> None:
+    assert Runner.from_cfg(config(tmp_path, save_best='mIoU')).val()['mIoU'] > 0
+    assert names(tmp_path) == []
+
+
 def _train_in_little_space(root: Path) -> None:
     resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))  # bytes
     run_main(lambda: toys.train(config(root)))
