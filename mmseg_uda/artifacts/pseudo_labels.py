@@ -143,7 +143,10 @@ def read_soft_label(path: PathLike) -> NDArray[np.float16]:
         OSError: The file is missing or damaged.
         ValueError: It holds something else.
     """
-    prob = np.load(path, allow_pickle=False)
+    try:
+        prob = np.load(path, allow_pickle=False)
+    except EOFError as error:  # of an empty file
+        raise OSError(f'no data: {path}') from error
     if prob.ndim != 3 or prob.dtype != np.float16:
         raise ValueError(f'expected float16 (C, h, w), but got {prob.dtype} {prob.shape}: {path}')
     return prob

@@ -259,7 +259,7 @@ class LoadSoftLabels(LoadPseudoLabels):
         """
         try:
             return read_soft_label(path)
-        except (EOFError, OSError, ValueError) as error:  # EOFError: of an empty file
+        except (OSError, ValueError) as error:
             raise ValueError(
                 f'LoadSoftLabels.pseudo_dir: cannot read {path!r} ({error}); generate it again'
             ) from error
