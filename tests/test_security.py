@@ -226,7 +226,9 @@ class TestMetadata:
 def test_no_archive_of_numpy_runs_code(tmp_path: Path, cls: Any) -> None:
     payload = np.array([toys.Payload(tmp_path / 'made')])
     write_npz(tmp_path / 'a.npz', meta=payload, prior=payload)
-    with pytest.raises(ValueError, match=r'cannot read \S+a\.npz \(ValueError: Object arrays'):
+    with pytest.raises(
+        ValueError, match=r'cannot read \S+a\.npz \(ValueError: it is no archive of'
+    ):
         cls.read(tmp_path / 'a.npz')
     assert not (tmp_path / 'made').exists()
 

@@ -229,9 +229,9 @@ def test_tool_moves_images_of_others_aside(tool, tmp_path):
 @pytest.mark.parametrize(
     ('options', 'match'),
     [
-        (('--train', '0'), '--train got 0; write a number from 1 on'),
-        (('--nproc', '0'), '--nproc got 0; write a number from 1 on'),
-        (('--size', '8', '64'), '--size got 8 64; write at least 16 16'),
+        (('--train', '0'), 'argument --train: expected an integer from 1 on, but got 0'),
+        (('--nproc', '0'), 'argument --nproc: expected an integer from 1 on, but got 0'),
+        (('--size', '8', '64'), 'argument --size: expected an integer from 16 on, but got 8'),
     ],
 )
 def test_tool_refuses(tool, tmp_path, capsys, options, match):

@@ -35,7 +35,7 @@ def test_list_and_page_without_results(tmp_path: Path, capsys: pytest.CaptureFix
 def test_wrong_flags(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         tool.main(['x.py', '--jobs', '0'])
-    assert '--jobs got 0; write at least 1' in capsys.readouterr().err
+    assert '--jobs: expected an integer from 1 on, but got 0' in capsys.readouterr().err
 
 
 def start(path: Path, root: Path) -> subprocess.Popen[str]:

@@ -226,7 +226,7 @@ def test_label_without_image_is_named(gta, capsys):
 
 def test_without_image_directory_sizes_are_not_checked(gta, capsys):
     assert convert('gta', gta, '--nproc', 1, '--img-dir', 'nowhere') == 0
-    assert 'label sizes are not checked' in capsys.readouterr().err
+    assert 'label sizes are not checked' in capsys.readouterr().out
 
 
 def test_synthia_refuses_eight_bits_and_truncated_files(tmp_path, capsys):
@@ -296,20 +296,19 @@ def test_out_dir_leaves_the_data_alone(gta, tmp_path_factory):
         ('.', '.', '--img-dir'),
     ],
 )
-def test_output_where_data_are_read(gta, capsys, out, gt_dir, flag):
+def test_output_where_data_are_read(gta, out, gt_dir, flag):
     before = sorted(gta.rglob('*'))
-    with pytest.raises(SystemExit):
+    with pytest.raises(ValueError, match=f'--out-dir: expected a place apart from {flag}='):
         convert('gta', gta, '-o', gta / out, '--gt-dir', gt_dir, '--overwrite')
-    assert f'--out-dir: expected a place apart from {flag}=' in capsys.readouterr().err
     assert sorted(gta.rglob('*')) == before
 
 
 @pytest.mark.parametrize(
     ('argv', 'message'),
     [
-        (['--gt-dir', 'nowhere'], 'there is no directory'),
-        (['--gt-dir', 'empty'], 'ends in .png'),
-        (['--nproc', '0'], '--nproc got 0; write 1 or more'),
+        (['--gt-dir', 'nowhere'], 'expected a directory, but there is no'),
+        (['--gt-dir', 'empty'], 'expected names that end in .png'),
+        (['--nproc', '0'], '--nproc: expected an integer from 1 on, but got 0'),
     ],
 )
 def test_wrong_command_line(gta, capsys, argv, message):

@@ -125,7 +125,7 @@ def test_rule_arguments(tool):
             ['--rule', 'fixed', '--share', '0.5'],
             "FixedRule argument: expected one of ('threshold',), but got 'share'",
         ),
-        (['--rule', 'best'], 'invalid choice'),
+        (['--rule', 'best'], "but got best; write 'cbst'"),
     ],
 )
 def test_bad_rule_arguments(tool, options, message, capsys):

@@ -307,7 +307,7 @@ def test_errors(tool: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[
     assert '--compare got --kind None; write --kind plain_points' in capsys.readouterr().err
     with pytest.raises(SystemExit):
         run(tool, tmp_path, '--images', '0')
-    assert '--images got 0; write at least 1' in capsys.readouterr().err
+    assert '--images: expected an integer from 1 on, but got 0' in capsys.readouterr().err
     with pytest.raises(ValueError, match='expected test_dataloader in the config, but got none'):
         tool.load_targets(dict(test_dataloader=None), None, 1)
     assert not (tmp_path / 'out').exists()

@@ -35,19 +35,21 @@ def test_command_line(
         '--label-suffix',
         '.png',
     ]
-    assert tool.main([*argv, *options]) == 0
+    tool.main([*argv, *options])
     manifest = TranslationManifest.read(str(tmp_path / 'out'))
     assert manifest.complete
     assert [manifest.recipe[key] for key in ('beta', 'seed', 'max_images')] == [0.05, 2, 2]
     assert all((tmp_path / 'out' / name).is_file() for name in manifest.listed)
     assert len(manifest.listed) == 4
     assert 'ETA' in capsys.readouterr().err
-    assert tool.main([*argv, *options, '--nproc', '0']) == 1
-    assert 'nproc: expected an integer of at least 1, but got 0' in capsys.readouterr().err
-    assert tool.main([*argv, *options, '--image-suffix', '_x.png']) == 1
-    assert tool.main([*argv, *options, '--seed', '3']) == 1
-    assert 'seed: 2 -> 3); write another path\n' in capsys.readouterr().err
-    assert tool.main([*argv, *options, '--seed', '3', '--overwrite']) == 0
+    with pytest.raises(SystemExit, match='2'):
+        tool.main([*argv, *options, '--nproc', '0'])
+    assert 'nproc: expected an integer from 1 on, but got 0' in capsys.readouterr().err
+    with pytest.raises(FileNotFoundError, match='_x.png'):
+        tool.main([*argv, *options, '--image-suffix', '_x.png'])
+    with pytest.raises(ValueError, match=r'seed: 2 -> 3\); write another path$'):
+        tool.main([*argv, *options, '--seed', '3'])
+    tool.main([*argv, *options, '--seed', '3', '--overwrite'])
     with pytest.raises(SystemExit):
         tool.main(argv)
     assert '--beta' in capsys.readouterr().err
