@@ -306,8 +306,8 @@ def test_output_where_data_are_read(gta, out, gt_dir, flag):
 @pytest.mark.parametrize(
     ('argv', 'message'),
     [
-        (['--gt-dir', 'nowhere'], 'expected a directory, but there is no'),
-        (['--gt-dir', 'empty'], 'expected names that end in .png'),
+        (['--gt-dir', 'nowhere'], '--gt-dir: expected a directory, but there is no'),
+        (['--gt-dir', 'empty'], '--gt-dir: expected names that end in .png, but'),
         (['--nproc', '0'], '--nproc: expected an integer from 1 on, but got 0'),
     ],
 )

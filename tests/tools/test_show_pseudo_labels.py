@@ -134,7 +134,7 @@ def test_captions_and_spread(tool: ModuleType, tmp_path: Path, rounds: list[str]
 
 
 def test_errors(tool: ModuleType, tmp_path: Path, rounds: list[str]) -> None:
-    with pytest.raises(SystemExit, match='2'):
+    with pytest.raises(SystemExit):
         run(tool, tmp_path, *rounds, '--images', '0')
     with pytest.raises(FileNotFoundError, match=r'no file .*manifest.json'):
         run(tool, tmp_path, str(tmp_path))
