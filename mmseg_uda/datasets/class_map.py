@@ -14,7 +14,7 @@ from PIL import Image
 from mmseg_uda.structures import IGNORE_INDEX
 from mmseg_uda.utils.arguments import expect
 
-__all__ = ['ClassMap', 'UnlistedValueError', 'name_value', 'pack_colour', 'read_values']
+__all__ = ['IGNORE', 'ClassMap', 'UnlistedValueError', 'name_value', 'pack_colour', 'read_values']
 
 IGNORE = 'ignore'
 UNLISTED = 254  # in the table of train ids

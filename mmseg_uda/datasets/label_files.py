@@ -11,7 +11,7 @@ from mmcv.transforms import LoadAnnotations as BaseLoadAnnotations
 from mmseg.datasets.transforms import LoadAnnotations
 from PIL import Image, UnidentifiedImageError
 
-__all__ = ['check_label_files']
+__all__ = ['check_label_files', 'image_header']
 
 # Modes of 8-bit files with one value per pixel: grey, palette, and masks of one bit.
 LABEL_MODES = ('L', 'P', '1')
@@ -55,7 +55,7 @@ def _pairs(dataset: Any) -> Iterator[tuple[str | None, str]]:
 
 def _compare(image_path: str | None, label_path: str, strict: bool) -> str:
     """Describe what is wrong with a pair; empty if nothing is."""
-    label = _header(label_path)
+    label = image_header(label_path)
     if label is None:
         return ''
     width, height, mode = label
@@ -65,7 +65,7 @@ def _compare(image_path: str | None, label_path: str, strict: bool) -> str:
             f'{mode!r}; convert it to train ids (tools/dataset_converters), or write a transform '
             'of your own that loads it'
         )
-    image = None if image_path is None else _header(image_path)
+    image = None if image_path is None else image_header(image_path)
     if image is not None and image[:2] != (width, height):
         return (
             f'expected a label of {image[0]} x {image[1]} pixels (width x height), the size of '
@@ -74,7 +74,7 @@ def _compare(image_path: str | None, label_path: str, strict: bool) -> str:
     return ''
 
 
-def _header(path: str) -> tuple[int, int, str] | None:
+def image_header(path: str) -> tuple[int, int, str] | None:
     """Width, height and mode of an image file; None if Pillow cannot tell."""
     if not os.path.isfile(path):
         return None

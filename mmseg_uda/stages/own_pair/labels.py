@@ -1,0 +1,208 @@
+"""Values in the labels of a directory, and the classes that a user gives them."""
+
+from __future__ import annotations
+
+import inspect
+import os.path as osp
+import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import yaml
+from mmseg.registry import DATASETS
+from PIL import Image
+
+from mmseg_uda.artifacts.files import PathLike
+from mmseg_uda.datasets.class_map import IGNORE, ClassMap, name_value, read_values
+from mmseg_uda.structures import IGNORE_INDEX
+from mmseg_uda.utils.palettes import Palette, palette_of
+
+__all__ = [
+    'Classes',
+    'LabelValues',
+    'guess_classes',
+    'look_at_labels',
+    'of_dataset',
+    'read_classes',
+]
+
+SECONDS = 60.0  # of looking at labels
+LARGEST_NUMBER = 253  # of classes
+FORM = 'write a list of names, or a dict {id or colour: name}'
+
+
+class LabelValues(NamedTuple):
+    """Values in labels.
+
+    Args:
+        colours: The values are packed colours.
+        pixels: Number of pixels by value.
+        images: Number of labels by value.
+        looked_at: Number of labels that were read.
+        total: Number of labels.
+        unreadable: Files that could not be read, with the reason.
+    """
+
+    colours: bool
+    pixels: Counter[int]
+    images: Counter[int]
+    looked_at: int
+    total: int
+    unreadable: list[str]
+
+    def share(self, value: int) -> float:
+        """Share of a value among all pixels, in [0, 1]."""
+        return self.pixels[value] / max(1, self.pixels.total())
+
+
+class Classes(NamedTuple):
+    """Classes of a user.
+
+    Args:
+        class_map: The map from values to classes.
+        palette: One RGB colour per class.
+    """
+
+    class_map: ClassMap
+    palette: Palette
+
+
+def look_at_labels(paths: Sequence[str], colours: bool | None) -> LabelValues:
+    """Count the values in labels, in random order, for a minute at most.
+
+    Args:
+        paths: The files.
+        colours: Whether colours count; None to find out by the first file.
+    """
+    order = np.random.default_rng(0).permutation(len(paths))
+    if colours is None:
+        colours = len(paths) > 0 and _is_coloured(paths[int(order[0])])
+    pixels: Counter[int] = Counter()
+    images: Counter[int] = Counter()
+    unreadable, done = [], 0
+    deadline = time.monotonic() + SECONDS
+    with ThreadPoolExecutor(4) as threads:
+        jobs = {threads.submit(_count, paths[int(i)], colours): paths[int(i)] for i in order}
+        for job in as_completed(jobs):
+            done += 1
+            try:
+                found = job.result()
+            except Exception as error:  # decoders raise anything on damaged files
+                unreadable.append(f'{jobs[job]}: {error}')
+                continue
+            pixels.update(found)
+            images.update(found.keys())
+            if time.monotonic() > deadline:
+                threads.shutdown(cancel_futures=True)
+                break
+    return LabelValues(colours, pixels, images, done, len(paths), unreadable)
+
+
+def _count(path: str, colours: bool) -> dict[int, int]:
+    with Image.open(path) as image:
+        values, counts = np.unique(read_values(image, colours), return_counts=True)
+    return dict(zip(values.tolist(), counts.tolist()))
+
+
+def _is_coloured(path: str) -> bool:
+    with Image.open(path) as image:
+        if len(image.getbands()) < 3:
+            return False
+        first, second, third = np.moveaxis(np.asarray(image.convert('RGB')), 2, 0)
+    return bool((first != second).any() or (first != third).any())
+
+
+def read_classes(path: PathLike) -> Classes:
+    """Read a file of classes.
+
+    Args:
+        path: A text file with one name in each line, or YAML: a list of names, whose ids are 0, 1
+            and so on, or a dict from ids or colours to names. Several values of one name are
+            merged; those of ``ignore`` (or null) are ignored. ``others: ignore`` ignores, instead
+            of refusing, every value that is not listed.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ValueError: It is of another form.
+    """
+    if not osp.isfile(path):
+        raise FileNotFoundError(f'--classes: no file {path}; {FORM}')
+    text = Path(path).read_text(encoding='utf-8')
+    try:
+        content = text.split('\n') if str(path).endswith('.txt') else yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ValueError(f'--classes: cannot read {path}: {error}; {FORM}') from error
+    if isinstance(content, list):
+        names = [str(name).strip() for name in content if str(name).strip()]
+        content = {**dict(enumerate(names)), IGNORE_INDEX: IGNORE}
+    if not isinstance(content, Mapping) or not content:
+        raise ValueError(f'--classes: expected classes, but got {content!r} in {path}; {FORM}')
+    content = {key: IGNORE if name is None else str(name) for key, name in content.items()}
+    others = content.pop('others', 'error')
+    try:
+        return _classes(content, others)
+    except ValueError as error:
+        raise ValueError(f'--classes: {path}: {error}') from error
+
+
+def of_dataset(name: str) -> tuple[Classes, str]:
+    """Take the classes of a dataset of mmseg, whose labels have its ids.
+
+    Returns:
+        The classes, and the suffix of its labels.
+
+    Raises:
+        ValueError: There is no such dataset, or it has no classes.
+    """
+    cls = DATASETS.get(name)
+    metainfo = getattr(cls, 'METAINFO', None) or {}
+    if 'classes' not in metainfo:
+        known = sorted(key for key, each in DATASETS.module_dict.items() if _has_classes(each))
+        raise ValueError(f'--from-dataset: expected one of {", ".join(known)}, but got {name!r}')
+    defaults = {
+        key: parameter.default for key, parameter in inspect.signature(cls).parameters.items()
+    }
+    first = 1 if defaults.get('reduce_zero_label') is True else 0
+    content: dict[Any, str] = dict(enumerate(metainfo['classes'], first))
+    content.update({**({0: IGNORE} if first else {}), IGNORE_INDEX: IGNORE})
+    classes = _classes(content, 'error')
+    palette = [list(colour) for colour in metainfo.get('palette') or classes.palette]
+    return classes._replace(palette=palette), str(defaults.get('seg_map_suffix', ''))
+
+
+def _has_classes(cls: Any) -> bool:
+    return 'classes' in (getattr(cls, 'METAINFO', None) or {})
+
+
+def guess_classes(values: LabelValues) -> Classes:
+    """Make a class of each value but 255, or black.
+
+    Raises:
+        ValueError: There are too many values for classes.
+    """
+    if not 0 < len(values.pixels) <= LARGEST_NUMBER:
+        kind = 'colours' if values.colours else 'ids'
+        raise ValueError(
+            f'expected labels with 1 to {LARGEST_NUMBER} {kind}, but got {len(values.pixels)}; '
+            'write --classes, or store labels without compression that changes their pixels (PNG)'
+        )
+    nothing = 0 if values.colours else IGNORE_INDEX
+    content = {}
+    for value in sorted(values.pixels):
+        key = name_value(value, values.colours)
+        content[key] = IGNORE if value == nothing else f'class_{str(key).strip("#")}'
+    return _classes(content, 'error')
+
+
+def _classes(content: Mapping[Any, str], others: str) -> Classes:
+    names = list(dict.fromkeys(name for name in content.values() if name != IGNORE))
+    class_map = ClassMap(names, content, others)
+    palette = palette_of(names)
+    if class_map.colours:  # the first colour of each class
+        colours = class_map.to_values(np.arange(len(names))[None])[0]
+        palette = [[int(part) for part in colour] for colour in colours]
+    return Classes(class_map, palette)

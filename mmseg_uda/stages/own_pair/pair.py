@@ -1,0 +1,223 @@
+"""A look at two domains, a report, a contact sheet and a config that trains on them."""
+
+from __future__ import annotations
+
+import os.path as osp
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from mmengine.config import Config
+
+from mmseg_uda.artifacts.files import atomic_write, list_files
+from mmseg_uda.artifacts.outputs import check_output
+from mmseg_uda.config.check import require_sound
+from mmseg_uda.datasets.class_map import IGNORE, ClassMap, name_value
+from mmseg_uda.datasets.images import IMAGES
+from mmseg_uda.stages.own_pair.config_text import Parts, config_text
+from mmseg_uda.stages.own_pair.images import Pairing, look_at_images, pair_labels
+from mmseg_uda.stages.own_pair.labels import (
+    Classes,
+    LabelValues,
+    guess_classes,
+    look_at_labels,
+    of_dataset,
+    read_classes,
+)
+from mmseg_uda.stages.own_pair.plan import METHODS, NETWORKS, device_memory, make_plan
+from mmseg_uda.stages.own_pair.report import (
+    draw_sheet,
+    images_report,
+    labels_report,
+    pairing_report,
+    warnings_of,
+)
+from mmseg_uda.utils.arguments import check_choice
+from mmseg_uda.utils.drawing import save_picture
+
+__all__ = ['PairOptions', 'init_pair']
+
+# Names of directories that say nothing about the domain.
+PLAIN = ('image', 'images', 'img', 'imgs', 'img_dir', 'rgb', 'train', 'training', 'data')
+
+
+class PairOptions(NamedTuple):
+    """Directories and wishes.
+
+    Args:
+        source_images: Directory of the source's images.
+        source_labels: Directory of its labels.
+        target_images: Directory of the target's images, which need no labels.
+        target_val_images: Directory of labelled images of the target, for validation; None to
+            validate without labels of the target.
+        target_val_labels: Directory of their labels.
+        classes: File of classes, see :func:`read_classes`; None to make one of each value.
+        from_dataset: Dataset of mmseg whose ids the labels have, in place of ``classes``.
+        name: Name of the pair and of the files; None makes it of the directories' names.
+        out_dir: Directory of the files.
+        method: Name in ``METHODS``.
+        backbone: Name in ``NETWORKS``.
+    """
+
+    source_images: str
+    source_labels: str
+    target_images: str
+    target_val_images: str | None = None
+    target_val_labels: str | None = None
+    classes: str | None = None
+    from_dataset: str | None = None
+    name: str | None = None
+    out_dir: str = 'own'
+    method: str = 'dacs'
+    backbone: str = 'mit-b0'
+
+
+def init_pair(options: PairOptions, log: Callable[[str], Any] = print) -> Path:
+    """Look at two domains and write a config that trains on them.
+
+    Three files are written, of which older ones with other content are moved aside:
+    ``NAME.py``, the config; ``NAME.png``, a contact sheet; and ``NAME.txt``, the report.
+
+    Args:
+        options: Directories and wishes.
+        log: Gets each line of the report.
+
+    Returns:
+        Path of the config.
+
+    Raises:
+        FileNotFoundError: There is no such directory or file.
+        ValueError: Images or labels are missing or do not fit, or a wish is unknown.
+    """
+    _check(options)
+    lines: list[str] = []
+
+    def say(line: str) -> None:
+        lines.append(line)
+        log(line)
+
+    classes, suffix = _wanted_classes(options)
+    pairing = pair_labels(options.source_images, options.source_labels, suffix)
+    source = look_at_images(options.source_images, pairing.images)
+    target = look_at_images(options.target_images, _images(options.target_images))
+    say(images_report('source', source))
+    say(pairing_report('source', pairing))
+    say(images_report('target', target))
+    known = None if classes is None else classes.class_map.colours
+    values = look_at_labels(pairing.labels, known)
+    classes = _tolerate(classes or guess_classes(values), values)
+    for line in labels_report(values, classes.class_map):
+        say(line)
+    validation = _validation(options, suffix, say)
+    for line in warnings_of(source, target, values, classes.class_map, pairing):
+        say(f'look at this: {line}')
+    name = options.name or f'{_domain(options.source_images)}2{_domain(options.target_images)}'
+    path = Path(options.out_dir, f'{name}.py')
+    memory, on_gpu = device_memory()
+    short_side = min(source.short_side, target.short_side)
+    plan = make_plan(short_side, NETWORKS[options.backbone], memory, on_gpu)
+    text = config_text(
+        path,
+        title=f'{options.method} of {options.backbone}: {name}, written by tools/init_pair.py.',
+        summary=f'Source: {len(source.paths)} images with labels. Target: {len(target.paths)}.',
+        classes=classes,
+        parts=Parts(
+            _dataset(options.source_images, options.source_labels, pairing),
+            dict(data_prefix=dict(img_path=osp.abspath(options.target_images))),
+            validation,
+            len(target.paths),
+        ),
+        plan=plan,
+        method=options.method,
+        network=options.backbone,
+    )
+    with atomic_write(path, keep=True) as partial:
+        partial.write_text(text, encoding='utf-8')
+    require_sound(Config.fromfile(path))
+    sheet = draw_sheet(pairing, target.paths, classes, values.colours)
+    save_picture(sheet, path.with_suffix('.png'))
+    say(f'wrote {path} and {path.with_suffix(".png")}; look at both, then run')
+    say(f'  python tools/train.py {path}')
+    with atomic_write(path.with_suffix('.txt'), keep=True) as partial:
+        partial.write_text('\n'.join([*lines, '']), encoding='utf-8')
+    return path
+
+
+def _check(options: PairOptions) -> None:
+    check_choice('--method', options.method, tuple(METHODS))
+    check_choice('--backbone', options.backbone, tuple(NETWORKS))
+    directories = {
+        f'--{key.replace("_", "-")}': value
+        for key, value in options._asdict().items()
+        if key.startswith(('source', 'target'))
+    }
+    for flag, directory in directories.items():
+        if directory is not None and not osp.isdir(directory):
+            raise FileNotFoundError(f'{flag}: expected a directory, but got {directory!r}')
+    if (options.target_val_images is None) != (options.target_val_labels is None):
+        raise ValueError(
+            'init_pair: expected both --target-val-images and --target-val-labels, but got one; '
+            'write both or none'
+        )
+    if options.classes is not None and options.from_dataset is not None:
+        raise ValueError('init_pair: expected one of --classes and --from-dataset, but got both')
+    out = Path(options.out_dir)
+    reads = [(flag, directory) for flag, directory in directories.items() if directory is not None]
+    # A config may lie above the data, among other files, but not among images.
+    check_output('--out-dir', out / 'config', reads)
+
+
+def _wanted_classes(options: PairOptions) -> tuple[Classes | None, str]:
+    """The classes that were written, and the suffix of the labels of a dataset of mmseg."""
+    if options.from_dataset is not None:
+        return of_dataset(options.from_dataset)
+    return (None if options.classes is None else read_classes(options.classes)), ''
+
+
+def _tolerate(classes: Classes, values: LabelValues) -> Classes:
+    """Ignore what is not listed if there is such a value, or if not all labels were read."""
+    class_map = classes.class_map
+    unlisted = any(value not in class_map.names for value in values.pixels)
+    if class_map.others == 'error' and (unlisted or values.looked_at < values.total):
+        names = {name_value(key, values.colours): name for key, name in class_map.names.items()}
+        return classes._replace(class_map=ClassMap(class_map.classes, names, IGNORE))
+    return classes
+
+
+def _validation(
+    options: PairOptions, suffix: str, say: Callable[[str], Any]
+) -> dict[str, Any] | None:
+    images, labels = options.target_val_images, options.target_val_labels
+    if images is None or labels is None:
+        say('validation: no labels of the target; a tenth of the source is held out')
+        return None
+    pairing = pair_labels(images, labels, suffix)
+    say(images_report('validation', look_at_images(images, pairing.images)))
+    say(pairing_report('validation', pairing))
+    return _dataset(images, labels, pairing)
+
+
+def _dataset(images: str, labels: str, pairing: Pairing) -> dict[str, Any]:
+    """Arguments of ``DirectoryDataset``; those that are as by default are left out."""
+    found: dict[str, Any] = dict(
+        data_prefix=dict(img_path=osp.abspath(images), seg_map_path=osp.abspath(labels))
+    )
+    for key in ('img_suffix', 'seg_map_suffix'):
+        if getattr(pairing, key) != IMAGES:
+            found[key] = getattr(pairing, key)
+    if pairing.unlabelled:
+        found['skip_unlabelled'] = True
+    return found
+
+
+def _images(directory: str) -> list[str]:
+    names = [name for name in list_files(directory) if name.endswith(IMAGES)]
+    if not names:
+        raise ValueError(f'--target-images: expected images in {directory!r}, but got none')
+    return [osp.join(directory, name) for name in names]
+
+
+def _domain(directory: str) -> str:
+    """The last part of a path that says something, in characters for names of files."""
+    parts = [part for part in Path(directory).absolute().parts if part.lower() not in PLAIN]
+    return ''.join(char if char.isalnum() or char in '-_' else '_' for char in parts[-1])

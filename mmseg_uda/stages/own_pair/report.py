@@ -1,0 +1,139 @@
+"""What two domains look like, in lines and on a contact sheet."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import mmcv
+import numpy as np
+from PIL import Image
+
+from mmseg_uda.datasets.class_map import IGNORE, ClassMap, name_value, read_values
+from mmseg_uda.stages.own_pair.images import ImageSet, Pairing
+from mmseg_uda.stages.own_pair.labels import Classes, LabelValues
+from mmseg_uda.utils.drawing import contact_sheet, label_to_color, overlay
+from mmseg_uda.utils.palettes import draw_legend
+
+__all__ = ['draw_sheet', 'images_report', 'labels_report', 'pairing_report', 'warnings_of']
+
+MANY_SIZES = 4
+SHEET_ROWS = 4
+CELL = 400  # pixels
+GREY = ('L', 'LA', '1', 'P')
+WIDE = ('I;16', 'I;16B', 'I', 'F')
+
+
+def images_report(name: str, images: ImageSet) -> str:
+    """Describe images in one line."""
+    sizes = [f'{w}x{h} ({n})' for (w, h), n in images.sizes.most_common(MANY_SIZES)]
+    more = f' and {len(images.sizes) - MANY_SIZES} more sizes' * (len(images.sizes) > MANY_SIZES)
+    return (
+        f'{name}: {len(images.paths)} images in {images.directory}; '
+        f'sizes {", ".join(sizes)}{more}; '
+        f'channels {_counts(images.modes)}; suffixes {_counts(images.suffixes)}'
+    )
+
+
+def pairing_report(name: str, pairing: Pairing) -> str:
+    """Describe in one line how labels were found."""
+    example = f'{pairing.images[0]} has {pairing.labels[0]}'
+    return f'{name}: {len(pairing.labels)} images have labels; {example}'
+
+
+def labels_report(values: LabelValues, class_map: ClassMap) -> Iterator[str]:
+    """Describe the values in labels, one line each, the most frequent ones first."""
+    yield f'values in {values.looked_at} of {values.total} labels:'
+    for value, _ in values.pixels.most_common():
+        name = class_map.names.get(value)
+        if name is None:
+            name = f'not listed ({class_map.others})'
+        yield (
+            f'  {name_value(value, values.colours)!s:>8}  {values.share(value):6.1%} of pixels, in '
+            f'{values.images[value]} labels  {name}'
+        )
+
+
+def warnings_of(
+    source: ImageSet, target: ImageSet, values: LabelValues, class_map: ClassMap, pairing: Pairing
+) -> Iterator[str]:
+    """Find what looks like a mistake."""
+    for name, images in (('source', source), ('target', target)):
+        if images.unreadable:
+            yield f'{name}: {len(images.unreadable)} files are no images: {images.unreadable[0]}'
+        wide = sum(images.modes[mode] for mode in WIDE)
+        if wide:
+            yield f'{name}: {wide} images have more than 8 bits, which are read as 8'
+        if images.modes['RGBA']:
+            yield f'{name}: the opacity of {images.modes["RGBA"]} images is not read'
+    shares = [sum(each.modes[mode] for mode in GREY) / len(each.paths) for each in (source, target)]
+    if abs(shares[0] - shares[1]) > 0.5:
+        yield 'one domain is grey and the other one in colour'
+    if len(set(source.paths) & set(target.paths)):
+        yield 'source and target share images'
+    if pairing.unlabelled:
+        count, first = len(pairing.unlabelled), pairing.unlabelled[0]
+        yield f'source: {count} images have no label and are left out, the first is {first!r}'
+    if pairing.unused:
+        yield f'source: {len(pairing.unused)} labels have no image: {pairing.unused[0]!r}'
+    if values.unreadable:
+        yield f'{len(values.unreadable)} labels cannot be read: {values.unreadable[0]}'
+    if any(path.lower().endswith(('.jpg', '.jpeg')) for path in pairing.labels):
+        yield 'labels are JPEG files, whose compression changes values; write PNG'
+    missing = [
+        name
+        for name in class_map.classes
+        if not any(values.pixels[value] for value, each in class_map.names.items() if each == name)
+    ]
+    if missing and class_map.others not in missing:
+        yield f'no pixel of the classes {", ".join(missing)}'
+    names = class_map.names
+    ignored = sum(
+        values.share(value)
+        for value in values.pixels
+        if names.get(value, class_map.others) == IGNORE
+    )
+    if ignored > 0.5:
+        yield f'{ignored:.1%} of the pixels are ignored'
+    unlisted = [value for value in values.pixels if value not in names]
+    if unlisted:
+        share = sum(map(values.share, unlisted))
+        examples = ', '.join(str(name_value(value, values.colours)) for value in unlisted[:5])
+        yield f'{len(unlisted)} values are not listed ({share:.1%} of pixels): {examples}'
+
+
+def draw_sheet(
+    pairing: Pairing, target: Sequence[str], classes: Classes, colours: bool
+) -> np.ndarray:
+    """Draw images of the source, their labels over them, and images of the target, with a legend.
+
+    Returns:
+        RGB, uint8, shape (H, W, 3).
+    """
+    class_map = classes.class_map
+    rows: list[list[Any]] = []
+    seen: set[int] = set()
+    for index in range(min(SHEET_ROWS, len(pairing.images))):
+        place = index * len(pairing.images) // min(SHEET_ROWS, len(pairing.images))
+        image = mmcv.imread(pairing.images[place], channel_order='rgb')
+        with Image.open(pairing.labels[place]) as opened:
+            values = read_values(opened, colours)
+        # What is not listed has no colour, as if it were ignored.
+        label = class_map.table[values.astype(np.int64).clip(0, len(class_map.table) - 1)]
+        seen.update(np.unique(label).tolist())
+        painted = overlay(image, label_to_color(label, classes.palette), 0.65)
+        other = mmcv.imread(target[index * len(target) // SHEET_ROWS], channel_order='rgb')
+        rows.append([image, painted, other])
+    sheet = contact_sheet(rows, ['source', 'source labels', 'target'], CELL)
+    present = [index for index in range(len(class_map.classes)) if index in seen]
+    legend = draw_legend(
+        [*(class_map.classes[index] for index in present), IGNORE],
+        [*(classes.palette[index] for index in present), (0, 0, 0)],
+        sheet.shape[1],
+    )
+    return np.concatenate([sheet, legend])
+
+
+def _counts(found: Counter[str]) -> str:
+    return ', '.join(f'{name or "none"} ({count})' for name, count in found.most_common())

@@ -1,0 +1,196 @@
+"""Two directories, one command that writes a config, a training, a test, an export, predictions."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import toys
+from mmengine.config import Config
+from PIL import Image
+
+from mmseg_uda.config.check import check_config
+
+SIZE = (40, 56)  # height, width
+
+
+def write(path: Path, array: np.ndarray) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(array.astype(np.uint8)).save(path)
+
+
+def write_pair(root: Path) -> None:
+    """Nested images of several suffixes and sizes; labels with the ids 0, 7, 8 and 26."""
+    rng = np.random.default_rng(0)
+    for index in range(6):
+        height, width = SIZE[0] + index % 2 * 8, SIZE[1]
+        label = np.zeros((height, width))
+        label[10:] = 7
+        label[20:, : width // 2] = 8
+        label[20:30, 30:44] = 26
+        image = label[..., None] * 4 + rng.integers(0, 60, (height, width, 3))
+        name = f'town{index % 2}/{index}'
+        write(root / f'sim/rgb/{name}{(".png", ".jpg", ".PNG")[index % 3]}', image)
+        write(root / f'sim/ids/{name}.png', label)
+        write(root / f'camera/{name}.jpg', 255 - image)
+
+
+@pytest.fixture(scope='module')
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp('own')
+    write_pair(root)
+    text = '0: ignore\n7: road\n8: road\n26: car\n'
+    (root / 'classes.yaml').write_text(text)
+    return root
+
+
+def init(root: Path, *options: str, out: Path | None = None) -> Config:
+    """Run the tool, and read the config that it writes below ``out``."""
+    out = out or root / 'own'
+    directories = dict(source_images='sim/rgb', source_labels='sim/ids', target_images='camera')
+    flags = [f'--{key.replace("_", "-")}={root / each}' for key, each in directories.items()]
+    toys.load_script('tools/init_pair.py').main(
+        [*flags, '--backbone=toy', f'--out-dir={out}', '--name=sim2camera', *options]
+    )
+    return Config.fromfile(out / 'sim2camera.py')
+
+
+@pytest.fixture(scope='module')
+def written(root: Path) -> Config:
+    return init(root, f'--classes={root / "classes.yaml"}')
+
+
+@pytest.fixture(scope='module')
+def trained(root: Path, written: Config) -> tuple[Path, Path]:
+    """The config as it is written, but for its numbers, and the checkpoint of two iterations."""
+    path = root / 'short/sim2camera.py'
+    path.parent.mkdir()
+    text = re.sub(
+        '(?m)^max_iters, lr = .*', 'max_iters, lr = 2, 0.002', Path(written.filename).read_text()
+    )
+    text = text.replace('num_workers=1', 'num_workers=0').replace('workers=True', 'workers=False')
+    path.write_text(text)
+    work_dir = root / 'work'
+    tool = toys.load_script('tools/train.py')
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv('LOCAL_RANK', '0')
+        tool.main([str(path), '--work-dir', str(work_dir)])
+    return path, work_dir / 'iter_2.pth'
+
+
+def test_report_says_what_is_there(root: Path, written: Config) -> None:
+    report = (root / 'own/sim2camera.txt').read_text()
+    assert 'source: 6 images in' in report
+    assert 'sizes 56x40 (3), 56x48 (3); channels RGB (6)' in report
+    assert 'suffixes .png (2), .PNG (2), .jpg (2)' in report
+    assert 'source: 6 images have labels;' in report
+    assert 'values in 6 of 6 labels:' in report
+    lines = dict(re.findall(r' +(\d+) +(.*)', report))
+    assert lines['26'].endswith('in 6 labels  car')
+    assert lines['7'].endswith('in 6 labels  road')
+    assert 'look at this' not in report
+    assert written.classes == ('road', 'car')
+    assert written.label_map == {0: 'ignore', 7: 'road', 8: 'road', 26: 'car'}
+    assert (written.short_side, written.crop_size) == (40, (32, 32))
+    assert check_config(written) == []
+    sheet = np.asarray(Image.open(root / 'own/sim2camera.png'))
+    assert (sheet == written.palette[1]).all(-1).any()  # in the legend
+
+
+def test_head_is_short(written: Config) -> None:
+    head = Path(written.filename).read_text().split('# Read these lines')[1]
+    names = re.findall(r'(?m)^(\w+)[\w, ]* = ', head.split('\n\n')[0])
+    assert len(names) <= 10
+    assert names[:2] == ['classes', 'label_map']
+
+
+def test_training_without_target_labels(trained: tuple[Path, Path]) -> None:
+    _, checkpoint = trained
+    log = next(checkpoint.parent.glob('*/*.log')).read_text()
+    assert 'source 5 images, target 6 images' in log
+    last = [line for line in log.splitlines() if 'source/mIoU' in line][-1]
+    for score in ('source/mIoU', 'target/entropy', 'target/mirror_agreement'):
+        assert score in last
+    classes = torch.load(checkpoint, weights_only=False)['meta']['dataset_meta']['classes']
+    assert classes == ('road', 'car')
+
+
+def test_test_and_export(trained: tuple[Path, Path], tmp_path: Path) -> None:
+    path, checkpoint = trained
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv('LOCAL_RANK', '0')
+        tool = toys.load_script('tools/test.py')
+        tool.main([str(path), str(checkpoint), '--work-dir', str(tmp_path / 'test')])
+    (metrics,) = (tmp_path / 'test').glob('*/*.json')
+    assert 'mIoU' in metrics.read_text()
+    out = [str(tmp_path / 'out.pth'), '--out-config', str(tmp_path / 'out.py')]
+    toys.load_script('tools/export_segmentor.py').main(
+        [str(checkpoint), *out, '--config', str(path)]
+    )
+    assert check_config(Config.fromfile(tmp_path / 'out.py')) == []
+
+
+@pytest.mark.parametrize(('method', 'network'), [('minent', 'mit-b0'), ('advent', 'mobilenetv2')])
+def test_other_methods(root: Path, tmp_path: Path, method: str, network: str) -> None:
+    # The tool has checked the config.
+    cfg = init(root, f'--method={method}', f'--backbone={network}', out=tmp_path)
+    assert cfg.model.type == dict(minent='MinEnt', advent='Adversarial')[method]
+    assert cfg.classes == ('class_0', 'class_7', 'class_8', 'class_26')
+
+
+def write_labelled(root: Path) -> None:
+    for name in ('a', 'b'):
+        write(root / f'images/{name}.png', np.zeros((*SIZE, 3)))
+        label = np.zeros((*SIZE, 3))
+        label[:20] = (128, 64, 128)
+        label[20:] = (0, 0, 142)
+        write(root / f'labels/{name}_color.png', label)
+
+
+def test_labels_in_colours_and_a_validation_set(root: Path, tmp_path: Path, capsys: Any) -> None:
+    write_labelled(tmp_path)
+    (tmp_path / 'c.yaml').write_text("'#804080': road\n'0,0,142': car\n")
+    flags = [
+        f'--{domain}-{kind}={tmp_path / kind}'
+        for domain in ('source', 'target-val')
+        for kind in ('images', 'labels')
+    ]
+    cfg = init(root, *flags, f'--classes={tmp_path / "c.yaml"}', out=tmp_path / 'own')
+    assert cfg.label_map == {'#804080': 'road', '#00008e': 'car'}
+    assert cfg.palette == [[128, 64, 128], [0, 0, 142]]
+    assert cfg.validation.seg_map_suffix == ('_color.png',)
+    assert cfg.val_cfg == dict(type='ValLoop')
+    assert 'part' not in cfg.train_dataloader.source.dataset
+    assert 'no labels of the target' not in capsys.readouterr().out
+
+
+def test_ids_of_a_dataset_of_mmseg(root: Path, tmp_path: Path, capsys: Any) -> None:
+    cfg = init(root, '--from-dataset=LoveDADataset', out=tmp_path)
+    assert cfg.label_map[0] == 'ignore'
+    assert cfg.label_map[1] == 'background'
+    assert cfg.others == 'ignore'
+    out = capsys.readouterr().out
+    assert 'look at this: no pixel of the classes background, building' in out
+    assert 'look at this: 2 values are not listed' in out
+    with pytest.raises(ValueError, match='--from-dataset: expected one of .*LoveDADataset'):
+        init(root, '--from-dataset=LoveDa')
+
+
+@pytest.mark.parametrize(
+    ('options', 'message'),
+    [
+        (['--source-labels=nowhere'], "--source-labels: expected a directory, but got 'nowhere'"),
+        (['--target-val-images={camera}'], 'expected both --target-val-images and'),
+        (['--source-labels={camera}/town0'], 'expected labels in .* with the names of images'),
+        (['--out-dir={camera}/own'], '--out-dir: expected a place apart from --target-images'),
+        (['--classes=nowhere.yaml'], '--classes: no file nowhere.yaml; write a list of names'),
+    ],
+)
+def test_mistakes(root: Path, options: list[str], message: str) -> None:
+    options = [each.format(camera=root / 'camera') for each in options]
+    with pytest.raises((ValueError, FileNotFoundError), match=message):
+        init(root, *options)
