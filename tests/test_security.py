@@ -20,6 +20,7 @@ from mmseg.apis import MMSegInferencer, init_model
 from mmseg.registry import MODELS
 
 from mmseg_uda.artifacts.checkpoint_sources import cached_file
+from mmseg_uda.artifacts.class_counts import ClassCounts
 from mmseg_uda.artifacts.files import write_npz
 from mmseg_uda.artifacts.image_labels import ImageLabels
 from mmseg_uda.artifacts.pseudo_labels import Manifest
@@ -222,7 +223,7 @@ class TestMetadata:
         assert not (work / 'made').exists()
 
 
-@pytest.mark.parametrize('cls', [ImageLabels, SpatialPrior])
+@pytest.mark.parametrize('cls', [ClassCounts, ImageLabels, SpatialPrior])
 def test_no_archive_of_numpy_runs_code(tmp_path: Path, cls: Any) -> None:
     payload = np.array([toys.Payload(tmp_path / 'made')])
     write_npz(tmp_path / 'a.npz', meta=payload, prior=payload)

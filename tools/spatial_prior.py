@@ -16,7 +16,8 @@ import mmseg_uda  # noqa: F401 (checks the toolboxes, registers the classes)
 from mmseg_uda.artifacts.outputs import check_output
 from mmseg_uda.artifacts.spatial_prior import BORDERS, NORMS, PriorRecipe
 from mmseg_uda.config.reads import read_paths
-from mmseg_uda.stages.spatial_prior import make_spatial_prior, prior_size, source_dataset
+from mmseg_uda.stages.source_labels import source_dataset
+from mmseg_uda.stages.spatial_prior import make_spatial_prior, prior_size
 from mmseg_uda.utils.cli import config_parser, load_config, run_main
 from mmseg_uda.utils.parser import at_least
 

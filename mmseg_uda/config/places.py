@@ -136,7 +136,10 @@ PLACES = (
     Place(
         r'^train_dataloader\.(source|target)$',
         default=DataLoader,
-        aside=('num_batch_per_epoch', 'skip_broken'),
+        aside=('num_batch_per_epoch', 'skip_broken', 'sampling'),
+    ),
+    Place(
+        r'^train_dataloader\.source\.sampling$', (mm.DATA_SAMPLERS,), ('dataset',), needs_type=True
     ),
     Place(
         r'(_|\.)dataloader(\.source|\.target)?$', default=DataLoader, aside=('num_batch_per_epoch',)

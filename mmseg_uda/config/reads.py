@@ -19,11 +19,12 @@ KINDS = {
     'checkpoint': 'checkpoint',
     'pretrained': 'checkpoint',
     'prior': 'prior',
+    'class_counts': 'class_counts',
     'label_file': 'image_labels',
     'pseudo_dir': 'directory',
     'prototypes': 'prototypes',
 }
-FILES = ('checkpoint', 'prior', 'image_labels', 'prototypes')
+FILES = ('checkpoint', 'prior', 'class_counts', 'image_labels', 'prototypes')
 
 
 def find_reads(node: Any, keys: Mapping[str, str] = KINDS) -> Iterator[tuple[str, str, Any]]:

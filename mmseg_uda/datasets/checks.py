@@ -34,6 +34,7 @@ __all__ = [
     'pseudo_label_loaders',
     'skip_hidden_files',
     'unwrap',
+    'wrapped',
 ]
 
 HIDDEN = re.compile(r'(^|[/\\])\.[^./\\]')
@@ -220,7 +221,7 @@ def _transforms(dataset: Any, kind: type | tuple[type, ...]) -> Iterator[tuple[A
     for transform in _flatten(getattr(dataset, 'pipeline', ())):
         if isinstance(transform, kind):
             yield transform, dataset
-    for inner in _wrapped(dataset):
+    for inner in wrapped(dataset):
         yield from _transforms(inner, kind)
 
 
@@ -235,14 +236,15 @@ def _flatten(transform: Any) -> Iterator[Any]:
 
 def unwrap(dataset: Any) -> Iterator[Any]:
     """Find the built datasets inside of wrappers such as ConcatDataset and RepeatDataset."""
-    inner = _wrapped(dataset)
+    inner = wrapped(dataset)
     if not inner:
         yield dataset
     for each in inner:
         yield from unwrap(each)
 
 
-def _wrapped(dataset: Any) -> list[Any]:
+def wrapped(dataset: Any) -> list[Any]:
+    """List the datasets that a dataset wraps directly."""
     inner = getattr(dataset, 'dataset', None)
     return [*getattr(dataset, 'datasets', ()), *([] if inner is None else [inner])]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from contextlib import contextmanager
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any, Iterator
 
 import cv2
@@ -14,7 +14,12 @@ from mmengine.dist import get_dist_info
 from torch import default_generator
 from torch.utils.data import Dataset, Sampler
 
-__all__ = ['EndlessDataset', 'PositionSampler', 'derive_seed', 'seeded']
+from mmseg_uda.datasets.rare_classes import RareClassSampling
+
+__all__ = ['DAMAGE', 'EndlessDataset', 'PositionSampler', 'derive_seed', 'is_damage', 'seeded']
+
+DAMAGE = (OSError, SyntaxError, cv2.error, AssertionError)
+"""Errors that a damaged file may raise; :func:`is_damage` tells it from other causes."""
 
 
 def derive_seed(*entropy: int) -> int:
@@ -72,6 +77,7 @@ class EndlessDataset(Dataset[Any]):
         skip_broken: Number of damaged samples that one position may meet. Another sample, which
             follows from ``(seed, position)``, takes the place of a damaged one, and ``broken`` in
             its meta information lists the damaged ones by name with their errors.
+        sampling: Draws the samples in place of the permutations, see :class:`RareClassSampling`.
 
     Raises:
         OSError: A sample is damaged, and no other one may take its place.
@@ -82,11 +88,19 @@ class EndlessDataset(Dataset[Any]):
         (['a', 'b', 'c'], ['a', 'b', 'c'])
     """
 
-    def __init__(self, dataset: Any, seed: int, shuffle: bool = True, skip_broken: int = 0) -> None:
+    def __init__(
+        self,
+        dataset: Any,
+        seed: int,
+        shuffle: bool = True,
+        skip_broken: int = 0,
+        sampling: RareClassSampling | None = None,
+    ) -> None:
         self.dataset = dataset
         self.seed = seed
         self.shuffle = shuffle
         self.skip_broken = skip_broken
+        self.sampling = sampling
 
     @property
     def metainfo(self) -> dict[str, Any]:
@@ -95,6 +109,8 @@ class EndlessDataset(Dataset[Any]):
 
     def index(self, position: int) -> int:
         """Compute the index in the dataset of the sample at ``position``."""
+        if self.sampling is not None:
+            return int(self.sampling.draw(self.seed, position).images[0])
         # Pass over the data, and place within it.
         epoch, offset = divmod(position, len(self.dataset))
         if not self.shuffle:
@@ -106,13 +122,17 @@ class EndlessDataset(Dataset[Any]):
 
     def __getitem__(self, position: int) -> Any:
         broken: dict[str, str] = {}  # names, which several indices may share, and errors
-        for index in self._candidates(position):
+        candidates, load = self._candidates(position), self.dataset.__getitem__
+        if self.sampling is not None:
+            rare_class, images = self.sampling.draw(self.seed, position)
+            candidates, load = map(int, images), partial(self.sampling.load, rare_class=rare_class)
+        for index in candidates:
             try:
                 with seeded(derive_seed(self.seed, position)):
-                    sample = self.dataset[index]
+                    sample = load(index)
                 break
-            except (OSError, SyntaxError, cv2.error, AssertionError) as error:
-                if not _is_damage(error):
+            except DAMAGE as error:
+                if not is_damage(error):
                     raise
                 name = self._describe(index)
                 broken[name] = str(error).strip()
@@ -123,7 +143,7 @@ class EndlessDataset(Dataset[Any]):
                         f'{broken[name]}{limit}'
                     ) from error
         else:
-            raise OSError(f'{type(self.dataset).__name__}: all {len(self)} samples are broken')
+            raise OSError(f'{type(self.dataset).__name__}: all {len(broken)} samples are broken')
         if isinstance(sample, dict) and 'img_path' in sample:
             raise ValueError(
                 f'{type(self.dataset).__name__}.pipeline: expected samples that are packed, but '
@@ -152,7 +172,7 @@ class EndlessDataset(Dataset[Any]):
         return f'the sample with {", ".join(paths)}'
 
 
-def _is_damage(error: Exception) -> bool:
+def is_damage(error: Exception) -> bool:
     """Tell damaged files from missing ones, which the error names already, and from slips."""
     if isinstance(error, AssertionError):
         return str(error).startswith('failed to load image')  # of mmcv's LoadImageFromFile

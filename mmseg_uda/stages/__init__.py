@@ -1,6 +1,7 @@
 """Offline jobs: one file per job, with the computing and its stage of a pipeline."""
 
 from mmseg_uda.stages.base import Stage
+from mmseg_uda.stages.class_counts import ClassCountsStage
 from mmseg_uda.stages.cost import CostStage
 from mmseg_uda.stages.export import ExportStage
 from mmseg_uda.stages.image_labels.stage import ImageLabelsStage
@@ -25,6 +26,7 @@ STAGES: dict[str, type[Stage]] = {
         ExportStage,
         TranslateStage,
         SpatialPriorStage,
+        ClassCountsStage,
         ImageLabelsStage,
         ScoreStage,
         CostStage,

@@ -17,27 +17,21 @@ from typing import Any, NamedTuple
 import cv2
 import mmcv
 import numpy as np
-from mmcv.transforms import LoadAnnotations
 from mmengine.config import Config
-from mmengine.registry import DefaultScope
 from mmengine.utils import track_iter_progress
-from mmseg.registry import DATASETS
 from numpy.typing import NDArray
 from torch.utils.data import DataLoader
 
 from mmseg_uda.artifacts.digest import sha256
 from mmseg_uda.artifacts.spatial_prior import BORDERS, FORMAT_VERSION, PriorRecipe, SpatialPrior
-from mmseg_uda.config.datasets import map_datasets, only_steps, steps_of_class
-from mmseg_uda.datasets.checks import check_dataset, check_folders
+from mmseg_uda.config.datasets import steps_of_class
 from mmseg_uda.datasets.transforms.positions import TrackPositions
 from mmseg_uda.stages.base import ConfigStage, Resolve, Result
-from mmseg_uda.structures import IGNORE_INDEX
+from mmseg_uda.stages.source_labels import build_labels, label_of, only_labels, source_dataset
 from mmseg_uda.utils.processes import on_main
 from mmseg_uda.version import __version__
 
-__all__ = ['SpatialPriorStage', 'make_spatial_prior', 'prior_size', 'source_dataset']
-
-KEY = 'train_dataloader.source.dataset'
+__all__ = ['SpatialPriorStage', 'make_spatial_prior', 'prior_size']
 
 
 class Counts(NamedTuple):
@@ -147,18 +141,6 @@ def build_prior(
     return SpatialPrior(normalize(frequencies, recipe.norm), made_with)
 
 
-def source_dataset(cfg: Config) -> dict[str, Any]:
-    """Give the config of the source training set.
-
-    Raises:
-        ValueError: If the config has none.
-    """
-    dataset = cfg.get('train_dataloader', {}).get('source', {}).get('dataset')
-    if not dataset:
-        raise ValueError(f'the config has no {KEY}; write a config that adapts from a source')
-    return dict(dataset)
-
-
 def prior_size(cfg: Config) -> tuple[int, int]:
     """Give height and width as the target pipeline's ``TrackPositions`` says.
 
@@ -174,25 +156,6 @@ def prior_size(cfg: Config) -> tuple[int, int]:
     )
 
 
-def only_labels(dataset: Mapping[str, Any]) -> dict[str, Any]:
-    """Give the config of a dataset that only loads labels, by its own transform for that.
-
-    Args:
-        dataset: Its config; datasets inside wrappers are treated alike.
-
-    Raises:
-        ValueError: If a dataset does not load labels.
-    """
-
-    def change(labels: dict[str, Any]) -> dict[str, Any]:
-        steps = only_steps(labels.get('pipeline') or (), LoadAnnotations)
-        if not steps:
-            raise ValueError(f'{KEY}.pipeline loads no labels; add LoadAnnotations')
-        return {**labels, 'pipeline': steps}
-
-    return map_datasets(dataset, change, unwrap=True)
-
-
 def make_spatial_prior(
     dataset: Mapping[str, Any], recipe: PriorRecipe, workers: int = 2
 ) -> SpatialPrior:
@@ -206,10 +169,7 @@ def make_spatial_prior(
     Raises:
         ValueError: If data are missing or have no labels.
     """
-    check_folders(dataset, KEY)
-    with DefaultScope.overwrite_default_scope('mmseg'):  # mmengine has another LoadAnnotations
-        built: Any = DATASETS.build(only_labels(dataset))
-    classes = check_dataset(built, KEY)
+    built, classes = build_labels(dataset)
     # The collate function works in the workers, which so hand over small labels.
     size = (recipe.height, recipe.width)
     collate = partial(_small_label, size=size, num_classes=len(classes))
@@ -219,15 +179,7 @@ def make_spatial_prior(
 
 
 def _small_label(sample: dict[str, Any], size: tuple[int, int], num_classes: int) -> NDArray[Any]:
-    label = sample['gt_seg_map']  # (h, w)
-    wrong = label[(label >= num_classes) & (label != IGNORE_INDEX)]
-    if wrong.size:
-        raise ValueError(
-            f'{KEY}: expected labels below {num_classes} or {IGNORE_INDEX}, but got '
-            f'{int(wrong[0])} in {sample["seg_map_path"]!r}; convert them to train ids with '
-            'tools/dataset_converters'
-        )
-    return resize_nearest(label, *size)
+    return resize_nearest(label_of(sample, num_classes), *size)
 
 
 class SpatialPriorStage(ConfigStage):

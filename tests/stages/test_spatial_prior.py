@@ -14,17 +14,16 @@ import pytest
 from mmengine.config import Config
 
 from mmseg_uda.artifacts.spatial_prior import PriorRecipe
+from mmseg_uda.stages.source_labels import only_labels, source_dataset
 from mmseg_uda.stages.spatial_prior import (
     Counts,
     build_prior,
     count_classes,
     make_spatial_prior,
     normalize,
-    only_labels,
     prior_size,
     resize_nearest,
     smooth,
-    source_dataset,
 )
 
 CLASSES = tuple('abc')

@@ -14,7 +14,7 @@ import torch
 from mmengine.dist import broadcast_object_list, get_rank
 from mmengine.registry import DATASETS
 from mmengine.runner import IterBasedTrainLoop, Runner
-from mmseg.registry import LOOPS
+from mmseg.registry import DATA_SAMPLERS, LOOPS
 from torch.utils.data import DataLoader
 
 from mmseg_uda.datasets.checks import (
@@ -32,7 +32,7 @@ from mmseg_uda.datasets.label_values import check_label_values
 from mmseg_uda.engine.loops.broken_samples import BrokenSamples
 from mmseg_uda.engine.observe import unwrap_model
 from mmseg_uda.structures import DOMAINS, IGNORE_INDEX
-from mmseg_uda.utils.arguments import check_integer
+from mmseg_uda.utils.arguments import check_integer, expect
 
 __all__ = ['UDATrainLoop']
 
@@ -129,6 +129,7 @@ class UDATrainLoop(IterBasedTrainLoop):
         dataloader: ``dict(source=dict(batch_size=..., dataset=..., num_workers=...),
             target=dict(...))``. No sampler: the loop has its own. ``skip_broken=N`` of a domain
             lets other samples take the place of up to N samples whose files are damaged (0).
+            ``sampling=dict(type='RareClassSampling', ...)`` of the source draws its images.
         max_iters: Iterations to train.
         kwargs: As for :class:`mmengine.runner.IterBasedTrainLoop`.
 
@@ -193,10 +194,22 @@ class UDATrainLoop(IterBasedTrainLoop):
         shuffle, skip_broken = cfg.pop('shuffle', True), cfg.pop('skip_broken', 0)
         key = f'UDATrainLoop.train_dataloader.{domain}.skip_broken'
         check_integer(key, skip_broken, 0)
-        stream = EndlessDataset(dataset, 0, shuffle, skip_broken)
+        sampling = self._build_sampling(domain, dataset, cfg.pop('sampling', None), shuffle)
+        stream = EndlessDataset(dataset, 0, shuffle, skip_broken, sampling)
         sampler = PositionSampler(len(stream))
         self._options[domain] = cfg
         return runner.build_dataloader(dict(cfg, dataset=stream, sampler=sampler))
+
+    @staticmethod
+    def _build_sampling(
+        domain: str, dataset: Any, cfg: Mapping[str, Any] | None, shuffle: bool
+    ) -> Any:
+        if cfg is None:
+            return None
+        key = f'UDATrainLoop.train_dataloader.{domain}'
+        expect(domain == 'source', f'{key}.sampling', 'none, because it reads labels', dict(cfg))
+        expect(shuffle, f'{key}.shuffle', 'True beside sampling, which has no order', shuffle)
+        return DATA_SAMPLERS.build(dict(cfg, dataset=dataset))
 
     def reopen(self, domain: str) -> None:
         """Let the domain's next batch reflect changes that were made to its dataset.
@@ -263,6 +276,11 @@ class UDATrainLoop(IterBasedTrainLoop):
         head = getattr(unwrap_model(self.runner.model), 'decode_head', None)
         ignore_index = getattr(head, 'ignore_index', IGNORE_INDEX)
         warnings = [check_label_values(each, key, ignore_index) for key, each in datasets.items()]
+        sampling = self.dataloaders['source'].dataset.sampling
+        if sampling is not None:
+            drawn, few = sampling.describe()
+            self.runner.logger.info(drawn)
+            warnings += few
         if self.runner.val_loop is not None:
             datasets['val_dataloader.dataset'] = self.runner.val_loop.dataloader.dataset
         for key, dataset in datasets.items():
