@@ -130,12 +130,14 @@ class SegOutput:
         domain: ``'source'``, ``'target'``, or the name of another pass, such as ``'mix'``.
         raw_logits: Logits before the decode head's own upsampling (FCN-8s), shape (N, C, h', w');
             for every other head the same tensor as ``seg_logits``.
+        batch: The images of the pass, with their labels; None outside of training by a method.
     """
 
     features: tuple[Tensor, ...]
     seg_logits: Tensor
     domain: str
     raw_logits: Tensor
+    batch: ImageBatch | MixedBatch | None = None
 
     def detach(self) -> SegOutput:
         """Return the logits without their graph and without the features."""

@@ -148,7 +148,7 @@ PLACES = (
     Place(
         r'^optim_wrapper\.optimizers\.[^.]+$',
         (mm.OPTIM_WRAPPERS,),
-        aside=('paramwise_cfg', 'constructor'),
+        aside=('paramwise_cfg', 'constructor', 'sqrt_batch_size'),
     ),
     Place(r'^optim_wrapper\.(.*\.)?optimizer$', (mm.OPTIMIZERS,), ('params',), needs_type=True),
     Place(r'paramwise_cfg$', default=paramwise_cfg),

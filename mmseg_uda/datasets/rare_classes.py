@@ -31,8 +31,8 @@ def class_probabilities(counts: NDArray[Any], temperature: float) -> NDArray[np.
         Shape (C, ); 0 for a class without pixels.
 
     Example:
-        >>> class_probabilities(np.array([[6, 2, 0], [2, 0, 0]]), temperature=1e6)
-        array([0.5, 0.5, 0. ])
+        >>> class_probabilities(np.array([[6, 2, 0], [2, 0, 0]]), temperature=0.6).round(2)
+        array([0.27, 0.73, 0.  ])
     """
     pixels = counts.sum(0, dtype=np.float64)
     rareness = (1 - pixels / max(pixels.sum(), 1)) / temperature  # (1 - f_c) / T

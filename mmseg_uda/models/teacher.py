@@ -10,6 +10,7 @@ import torch
 from mmseg.registry import MODELS
 from mmseg.utils import ConfigType
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from mmseg_uda.artifacts.checkpoint import load_weights, raise_mismatch, strip_prefix
 from mmseg_uda.models.losses.divisor import reduce_over_processes
@@ -42,8 +43,10 @@ class EMATeacher(nn.Module):
         student: The network to average; the teacher starts as a copy of it.
         alpha: :math:`\alpha`, in [0, 1].
         mode: Mode of the teacher during training: ``'train'`` (batch norm by each batch's
-            statistics, active dropout: the published code of CAMix and DACS) or ``'eval'``. At test
-            time it is always in evaluation mode.
+            statistics, active dropout: the published code of CAMix and DACS), ``'eval'``, or
+            ``'batch_statistics'``, evaluation mode but for batch norm (DAFormer, which switches
+            dropout and DropPath off). At test time it is always in evaluation mode.
+        mirrored: Average the probabilities with those of the mirrored images (VFM-UDA).
 
     Raises:
         ValueError: ``alpha`` or ``mode`` is out of range.
@@ -51,12 +54,19 @@ class EMATeacher(nn.Module):
 
     steps: Tensor
 
-    def __init__(self, student: nn.Module, alpha: float = 0.99, mode: str = 'train') -> None:
+    def __init__(
+        self,
+        student: nn.Module,
+        alpha: float = 0.99,
+        mode: str = 'train',
+        mirrored: bool = False,
+    ) -> None:
         super().__init__()
         check_number('EMATeacher.alpha', alpha, '[0, 1]')
-        check_choice('EMATeacher.mode', mode, ('train', 'eval'))
+        check_choice('EMATeacher.mode', mode, ('train', 'eval', 'batch_statistics'))
         self.alpha = alpha
         self.mode = mode
+        self.mirrored = mirrored
         # Any: mmseg declares no type that has decode_head, align_corners and num_classes.
         self.module: Any = deepcopy(student).requires_grad_(False)
         self.register_buffer('steps', torch.tensor(0))
@@ -89,6 +99,11 @@ class EMATeacher(nn.Module):
         """Switch modes as in PyTorch; training mode is the declared one."""
         super().train(mode)
         self.module.train(mode and self.mode == 'train')
+        if mode and self.mode == 'batch_statistics':
+            # Everything else is off: dropout of any class, in functions of torch too.
+            for layer in self.module.modules():
+                if isinstance(layer, _BatchNorm):
+                    layer.train()
         return self
 
 

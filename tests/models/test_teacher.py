@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 import toys
+from mmcv.cnn.bricks.drop import DropPath
 from mmengine.model import MomentumAnnealingEMA
 from mmengine.runner.checkpoint import load_state_dict
 from mmseg.registry import MODELS
@@ -141,6 +142,30 @@ def test_mode(mode: str) -> None:
         assert {module.training for module in teacher.module.modules()} == {training}
 
 
+def test_batch_statistics_without_dropout() -> None:
+    """The class of dropout does not matter: mmcv's DropPath, torch's, or that inside attention."""
+    network = student(batch_norm=True, dropout=0.5)
+    network.backbone.layer = nn.Sequential(network.backbone.layer, DropPath(0.5))
+    teacher = EMATeacher(network, mode='batch_statistics')
+    images = torch.randn(3, 3, *toys.SIZE) + 1
+    norm = teacher.module.backbone.norm
+    before = norm.running_mean.clone()
+    expected = teacher(images)
+    assert not norm.running_mean.equal(before)
+    for _ in range(3):
+        assert_close(teacher(images), expected, atol=0, rtol=0)
+    maps = teacher.module.backbone.stem(images)
+    mean, var = maps.mean((0, 2, 3)), maps.var((0, 2, 3), unbiased=False)
+    by_hand = (maps - mean.view(1, -1, 1, 1)) / (var.view(1, -1, 1, 1) + norm.eps).sqrt()
+    assert_close(norm(maps), by_hand, atol=1e-5, rtol=1e-4)
+    attention = nn.MultiheadAttention(4, 2, dropout=0.9)
+    teacher.module.add_module('attention', attention)
+    teacher.train()
+    x = torch.randn(5, 1, 4)
+    assert_close(attention(x, x, x)[0], attention(x, x, x)[0], atol=0, rtol=0)
+    assert not any(module.training for module in teacher.eval().modules())
+
+
 def test_no_gradients() -> None:
     network = student()
     teacher = EMATeacher(network)
@@ -196,7 +221,7 @@ def test_begins_with_the_students_logits() -> None:
         (dict(alpha=1.5), r'EMATeacher.alpha: expected a number in \[0, 1\], but got 1.5'),
         (
             dict(mode='frozen'),
-            "EMATeacher.mode: expected one of .'train', 'eval'., but got 'frozen'",
+            "EMATeacher.mode: expected one of .'train', 'eval', 'batch_statistics'., but got",
         ),
     ],
 )

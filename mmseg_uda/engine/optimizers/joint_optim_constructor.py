@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from typing import Any
 
+from mmengine.dist import get_world_size
 from mmengine.logging import print_log
 from mmengine.optim import DefaultOptimWrapperConstructor, OptimWrapper
 from mmengine.registry import OPTIMIZERS
@@ -12,7 +13,7 @@ from mmseg.registry import OPTIM_WRAPPER_CONSTRUCTORS, OPTIM_WRAPPERS
 from torch import nn
 
 from mmseg_uda.engine.optimizers.joint_optim_wrapper import JointOptimWrapperDict
-from mmseg_uda.utils.arguments import check_choice
+from mmseg_uda.utils.arguments import check_choice, check_integer
 
 __all__ = ['JointOptimWrapperConstructor']
 
@@ -39,9 +40,13 @@ class JointOptimWrapperConstructor:
     Args:
         optim_wrapper_cfg: ``dict(optimizers=dict(<submodule>=dict(optimizer=..., paramwise_cfg=...,
             constructor=..., clip_grad=...)), dtype=..., loss_scale=..., accumulative_counts=...)``.
-            An optimizer's ``constructor`` is a subclass of mmengine's default one, such as mmseg's
+            An optimizer's ``constructor`` is a subclass of mmengine's default one, such as
+            :class:`BlockDecayOptimizerConstructor` or mmseg's
             ``LearningRateDecayOptimizerConstructor``; it gets the submodule, whose parameters have
             their own names (``backbone...``), and the optimizer's ``paramwise_cfg``.
+            ``sqrt_batch_size=B`` of an optimizer multiplies its rate by the square root of the
+            images per step: B of each process, in all processes and accumulated iterations
+            (VFM-UDA).
         paramwise_cfg: Must be None: each optimizer's own dict has one.
 
     Raises:
@@ -126,6 +131,12 @@ class JointOptimWrapperConstructor:
                 f'{[key for key, _ in model.named_children()]}'
             ) from error
         cfg = dict(cfg)
+        batch_size = cfg.pop('sqrt_batch_size', None)
+        if batch_size is not None:
+            where = f'JointOptimWrapperConstructor.optimizers.{name}.sqrt_batch_size'
+            check_integer(where, batch_size, 1)
+            images = batch_size * get_world_size() * self.options.get('accumulative_counts', 1)
+            cfg['optimizer'] = {**cfg['optimizer'], 'lr': cfg['optimizer']['lr'] * images**0.5}
         groups = self._group(module, name, cfg, owners)
         if not groups:
             raise ValueError(

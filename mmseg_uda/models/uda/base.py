@@ -85,7 +85,8 @@ class BaseUDASegmentor(StepwiseModel, StudentSegmentor):
         with self.domain_pass(domain):
             features = self.student.extract_feat(batch.images)
             logits, upsample = raw_logits(self.student.decode_head, features)  # (N, C, h, w)
-            return self.record(SegOutput(features, upsample(logits), domain, logits))
+            output = SegOutput(features, upsample(logits), domain, logits, batch)
+            return self.record(output)
 
     @contextmanager
     def domain_pass(self, domain: str) -> Iterator[None]:

@@ -64,8 +64,8 @@ class CDANet(BaseUDASegmentor):
             with self.domain_pass(domain):
                 features[domain] = self.student.extract_feat(images.images)
         source, target = self.decode_head.forward_pair(features['source'], features['target'])
-        for domain, logits in (('source', source['main']), ('target', target['main'])):
-            self.record(SegOutput(features[domain], logits, domain, logits))
+        for (domain, images), logits in zip(batch, (source['main'], target['main'])):
+            self.record(SegOutput(features[domain], logits, domain, logits, images))
         return source, target
 
     @torch.no_grad()

@@ -138,6 +138,9 @@ class MeanTeacher(BaseUDASegmentor):
             )
         images = target.images  # (N, 3, H, W)
         probabilities = self.probabilities(self.teacher(images), images)  # (N, C, H, W)
+        if self.teacher.mirrored:
+            mirrored = self.probabilities(self.teacher(images.flip(3)), images).flip(3)
+            probabilities = (probabilities + mirrored) / 2
         confidence, label = probabilities.max(1)  # (N, H, W)
         significance = None
         if self.significance is not None:

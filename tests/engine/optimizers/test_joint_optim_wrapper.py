@@ -181,6 +181,85 @@ def test_wrong_constructor(changes: dict[str, Any], error: type, message: str) -
         build(Layered(), dict(student={**student, **changes}, discriminators=ADAM))
 
 
+@MODELS.register_module(force=True)
+class ToyViT(nn.Module):
+    """Parameters in the order of timm's vision transformers."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.pos_embed = nn.Parameter(torch.zeros(1))
+        self.patch_embed = nn.Linear(1, 1)
+        self.blocks = nn.Sequential(*(nn.Linear(1, 1) for _ in range(3)))
+        self.norm = nn.LayerNorm(1)
+
+
+def test_rates_that_fall_from_block_to_block() -> None:
+    model = Layered()
+    model.student.backbone = ToyViT()
+    model.student.backbone.blocks[0].weight.requires_grad_(False)
+    student = dict(
+        optimizer=dict(type='AdamW', lr=0.1, weight_decay=0.01),
+        constructor='BlockDecayOptimizerConstructor',
+        paramwise_cfg=dict(
+            blocks='backbone.blocks',
+            decay_rate=0.9,
+            custom_keys={'backbone': dict(lr_mult=0.5), 'norm': dict(decay_mult=0.0)},
+        ),
+    )
+    wrapper = build(model, dict(student=student, discriminators=ADAM))
+    groups = wrapper['student'].optimizer.param_groups
+    owners = [id(param) for group in groups for param in group['params']]
+    trainable = [param for param in model.student.parameters() if param.requires_grad]
+    assert sorted(owners) == sorted(map(id, trainable))  # each in one group
+    rates = {id(param): group['lr'] / 0.1 for group in groups for param in group['params']}
+    found = {name: rates.get(id(param)) for name, param in model.student.named_parameters()}
+    expected = {
+        'backbone.pos_embed': 0.5 * 0.9**3,
+        'backbone.patch_embed.weight': 0.5 * 0.9**3,
+        'backbone.blocks.0.bias': 0.5 * 0.9**2,
+        'backbone.blocks.1.weight': 0.5 * 0.9,
+        'backbone.blocks.2.weight': 0.5,
+        'backbone.norm.weight': 0.5,
+        'decode_head.weight': 1.0,
+        'attention.bias': 1.0,
+    }
+    assert found['backbone.blocks.0.weight'] is None
+    assert {name: found[name] for name in expected} == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    ('paramwise', 'message'),
+    [
+        (dict(blocks='backbone.blocks'), r'decay_rate: expected a number in \(0, 1\], but got 0'),
+        (dict(decay_rate=0.9), 'blocks: expected the name of a list of blocks, but got None'),
+        (
+            dict(decay_rate=0.9, blocks='backbone.layers'),
+            r"blocks: expected one of \['backbone.blocks'\], but got 'backbone.layers'",
+        ),
+    ],
+)
+def test_wrong_blocks(paramwise: dict[str, Any], message: str) -> None:
+    model = Layered()
+    model.student.backbone = ToyViT()
+    student = dict(SGD, constructor='BlockDecayOptimizerConstructor', paramwise_cfg=paramwise)
+    with pytest.raises(ValueError, match=message):
+        build(model, dict(student=student, discriminators=ADAM))
+
+
+def test_rate_by_the_square_root_of_the_batch(monkeypatch: pytest.MonkeyPatch) -> None:
+    module = 'mmseg_uda.engine.optimizers.joint_optim_constructor.get_world_size'
+    monkeypatch.setattr(module, lambda: 2)
+    student = dict(
+        SGD, sqrt_batch_size=3, paramwise_cfg=dict(custom_keys=dict(head=dict(lr_mult=10.0)))
+    )
+    wrapper = build(Pair(), dict(student=student, discriminators=ADAM), accumulative_counts=4)
+    rates = sorted(group['lr'] for group in wrapper['student'].optimizer.param_groups)
+    assert rates == pytest.approx([0.1 * 24**0.5, 24**0.5])
+    assert wrapper['discriminators'].param_groups[0]['lr'] == 0.01
+    with pytest.raises(ValueError, match='optimizers.student.sqrt_batch_size: .* but got 0'):
+        build(Pair(), dict(student=dict(SGD, sqrt_batch_size=0), discriminators=ADAM))
+
+
 def test_frozen_parameters_need_no_optimizer() -> None:
     model = Pair()
     model.student['backbone'].requires_grad_(False)

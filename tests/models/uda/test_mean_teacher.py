@@ -17,7 +17,7 @@ from torch.testing import assert_close
 
 from mmseg_uda.datasets.batch_transforms import Mixer
 from mmseg_uda.engine.observe import preserve_state
-from mmseg_uda.structures import DomainBatch, TeacherPrediction
+from mmseg_uda.structures import DomainBatch, SegOutput, TeacherPrediction
 
 HALF = toys.SIZE[1] // 2
 
@@ -240,6 +240,38 @@ def test_regularizers_see_both_passes() -> None:
     for mixer, domain in ((None, 'target'), (dict(type='CutMix'), 'mix')):
         losses, _ = losses_of(shaken(mixer=mixer, regularizers=dict(sam=sam)))
         assert [key for key in losses if 'sam' in key] == [f'{domain}.sam.loss_self_attention']
+
+
+def test_regularizers_get_the_images_and_labels_of_the_pass() -> None:
+    class Look(nn.Module):
+        def forward(self, output: SegOutput) -> dict[str, Tensor]:
+            seen[output.domain] = output.batch
+            return {}
+
+    seen: dict[str, Any] = {}
+    model = shaken(mixer=dict(type='LeftFromSource'))
+    model.regularizers['look'] = Look()
+    _, batch = losses_of(model)
+    assert seen['source'].images is batch.source.images
+    assert seen['source'].labels.equal(batch.source.labels)
+    assert seen['mix'].labels[..., :HALF].equal(batch.source.labels[..., :HALF])
+    assert model._passes == []
+
+
+def test_average_with_the_mirrored_image() -> None:
+    """Of probabilities, not of logits."""
+    model = shaken(teacher=dict(type='EMATeacher', mode='eval', mirrored=True))
+    _, batch = losses_of(model)
+    images, teacher = batch.target.images, model.teacher.module
+    mirrored = probabilities(teacher, images.flip(3)).flip(3)
+    expected = (probabilities(teacher, images) + mirrored) / 2
+    found = model.predict_target(batch.target)
+    assert_close(found.probabilities, expected)
+    assert_close((found.confidence, found.label), tuple(expected.max(1)))
+    logits = teacher.decode_head(teacher.backbone(images))
+    flipped = teacher.decode_head(teacher.backbone(images.flip(3))).flip(3)
+    other = resize((logits + flipped) / 2, size=toys.SIZE, mode='bilinear', align_corners=True)
+    assert (other.softmax(1) - expected).abs().max() > 1e-3
 
 
 def test_attention_of_dast() -> None:
