@@ -162,6 +162,14 @@ SELF_ATTENTION_LOSS = dict(
     loss_weight=0.5,
     self_attention=dict(type='SelfAttentionModule', in_channels=NUM_CLASSES),
 )
+FEATURE_DISTANCE = dict(
+    type='FeatureDistance',
+    backbone=dict(type='ToyBackbone'),
+    classes=(1, 2, 3),
+    min_share=0.51,
+    loss_weight=dict(source=0.5),
+    allow_untrained=True,
+)
 
 
 @MODELS.register_module(force=True)
