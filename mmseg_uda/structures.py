@@ -43,7 +43,8 @@ class ImageBatch:
     Args:
         images: Normalised images, shape (N, 3, H, W).
         samples: One data sample per image. A source sample carries ``gt_sem_seg``; a target sample
-            never does, but may carry ``pseudo_sem_seg``, ``soft_label`` and ``image_label``.
+            never does, but may carry ``pseudo_sem_seg``, ``soft_label``, ``image_label`` and
+            ``label_mask``.
             ``seed``, among the meta information, follows from the seed of the run and the sample's
             position.
     """
@@ -97,6 +98,13 @@ class ImageBatch:
         """Pseudo labels if the samples carry them, else ground truth; shape (N, H, W), int64."""
         field = 'pseudo_sem_seg' if 'pseudo_sem_seg' in self.samples[0] else 'gt_sem_seg'
         return torch.cat([sample.get(field).data for sample in self.samples])
+
+    @property
+    def label_mask(self) -> Tensor | None:
+        """0 in margins, whose pseudo labels do not count, else 1; (N, H, W), float; None for 1."""
+        if 'label_mask' not in self.samples[0]:
+            return None
+        return torch.cat([sample.label_mask.data for sample in self.samples]).to(self.images)
 
 
 @dataclass(frozen=True)
@@ -159,12 +167,14 @@ class TeacherPrediction:
         confidence: Its probability, shape (N, H, W), in [0, 1].
         significance: Weight of each pixel in the consistency loss, shape (N, H, W), in [0, 1];
             None for 1 everywhere.
+        label_mask: 0 for labels that weigh nothing, else 1, shape (N, H, W); None for 1 everywhere.
     """
 
     probabilities: Tensor
     label: Tensor
     confidence: Tensor
     significance: Tensor | None = None
+    label_mask: Tensor | None = None
 
 
 @dataclass(frozen=True)

@@ -96,7 +96,9 @@ class UDADataPreprocessor(BaseDataPreprocessor):
             batch = getattr(self, domain)(data[domain], True)
             inputs[domain], data_samples[domain] = batch['inputs'], batch['data_samples']
             if domain == 'target':
-                fields = dict(pseudo_sem_seg=self.ignore_index, prior_positions=NOWHERE)
+                fields = dict(
+                    pseudo_sem_seg=self.ignore_index, prior_positions=NOWHERE, label_mask=0
+                )
                 _pad_fields(inputs[domain], data_samples[domain], fields)
         return dict(inputs=inputs, data_samples=data_samples)
 

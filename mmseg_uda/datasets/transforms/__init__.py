@@ -6,10 +6,12 @@ from mmseg_uda.datasets.transforms.fourier import FourierAmplitudeMix, mix_ampli
 from mmseg_uda.datasets.transforms.image_labels import LoadImageLabels
 from mmseg_uda.datasets.transforms.loading import LoadPseudoLabels, LoadSoftLabels
 from mmseg_uda.datasets.transforms.mapped_labels import LoadMappedAnnotations
+from mmseg_uda.datasets.transforms.margins import IgnoreMargins
 from mmseg_uda.datasets.transforms.positions import TrackPositions
 
 __all__ = [
     'FourierAmplitudeMix',
+    'IgnoreMargins',
     'LoadImageLabels',
     'LoadMappedAnnotations',
     'LoadPseudoLabels',

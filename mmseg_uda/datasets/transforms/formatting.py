@@ -1,4 +1,4 @@
-"""Packing of pseudo labels beside ground truth, and of tracked positions."""
+"""Packing of pseudo labels beside ground truth, of tracked positions and of margins."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ META_KEYS = (
 
 @TRANSFORMS.register_module()
 class PackUDAInputs(PackSegInputs):
-    """Stock ``PackSegInputs`` that also packs pseudo labels, image labels and prior positions.
+    """Stock ``PackSegInputs`` that also packs pseudo labels, image labels, positions and margins.
 
     Fields of the ``SegDataSample``, each if its transform stands in the pipeline:
 
@@ -41,6 +41,7 @@ class PackUDAInputs(PackSegInputs):
     - ``prior_positions`` of :class:`TrackPositions`: ``data`` (1, H, W), int32, the flat index of a
       cell of the prior or -1 for none, and ``prior_shape`` (height, width) as meta information.
     - ``soft_label`` of :class:`LoadSoftLabels`: a float16 tensor (C, h, w).
+    - ``label_mask`` of :class:`IgnoreMargins`: ``data`` (1, H, W), bool, False in margins.
     - ``image_label`` of :class:`LoadImageLabels`: a float32 tensor (C,).
 
     Args:
@@ -78,6 +79,9 @@ class PackUDAInputs(PackSegInputs):
             sample.prior_positions = PixelData(
                 data=cells, metainfo=dict(prior_shape=results['prior_shape'])
             )
+        if 'label_mask' in results:
+            mask = self._map(results, 'label_mask', 'IgnoreMargins') == 1  # transforms pad with 255
+            sample.label_mask = PixelData(data=torch.from_numpy(mask[None]))
         return packed
 
     @staticmethod

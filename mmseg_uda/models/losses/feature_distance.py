@@ -99,6 +99,15 @@ class FeatureDistance(BaseModule):
     Raises:
         ValueError: An argument is out of range, the network has no pretrained weights, or classes
             are asked for on unlabelled images.
+
+    Example:
+        >>> from mmseg_uda.structures import ImageBatch
+        >>> backbone = dict(type='ResNet', depth=18, out_indices=(0,))
+        >>> loss = FeatureDistance(backbone, classes=None, allow_untrained=True)
+        >>> batch = ImageBatch(torch.ones(1, 3, 8, 8), [])
+        >>> features = loss.frozen_features(batch.images)  # of a student that is equal to it
+        >>> loss(SegOutput((features,), features, 'source', features, batch))
+        {'loss_feature_distance': tensor(0.)}
     """
 
     def __init__(
@@ -133,7 +142,8 @@ class FeatureDistance(BaseModule):
             "dict(type='Pretrained', checkpoint=...)",
             backbone.get('init_cfg'),
         )
-        self.backbone: Any = MODELS.build(backbone).requires_grad_(False).eval()
+        self.backbone: Any = MODELS.build(backbone).requires_grad_(False)
+        self.backbone.eval()  # which returns nothing in mmseg's ResNet
         self.classes = None if classes is None else tuple(classes)
         self.min_share = min_share
         self.distance = DISTANCES[distance]

@@ -147,7 +147,7 @@ class MeanTeacher(BaseUDASegmentor):
             significance = self.significance(
                 self.teacher, images, self.iteration, generators=target.generators
             )  # (N, H, W)
-        return TeacherPrediction(probabilities, label, confidence, significance)
+        return TeacherPrediction(probabilities, label, confidence, significance, target.label_mask)
 
     def confident(self, teacher: TeacherPrediction) -> Tensor:
         """Compute the mask of confident pixels: 1 or 0, shape (N, H, W), float."""
@@ -160,8 +160,11 @@ class MeanTeacher(BaseUDASegmentor):
         generators = batch.target.generators  # of the pairs: source and target meet by position
         if self.mixer is not None:
             mixed = self.mixer(batch, teacher, self.iteration, mixed.pixel_weight, generators)
-        if self.label_weight == 'scalar':
-            mixed = replace(mixed, pixel_weight=unmixed.pixel_weight)
+        if self.label_weight == 'scalar':  # of pasted pixels too, which have no margins
+            ratio = self.target_weight(replace(teacher, label_mask=None))  # (N, H, W)
+            pasted = mixed.mask[:, 0] > 0.5
+            weight = torch.where(pasted, ratio, unmixed.pixel_weight)
+            mixed = replace(mixed, pixel_weight=weight)
         if self.augment is None:
             return mixed
         scale = self.data_preprocessor.scale()
@@ -172,11 +175,20 @@ class MeanTeacher(BaseUDASegmentor):
         return MixedBatch(
             images,
             teacher.label,
-            confidence_weight(self.confident(teacher), self.label_weight, joint=self.training),
+            self.target_weight(teacher),
             teacher.significance,
             torch.zeros_like(images[:, :1]),  # no pixel of the source
             teacher.probabilities,
         )
+
+    def target_weight(self, teacher: TeacherPrediction) -> Tensor:
+        """Compute the weight of the teacher's labels, shape (N, H, W): 0 in margins.
+
+        Confident pixels count in margins too, as in DAFormer's code.
+        """
+        confident = self.confident(teacher)
+        weight = confidence_weight(confident, self.label_weight, joint=self.training)
+        return weight if teacher.label_mask is None else weight * teacher.label_mask
 
     def consistency_losses(self, output: SegOutput, mixed: MixedBatch) -> Losses:
         """Compute the consistency loss of one pass.
