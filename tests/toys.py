@@ -327,6 +327,21 @@ METHODS: dict[str, dict[str, Any]] = {
         **VIEWS,
     ),
 }
+METHODS['daformer'] = dict(
+    METHODS['dacs'],
+    teacher=dict(type='EMATeacher', alpha=0.7, mode='batch_statistics'),
+    consistency=dict(type='ConsistencyLoss', normalize='official'),
+    regularizers=dict(fd=FEATURE_DISTANCE),
+)
+METHODS['mic'] = dict(
+    METHODS['daformer'],
+    type='MIC',
+    mask=dict(type='BlockMask', block_size=8),
+    mask_augment=dict(type='StrongAugment'),
+)
+METHODS['mic_separate'] = dict(
+    METHODS['mic'], mask_mode='separate', mask_augment=None, lambda_mask=0.5
+)
 # Models that translate images, which learn without labels. They join the shared tests too.
 CYCLEGAN = dict(
     type='CycleGAN',

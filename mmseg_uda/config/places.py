@@ -125,7 +125,7 @@ PLACES = (
     Place(r'norm_cfg$', (mm.MODELS,), None, aside=('requires_grad',)),
     Place(r'init_cfg(\.override)?$', (WEIGHT_INITIALIZERS,), aside=('override', 'name')),
     Place(r'^(model|data_preprocessor)$', (mm.MODELS,), needs_type=True),
-    Place(r'^model\.(mixer|augment)$', (mm.TRANSFORMS,)),
+    Place(r'^model\.(mixer|augment|mask|mask_augment)$', (mm.TRANSFORMS,)),
     Place(r'^model\.', ALL, None),
     Place(r'^tta_model$', (mm.MODELS,), ('module',), needs_type=True),
     Place(r'^model_wrapper_cfg$', (mm.MODEL_WRAPPERS,), ('module',)),

@@ -1,6 +1,7 @@
 """Transforms of a whole batch on the device: mixing of domains, strong augmentation."""
 
 from mmseg_uda.datasets.batch_transforms.base import BatchTransform, draw
+from mmseg_uda.datasets.batch_transforms.block_mask import BlockMask
 from mmseg_uda.datasets.batch_transforms.class_mix import ClassMix
 from mmseg_uda.datasets.batch_transforms.context_mix import ContextMix
 from mmseg_uda.datasets.batch_transforms.cow_mix import CowMix
@@ -12,6 +13,7 @@ from mmseg_uda.datasets.batch_transforms.view import RandomView, View
 
 __all__ = [
     'BatchTransform',
+    'BlockMask',
     'ClassMix',
     'ContextMix',
     'CowMix',

@@ -11,7 +11,14 @@ from torch import Generator, Tensor, nn
 
 from mmseg_uda.datasets.endless import derive_seed
 
-__all__ = ['BatchTransform', 'build_batch_transform', 'draw', 'on_host', 'per_image']
+__all__ = [
+    'BatchTransform',
+    'build_batch_transform',
+    'derive_generators',
+    'draw',
+    'on_host',
+    'per_image',
+]
 
 T = TypeVar('T')
 
@@ -100,3 +107,22 @@ def on_host(generator: Generator | None) -> Generator | None:
     if generator is None:
         return None
     return Generator('cpu').manual_seed(derive_seed(generator.initial_seed()))
+
+
+def derive_generators(generators: Sequence[Generator], number: int) -> list[Generator]:
+    """Make generators for a further use of a batch, which shifts no other use's random numbers.
+
+    Args:
+        generators: One per image, with the seeds that the images have.
+        number: Number of the use, from 1 on.
+
+    Example:
+        >>> given = [torch.Generator().manual_seed(3)]
+        >>> first, again = (derive_generators(given, 1)[0] for _ in range(2))
+        >>> torch.equal(torch.rand(5, generator=first), torch.rand(5, generator=again))
+        True
+    """
+    return [
+        Generator(each.device).manual_seed(derive_seed(each.initial_seed(), number))
+        for each in generators
+    ]

@@ -271,7 +271,7 @@ def test_losses_leave_the_state_alone(name: str) -> None:
         all_losses(model)
     changed = {key for key, value in model.state_dict().items() if not value.equal(before[key])}
     networks = ['student']
-    if hasattr(model, 'teacher') and model.teacher.module.training:
+    if hasattr(model, 'teacher') and model.teacher.mode != 'eval':
         networks.append('teacher.module')
     assert changed == {
         f'{network}.backbone.norm.{key}'
