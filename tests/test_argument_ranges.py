@@ -21,7 +21,9 @@ from mmseg_uda.stages.image_labels.prediction import ImageLabelRecipe
 
 # Out of range where it is not far below zero; None for arguments that may be any number.
 OUT_OF_RANGE: dict[str, float | None] = {
-    **dict.fromkeys(('ignore_index', 'in_index', 'index', 'spatial_weight', 'channel_weight')),
+    **dict.fromkeys(
+        ('ignore_index', 'in_index', 'frozen_index', 'index', 'spatial_weight', 'channel_weight')
+    ),
     'gamma': 1e9,
 }
 WRONG: dict[type, tuple[Any, ...]] = {

@@ -46,6 +46,19 @@ class LoadMappedAnnotations(LoadAnnotations):
         ValueError: If an argument is wrong; while loading, if a file has a value that is not
             listed, is in colours where ids are mapped or the reverse, or if the dataset maps
             labels, too.
+
+    Examples:
+        >>> import os, tempfile
+        >>> import cv2
+        >>> import numpy as np
+        >>> path = os.path.join(tempfile.mkdtemp(), 'label.png')
+        >>> cv2.imwrite(path, np.array([[7, 8, 26, 0]], np.uint8))
+        True
+        >>> label_map = {7: 'road', 8: 'road', 26: 'car', 0: 'ignore'}
+        >>> load = LoadMappedAnnotations(('road', 'car'), label_map)
+        >>> info = dict(seg_map_path=path, reduce_zero_label=False, seg_fields=[])
+        >>> load(info)['gt_seg_map']
+        array([[  0,   0,   1, 255]], dtype=uint8)
     """
 
     maps_labels = True

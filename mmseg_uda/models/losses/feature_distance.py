@@ -15,7 +15,13 @@ from torch import Tensor, nn
 from mmseg_uda.models.layers.precision import widen
 from mmseg_uda.models.losses.divisor import divide
 from mmseg_uda.structures import SegOutput
-from mmseg_uda.utils.arguments import check_choice, check_integer, check_number, expect
+from mmseg_uda.utils.arguments import (
+    check_choice,
+    check_integer,
+    check_number,
+    check_sequence,
+    expect,
+)
 
 __all__ = ['CITYSCAPES_THINGS', 'FeatureDistance', 'thing_positions']
 
@@ -133,6 +139,11 @@ class FeatureDistance(BaseModule):
         check_choice(f'{name}.distance', distance, tuple(DISTANCES))
         for key, value in dict(in_index=in_index, frozen_index=frozen_index).items():
             check_integer(f'{name}.{key}', value)
+        for key, pair in dict(input_size=input_size, projection=projection).items():
+            if pair is not None:
+                check_sequence(f'{name}.{key}', pair, check_integer, 1, length=2)
+        if classes is not None:
+            check_sequence(f'{name}.classes', classes, check_integer, 0)
         blind = classes is None or 'target' not in self.loss_weight
         expect(blind, f'{name}.classes', 'None, as target images have no labels', classes)
         pretrained = bool(backbone.get('init_cfg') or backbone.get('pretrained'))
