@@ -82,18 +82,19 @@ if __name__ == '__main__':
         if (ROOT / 'README.md').is_file()
         else '',
         long_description_content_type='text/markdown',
+        author='the mmseg_uda contributors',
         license='Apache-2.0',
         keywords='semantic segmentation, domain adaptation, computer vision',
         classifiers=[
             'Development Status :: 4 - Beta',
             'Intended Audience :: Science/Research',
             'Operating System :: OS Independent',
-            *(f'Programming Language :: Python :: 3.{minor}' for minor in range(9, 13)),
+            *(f'Programming Language :: Python :: 3.{minor}' for minor in range(10, 13)),
             'Topic :: Scientific/Engineering :: Image Recognition',
         ],
         packages=find_packages(include=['mmseg_uda', 'mmseg_uda.*']),
         package_data={'mmseg_uda': ['py.typed']},
-        python_requires='>=3.9',
+        python_requires='>=3.10,<3.13',
         install_requires=read_requirements('runtime'),
         # The two families write the same modules: neither is required, and they exclude each other.
         extras_require={

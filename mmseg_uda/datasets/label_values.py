@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import time
 from collections.abc import Callable
@@ -98,7 +99,7 @@ def _look_at_some(dataset: Any) -> tuple[int, list[_Look]]:
     loads = [load for inner in unwrap(dataset) for load in _loaders(inner)]
     random = np.random.default_rng(0)
     edges = np.linspace(0, len(loads), min(len(loads), NUM_LABELS) + 1).astype(int)
-    sample = [int(random.integers(*part)) for part in zip(edges, edges[1:])]
+    sample = [int(random.integers(*part)) for part in itertools.pairwise(edges)]
     deadline = time.monotonic() + SECONDS
     looks: list[_Look] = []
     with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as threads:

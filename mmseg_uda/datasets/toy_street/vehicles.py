@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 
 from mmseg_uda.datasets.toy_street.canvas import Canvas
@@ -129,6 +131,6 @@ def coach(
     canvas.panel(front, (*_LAMPS, 0.1, 0.24), cls, 'headlight' if oncoming else 'taillight')
     if tram:  # its current collector
         arm = [(-0.1, tall), (0.5, tall + 0.7), (-0.1, tall + 1.3)]
-        bars = [bar(start, end, 0.09) for start, end in zip(arm, arm[1:])]
+        bars = [bar(start, end, 0.09) for start, end in itertools.pairwise(arm)]
         for outline in (*bars, rect(-0.7, 0.7, tall + 1.3, tall + 1.4)):
             canvas.card(x, z + length * 0.4, outline, cls, 'tyre')
