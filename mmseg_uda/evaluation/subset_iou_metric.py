@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Union
+from typing import Any
 
 import numpy as np
 from mmengine.logging import MMLogger, print_log
@@ -23,7 +23,7 @@ CLASS_SUBSETS: dict[str, tuple[int, ...]] = {
 }
 """Cityscapes train ids of the common class sets, in Cityscapes' order."""
 
-Subset = Union[str, Sequence[int]]
+Subset = str | Sequence[int]
 
 
 @METRICS.register_module()

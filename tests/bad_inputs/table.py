@@ -9,7 +9,7 @@ import re
 import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Union
+from typing import Any
 
 import numpy as np
 import torch
@@ -23,7 +23,7 @@ from mmseg_uda.artifacts.spatial_prior import SpatialPrior
 __all__ = ['Row', 'World']
 
 # New content of a file, or what makes it of the old one; None removes it.
-Change = Union[bytes, str, None, Callable[[bytes], bytes]]
+Change = bytes | str | None | Callable[[bytes], bytes]
 METHODS = {
     'config': 'adversarial',
     'teacher': 'camix',
