@@ -13,6 +13,7 @@ import toys
 from mmengine.config import Config
 from PIL import Image
 
+from mmseg_uda.apis import predict
 from mmseg_uda.config.check import check_config
 
 SIZE = (40, 56)  # height, width
@@ -194,3 +195,12 @@ def test_mistakes(root: Path, options: list[str], message: str) -> None:
     options = [each.format(camera=root / 'camera') for each in options]
     with pytest.raises((ValueError, FileNotFoundError), match=message):
         init(root, *options)
+
+
+def test_predictions_in_own_ids(root: Path, trained: tuple[Path, Path], tmp_path: Path) -> None:
+    """The config is the one that the training left beside the checkpoint."""
+    _, checkpoint = trained
+    assert predict(checkpoint, root / 'camera', tmp_path / 'out', device='cpu') == []
+    label = np.asarray(Image.open(tmp_path / 'out/labels/town1/5.png'))
+    assert label.shape == (SIZE[0] + 8, SIZE[1])
+    assert set(np.unique(label)) <= {7, 26}

@@ -130,6 +130,9 @@ def plain_config(cfg: Config) -> Config:
     classes = [known[name] for known in registered for name in types if name in known]
     if any(cls.__module__.startswith('mmseg_uda') for cls in classes):
         plain['custom_imports'] = {'imports': ['mmseg_uda'], 'allow_failed_imports': False}
+    for split in ('val', 'test'):
+        if not plain.get(f'{split}_dataloader'):  # mmengine wants all three parts or none
+            plain.update({f'{split}_{part}': None for part in ('dataloader', 'cfg', 'evaluator')})
     hooks = {'visualization': {'type': 'SegVisualizationHook'}, **content.get('default_hooks', {})}
     plain['default_hooks'] = {
         key: hook for key, hook in hooks.items() if hook and hook.get('type') in STOCK_HOOKS

@@ -266,6 +266,17 @@ def test_top_level_parts_of_stock_configs(checkpoint):
     assert 'custom_imports' not in plain  # the checkpoint hook of this package has a stock name
 
 
+def test_config_without_validation(checkpoint):
+    """The three parts of a split are all None, or mmengine's runner refuses them."""
+    own = Path(checkpoint).with_name('method.py')
+    cfg = Config.fromfile(own)
+    cfg.val_dataloader = cfg.val_evaluator = None
+    cfg.dump(own)
+    plain = Config.fromfile(export(checkpoint)[1])
+    assert (plain.val_dataloader, plain.val_cfg, plain.val_evaluator) == (None, None, None)
+    assert plain.test_cfg == dict(type='TestLoop')
+
+
 def test_inferencer_of_stock_mmseg_finds_the_config(checkpoint):
     """With this package imported, no text of a checkpoint is run: see docs/security.md."""
     out, config = export(checkpoint)

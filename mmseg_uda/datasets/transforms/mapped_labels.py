@@ -33,8 +33,9 @@ class LoadMappedAnnotations(LoadAnnotations):
     happens: the dataset's ``reduce_zero_label`` must be False (write ``0: 'ignore'``), and its
     ``metainfo`` must have the same classes, so that it maps no labels itself.
 
-    Required key: ``seg_map_path``. Added key: ``gt_seg_map`` (H, W) uint8, train ids and 255 for
-    ignored pixels. Modified key: ``seg_fields``.
+    Required key: ``seg_map_path``; without it, as in ``mmseg.apis.inference_model``, no label is
+    loaded. Added key: ``gt_seg_map`` (H, W) uint8, train ids and 255 for ignored pixels. Modified
+    key: ``seg_fields``.
 
     Args:
         classes: As for :class:`~mmseg_uda.datasets.class_map.ClassMap`, in the dataset's order.
@@ -84,7 +85,9 @@ class LoadMappedAnnotations(LoadAnnotations):
                     f'LoadMappedAnnotations: expected a dataset that maps no labels, but got '
                     f'{key}={results[key]!r}; {hint}'
                 )
-        path = results['seg_map_path']
+        path = results.get('seg_map_path')
+        if path is None:
+            return
         content = fileio.get(path, backend_args=self.backend_args)
         with Image.open(io.BytesIO(content)) as image:
             image.load()  # damage is Pillow's error, as with the stock loader

@@ -1,0 +1,89 @@
+"""The commands of two domains of your own, as functions for notebooks and scripts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from mmengine.config import Config
+from mmengine.device import get_device
+
+from mmseg_uda.config.check import require_sound
+from mmseg_uda.config.options import merge_options
+from mmseg_uda.config.tables import read_config
+from mmseg_uda.stages.own_pair import PairOptions, init_pair
+from mmseg_uda.stages.prediction import PredictOptions, find_config, run_prediction
+from mmseg_uda.stages.train import run_training
+from mmseg_uda.utils.work_dir import open_work_dir, resume_latest
+
+__all__ = ['adapt', 'predict']
+
+
+def adapt(
+    config: str | Path | None = None,
+    work_dir: str | Path | None = None,
+    resume: bool = False,
+    cfg_options: dict[str, Any] | None = None,
+    **pair: Any,
+) -> Path:
+    """Train a config as ``tools/train.py`` does, or one that ``tools/init_pair.py`` would write.
+
+    Args:
+        config: A config; None to write one from ``pair``.
+        work_dir: Directory of logs and checkpoints. Default: ``work_dirs/<name of the config>``.
+        resume: Go on from the latest checkpoint in ``work_dir``.
+        cfg_options: Settings of the config to override, by key path.
+        pair: Arguments of :class:`~mmseg_uda.stages.own_pair.PairOptions`, without a config:
+            ``adapt(source_images=..., source_labels=..., target_images=...)``.
+
+    Returns:
+        Path of the last checkpoint.
+
+    Raises:
+        ValueError: Both a config and directories are given, or something in them is wrong.
+    """
+    if (config is None) == (not pair):
+        raise ValueError('adapt: expected a config or directories, but got both or none; write one')
+    path = init_pair(PairOptions(**pair)) if config is None else Path(config)
+    cfg = _load(path, cfg_options)
+    cfg.work_dir = str(work_dir or cfg.get('work_dir') or Path('work_dirs', path.stem))
+    cfg.resume = resume
+    with open_work_dir(cfg, resume):
+        if resume:
+            resume_latest(cfg)
+        runner, _ = run_training(cfg)
+    return Path(runner.message_hub.get_info('last_ckpt'))
+
+
+def predict(
+    checkpoint: str | Path,
+    source: str | Path,
+    out: str | Path,
+    config: str | Path | None = None,
+    device: str | None = None,
+    **options: Any,
+) -> list[str]:
+    """Predict an image, a directory or a video, as ``tools/predict.py`` does.
+
+    Args:
+        checkpoint: File of the weights.
+        source: The image, directory or video.
+        out: Directory to write.
+        config: Config of the checkpoint. Default: the one beside it.
+        device: Device that computes. Default: the first GPU, if there is one.
+        options: Arguments of :class:`~mmseg_uda.stages.prediction.PredictOptions`.
+
+    Returns:
+        Descriptions of the images that could not be read.
+    """
+    cfg = _load(config or find_config(str(checkpoint)), None)
+    device = device or get_device()
+    chosen = PredictOptions(**options)
+    return run_prediction(cfg, str(checkpoint), str(source), str(out), device, chosen)
+
+
+def _load(path: str | Path, options: dict[str, Any] | None) -> Config:
+    cfg = read_config(str(path))
+    merge_options(cfg, options or {})
+    require_sound(cfg)
+    return cfg

@@ -1,0 +1,228 @@
+"""Predictions on disk: labels, overlays and confidences under the names of the images."""
+
+from __future__ import annotations
+
+import os.path as osp
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import mmcv
+import numpy as np
+from mmengine.config import Config
+from mmengine.dist import all_gather_object, barrier, get_dist_info
+from mmengine.logging import print_log
+from mmengine.utils import ProgressBar
+from PIL import Image
+
+from mmseg_uda.artifacts.digest import digest_config, digest_path
+from mmseg_uda.artifacts.files import MANIFEST_NAME, atomic_write
+from mmseg_uda.artifacts.outputs import check_output
+from mmseg_uda.artifacts.predictions import PredictionManifest
+from mmseg_uda.artifacts.recipe import raise_differences
+from mmseg_uda.stages.prediction.frames import Frames
+from mmseg_uda.stages.prediction.predictor import Prediction, Predictor
+from mmseg_uda.structures import IGNORE_INDEX
+from mmseg_uda.utils.arguments import check_choice, check_integer
+from mmseg_uda.utils.drawing import label_to_color, overlay
+from mmseg_uda.utils.palettes import draw_legend
+from mmseg_uda.utils.processes import on_main
+
+__all__ = ['IDS', 'PredictOptions', 'run_prediction']
+
+IDS = ('own', 'train')
+LABELS, OVERLAYS, CONFIDENCE = 'labels', 'overlays', 'confidence'
+SHARE_OF_COLOUR = 0.55
+
+
+class PredictOptions(NamedTuple):
+    """What is written, and how.
+
+    Args:
+        overlays: Write each image with the classes painted over it, and a legend.
+        confidence: Write maps of the label's probability, 0 to 255 for 0 to 1.
+        ids: Values of the labels: ``'own'``, those of the dataset's files, where the config maps
+            them, or ``'train'``, 0, 1 and so on.
+        batch_size: Images in one pass, if neighbours have one size.
+        onnx: Exported file that computes in place of the checkpoint.
+    """
+
+    overlays: bool = True
+    confidence: bool = False
+    ids: str = 'own'
+    batch_size: int = 1
+    onnx: str | None = None
+
+
+def run_prediction(
+    cfg: Config,
+    checkpoint: str,
+    source: str,
+    out: str,
+    device: str = 'cpu',
+    options: PredictOptions | None = None,
+) -> list[str]:
+    """Predict an image, a directory or a video; a second run goes on where the first one stopped.
+
+    ``out/labels``, ``out/overlays`` and ``out/confidence`` have the names of the images. All
+    processes of a run call this, and share the images. A damaged image is reported and left out.
+
+    Args:
+        cfg: Config of the checkpoint.
+        checkpoint: File of its weights.
+        source: An image, a directory, with all that is below it, or a video.
+        out: Directory to write.
+        device: Device that computes.
+        options: What is written.
+
+    Returns:
+        Descriptions of the images that could not be read.
+
+    Raises:
+        FileNotFoundError: There is no such file or directory.
+        ValueError: An option is unknown, ``out`` is where the input is, or holds the predictions of
+            other settings.
+    """
+    options = options or PredictOptions()
+    check_choice('--ids', options.ids, IDS)
+    check_integer('--batch-size', options.batch_size, 1)
+    frames = Frames(source)
+    check_output('OUT', out, [('INPUT', source), ('CHECKPOINT', checkpoint)])
+    predictor = Predictor(cfg, checkpoint, device, options.onnx)
+    manifest = on_main(lambda: _open(out, _recipe(cfg, checkpoint, options)))
+    writer = _Writer(predictor, Path(out), options)
+    mine, failed = writer.write_all(frames)
+    files = [name for part in all_gather_object(mine) for name in part]
+    failed = [line for part in all_gather_object(failed) for line in part]
+    barrier()
+    manifest.files = sorted({*manifest.files, *files})
+    if failed:  # the next run tries again
+        on_main(lambda: manifest.write(out))
+    else:
+        on_main(lambda: manifest.finish(out))
+    return failed
+
+
+def _recipe(cfg: Config, checkpoint: str, options: PredictOptions) -> dict[str, Any]:
+    weights = checkpoint if options.onnx is None else options.onnx
+    dataset = (cfg.get('test_dataloader') or cfg.get('val_dataloader') or {}).get('dataset')
+    pipeline = (dataset or {}).get('pipeline')
+    return dict(
+        weights_sha256=digest_path(weights),
+        config_sha256=digest_config(cfg.get('model'), pipeline),
+        **{
+            key: value
+            for key, value in options._asdict().items()
+            if key not in ('batch_size', 'onnx')
+        },
+    )
+
+
+def _open(out: str, recipe: dict[str, Any]) -> PredictionManifest:
+    """The manifest to go on with; files without one are of another."""
+    if osp.isfile(osp.join(out, MANIFEST_NAME)):
+        manifest = PredictionManifest.read(out)
+        raise_differences('predict: OUT', out, manifest.recipe, recipe)
+        manifest.complete = False
+    elif osp.isdir(out) and any(Path(out).iterdir()):
+        raise ValueError(
+            f'predict: OUT: expected a new or an empty directory, or one of an earlier run, but '
+            f'got {out!r} without {MANIFEST_NAME}; write another path'
+        )
+    else:
+        manifest = PredictionManifest(recipe)
+    manifest.write(out)
+    return manifest
+
+
+class _Writer:
+    """Writes the files of predictions that are not there yet."""
+
+    def __init__(self, predictor: Predictor, out: Path, options: PredictOptions) -> None:
+        self.predictor, self.out, self.options = predictor, out, options
+        self.failed: list[str] = []
+
+    def files_of(self, name: str) -> dict[str, str]:
+        """Files of an image by kind, relative to the directory."""
+        files = {LABELS: f'{LABELS}/{name}'}
+        if self.options.overlays:
+            files[OVERLAYS] = f'{OVERLAYS}/{osp.splitext(name)[0]}.jpg'
+        if self.options.confidence:
+            files[CONFIDENCE] = f'{CONFIDENCE}/{name}'
+        return files
+
+    def write_all(self, frames: Frames) -> tuple[list[str], list[str]]:
+        """Write the files of this process's images.
+
+        Returns:
+            Names of all files of these images, and what could not be read.
+        """
+        rank, world_size = get_dist_info()
+        self.bar = (
+            ProgressBar(-(-frames.count // world_size), file=sys.stderr) if not rank else None
+        )
+        self.names: list[str] = []
+        todo = self._load(frames.share(rank, world_size))
+        for (name, image), prediction in self.predictor.predict_all(todo, self.options.batch_size):
+            self._write(name, image, prediction)
+            self._done(name)
+        if self.bar is not None:
+            self.bar.file.write('\n')
+        return self.names, self.failed
+
+    def _done(self, name: str) -> None:
+        self.names += self.files_of(name).values()
+        if self.bar is not None:
+            self.bar.update()
+
+    def _load(
+        self, images: Iterator[tuple[str, str | np.ndarray]]
+    ) -> Iterator[tuple[tuple[str, str | np.ndarray], dict[str, Any]]]:
+        """Load the images that an earlier run has not finished."""
+        for name, image in images:
+            # A file is there when it is whole.
+            if all((self.out / file).is_file() for file in self.files_of(name).values()):
+                self._done(name)
+                continue
+            try:
+                sample = self.predictor.load(image)
+            except Exception as error:  # decoders raise anything on damaged files
+                self.failed.append(f'{image if isinstance(image, str) else name}: {error}')
+                print_log(f'left out: {self.failed[-1]}', 'current')
+                continue
+            yield (name, image), sample
+
+    def _write(self, name: str, image: str | np.ndarray, prediction: Prediction) -> None:
+        files = self.files_of(name)
+        label = prediction.label
+        class_map = self.predictor.class_map if self.options.ids == 'own' else None
+        _save(self.out / files[LABELS], label if class_map is None else class_map.to_values(label))
+        if CONFIDENCE in files:
+            levels = (prediction.confidence * 255).round().astype(np.uint8)
+            _save(self.out / files[CONFIDENCE], levels)
+        if OVERLAYS in files:
+            if isinstance(image, str):
+                picture = mmcv.imread(image, channel_order='rgb')
+            else:
+                picture = np.ascontiguousarray(image[..., ::-1])
+            _save(self.out / files[OVERLAYS], self._overlay(picture, label))
+
+    def _overlay(self, image: np.ndarray, label: np.ndarray) -> np.ndarray:
+        """Paint classes over an image (H, W, 3), with a legend of those present below it."""
+        palette, classes = self.predictor.palette, self.predictor.classes
+        painted = overlay(image, label_to_color(label, palette), SHARE_OF_COLOUR)
+        present = [index for index in np.unique(label).tolist() if index != IGNORE_INDEX]
+        legend = draw_legend(
+            [classes[index] for index in present],
+            [palette[index] for index in present],
+            image.shape[1],
+        )
+        return np.concatenate([painted, legend])
+
+
+def _save(path: Path, array: np.ndarray) -> None:
+    """Write a label or a picture (RGB) in the format of the path's suffix."""
+    with atomic_write(path) as partial:
+        kind = 'JPEG' if path.suffix == '.jpg' else 'PNG'
+        Image.fromarray(array).save(partial, format=kind, quality=92)

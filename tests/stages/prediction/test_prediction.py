@@ -1,0 +1,239 @@
+"""Predictions of files, directories and videos: names, ids, resuming, and an exported network."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+import torch
+import toys
+from mmengine.config import Config
+from mmengine.registry import init_default_scope
+from mmseg.apis import inference_model, init_model, show_result_pyplot
+from mmseg.registry import MODELS
+from PIL import Image
+
+from mmseg_uda.apis import adapt, predict
+from mmseg_uda.stages.prediction import PredictOptions, Predictor, find_config, run_prediction
+
+CLASSES = tuple('abcd')
+LABEL_MAP = {7: 'a', 8: 'a', 300: 'b', 20: 'c', 30: 'd', 0: 'ignore'}
+SIZES = {'town/0.JPG': (32, 48), 'town/1.png': (32, 48), '2.png': (40, 40)}
+PIPELINE = [
+    dict(type='LoadImageFromFile'),
+    dict(type='ResizeShortestEdge', scale=32, max_size=256),
+    dict(type='LoadMappedAnnotations', classes=CLASSES, label_map=LABEL_MAP),
+    dict(type='PackSegInputs'),
+]
+
+
+def config(**dataset: Any) -> Config:
+    images = dict(
+        type='DirectoryDataset',
+        metainfo=dict(classes=CLASSES, palette=[[200, 0, 0], [0, 200, 0], [0, 0, 200], [9, 9, 9]]),
+        data_prefix=dict(img_path='nowhere', seg_map_path='nowhere'),
+        pipeline=PIPELINE,
+    )
+    return Config(
+        dict(
+            default_scope='mmseg',
+            model=toys.method_cfg('dacs', regularizers=None),
+            test_pipeline=PIPELINE,
+            test_dataloader=dict(batch_size=1, dataset={**images, **dataset}),
+        )
+    )
+
+
+@pytest.fixture(scope='module')
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Images of several suffixes and sizes, a checkpoint, and its config beside it."""
+    root = tmp_path_factory.mktemp('predict')
+    rng = np.random.default_rng(0)
+    for name, size in SIZES.items():
+        path = root / 'images' / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(rng.integers(0, 255, (*size, 3), dtype=np.uint8)).save(path)
+    torch.manual_seed(0)
+    init_default_scope('mmseg')
+    model = MODELS.build(config().model)
+    model.init_weights()
+    (root / 'work').mkdir()
+    content = dict(state_dict=model.state_dict(), meta=dict(dataset_meta=toys.METAINFO))
+    torch.save(content, root / 'work/iter_1.pth')
+    config().dump(root / 'work/config.py')
+    return root
+
+
+def labels(out: Path) -> dict[str, np.ndarray]:
+    found = sorted((out / 'labels').rglob('*.png'))
+    return {
+        path.relative_to(out / 'labels').as_posix(): np.array(Image.open(path)) for path in found
+    }
+
+
+def run(root: Path, out: Path, cfg: Config | None = None, **options: Any) -> list[str]:
+    checkpoint = str(root / 'work/iter_1.pth')
+    chosen = PredictOptions(**options)
+    return run_prediction(
+        cfg or config(), checkpoint, str(root / 'images'), str(out), 'cpu', chosen
+    )
+
+
+def test_names_sizes_and_own_ids(root: Path, tmp_path: Path) -> None:
+    assert run(root, tmp_path / 'own', confidence=True) == []
+    found = labels(tmp_path / 'own')
+    assert {name: label.shape for name, label in found.items()} == {
+        'town/0.png': (32, 48),
+        'town/1.png': (32, 48),
+        '2.png': (40, 40),
+    }
+    run(root, tmp_path / 'train', ids='train', overlays=False, batch_size=4)
+    first_values = np.array([7, 300, 20, 30])
+    for name, train in labels(tmp_path / 'train').items():
+        assert train.max() < 4
+        assert (first_values[train] == found[name]).all()
+    assert not (tmp_path / 'train/overlays').exists()
+    confidence = np.array(Image.open(tmp_path / 'own/confidence/town/0.png'))
+    assert confidence.min() >= 255 // 4  # of four classes
+    overlay = np.array(Image.open(tmp_path / 'own/overlays/town/0.jpg'))
+    assert overlay.shape[0] > 32  # with a legend below
+    assert overlay.shape[1] == 48
+
+
+def test_equals_the_network_itself(root: Path, tmp_path: Path) -> None:
+    run(root, tmp_path / 'out', ids='train')
+    model = init_model(config(), str(root / 'work/iter_1.pth'), device='cpu')
+    path = str(root / 'images/2.png')
+    result = inference_model(model, path)
+    label = result.pred_sem_seg.data[0].numpy()
+    assert (labels(tmp_path / 'out')['2.png'] == label).all()
+    picture = show_result_pyplot(model, path, result, show=False, with_labels=False)
+    assert picture.shape == (40, 40, 3)
+    assert model.dataset_meta['classes'] == toys.METAINFO['classes']
+
+
+def test_goes_on(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    out = tmp_path / 'out'
+    run(root, out)
+    before = labels(out)
+    (out / 'labels/2.png').unlink()
+    seen: list[Any] = []
+    load = Predictor.load
+    monkeypatch.setattr(
+        Predictor, 'load', lambda self, image: seen.append(image) or load(self, image)
+    )
+    run(root, out)
+    assert seen == [str(root / 'images/2.png')]
+    assert {name: label.tolist() for name, label in labels(out).items()} == {
+        name: label.tolist() for name, label in before.items()
+    }
+    manifest = json.loads((out / 'manifest.json').read_text())
+    assert manifest['complete']
+    assert len(manifest['files']) == len(manifest['digests']) == 6
+    with pytest.raises(ValueError, match=r"made with other settings \(ids: 'own' -> 'train'\)"):
+        run(root, out, ids='train')
+
+
+def test_refuses_other_directories(root: Path, tmp_path: Path) -> None:
+    (tmp_path / 'notes.txt').touch()
+    with pytest.raises(ValueError, match='OUT: expected a new or an empty directory'):
+        run(root, tmp_path)
+    with pytest.raises(ValueError, match='OUT: expected a place apart from INPUT'):
+        run(root, root / 'images/out')
+
+
+def test_damaged_images_are_left_out(root: Path, tmp_path: Path) -> None:
+    for name in ('a.png', 'b.png'):
+        (tmp_path / 'images').mkdir(exist_ok=True)
+        (tmp_path / 'images' / name).write_bytes((root / 'images/2.png').read_bytes())
+    (tmp_path / 'images/a.png').write_bytes(b'no image')
+    checkpoint = str(root / 'work/iter_1.pth')
+    arguments = (config(), checkpoint, str(tmp_path / 'images'), str(tmp_path / 'out'))
+    (failed,) = run_prediction(*arguments)
+    assert failed.startswith(f'{tmp_path}/images/a.png: ')
+    assert list(labels(tmp_path / 'out')) == ['b.png']
+    assert not json.loads((tmp_path / 'out/manifest.json').read_text())['complete']
+
+
+def test_zero_may_be_ignored(root: Path, tmp_path: Path) -> None:
+    pipeline = [step for step in PIPELINE if step['type'] != 'LoadMappedAnnotations']
+    cfg = config(reduce_zero_label=True, pipeline=pipeline)
+    run(root, tmp_path / 'one', cfg)
+    run(root, tmp_path / 'zero', cfg, ids='train')
+    for name, label in labels(tmp_path / 'one').items():
+        assert (label == labels(tmp_path / 'zero')[name] + 1).all()
+
+
+def test_video(root: Path, tmp_path: Path) -> None:
+    path = str(tmp_path / 'drive.avi')
+    writer = cv2.VideoWriter(path, cv2.VideoWriter_fourcc(*'MJPG'), 5, (48, 32))
+    frames = [np.full((32, 48, 3), 60 * i, np.uint8) for i in range(3)]
+    for frame in frames:
+        writer.write(frame)
+    writer.release()
+    predict(root / 'work/iter_1.pth', path, tmp_path / 'out', device='cpu', batch_size=2)
+    found = labels(tmp_path / 'out')
+    assert list(found) == ['frame_000000.png', 'frame_000001.png', 'frame_000002.png']
+    assert found['frame_000001.png'].shape == (32, 48)
+
+
+def test_config_beside_the_checkpoint(root: Path, tmp_path: Path) -> None:
+    assert find_config(str(root / 'work/iter_1.pth')) == str(root / 'work/config.py')
+    with pytest.raises(
+        ValueError, match='expected one config beside .*, but got none; write --conf'
+    ):
+        find_config(str(tmp_path / 'iter_1.pth'))
+
+
+def test_tool(root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    tool = toys.load_script('tools/predict.py')
+    arguments = [str(root / 'work/iter_1.pth'), str(root / 'images/2.png'), str(tmp_path / 'out')]
+    assert tool.main([*arguments, '--device', 'cpu', '--confidence']) == 0
+    assert list(labels(tmp_path / 'out')) == ['2.png']
+    assert capsys.readouterr().out.endswith(f'wrote {tmp_path}/out\n')
+
+
+class Session:
+    """An onnxruntime session around a network, with one size for all images."""
+
+    def __init__(self, path: str, providers: list[str]) -> None:
+        self.model = MODELS.build(config().model).eval()
+        self.model.load_state_dict(torch.load(path)['state_dict'])
+
+    def get_inputs(self) -> list[Any]:
+        return [SimpleNamespace(name='images', shape=[1, 3, 32, 48])]
+
+    @torch.no_grad()
+    def run(self, outputs: None, feed: dict[str, np.ndarray]) -> list[np.ndarray]:
+        images = torch.from_numpy(feed['images'])
+        assert images.shape == (1, 3, 32, 48)
+        metas = [dict(img_shape=(32, 48))]
+        return [self.model.student.encode_decode(images, metas).numpy()]
+
+
+def test_exported_network(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, 'onnxruntime', None)
+    checkpoint = str(root / 'work/iter_1.pth')
+    with pytest.raises(ImportError, match='--onnx: expected the package onnxruntime'):
+        run(root, tmp_path / 'none', onnx=checkpoint)
+    runtime = SimpleNamespace(InferenceSession=Session, get_available_providers=lambda: ['CPU'])
+    monkeypatch.setitem(sys.modules, 'onnxruntime', runtime)
+    run(root, tmp_path / 'onnx', onnx=checkpoint, batch_size=2)
+    run(root, tmp_path / 'torch')
+    ours, theirs = labels(tmp_path / 'torch'), labels(tmp_path / 'onnx')
+    for name in ('town/0.png', 'town/1.png'):  # of the exported size
+        assert (ours[name] == theirs[name]).all()
+    assert theirs['2.png'].shape == (40, 40)
+
+
+def test_adapt_needs_one_of_two() -> None:
+    with pytest.raises(ValueError, match='adapt: expected a config or directories, but got both'):
+        adapt()
+    with pytest.raises(ValueError, match='adapt: expected a config or directories'):
+        adapt('config.py', source_images='a')
