@@ -6,6 +6,7 @@ import os.path as osp
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from itertools import takewhile
 from pathlib import Path
 from typing import NamedTuple
 
@@ -127,9 +128,9 @@ def pair_labels(image_dir: str, label_dir: str, prefer: str = '') -> Pairing:
     best: tuple[int, int, str, str] = (0, 0, '', '')
     for ending in {'', _common_ending(stems)}:
         bases = {stem[: len(stem) - len(ending)] for stem in stems if stem.endswith(ending)}
-        counts = Counter(_ending(split_suffix(name)[0], bases) for name in names)
+        counts = Counter(_ending(split_suffix(name)[0], bases, proper=same) for name in names)
         for found, count in counts.items():
-            if found is not None and not (same and found == ending):
+            if found is not None and found != (ending if same else None):
                 best = max(best, (count, _preference(found, prefer), ending, found))
     count, _, ending, found = best
     if not count:
@@ -157,14 +158,16 @@ def pair_labels(image_dir: str, label_dir: str, prefer: str = '') -> Pairing:
 
 def _common_ending(stems: Iterable[str]) -> str:
     """The longest ending of all stems that begins with a separator; empty if there is none."""
-    ending = osp.commonpath([stem[::-1] for stem in stems])[::-1]
-    starts = [ending.find(mark) for mark in SEPARATORS if mark in ending]
-    return ending[min(starts) :] if starts else ''
+    backwards = sorted(stem[::-1] for stem in stems)
+    pairs = zip(backwards[0], backwards[-1]) if backwards else ()
+    shared = ''.join(one for one, _ in takewhile(lambda pair: pair[0] == pair[1], pairs))[::-1]
+    starts = [shared.find(mark) for mark in SEPARATORS if mark in shared]
+    return shared[min(starts) :] if starts else ''
 
 
-def _ending(stem: str, bases: set[str]) -> str | None:
-    """What follows the longest base that begins a stem; None if no base does."""
-    for length in range(len(stem), 0, -1):
+def _ending(stem: str, bases: set[str], proper: bool) -> str | None:
+    """What follows the longest base that begins a stem, something if proper; else None."""
+    for length in range(len(stem) - proper, 0, -1):
         rest = stem[length:]
         if (not rest or rest[0] in SEPARATORS) and stem[:length] in bases:
             return rest
