@@ -236,11 +236,10 @@ def _flatten(transform: Any) -> Iterator[Any]:
 
 def unwrap(dataset: Any) -> Iterator[Any]:
     """Find the built datasets inside of wrappers such as ConcatDataset and RepeatDataset."""
-    inner = wrapped(dataset)
+    for each in (inner := wrapped(dataset)):
+        yield from unwrap(each)
     if not inner:
         yield dataset
-    for each in inner:
-        yield from unwrap(each)
 
 
 def wrapped(dataset: Any) -> list[Any]:

@@ -2,6 +2,7 @@
 
 from mmseg_uda.models.decode_heads.aspp_gn_head import ASPPGNHead
 from mmseg_uda.models.decode_heads.cross_domain_attention_head import CrossDomainAttentionHead
+from mmseg_uda.models.decode_heads.daformer_head import DAFormerHead
 from mmseg_uda.models.decode_heads.deeplabv2_head import DeepLabV2Head
 from mmseg_uda.models.decode_heads.fcn8s_head import FCN8sHead
 from mmseg_uda.models.decode_heads.lse_expansion_head import (
@@ -17,6 +18,7 @@ __all__ = [
     'ASPPGNHead',
     'ActivationMaps',
     'CrossDomainAttentionHead',
+    'DAFormerHead',
     'DeepLabV2Head',
     'FCN8sHead',
     'LSEExpansionHead',
