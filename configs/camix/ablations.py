@@ -13,8 +13,30 @@ links = {'model.mixer.prior': '{prior}'}
 # Cross entropy in place of SRC, averaged over all pixels as in DACS.
 no_src = {'model.significance': None, 'model.consistency.normalize': 'official'}
 
+figures = {  # of the first validation images: the paper does not say which it shows
+    'figure3': dict(rows=['source-only', 'idacs', 'camix'], kind='prediction', images=3),
+}
+
 rows = {
+    'source-only': dict(
+        text='source only',
+        table='1, 3',
+        config={cell: f'../source_only/source-only_{file[6:]}' for cell, file in cells.items()},
+        paper=(32.9, 29.5),
+        links={}),
     'camix': dict(text='CAMix', table='1, 2, 3', paper=(55.2, 59.7)),
+    # The same as in ../mean_teacher.
+    'idacs': dict(
+        text='iDACS, from the target to the source after a warm-up of DACS',
+        table='2, 4',
+        options={
+            'model.mixer.prior': None,
+            'model.mixer.meta_classes': dict(_delete_=True),
+            **no_src
+        },
+        cells=[*cells],
+        paper=(51.5, ),
+        links={}),
     'sp': dict(
         text='the spatial prior alone, no contextual relations, no SRC',
         table='4',

@@ -1,8 +1,15 @@
 # CDANet's ablations (Tables 3 to 5) with the paper's mIoU; on SYNTHIA it is over 13 classes with
-# ResNet-101 and over 16 with VGG-16. Not trained by us. Make the pseudo labels first: README.md.
+# ResNet-101 and over 16 with VGG-16. Not trained by us. A single row needs pseudo labels that exist
+# already: README.md. A run of the table makes them, on translated source images.
 #   python tools/train.py configs/cdanet/ablations.py --row cd-sam --cell r101-gta
 #   python tools/run_pipeline.py configs/cdanet/ablations.py --cell r101-gta
 seed = 0
+pipeline = 'cdanet_pipeline.py'
+links = {'train_dataloader.target.dataset.pipeline.1.pseudo_dir': '{labels}'}
+figures = {  # of the first validation images: the paper does not say which it shows
+    'figure5': dict(rows=['base', 'cd-sam', 'cd-cam', 'cdanet'], kind='prediction', images=3),
+    'figure6': dict(rows=['cdanet'], kind='points'),
+}
 cells = {
     'vgg16-gta': 'cdanet_vgg16-deeplabv2_1xb1-120k_gta2cityscapes-1280x720.py',
     'r101-gta': 'cdanet_r101-deeplabv2_1xb1-120k_gta2cityscapes-1280x720.py',

@@ -71,8 +71,22 @@ def paper(source, network, end):
     return [
         *first_stage(source, f'{config}_select.py'),
         *three_rounds(f'{config}.py', again, share=0.5),  # q, Table 4
+        # "DA" of Tables 1 and 2
+        dict(name='test_stage1', type='test', config=f'{config}.py', checkpoint='{stage1.best}'),
         dict(name='test', type='test', config=again, checkpoint='{round3}'),
         dict(name='export', type='export', config=again, checkpoint='{round3}'),
+    ]
+
+
+def code_network(stages):
+    """The network of the published code: the rows `aspp2` and `projection` of ablations.py."""
+    network = {
+        'model.segmentor.decode_head.aspp_branches': 2,
+        'model.segmentor.backbone.projection_shortcut': True,
+    }
+    return [
+        {**stage, 'options': {**network, **stage.get('options', {})}} if 'config' in stage else stage
+        for stage in stages
     ]
 
 
@@ -103,8 +117,10 @@ cells = {
     'vgg16-gta': paper(gta, 'vgg16', 'gta2cityscapes-1280x720'),
     'r101-gta': paper(gta, 'r101', 'gta2cityscapes-1280x720'),
     'r101-gta-q': shares(gta, 'r101', 'gta2cityscapes-1280x720'),
+    'r101-gta-code': code_network(paper(gta, 'r101', 'gta2cityscapes-1280x720')),
     'vgg16-synthia': paper(synthia, 'vgg16', 'synthia2cityscapes-1280x760'),
     'r101-synthia': paper(synthia, 'r101', 'synthia2cityscapes-1280x760'),
+    'r101-synthia-code': code_network(paper(synthia, 'r101', 'synthia2cityscapes-1280x760')),
     'small-day': small('synth_street2camvid_day-240x180'),
     'small-dusk': small('camvid_day2camvid_dusk-240x180'),
 }

@@ -10,6 +10,7 @@ cells = {
     'small-day': 'mean-teacher_mobilenetv2-035-deeplabv2_1xb2-1500_synth_street2camvid_day-240x180.py',
     'small-dusk': 'mean-teacher_mobilenetv2-035-deeplabv2_1xb2-1500_camvid_day2camvid_dusk-240x180.py',
 }
+pipeline = '../camix/camix_pipeline.py'  # the prior
 metrics = {'r101-synthia': 'mIoU_synthia13'}
 
 rows = {
@@ -66,4 +67,12 @@ rows = {
             'r101-synthia': {'model.significance.ramp_iters': 10000}
         },
         paper=(44.6, 47.1)),
+    'camix': dict(
+        text='CAMix',
+        table='2, 6',
+        config={
+            cell: f'../camix/camix_{file.removeprefix("mean-teacher_")}' for cell, file in cells.items()
+        },
+        paper=(55.2, 59.7),
+        links={'model.mixer.prior': '{prior}'}),
 }

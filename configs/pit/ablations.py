@@ -3,6 +3,10 @@
 #   python tools/train.py configs/pit/ablations.py --row no-lc --cell r101-gta
 #   python tools/run_pipeline.py configs/pit/ablations.py --cell r101-gta
 seed = 0
+figures = {  # of the first validation images: the paper does not say which it shows
+    'figure2': dict(rows=['pit'], kind='units', images=3),
+    'figure3': dict(rows=['unit-0p5', 'unit-1', 'unit-1p5', 'pit'], kind='prediction', images=3),
+}
 pipeline = 'pit_pipeline.py'
 cells = {
     'vgg16-gta': 'pit_vgg16-fcn8s_1xb4-200k_gta2cityscapes-1280x640.py',
@@ -16,7 +20,15 @@ head = 'model.segmentor.auxiliary_head'
 loading = 'train_dataloader.target.dataset.pipeline.1'
 links = {f'{loading}.label_file': '{image_labels}'}
 
+papers = [cell for cell in cells if not cell.startswith('small')]
+
 rows = {
+    'source-only': dict(
+        text='source only (theirs): L_f alone',
+        table='1, 2',
+        config={cell: f'../source_only/source-only_{cells[cell][4:]}' for cell in papers},
+        paper=(28.6, 36.2, 25.1, 31.5),
+        links={}),
     'pit': dict(text='PIT', table='1, 2', cells=[*cells], paper=(41.8, 50.6, 38.1, 44.0)),
     'no-lc': dict(
         text='without L_c, source and target',

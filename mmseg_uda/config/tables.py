@@ -29,7 +29,10 @@ class Row:
         table: The paper's table that has it.
         options: Values that it changes in each cell's config, by dotted path.
         cell_options: Further ones of single cells.
-        config: File to which they apply; ``{cell}`` is the cell's file without its suffix.
+        config: File to which they apply; ``{cell}`` is the cell's file without its suffix. A dict
+            has a file for each cell.
+        checkpoint: ``{NAME}`` of a stage of the table's pipeline, if the row trains nothing and
+            tests that one's checkpoint.
         paper: The paper's numbers in the order of the cells, None where it has none.
         cells: Cells that have the row; empty: those with a number.
         links: Options that only a run of the table adds, with ``{NAME}`` for the output of another
@@ -41,7 +44,8 @@ class Row:
     table: str = ''
     options: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     cell_options: Mapping[str, Mapping[str, Any]] = dataclasses.field(default_factory=dict)
-    config: str = '{cell}.py'
+    config: str | Mapping[str, str] = '{cell}.py'
+    checkpoint: str = ''
     paper: Sequence[float | None] = ()
     cells: Sequence[str] = ()
     links: Mapping[str, str] | None = None
@@ -60,6 +64,7 @@ class Table:
         metrics: The metric that a cell's numbers are of, if it is not ``mIoU``.
         links: Options that a run of the table adds to every row, see :class:`Row`.
         pipeline: File of the pipeline whose stages the links name.
+        figures: Arguments of the ``show`` stages by figure; ``rows`` and ``cells`` choose rows.
 
     Raises:
         ValueError: A key is unknown, or a row names a cell or a file that is not there.
@@ -72,6 +77,7 @@ class Table:
         self.metrics: dict[str, str] = content.get('metrics', {})
         self.links: dict[str, str] = content.get('links', {})
         self.pipeline: str | None = content.get('pipeline')
+        self.figures: dict[str, dict[str, Any]] = content.get('figures', {})
         self.rows: dict[str, Row] = {}
         for name, given in content.get('rows', {}).items():
             where = f'{self.path}: row {name!r}'
@@ -92,6 +98,11 @@ class Table:
                         f'{where}: cell {cell!r} is {self.file(name, cell)}, which does not '
                         'exist; correct the path'
                     )
+        for name, figure in self.figures.items():
+            for row in figure.get('rows', ()):
+                choose('row', row, self.rows, f'{self.path}: figure {name!r}')
+            for cell in figure.get('cells', ()):
+                choose('cell', cell, self.cells, f'{self.path}: figure {name!r}')
 
     def cells_of(self, row: str) -> tuple[str, ...]:
         """The cells that have a row."""
@@ -119,8 +130,11 @@ class Table:
 
     def file(self, row: str, cell: str) -> Path:
         """The config file that a row starts from."""
+        config = self.rows[row].config
+        if not isinstance(config, str):
+            config = config[choose('cell', cell, config, f'{self.path}: row {row!r}: config')]
         stem = self.cells[cell].removesuffix('.py')
-        return self.path.parent / self.rows[row].config.replace('{cell}', stem)
+        return self.path.parent / config.replace('{cell}', stem)
 
     def options(self, row: str, cell: str) -> dict[str, Any]:
         """The values that a row changes in a cell, by dotted path."""

@@ -6,7 +6,8 @@ from typing import Any
 
 from mmseg.datasets import BaseSegDataset
 
-from mmseg_uda.datasets.checks import check_dataset, check_folders
+from mmseg_uda.datasets.checks import check_dataset
+from mmseg_uda.datasets.folders import check_folders
 
 __all__ = ['CheckedDataset']
 

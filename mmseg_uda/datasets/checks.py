@@ -1,32 +1,28 @@
 """Checks that refuse a wrong dataset by one clear error before training starts.
 
-``check_folders`` reads a config before anything is built; the others read built datasets. ``key``
-is the place in the config that the error names.
+They read built datasets; ``folders.py`` reads a config before. ``key`` is the place in the config
+that the error names.
 """
 
 from __future__ import annotations
 
-import inspect
 import os.path as osp
 import re
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
 from mmengine.dataset import BaseDataset
 from mmseg.registry import DATASETS
 
-from mmseg_uda.artifacts.files import list_files
-from mmseg_uda.config.datasets import LABEL_LOADERS, iter_datasets
+from mmseg_uda.config.datasets import LABEL_LOADERS
+from mmseg_uda.datasets.folders import LABEL_HINT, check_folders, is_local
 from mmseg_uda.datasets.label_files import check_label_files
 from mmseg_uda.datasets.transforms.image_labels import LoadImageLabels
 from mmseg_uda.datasets.transforms.loading import LoadPseudoLabels
-from mmseg_uda.utils.arguments import expect
 
 __all__ = [
     'build_dataset',
     'check_dataset',
-    'check_folders',
     'check_image_labels',
     'check_pseudo_labels',
     'check_same_classes',
@@ -38,48 +34,10 @@ __all__ = [
 ]
 
 HIDDEN = re.compile(r'(^|[/\\])\.[^./\\]')
-ROOT_HINT = 'set `data_root`, or the environment variable MMSEG_UDA_DATA that the configs read'
-LABEL_HINT = 'tools/dataset_converters writes the labels of GTA5, SYNTHIA and Cityscapes'
 FILE_HINTS = {
     'img_path': 'correct `data_prefix.img_path` or `ann_file`',
     'seg_map_path': f'{LABEL_HINT}; an `ann_file` leaves out samples without a label',
 }
-
-
-def check_folders(cfg: Mapping[str, Any], key: str = 'dataset') -> None:
-    """Check that the directories and the list file of a dataset's config exist and are not empty.
-
-    Wrapped datasets are checked too; data outside of the local file system is not. Call it before
-    the dataset is built, because the errors of stock classes do not name the directory.
-
-    Args:
-        cfg: Config of a dataset.
-        key: Its place in the config.
-
-    Raises:
-        ValueError: If a directory or the list file is missing, or has no image.
-    """
-    for place, dataset in iter_datasets(cfg, key):
-        _check_folders(dataset, place)
-
-
-def _check_folders(cfg: Mapping[str, Any], key: str) -> None:
-    if not _is_local(cfg.get('backend_args')):
-        return
-    root, name = cfg.get('data_root') or '', cfg.get('type', 'dataset')
-    prefixes = cfg.get('data_prefix') or {}
-    for prefix_key, prefix in prefixes.items():
-        path = osp.join(root, prefix)
-        if path and not osp.isdir(path):  # a stock dataset would name no directory
-            hint = f'; {LABEL_HINT}' if prefix_key == 'seg_map_path' else ''
-            raise ValueError(
-                f'{name}: expected a directory in {key}.data_prefix.{prefix_key}, but got '
-                f'{path!r}; {ROOT_HINT}, or correct `data_prefix`{hint}'
-            )
-    if cfg.get('ann_file'):
-        _check_list(osp.join(root, cfg['ann_file']), name, key)
-    elif 'img_path' in prefixes:
-        _check_any_image(osp.join(root, prefixes['img_path']), cfg, name, key)
 
 
 def build_dataset(cfg: Mapping[str, Any], key: str = 'dataset') -> Any:
@@ -108,7 +66,7 @@ def check_dataset(dataset: Any, key: str = 'dataset') -> tuple[str, ...]:
                 '`ann_file` or `indices`'
             )
         # Other classes need not list files.
-        if isinstance(inner, BaseDataset) and _is_local(getattr(inner, 'backend_args', None)):
+        if isinstance(inner, BaseDataset) and is_local(getattr(inner, 'backend_args', None)):
             _check_files(inner, key)
             check_label_files(inner, key)
     classes = dataset.metainfo.get('classes')
@@ -248,39 +206,6 @@ def wrapped(dataset: Any) -> list[Any]:
     return [*getattr(dataset, 'datasets', ()), *([] if inner is None else [inner])]
 
 
-def _check_list(path: str, name: str, key: str) -> None:
-    size = osp.getsize(path) if osp.isfile(path) else None
-    if not size:
-        got = f'{path!r}, which ' + ('does not exist' if size is None else 'is empty')
-        raise ValueError(
-            f'{name}: expected a list of samples in {key}.ann_file, but got {got}; {ROOT_HINT}, '
-            "run the dataset's converter in tools/dataset_converters, which writes this list, or "
-            "write ann_file='' to use all images"
-        )
-    try:
-        text = Path(path).read_text('utf-8-sig')
-    except UnicodeDecodeError:
-        raise ValueError(f'{key}.ann_file: expected a text file, but got {path!r}') from None
-    for number, line in enumerate(text.splitlines(), 1):
-        got = f'{path}, line {number}, without one'
-        expect(bool(line.strip()), f'{key}.ann_file', 'a name in each line', got)
-
-
-def _check_any_image(directory: str, cfg: Mapping[str, Any], name: str, key: str) -> None:
-    suffix = cfg.get('img_suffix')
-    cls = DATASETS.get(name) if isinstance(name, str) else name
-    if suffix is None and cls is not None:  # the class has a default
-        parameter = inspect.signature(cls).parameters.get('img_suffix')
-        suffix = parameter.default if parameter else ''
-    suffix = tuple(suffix) if isinstance(suffix, list) else suffix  # several, as from JSON
-    if any(file.endswith(suffix or '') for file in list_files(directory)):  # one is enough
-        return
-    raise ValueError(
-        f'{name}: expected files that end in {suffix!r} in {key}.data_prefix.img_path, but got '
-        f'{directory!r} without any; correct `data_prefix.img_path` or `img_suffix`'
-    )
-
-
 def _check_files(dataset: BaseDataset, key: str) -> None:
     for index in range(len(dataset)):
         info = dataset.get_data_info(index)
@@ -291,10 +216,6 @@ def _check_files(dataset: BaseDataset, key: str) -> None:
                     f'{_name(dataset)}: expected the file {path!r}, which {key} lists ({field}), '
                     f'but it does not exist; {hint}'
                 )
-
-
-def _is_local(backend_args: Mapping[str, Any] | None) -> bool:
-    return not backend_args or backend_args.get('backend', 'local') == 'local'
 
 
 def _name(dataset: Any) -> str:

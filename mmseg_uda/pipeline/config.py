@@ -11,6 +11,7 @@ from typing import Any
 from mmseg_uda.config.problems import ConfigError, Problem
 from mmseg_uda.config.selection import SELECTIONS
 from mmseg_uda.config.tables import choose, read_file
+from mmseg_uda.pipeline.reuse import read_reuse
 from mmseg_uda.pipeline.run import Pipeline
 from mmseg_uda.pipeline.tables import select_stages, successors
 from mmseg_uda.pipeline.translated import translate_source
@@ -22,7 +23,7 @@ __all__ = ['read_pipeline']
 
 NAMES = (
     *('seed', 'select', 'work_dir', 'env_cfg', 'translated', 'translation'),
-    *('cells', 'rows', 'metrics', 'links', 'pipeline'),
+    *('cells', 'rows', 'metrics', 'links', 'pipeline', 'figures', 'reuse'),
 )
 STAGE_NAME = re.compile(r'[A-Za-z0-9][\w-]*')
 RESERVED = 'replaced'  # the directory of archived results
@@ -60,11 +61,13 @@ def read_pipeline(
     if not path.is_file():
         raise FileNotFoundError(f'read_pipeline: no config file {path}{successors(path)}')
     content = read_file(path).to_dict()
+    options = dict(options or {})
+    if 'translated' in options:
+        content['translated'] = options.pop('translated')
     name, table = select_stages(content, path, rows, cell)
     _check_names(content, path)
-    options = dict(options or {})
-    content['translated'] = options.pop('translated', content.get('translated', False))
-    translate_source(content, path, cell)
+    if table is None:
+        translate_source(content, path, cell)
     _apply(content, options)
     seed = content.get('seed')
     if seed is not None and (not isinstance(seed, int) or isinstance(seed, bool)):
@@ -92,7 +95,8 @@ def read_pipeline(
         earlier[stage.name] = stage
     if problems:
         raise ConfigError(list(problems.values()))
-    return Pipeline(context, stages, content.get('env_cfg') or {}, table)
+    reuse = read_reuse(content.get('reuse') or [], path)
+    return Pipeline(context, stages, content.get('env_cfg') or {}, table, reuse)
 
 
 def _check_names(content: Mapping[str, Any], path: Path) -> None:
@@ -111,16 +115,16 @@ def _check_names(content: Mapping[str, Any], path: Path) -> None:
 
 
 def _apply(content: dict[str, Any], options: Mapping[str, Any]) -> None:
-    """Set ``seed``, ``select``, ``work_dir``, ``stages.NAME.key``, ``stages.NAME.options.path``."""
+    """Set ``seed``, ``select``, ``work_dir``, ``reuse``, ``stages.NAME.key`` and its ``options``."""
     by_name = {str(each.get('name')): each for each in content['stages'] if isinstance(each, dict)}
     for option, value in options.items():
         # stages.NAME.KEY or stages.NAME.options.PATH, whose path has dots of its own
         kind, name, key, path = [*option.split('.', 3), '', '', ''][:4]
-        if option in ('seed', 'select', 'work_dir'):
+        if option in ('seed', 'select', 'work_dir', 'reuse'):
             content[option] = value
         elif kind != 'stages' or not key or (path and key != 'options'):
             raise ValueError(
-                f'--cfg-options got `{option}`; write seed, select, work_dir, translated, '
+                f'--cfg-options got `{option}`; write seed, select, work_dir, reuse, translated, '
                 'stages.NAME.KEY '
                 'or stages.NAME.options.PATH'
             )

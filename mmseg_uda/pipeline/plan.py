@@ -23,7 +23,8 @@ class Plan:
 
     Args:
         stage: Its name.
-        action: ``skip``, ``run``, ``resume``, or ``replace``: archive its directory and run.
+        action: ``skip``, ``run``, ``resume``, ``reuse`` another pipeline's result, or ``replace``:
+            archive its directory and run.
         reason: Why.
         recipe: All that decides the result; empty if an earlier stage must run first.
     """

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import gc
 import itertools
 import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -19,6 +21,7 @@ from mmseg_uda.artifacts.outputs import check_output
 from mmseg_uda.config.tables import Table, choose
 from mmseg_uda.pipeline.plan import Plan, plan_stage
 from mmseg_uda.pipeline.report import format_report
+from mmseg_uda.pipeline.reuse import adopt, find_finished
 from mmseg_uda.pipeline.state import StageRecord, State
 from mmseg_uda.pipeline.tables import format_table
 from mmseg_uda.stages.base import PipelineContext, Stage
@@ -39,6 +42,7 @@ class Pipeline:
         stages: Checked stages.
         env_cfg: As for mmengine's runner: settings of the connection between processes.
         table: The table of ablations that the stages are of, for the report.
+        reuse: Directories of other pipelines whose finished stages are taken.
     """
 
     def __init__(
@@ -47,11 +51,13 @@ class Pipeline:
         stages: Sequence[Stage],
         env_cfg: dict[str, Any],
         table: Table | None = None,
+        reuse: Sequence[Path] = (),
     ) -> None:
         self.context = context
         self.stages = {stage.name: stage for stage in stages}
         self.env_cfg = env_cfg
         self.table = table
+        self.reuse = reuse
 
     @functools.cached_property
     def selected(self) -> set[str]:
@@ -68,10 +74,16 @@ class Pipeline:
         """Check that all data and weights exist that no stage makes, apart from the work_dir.
 
         Raises:
-            ValueError: Names the stage, the key and the file that is missing or in the way.
+            ValueError: Names all that is missing, each once, with the first stage and key that read
+                it; or the file that is in the way.
         """
+        missing: dict[str, str] = {}
         for stage in self.stages.values():
-            stage.check_inputs()
+            for item, text in stage.missing():
+                missing.setdefault(item, f'stage {stage.name!r}: {text}')
+        if missing:
+            raise ValueError('\n'.join(missing.values()))
+        for stage in self.stages.values():
             inputs = (each for each in stage.inputs() if not each.pending)
             reads = itertools.chain.from_iterable(each.directories() for each in inputs)
             check_output(f'stage {stage.name!r}: work_dir', self.context.work_dir, reads)
@@ -96,13 +108,22 @@ class Pipeline:
                 plans[name] = Plan(name, action, f'from {start!r} on')
                 continue
             pending = [other for other, plan in plans.items() if plan.action != 'skip']
-            plans[name] = plan_stage(stage, state, pending)
+            plans[name] = self._reused(plan_stage(stage, state, pending))[0]
             if start is not None and plans[name].action != 'skip':
                 raise ValueError(
                     f'--from got {start!r}, but stage {name!r} before it is not done '
                     f'({plans[name].reason}); leave --from out'
                 )
         return list(plans.values())
+
+    def _reused(self, plan: Plan) -> tuple[Plan, tuple[State, str] | None]:
+        """Plan to take another pipeline's result where a stage would begin and there is one."""
+        begins = plan.action in ('run', 'replace') and plan.recipe
+        found = find_finished(plan, self.reuse) if begins else None
+        if found is None:
+            return plan, None
+        reason = f'the same as {found[0].directory / found[1]}'
+        return dataclasses.replace(plan, action='reuse', reason=reason), found
 
     def describe(self, plan: Plan) -> str:
         """Describe a plan in a few lines."""
@@ -130,7 +151,7 @@ class Pipeline:
             for name in self.stages:
                 plan, records = on_main(functools.partial(self._begin, name))
                 log.info(f'{self._title(name)}: {plan.action}, {plan.reason}')
-                if plan.action != 'skip':
+                if plan.action not in ('skip', 'reuse'):
                     self._execute(name, records, log)
             report = self.context.work_dir / 'report.md'
             log.info(f'all {len(self.stages)} stages are done, see {report}')
@@ -163,10 +184,15 @@ class Pipeline:
         """Plan a stage and, unless it is done, record that it runs."""
         # Read again for each stage: any process may have recorded a failure.
         state = State(self.context.work_dir)
-        plan = plan_stage(self.stages[name], state)
-        if plan.action == 'replace':
+        plan, found = self._reused(plan_stage(self.stages[name], state))
+        archive = plan.action == 'replace' or (
+            found is not None and self.stages[name].directory.is_dir()
+        )
+        if archive:
             plan.reason += f'; former results are in {self._archive(name)}'
-        if plan.action != 'skip':
+        if found is not None:
+            adopt(state, plan, found)
+        elif plan.action != 'skip':
             state.begin(plan, get_world_size())
         self._report(state)
         return plan, state.stages

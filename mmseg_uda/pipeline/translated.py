@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import os.path as osp
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from mmengine.config import Config
 
-from mmseg_uda.stages.references import find_references
+from mmseg_uda.stages.references import add_suffix, find_references
 
-__all__ = ['translate_source']
+__all__ = ['move_configs', 'translate_source', 'translate_stages']
 
 IMAGES = 'train_dataloader.source.dataset.data_prefix.img_path'
 READERS = ('train', 'image_labels')  # types of stages that read source images
@@ -19,15 +20,39 @@ READERS = ('train', 'image_labels')  # types of stages that read source images
 def translate_source(content: dict[str, Any], path: Path, cell: str | None) -> None:
     """Let the stages of a pipeline read translated source images, if its config says so.
 
+    Args:
+        content: The config's content, whose stages are changed.
+        path: Its file.
+        cell: The cell of the pipeline.
+
+    Raises:
+        ValueError: As :func:`translate_stages`.
+    """
+    content['stages'] = translate_stages(content['stages'], content, path, cell)
+
+
+def translate_stages(
+    stages: Iterable[dict[str, Any]],
+    content: Mapping[str, Any],
+    path: Path,
+    cell: str | None,
+    place: str = '',
+    shared: bool = False,
+) -> list[dict[str, Any]]:
+    """Give stages that read translated source images, and before them those that translate.
+
     The key ``translated`` is False, a directory of images, or True. With True the stages of the
     pipeline ``translation`` come first, those of its cell that is a word of this pipeline's cell
     (``gta`` for ``r101-gta``). A list names the cells for which it is True. Labels stay where they
     are.
 
     Args:
-        content: The config's content, whose stages are changed.
+        stages: The stages, whose options are changed.
+        content: A pipeline's config.
         path: Its file.
-        cell: The cell of the pipeline.
+        cell: The cell of the stages.
+        place: Directory of ``path``, relative to the one of the stages' configs.
+        shared: Name the translation's stages by its cell, for stages of several cells.
 
     Raises:
         ValueError: ``translated`` is of another kind, or there is no translation for the cell.
@@ -40,35 +65,43 @@ def translate_source(content: dict[str, Any], path: Path, cell: str | None) -> N
             f'{path}: translated: expected True, False, a directory or a list of cells, but got '
             f'{given!r}'
         )
+    stages = list(stages)
     if not given:
-        return
-    stages = content['stages']
+        return stages
     first: list[dict[str, Any]] = []
     if given is True:
-        first = _stages_of(content.get('translation'), path, cell)
+        translation = content.get('translation')
+        word, first = _translation(translation, path, cell)
+        first = move_configs(first, osp.join(place, osp.dirname(translation or '')))
+        first = add_suffix(first, f'_{word}') if shared else first
         given = f'{{{first[-1]["name"]}}}/images'
     elif next(find_references(given), None) is None:
         given = str(Path(given).resolve())  # others are below data_root
     for stage in stages:
         if stage.get('type') in READERS:
             stage['options'] = {IMAGES: given, **stage.get('options', {})}
-    content['stages'] = [*first, *stages]
+    return [*first, *stages]
 
 
-def _stages_of(translation: str | None, path: Path, cell: str | None) -> list[dict[str, Any]]:
-    """Give the stages that translate, with the paths of their configs relative to ``path``."""
+def _translation(
+    translation: str | None, path: Path, cell: str | None
+) -> tuple[str, list[dict[str, Any]]]:
+    """Give the cell of a translation that fits, and its stages."""
     cells: dict[str, Any] = {}
     if translation is not None:
-        file = path.parent / translation
-        cells = Config.fromfile(file).to_dict()['cells']
+        cells = Config.fromfile(path.parent / translation).to_dict()['cells']
     found = [name for name in cells if name in (cell or '').split('-')]
     if len(found) != 1:
         raise ValueError(
             f'{path}: translated: expected a directory of images, as `translation` has no stages '
             f'for the cell {cell!r}, but got True; write --cfg-options translated=DIRECTORY'
         )
-    place = osp.dirname(translation or '')
+    return found[0], cells[found[0]]
+
+
+def move_configs(stages: Iterable[Mapping[str, Any]], place: str) -> list[dict[str, Any]]:
+    """Copy stages whose configs are relative to the directory ``place``."""
     return [
-        {**stage, 'config': osp.join(place, stage['config'])} if 'config' in stage else stage
-        for stage in cells[found[0]]
+        {**stage, 'config': osp.join(place, stage['config'])} if 'config' in stage else {**stage}
+        for stage in stages
     ]

@@ -8,6 +8,7 @@ from mmseg_uda.stages.image_labels.stage import ImageLabelsStage
 from mmseg_uda.stages.prototypes import PrototypeStage
 from mmseg_uda.stages.pseudo_labels import PseudoLabelStage
 from mmseg_uda.stages.score import ScoreStage
+from mmseg_uda.stages.show import ShowStage
 from mmseg_uda.stages.spatial_prior import SpatialPriorStage
 from mmseg_uda.stages.test import TestStage
 from mmseg_uda.stages.train import TrainStage
@@ -30,5 +31,6 @@ STAGES: dict[str, type[Stage]] = {
         ImageLabelsStage,
         ScoreStage,
         CostStage,
+        ShowStage,
     )
 }

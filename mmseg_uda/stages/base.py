@@ -175,18 +175,14 @@ class Stage:
                         f'{each.kind}',
                     )
 
-    def check_inputs(self) -> None:
-        """Check that all inputs exist that no earlier stage makes.
+    def missing(self) -> Iterator[tuple[str, str]]:
+        """Find the inputs that do not exist and that no earlier stage makes.
 
-        Raises:
-            StageError: Names the stage, the key and the missing file.
+        Yields:
+            The path, or what else is missing, and an error that names the key.
         """
         for each in self.inputs():
-            try:
-                if not each.pending:
-                    each.check()
-            except ValueError as error:
-                raise StageError(f'stage {self.name!r}: {error}') from error
+            yield from each.missing()
 
     def config_parts(self) -> dict[str, Any]:
         """The parts of the stage's config that decide the result."""

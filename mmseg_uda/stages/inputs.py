@@ -10,7 +10,7 @@ from typing import Any
 from mmseg_uda.artifacts.digest import digest_path, sha256
 from mmseg_uda.config.datasets import iter_datasets
 from mmseg_uda.config.reads import dataset_paths, find_reads
-from mmseg_uda.datasets.checks import check_folders
+from mmseg_uda.datasets.folders import find_missing
 from mmseg_uda.stages.references import find_references
 
 __all__ = ['Input', 'find_inputs']
@@ -35,22 +35,22 @@ class Input:
         """True if an earlier stage makes it, or a part of it."""
         return next(find_references(self.value), None) is not None
 
-    def check(self) -> None:
-        """Check that it exists.
-
-        Raises:
-            ValueError: Names what is missing.
-        """
+    def missing(self) -> Iterator[tuple[str, str]]:
+        """Find what does not exist and no earlier stage makes: the path, and an error."""
+        if self.pending and self.kind != 'dataset':  # a part of a dataset may exist already
+            return
         if self.kind == 'dataset':
-            check_folders(self.value, self.key)
+            missing = find_missing(self.value, self.key)
+            yield from (each for each in missing if next(find_references(each[0]), None) is None)
             return
         kind, exists = 'file', osp.isfile(self.value)
         if self.kind == 'directory':
             kind, exists = 'directory', osp.isdir(self.value)
         if not exists:
-            raise ValueError(
+            yield (
+                self.value,
                 f'{self.key}: expected a {kind}, but got {self.value!r}; correct the path, or '
-                "write '{NAME}' for the output of stage NAME"
+                "write '{NAME}' for the output of stage NAME",
             )
 
     def directories(self) -> Iterator[tuple[str, str]]:

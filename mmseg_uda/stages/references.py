@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-__all__ = ['find_references', 'split_reference', 'substitute']
+__all__ = ['add_suffix', 'find_references', 'split_reference', 'substitute']
 
 REFERENCE = re.compile(r'\{([A-Za-z0-9][\w.-]*)\}')
 
@@ -38,3 +38,13 @@ def substitute(value: Any, resolve: Callable[[str], str]) -> Any:
     if isinstance(value, (list, tuple)):
         return type(value)(substitute(item, resolve) for item in value)
     return value
+
+
+def add_suffix(stages: Sequence[Mapping[str, Any]], suffix: str) -> list[dict[str, Any]]:
+    """Copy stages, with a suffix to their names and to what refers to them."""
+
+    def rename(reference: str) -> str:
+        name, dot, part = reference.partition('.')
+        return f'{{{name}{suffix}{dot}{part}}}'
+
+    return [substitute({**stage, 'name': f'{stage["name"]}{suffix}'}, rename) for stage in stages]

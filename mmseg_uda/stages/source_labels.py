@@ -12,7 +12,8 @@ from mmseg.registry import DATASETS
 from numpy.typing import NDArray
 
 from mmseg_uda.config.datasets import map_datasets, only_steps
-from mmseg_uda.datasets.checks import check_dataset, check_folders
+from mmseg_uda.datasets.checks import check_dataset
+from mmseg_uda.datasets.folders import check_folders
 from mmseg_uda.structures import IGNORE_INDEX
 
 __all__ = ['build_labels', 'label_of', 'only_labels', 'source_dataset']

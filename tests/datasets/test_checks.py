@@ -9,12 +9,12 @@ from mmseg.datasets import BaseSegDataset, CityscapesDataset, MultiImageMixDatas
 from mmseg_uda.artifacts.pseudo_labels import Manifest
 from mmseg_uda.datasets.checks import (
     check_dataset,
-    check_folders,
     check_pseudo_labels,
     check_same_classes,
     check_unlabelled,
     pseudo_label_loaders,
 )
+from mmseg_uda.datasets.folders import check_folders
 
 
 @pytest.fixture

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pytest
-
 from mmseg_uda.stages.inputs import Input, find_inputs
 
 
@@ -31,12 +29,16 @@ def test_inputs() -> None:
 
 def test_existence(tmp_path: Path) -> None:
     (tmp_path / 'file').touch()
-    Input('a', str(tmp_path / 'file'), 'checkpoint').check()
-    Input('a', str(tmp_path), 'directory').check()
-    with pytest.raises(ValueError, match='a: expected a directory, but got .*file'):
-        Input('a', str(tmp_path / 'file'), 'directory').check()
-    with pytest.raises(ValueError, match='b.c: expected a file, but got .*; correct the path'):
-        Input('b.c', str(tmp_path), 'prior').check()
+    assert not list(Input('a', str(tmp_path / 'file'), 'checkpoint').missing())
+    assert not list(Input('a', str(tmp_path), 'directory').missing())
+    ((path, text),) = Input('a', str(tmp_path / 'file'), 'directory').missing()
+    assert path == str(tmp_path / 'file')
+    assert text.startswith(f'a: expected a directory, but got {path!r}; correct the path')
+    ((_, text),) = Input('b.c', str(tmp_path), 'prior').missing()
+    assert text.startswith('b.c: expected a file, but got ')
+    data = dict(data_root=str(tmp_path), data_prefix=dict(img_path='x', seg_map_path='y'))
+    missing = [path for path, _ in Input('d', dict(type='ToyDataset', **data), 'dataset').missing()]
+    assert missing == [str(tmp_path / 'x'), str(tmp_path / 'y')]
 
 
 def test_outputs_of_earlier_stages_are_pending() -> None:

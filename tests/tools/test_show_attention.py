@@ -25,6 +25,7 @@ from toys import (
 )
 
 from mmseg_uda.models.class_attention import class_attention
+from mmseg_uda.stages.show import attention
 from mmseg_uda.utils.drawing import heat_map, label_to_color, overlay
 
 
@@ -76,9 +77,9 @@ def test_draws(
     prepare(tmp_path, method_cfg('cdanet'))
     seen = {}
     monkeypatch.setattr(
-        tool,
+        attention,
         'point_rows',
-        lambda *args, draw=tool.point_rows: (
+        lambda *args, draw=attention.point_rows: (
             seen.update(zip(('source', 'target', 'points', 'maps'), args)),
             draw(*args),
         )[1],
@@ -116,14 +117,14 @@ def test_draws(
 
 def test_marks_points_and_maps(tool: ModuleType) -> None:
     target, source = np.zeros((40, 60, 3), np.uint8), np.full((20, 30, 3), 90, np.uint8)
-    marked = tool.mark_points(target, [(10, 20), (50, 5)])
+    marked = attention.mark_points(target, [(10, 20), (50, 5)])
     assert marked[20, 10].any()
     assert marked[5, 50].any()
     assert not marked[35:, :].any()
     assert not target.any()
     maps = torch.zeros(1, 4, 6)
     maps[0, 1, 4] = 1
-    panel = tool.tile_panel(tool.point_rows(source, target, [(10, 20)], maps), 60)
+    panel = attention.tile_panel(attention.point_rows(source, target, [(10, 20)], maps), 60)
     third = panel[-46:-6, -66:-6].astype(int)  # the attention's picture, 60 x 40
     y, x = np.unravel_index(third.sum(2).argmax(), third.shape[:2])
     assert (y // 10, x // 10) == (1, 4)
@@ -186,7 +187,7 @@ def test_classes(tool: ModuleType, tmp_path: Path, kind: str) -> None:
         ]
         label = model.encode_decode(inputs, [dict(img_shape=(64, 96))]).argmax(1)[0].numpy()
         shown = cells(panel, row)
-        np.testing.assert_array_equal(shown[0], tool.mark_points(image, points))
+        np.testing.assert_array_equal(shown[0], attention.mark_points(image, points))
         np.testing.assert_array_equal(shown[1], label_to_color(label, METAINFO['palette']))
         colors = label_to_color(truth, METAINFO['palette'])
         np.testing.assert_array_equal(
@@ -220,7 +221,8 @@ def test_plain_points(tool: ModuleType, tmp_path: Path) -> None:
     )[..., ::-1]
     image = load(tmp_path, 'classes', 0)[2]
     np.testing.assert_array_equal(
-        cells(panel, 0)[0], tool.mark_points(image, [(2 * x + 1, 2 * y + 1) for x, y in points])
+        cells(panel, 0)[0],
+        attention.mark_points(image, [(2 * x + 1, 2 * y + 1) for x, y in points]),
     )
     for row, (x, y) in enumerate(points, 1):
         expected = []
@@ -309,5 +311,5 @@ def test_errors(tool: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[
         run(tool, tmp_path, '--images', '0')
     assert '--images: expected an integer from 1 on, but got 0' in capsys.readouterr().err
     with pytest.raises(ValueError, match='expected test_dataloader in the config, but got none'):
-        tool.load_targets(dict(test_dataloader=None), None, 1)
+        attention.load_targets(dict(test_dataloader=None), None, 1)
     assert not (tmp_path / 'out').exists()

@@ -13,7 +13,8 @@ from mmengine.runner import Runner, ValLoop
 from mmseg.registry import LOOPS
 from torch.utils.data import DataLoader
 
-from mmseg_uda.datasets.checks import check_dataset, check_folders
+from mmseg_uda.datasets.checks import check_dataset
+from mmseg_uda.datasets.folders import check_folders
 from mmseg_uda.utils.arguments import expect
 
 __all__ = ['SelectionValLoop']

@@ -14,7 +14,7 @@ from mmengine.utils import ProgressBar
 from torch.utils.data import DataLoader
 
 from mmseg_uda.artifacts.lookup import relative_names
-from mmseg_uda.datasets.checks import check_folders
+from mmseg_uda.datasets.folders import check_folders
 from mmseg_uda.utils.errors import error_context
 
 __all__ = ['TargetImageLoop']

@@ -19,7 +19,6 @@ from torch.utils.data import DataLoader
 
 from mmseg_uda.datasets.checks import (
     check_dataset,
-    check_folders,
     check_image_labels,
     check_pseudo_labels,
     check_same_classes,
@@ -27,6 +26,7 @@ from mmseg_uda.datasets.checks import (
     skip_hidden_files,
 )
 from mmseg_uda.datasets.endless import EndlessDataset, PositionSampler, derive_seed
+from mmseg_uda.datasets.folders import check_folders
 from mmseg_uda.datasets.images import left_out_images, shared_images
 from mmseg_uda.datasets.label_values import check_label_values
 from mmseg_uda.engine.loops.broken_samples import BrokenSamples

@@ -123,11 +123,26 @@ _paper.html>`_). Section and equation numbers refer to it.
         """
         if not batch.target.has_image_labels:
             return {}
-        features = self.student.extract_feat(batch.target.images[:1])
+        labels = batch.target.image_labels[0]
+        classes = labels.topk(min(SHOWN_CLASSES, self.num_classes))[1]
+        return self.activation_maps(batch.target.images[:1], classes)
+
+    @torch.no_grad()
+    def activation_maps(self, images: Tensor, classes: Tensor) -> dict[str, Tensor]:
+        """Compute S^k of every unit, and S, of some classes.
+
+        Args:
+            images: One normalised image, (1, 3, H, W).
+            classes: Indices (N,).
+
+        Returns:
+            By caption, shape (h, w), class by class.
+        """
+        features = self.student.extract_feat(images)
         maps = self.expansion(features)
         fine = self.student.decode_head.forward(features)  # (1, C, h, w)
         shown: dict[str, Tensor] = {}
-        for index in batch.target.image_labels[0].topk(min(SHOWN_CLASSES, self.num_classes))[1]:
+        for index in classes:
             for r, scores in zip(self.expansion.r, maps.scores):
                 shown[f'class {int(index)}: unit r={r:g}'] = maps.upsample(scores)[0, index]
             shown[f'class {int(index)}: fine'] = fine[0, index]

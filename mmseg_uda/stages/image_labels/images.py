@@ -21,7 +21,8 @@ from torch.utils.data import DataLoader, Dataset
 from mmseg_uda.artifacts.digest import sha256
 from mmseg_uda.artifacts.files import write_npz
 from mmseg_uda.config.datasets import map_datasets, only_steps
-from mmseg_uda.datasets.checks import check_dataset, check_folders, unwrap
+from mmseg_uda.datasets.checks import check_dataset, unwrap
+from mmseg_uda.datasets.folders import check_folders
 from mmseg_uda.models.decode_heads import class_shares
 from mmseg_uda.stages.image_labels.features import FeatureNet
 from mmseg_uda.structures import IGNORE_INDEX

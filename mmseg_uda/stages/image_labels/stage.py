@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -58,13 +58,13 @@ class ImageLabelsStage(ConfigStage):
             )
         super().check(earlier)
 
-    def check_inputs(self) -> None:
-        super().check_inputs()
+    def missing(self) -> Iterator[tuple[str, str]]:
+        yield from super().missing()
         if (self.features or '').startswith(TIMM) and find_spec('timm') is None:
-            raise self.error(
-                'features',
-                f'got {self.features!r}, which needs timm; run `pip install timm`, or write '
-                "features='config'",
+            yield (
+                'timm',
+                f'features got {self.features!r}, which needs timm; run `pip install timm`, or '
+                "write features='config'",
             )
 
     def inputs(self) -> list[Input]:

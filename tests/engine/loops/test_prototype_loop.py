@@ -108,7 +108,7 @@ def test_stage(tmp_path: Path) -> None:
     arguments = dict(config='stage1.py', checkpoint=checkpoint(tmp_path), epochs=2)
     stage = PrototypeStage('prototypes', arguments, context)
     stage.check({})
-    stage.check_inputs()
+    assert not list(stage.missing())
     assert stage.settings() == dict(checkpoint=arguments['checkpoint'], epochs=2, max_count=3000)
     result = stage.run(lambda reference: reference, 'experiment')
     assert result.outputs['output'].is_file()
