@@ -115,7 +115,7 @@ def _check_names(content: Mapping[str, Any], path: Path) -> None:
 
 
 def _apply(content: dict[str, Any], options: Mapping[str, Any]) -> None:
-    """Set ``seed``, ``select``, ``work_dir``, ``reuse``, ``stages.NAME.key`` and its ``options``."""
+    """Set ``seed``, ``select``, ``work_dir``, ``reuse`` and values of stages."""
     by_name = {str(each.get('name')): each for each in content['stages'] if isinstance(each, dict)}
     for option, value in options.items():
         # stages.NAME.KEY or stages.NAME.options.PATH, whose path has dots of its own

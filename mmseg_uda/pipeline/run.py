@@ -185,10 +185,7 @@ class Pipeline:
         # Read again for each stage: any process may have recorded a failure.
         state = State(self.context.work_dir)
         plan, found = self._reused(plan_stage(self.stages[name], state))
-        archive = plan.action == 'replace' or (
-            found is not None and self.stages[name].directory.is_dir()
-        )
-        if archive:
+        if plan.action == 'replace' or (found and self.stages[name].directory.is_dir()):
             plan.reason += f'; former results are in {self._archive(name)}'
         if found is not None:
             adopt(state, plan, found)

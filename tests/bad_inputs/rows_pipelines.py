@@ -61,7 +61,7 @@ ROWS = [
     Row('pipeline, config of a training', 'run_pipeline config.py --dry-run', 'config.py: stages got None; write [dict(name=..., type=..., ...), ...]'),
     Row('pipeline, missing', 'run_pipeline al_pipeline.py --dry-run', 'read_pipeline: no config file al_pipeline.py; write ablations.py --cell CELL, with one of small, large'),
     Row('pipeline, option of no stage', f'{DRY} --cfg-options stages.secnod.config=self.py', '--cfg-options stages.secnod.config: expected a stage, but got secnod; write second'),
-    Row('pipeline, option of nothing', f'{DRY} --cfg-options sed=3', '--cfg-options got `sed`; write seed, select, work_dir, translated, stages.NAME.KEY or stages.NAME.options.PATH'),
+    Row('pipeline, option of nothing', f'{DRY} --cfg-options sed=3', '--cfg-options got `sed`; write seed, select, work_dir, reuse, translated, stages.NAME.KEY or stages.NAME.options.PATH'),
     Row('pipeline, flag', 'run_pipeline all_pipeline.py --dryrun', "expected known arguments, but got --dryrun; write '--dry-run'"),
     Row('pipeline, trained as a config', 'train all_pipeline.py', "model: expected a dict with 'type', but got none; write it"),
     Row('table, row', 'run_pipeline ablations.py --dry-run --row plian', 'ablations.py: expected a row, but got plian; write plain'),

@@ -190,11 +190,11 @@ def test_options_of_the_command_line(folder: Path) -> None:
     assert (cfg.randomness.seed, cfg.param_scheduler[0].power) == (7, 2.0)
     assert cfg.train_dataloader.target.dataset.pipeline[1].pseudo_dir == '/labels1'
     for key, match in (
-        ('train_cfg.max_iters', 'write seed, select, work_dir, translated, stages.NAME.KEY'),
+        ('train_cfg.max_iters', 'write seed, select, work_dir, reuse, translated, stages.NAME.KEY'),
         ('stages.1.rule', 'expected a stage, but got 1; write one of stage0, labels1'),
         (
             'stages.labels1.rule.share',
-            'write seed, select, work_dir, translated, stages.NAME.KEY or',
+            'write seed, select, work_dir, reuse, translated, stages.NAME.KEY or',
         ),
     ):
         with pytest.raises(ValueError, match=match):

@@ -60,7 +60,9 @@ def test_same_recipes_are_taken_under_other_names(folder: Path) -> None:
         'skip',
         'skip',
     ]
-    assert [step.action for step in read(folder, 'two', stages('x', 'y', 'z')).plan()] == ['skip'] * 3
+    assert [step.action for step in read(folder, 'two', stages('x', 'y', 'z')).plan()] == [
+        'skip'
+    ] * 3
 
 
 def test_other_recipes_and_changed_outputs_are_not(folder: Path) -> None:
