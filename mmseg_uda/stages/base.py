@@ -87,7 +87,7 @@ class Stage:
     optional: ClassVar[tuple[str, ...]] = ()
     # Arguments that are no part of the recipe, because they do not change the result.
     unrecorded: ClassVar[tuple[str, ...]] = ()
-    # Kind of the output: 'directory', 'metrics', or a value of `config.reads.KINDS`.
+    # Kind of the output: 'directory', 'metrics', 'picture', or a value of `config.reads.KINDS`.
     makes: ClassVar[str] = 'directory'
     # Functions and recipes to which the arguments go.
     takers: ClassVar[tuple[Callable[..., Any], ...]] = ()
