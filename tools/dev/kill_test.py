@@ -18,6 +18,7 @@ import shutil
 import signal
 import sys
 import tempfile
+import textwrap
 import time
 import traceback
 from collections import Counter
@@ -45,6 +46,18 @@ from kill_outcome import outcome
 
 # A pattern of ten kills.
 PATTERN = (INSIDE, BETWEEN, INSIDE, AFTER, INSIDE, ELSEWHERE, INSIDE, BEFORE, INSIDE, INSIDE)
+
+INTRODUCTION = (
+    'Every entry point is killed (SIGKILL) at seeded moments and started again. It must then end '
+    'with the weights and the files of a run that nothing disturbed, bit by bit; and after the '
+    'kill no file with its final name may be half a file. The data are toys.'
+)
+NOTE = (
+    'Inside a write: after some of the bytes of a file. Before first write: before the first byte. '
+    'Elsewhere: at a time that is drawn evenly. Then all processes of the run are killed, and the '
+    'column is that of what the first one was doing. The rows of a pipeline are kills in one of '
+    'its stages.'
+)
 
 
 def fork(task: Callable[[], Any], errors: Path) -> int:
@@ -200,14 +213,12 @@ def table(results: list[tuple[str, int, str]], command: str) -> str:
     lines = [
         '# Kill test',
         '',
-        'Every entry point is killed (SIGKILL) at seeded moments and started again. It must then '
-        'end with the weights and the files of a run that nothing disturbed, bit by bit; and after '
-        'the kill no file with its final name may be half a file. The data are toys.',
+        textwrap.fill(INTRODUCTION, 100),
         '',
         f'```bash\n{command}\n```',
         '',
-        f'{datetime.date.today()}, CPU, two cores, Python {sys.version.split()[0]}, torch '
-        f'{torch.__version__.split("+")[0]}.',
+        f'{datetime.date.today()}, CPU, {os.cpu_count()} cores, Python '
+        f'{sys.version.split()[0]}, torch {torch.__version__.split("+")[0]}.',
         '',
         f'| entry point | {" | ".join(PHASES)} | killed | resumed equal | failed |',
         f'|---|{"---|" * (len(PHASES) + 3)}',
@@ -220,10 +231,7 @@ def table(results: list[tuple[str, int, str]], command: str) -> str:
         lines.append(f'| {name} | {" | ".join(map(str, cells))} |')
     lines += [
         '',
-        'Inside a write: after some of the bytes of a file. Before first write: before the first '
-        'byte. Elsewhere: at a time that is drawn evenly. Then all processes of the run are '
-        'killed, and the column is that of what the first one was doing. The rows of a pipeline '
-        'are kills in one of its stages.',
+        textwrap.fill(NOTE, 100),
     ]
     lines += [f'* {name}, {PHASES[phase]}: {wrong}' for name, phase, wrong in results if wrong]
     return '\n'.join([*lines, ''])
