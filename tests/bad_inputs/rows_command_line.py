@@ -54,7 +54,7 @@ COMMANDS: dict[str, str] = {
     f'{LABELS} out --rule cbts': "argument --rule: expected one of ..., but got cbts; write 'cbst'",
     f'{LABELS} out --share 2': 'BDLRule.share: expected a number in (0, 1], but got 2.0',
     f'{LABELS} out --share half': "argument --share: invalid float value: 'half'",
-    f'{LABELS} out --rule fixed --share 0.5': "FixedRule argument: expected one of ('threshold',), but got 'share'",
+    f'{LABELS} out --rule fixed --share 0.5': "FixedRule argument: expected one of ..., but got 'share'",
     f'{LABELS} data/target/images': "PseudoLabelLoop.out_dir: expected a place apart from train_dataloader.target.dataset.data_prefix.img_path='data/target/images', which is read, but got 'data/target/images', which is the same; write another path",
     f'{LABELS} model.pth': "PseudoLabelLoop.out_dir: expected a directory, but got 'model.pth'",
     'generate_pseudo_labels config.py model.pth': 'the following arguments are required: --out-dir',
