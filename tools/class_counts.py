@@ -19,6 +19,7 @@ from mmseg_uda.datasets.rare_classes import class_probabilities
 from mmseg_uda.stages.class_counts import make_class_counts
 from mmseg_uda.stages.source_labels import source_dataset
 from mmseg_uda.utils.cli import config_parser, load_config, run_main
+from mmseg_uda.utils.parser import at_least
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
@@ -26,7 +27,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument('config', help='config whose source training set is counted')
     parser.add_argument('out', help='the .npz file to write')
     parser.add_argument(
-        '--workers', type=int, default=2, help='processes that load labels (default: 2)'
+        '--workers', type=at_least(0), default=2, help='processes that load labels (default: 2)'
     )
     parser.add_argument('--overwrite', action='store_true', help='move an older file aside')
     return parser.parse_args(argv)
@@ -36,9 +37,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return the exit status."""
     args = parse_args(argv)
     if Path(args.out).suffix != '.npz':
-        raise ValueError(f'out got {args.out!r}; write a name that ends in .npz')
+        raise ValueError(f'out: expected a name that ends in .npz, but got {args.out!r}')
     if Path(args.out).exists() and not args.overwrite:
-        raise ValueError(f'{args.out} exists; write another name, or --overwrite to move it aside')
+        raise ValueError(f'out: expected a new file, but {args.out} exists; write another name')
     cfg = load_config(args)
     check_output('out', args.out, read_paths(cfg, but=['class_counts']))
     found = make_class_counts(source_dataset(cfg), args.workers)

@@ -24,12 +24,11 @@ import mmseg_uda  # noqa: F401 (checks the toolboxes, registers the classes)
 from mmseg_uda.stages.own_pair import PairOptions, init_pair
 from mmseg_uda.stages.own_pair.plan import METHODS, NETWORKS
 from mmseg_uda.utils.cli import run_main
+from mmseg_uda.utils.parser import ToolParser
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = ToolParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add = parser.add_argument
     add('--source-images', required=True, metavar='DIR', help='images with labels')
     add('--source-labels', required=True, metavar='DIR', help='their labels')

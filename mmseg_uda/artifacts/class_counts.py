@@ -95,7 +95,7 @@ class ClassCounts:
             ValueError: If it is no such file, of another version, or damaged, or a name is absolute
                 or has ``..``.
         """
-        remedy = f'run tools/class_counts.py CONFIG {path} --overwrite'
+        remedy = 'run tools/class_counts.py CONFIG NEW_FILE'
         with (
             explain_read_errors('ClassCounts', path, remedy),
             np.load(path, allow_pickle=False) as arrays,
