@@ -20,6 +20,7 @@ import mmseg_uda  # noqa: F401 (checks the toolboxes, registers the classes)
 from mmseg_uda.stages.prediction import PredictOptions, find_config, run_prediction
 from mmseg_uda.stages.prediction.run import IDS
 from mmseg_uda.utils.cli import config_parser, load_config, run_main
+from mmseg_uda.utils.parser import at_least, device_name
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -30,8 +31,17 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     add('out', help='directory to write')
     add('--config', help='config of the checkpoint (default: the one beside it)')
     add('--onnx', metavar='FILE', help='compute with an exported ONNX file instead')
-    add('--device', help='such as cuda:1 or cpu (default: the first GPU, if there is one)')
-    add('--batch-size', type=int, default=1, help='images in one pass, if they have one size')
+    add(
+        '--device',
+        type=device_name,
+        help='such as cuda:1 or cpu (default: the first GPU, if there is one)',
+    )
+    add(
+        '--batch-size',
+        type=at_least(1),
+        default=1,
+        help='images in one pass, if they have one size',
+    )
     add('--ids', choices=IDS, default='own', help='ids of the label files (default: own)')
     add('--no-overlays', action='store_true', help='write labels alone')
     add('--confidence', action='store_true', help='write the probability of the labels, too')

@@ -11,11 +11,15 @@ LABELS = 'generate_pseudo_labels config.py model.pth --out-dir'
 # fmt: off
 # Command, line.
 COMMANDS: dict[str, str] = {
+    'predict model.pth data/target/images': 'the following arguments are required: out',
+    'predict model.pth data/target/images out --config config.py --device cdua': 'argument --device: expected a device, such as cpu or cuda:0, but got cdua',
+    'predict model.pth data/target/images out --config config.py --batch-size 0': 'argument --batch-size: expected an integer from 1 on, but got 0',
+    'predict model.pth data/none out --config config.py --device cpu': 'predict: no image, directory or video data/none',
     'class_counts config.py new.txt': "out: expected a name that ends in .npz, but got 'new.txt'",
     'class_counts config.py prior.npz': 'out: expected a new file, but prior.npz exists; write another name',
     'init_pair': 'the following arguments are required: --source-images, --source-labels, --target-images',
     'init_pair --source-images data/source/images --source-labels data/source/labels --target-images data/target/images --method dcas': "argument --method: expected one of ..., but got dcas; write 'dacs'",
-    'init_pair --source-images data/source/images --source-labels data/source/labels --target-images data/none': 'data/none',
+    'init_pair --source-images data/source/images --source-labels data/source/labels --target-images data/none': "--target-images: expected a directory, but got 'data/none'",
     'benchmark': 'the following arguments are required: benchmark',
     'benchmark none.py': 'read_benchmark: no config file none.py',
     'benchmark none.py --jobs 0': 'argument --jobs: expected an integer from 1 on, but got 0',
