@@ -15,6 +15,7 @@ import argparse
 import sys
 
 from mmengine.device import get_device
+from mmengine.dist import is_main_process
 
 import mmseg_uda  # noqa: F401 (checks the toolboxes, registers the classes)
 from mmseg_uda.stages.prediction import PredictOptions, find_config, run_prediction
@@ -57,8 +58,9 @@ def main(argv: list[str] | None = None) -> int:
     )
     device = args.device or get_device()
     failed = run_prediction(cfg, args.checkpoint, args.input, args.out, device, options)
-    sys.stderr.writelines(f'left out: {line}\n' for line in failed)
-    print(f'wrote {args.out}')
+    if is_main_process():
+        sys.stderr.writelines(f'left out: {line}\n' for line in failed)
+        print(f'wrote {args.out}')
     return 1 if failed else 0
 
 

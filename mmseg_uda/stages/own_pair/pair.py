@@ -37,6 +37,7 @@ from mmseg_uda.utils.drawing import save_picture
 
 __all__ = ['PairOptions', 'init_pair']
 
+MANY = 500  # images that are held out at most
 # Names of directories that say nothing about the domain.
 PLAIN = ('image', 'images', 'img', 'imgs', 'img_dir', 'rgb', 'train', 'training', 'data')
 
@@ -108,9 +109,12 @@ def init_pair(options: PairOptions, log: Callable[[str], Any] = print) -> Path:
     classes = _tolerate(classes or guess_classes(values), values)
     for line in labels_report(values, classes.class_map):
         say(line)
-    validation = _validation(options, suffix, say)
+    validation, classes = _validation(options, suffix, classes, len(pairing.images), say)
     for line in warnings_of(source, target, values, classes.class_map, pairing):
         say(f'look at this: {line}')
+    source_set = _dataset(options.source_images, options.source_labels, pairing)
+    if validation is None:
+        source_set['val_share'] = _val_share(len(pairing.images))
     name = options.name or f'{_domain(options.source_images)}2{_domain(options.target_images)}'
     path = Path(options.out_dir, f'{name}.py')
     memory, on_gpu = device_memory()
@@ -122,7 +126,7 @@ def init_pair(options: PairOptions, log: Callable[[str], Any] = print) -> Path:
         summary=f'Source: {len(source.paths)} images with labels. Target: {len(target.paths)}.',
         classes=classes,
         parts=Parts(
-            _dataset(options.source_images, options.source_labels, pairing),
+            source_set,
             dict(data_prefix=dict(img_path=osp.abspath(options.target_images))),
             validation,
             len(target.paths),
@@ -185,16 +189,29 @@ def _tolerate(classes: Classes, values: LabelValues) -> Classes:
 
 
 def _validation(
-    options: PairOptions, suffix: str, say: Callable[[str], Any]
-) -> dict[str, Any] | None:
+    options: PairOptions, suffix: str, classes: Classes, count: int, say: Callable[[str], Any]
+) -> tuple[dict[str, Any] | None, Classes]:
+    """The labelled set of the target, if there is one, and the classes that suit its labels too."""
     images, labels = options.target_val_images, options.target_val_labels
     if images is None or labels is None:
-        say('validation: no labels of the target; a tenth of the source is held out')
-        return None
+        say(
+            f'validation: no labels of the target; {_val_share(count):.1%} of the source is held '
+            'out'
+        )
+        return None, classes
     pairing = pair_labels(images, labels, suffix)
     say(images_report('validation', look_at_images(images, pairing.images)))
     say(pairing_report('validation', pairing))
-    return _dataset(images, labels, pairing)
+    values = look_at_labels(pairing.labels, classes.class_map.colours)
+    say(f'validation: {next(labels_report(values, classes.class_map))}')
+    for line in [*labels_report(values, classes.class_map)][1:]:
+        say(line)
+    return _dataset(images, labels, pairing), _tolerate(classes, values)
+
+
+def _val_share(count: int) -> float:
+    """The share of a labelled set to hold out: a tenth, or less if that were many images."""
+    return min(0.1, round(MANY / count, 4))
 
 
 def _dataset(images: str, labels: str, pairing: Pairing) -> dict[str, Any]:

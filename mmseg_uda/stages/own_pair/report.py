@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import mmcv
@@ -11,6 +12,7 @@ import numpy as np
 from PIL import Image
 
 from mmseg_uda.datasets.class_map import IGNORE, ClassMap, name_value, read_values
+from mmseg_uda.datasets.label_files import NUM_THREADS, image_header
 from mmseg_uda.stages.own_pair.images import ImageSet, Pairing
 from mmseg_uda.stages.own_pair.labels import Classes, LabelValues
 from mmseg_uda.utils.drawing import contact_sheet, label_to_color, overlay
@@ -77,6 +79,12 @@ def warnings_of(
         yield f'source: {count} images have no label and are left out, the first is {first!r}'
     if pairing.unused:
         yield f'source: {len(pairing.unused)} labels have no image: {pairing.unused[0]!r}'
+    differing = _differing_sizes(pairing)
+    if differing:
+        yield (
+            f'source: {len(differing)} labels have another size than their image, with which '
+            f'training ends, the first is {differing[0]}'
+        )
     if values.unreadable:
         yield f'{len(values.unreadable)} labels cannot be read: {values.unreadable[0]}'
     if any(path.lower().endswith(('.jpg', '.jpeg')) for path in pairing.labels):
@@ -101,6 +109,16 @@ def warnings_of(
         share = sum(map(values.share, unlisted))
         examples = ', '.join(str(name_value(value, values.colours)) for value in unlisted[:5])
         yield f'{len(unlisted)} values are not listed ({share:.1%} of pixels): {examples}'
+
+
+def _differing_sizes(pairing: Pairing) -> list[str]:
+    with ThreadPoolExecutor(NUM_THREADS) as threads:
+        sizes = [
+            [header and header[:2] for header in threads.map(image_header, paths)]
+            for paths in (pairing.images, pairing.labels)
+        ]
+    triples = zip(pairing.labels, *sizes)
+    return [path for path, image, label in triples if image and label and image != label]
 
 
 def draw_sheet(

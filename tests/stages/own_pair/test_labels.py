@@ -80,7 +80,7 @@ def test_photographs_are_no_labels(tmp_path: Path) -> None:
 def test_what_looks_like_a_mistake(tmp_path: Path) -> None:
     image = write(tmp_path / 'a.png', np.zeros((4, 4, 3)))
     grey = write(tmp_path / 'b.png', np.zeros((4, 4)))
-    label = write(tmp_path / 'c.jpg', np.full((4, 4), 7))
+    label = write(tmp_path / 'c.jpg', np.full((4, 8), 7))
     (tmp_path / 'classes.yaml').write_text('1: road\n2: car\nothers: ignore')
     classes = read_classes(tmp_path / 'classes.yaml')
     pairing = Pairing((), (), [image], [label], ['x'], ['y'])
@@ -97,6 +97,8 @@ def test_what_looks_like_a_mistake(tmp_path: Path) -> None:
         'one domain is grey and the other one in colour',
         "source: 1 images have no label and are left out, the first is 'x'",
         "source: 1 labels have no image: 'y'",
+        'source: 1 labels have another size than their image, with which training ends, the first '
+        f'is {label}',
         'labels are JPEG files, whose compression changes values; write PNG',
         'no pixel of the classes road, car',
         '100.0% of the pixels are ignored',
