@@ -1,25 +1,12 @@
-# Mixing: DACS with SegFormer from mmseg's own base config. Not in a paper, not trained by us.
+# Mixing: DACS with the SegFormer of mmseg. Not in a paper, not trained by us.
 _base_ = [
-    'mmseg::_base_/models/segformer_mit-b0.py', '../_base_/datasets/gta2cityscapes_512x512.py',
+    '../_base_/models/segformer_mit-b0.py', '../_base_/datasets/gta2cityscapes_512x512.py',
     '../_base_/schedules/adamw_40k_segformer.py', '../_base_/default_runtime.py'
 ]
 model = dict(
     _delete_=True,
     type='MeanTeacher',
-    segmentor=dict(
-        _base_.model,
-        data_preprocessor=dict(_base_.data_preprocessor, size_divisor=1),
-        backbone=dict(
-            _base_.model.backbone,
-            init_cfg=dict(
-                type='Pretrained',
-                checkpoint='https://download.openmmlab.com/mmsegmentation/v0.5/pretrain/segformer/'
-                'mit_b0_20220624-7e0fe6dd.pth')),
-        decode_head=dict(
-            _base_.model.decode_head,
-            norm_cfg=dict(type='BN'),  # SyncBN on several devices
-            # The base's cross entropy, but averaged over the labelled pixels.
-            loss_decode=dict(type='PixelCrossEntropyLoss'))),
+    segmentor=_base_.model,
     teacher=dict(type='EMATeacher', alpha=0.99, mode='train'),
     mixer=dict(type='ClassMix', direction='source2target'),
     augment=dict(type='StrongAugment'),

@@ -17,6 +17,7 @@ from mmseg_uda.datasets.class_map import UnlistedValueError
 from mmseg_uda.datasets.directory import split_stems
 from mmseg_uda.datasets.images import left_out_images
 from mmseg_uda.datasets.label_values import check_label_values
+from mmseg_uda.stages.source_labels import build_labels, label_of
 
 CLASSES = ('road', 'car')
 LOAD = dict(
@@ -158,3 +159,18 @@ def test_classes_of_loader_and_dataset_agree() -> None:
     assert problem.endswith("['car', 'road'], but got ['road', 'car']; write the same")
     (problem,) = check(CLASSES, others='rest')
     assert "others: expected one of ('road', 'car', 'ignore', 'error'), but got 'rest'" in problem
+
+
+def test_stages_count_mapped_labels(root: Path) -> None:
+    """Class counts and spatial priors take the loader of the pipeline, whichever it is."""
+    images = dict(
+        type='DirectoryDataset',
+        data_root=str(root),
+        data_prefix=dict(img_path='images', seg_map_path='labels'),
+        metainfo=dict(classes=CLASSES),
+        pipeline=[dict(type='LoadImageFromFile'), LOAD, dict(type='PackUDAInputs')],
+    )
+    labels, classes = build_labels(dict(type='RepeatDataset', times=2, dataset=images))
+    assert classes == CLASSES
+    assert len(labels) == 4
+    assert label_of(labels[0], num_classes=2).tolist() == [[0, 0, 1, 255]]
