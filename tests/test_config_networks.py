@@ -55,7 +55,7 @@ def parts_of(name: str) -> str:
     for switch in ('attend', 'detach', 'test_attention'):
         model['segmentor'].get('attention', {}).pop(switch, None)
     regularizers = [
-        (each['self_attention'], each.get('layer'))
+        (each.get('self_attention'), each.get('layer'))
         for each in model.get('regularizers', {}).values()
     ]
     return repr((model['type'], model['segmentor'], regularizers))
@@ -65,7 +65,15 @@ def parts_of(name: str) -> str:
 # PSPNet's are of stock segmentors.
 FAMILIES: dict[str, list[str]] = {}
 for name in ALL:
-    families = ('advent/advent_r101', 'dast/', 'proda/proda_r101', 'sam/', 'self_training/')
+    families = (
+        'advent/advent_r101',
+        'daformer/',
+        'dast/',
+        'mic/',
+        'proda/proda_r101',
+        'sam/',
+        'self_training/',
+    )
     if name.startswith(families) and 'pspnet' not in name:
         FAMILIES.setdefault('_'.join(Path(name).name.split('_')[:2]), []).append(name)
 

@@ -14,6 +14,7 @@ from config_files import ALL, BENCHMARKS, CONFIGS, FOLDER, NAME, PIPELINES, TABL
 from mmengine.config import Config
 
 from mmseg_uda.config.check import check_config
+from mmseg_uda.config.datasets import iter_datasets
 from mmseg_uda.pipeline import read_pipeline
 
 METHODS = sorted(path.parent.name for path in FOLDER.glob('*/metafile.yml'))
@@ -33,6 +34,7 @@ NETWORKS = {
     'vgg16-fcn8s': ('VGG16FCN', 'FCN8sHead'),
     'mobilenetv2-deeplabv2': ('MobileNetV2', 'DeepLabV2Head'),
     'mobilenetv2-035-deeplabv2': ('MobileNetV2', 'DeepLabV2Head'),
+    'mit-b5-daformer': ('MixVisionTransformer', 'DAFormerHead'),
     'mit-b0-segformer': ('MixVisionTransformer', 'SegformerHead'),
     'r50-pspnet': ('ResNetV1c', 'PSPHead'),
     'toy': ('MobileNetV2', 'DeepLabV2Head'),
@@ -89,8 +91,11 @@ def test_name_says_what_is_inside(name: str) -> None:
     assert int(match['iters'].replace('k', '000')) == cfg.train_cfg.max_iters
     assert network_of(cfg.model) == NETWORKS[match['network']]
     names = match['data'].replace('-', '_').split('2')
-    roots = [Path(loader.dataset.data_root).name for loader in loaders]
-    assert roots == (names if len(names) == len(loaders) else names * 2)
+    roots = [
+        {Path(each.data_root).name for _, each in iter_datasets(loader.dataset)}
+        for loader in loaders
+    ]
+    assert roots == [{each} for each in (names if len(names) == len(loaders) else names * 2)]
     sizes = [
         step.scale if step.type == 'Resize' else step.crop_size[::-1]
         for step in loaders[0].dataset.pipeline

@@ -167,7 +167,7 @@ FEATURE_DISTANCE = dict(
     backbone=dict(type='ToyBackbone'),
     classes=(1, 2, 3),
     min_share=0.51,
-    loss_weight=dict(source=0.5),
+    domain_weights=dict(source=0.5),
     allow_untrained=True,
 )
 

@@ -75,6 +75,14 @@ def camix(pair):
     return [prior, *stages_of('camix', pair, {'model.mixer.prior': '{prior}'})]
 
 
+def counted(method, pair):
+    """Count the source's classes, for rare class sampling."""
+    config = f'small_real/{method}.py'
+    counts = dict(name='counts', type='class_counts', config=config, options=pair['train'])
+    link = {'train_dataloader.source.sampling.class_counts': '{counts}'}
+    return [counts, *stages_of(method, pair, link)]
+
+
 def labels_of(name, pair, rule):
     return dict(
         name=f'{name}_labels',
@@ -140,7 +148,9 @@ methods = dict(
     pit=dict(text='PIT', stages=pit),
     dast=dict(text='DAST', stages=dast),
     dacs=dict(text='DACS', stages=lambda pair: stages_of('dacs', pair)),
-    camix=dict(text='CAMix', stages=camix))
+    camix=dict(text='CAMix', stages=camix),
+    daformer=dict(text='DAFormer', stages=lambda pair: counted('daformer', pair)),
+    mic=dict(text='MIC', stages=lambda pair: counted('mic', pair)))
 cells = {
     f'{pair}-{method}': methods[method]['stages'](pairs[pair])
     for pair in pairs for method in methods
@@ -156,4 +166,5 @@ levels = dict(
     c=dict(
         methods=['adversarial', 'self_training', 'cdanet', 'sam', 'pit', 'dast'],
         pairs=both,
-        seeds=[0, 1]))
+        seeds=[0, 1]),
+    d=dict(methods=['daformer', 'mic'], pairs=both, seeds=[0, 1]))

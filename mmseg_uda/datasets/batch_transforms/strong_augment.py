@@ -218,4 +218,4 @@ class StrongAugment(BatchTransform):
 
 def _order(generator: Generator | None) -> list[int]:
     """Draw an order of the four changes."""
-    return torch.randperm(4, generator=on_host(generator)).tolist()
+    return torch.randperm(4, generator=on_host(generator), device='cpu').tolist()

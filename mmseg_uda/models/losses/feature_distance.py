@@ -86,7 +86,7 @@ class FeatureDistance(BaseModule):
     Args:
         backbone: Config of the frozen network: usually that of the student, with its pretrained
             weights.
-        loss_weight: :math:`\lambda` of the passes of each domain; others have no loss. DAFormer:
+        domain_weights: :math:`\lambda` of the passes of each domain; others have no loss. DAFormer:
             0.005 for the source; VFM-UDA++: 0.1 for source and target.
         classes: Train ids of things, those of Cityscapes by default; None for all positions, which
             needs no labels.
@@ -119,7 +119,7 @@ class FeatureDistance(BaseModule):
     def __init__(
         self,
         backbone: ConfigType,
-        loss_weight: Mapping[str, float] | None = None,
+        domain_weights: Mapping[str, float] | None = None,
         *,
         classes: Sequence[int] | None = CITYSCAPES_THINGS,
         min_share: float = 0.75,
@@ -132,9 +132,11 @@ class FeatureDistance(BaseModule):
     ) -> None:
         super().__init__()
         name = type(self).__name__
-        self.loss_weight = dict(loss_weight if loss_weight is not None else dict(source=0.005))
-        for domain, weight in self.loss_weight.items():
-            check_number(f'{name}.loss_weight.{domain}', weight, '[0, inf)')
+        self.domain_weights = dict(
+            domain_weights if domain_weights is not None else dict(source=0.005)
+        )
+        for domain, weight in self.domain_weights.items():
+            check_number(f'{name}.domain_weights.{domain}', weight, '[0, inf)')
         check_number(f'{name}.min_share', min_share, '(0.5, 1]')
         check_choice(f'{name}.distance', distance, tuple(DISTANCES))
         for key, value in dict(in_index=in_index, frozen_index=frozen_index).items():
@@ -144,7 +146,7 @@ class FeatureDistance(BaseModule):
                 check_sequence(f'{name}.{key}', pair, check_integer, 1, length=2)
         if classes is not None:
             check_sequence(f'{name}.classes', classes, check_integer, 0)
-        blind = classes is None or 'target' not in self.loss_weight
+        blind = classes is None or 'target' not in self.domain_weights
         expect(blind, f'{name}.classes', 'None, as target images have no labels', classes)
         pretrained = bool(backbone.get('init_cfg') or backbone.get('pretrained'))
         expect(
@@ -169,7 +171,7 @@ class FeatureDistance(BaseModule):
         Returns:
             ``loss_feature_distance``, or nothing for a domain that is not listed.
         """
-        weight = self.loss_weight.get(output.domain)
+        weight = self.domain_weights.get(output.domain)
         if weight is None:
             return {}
         batch = output.batch

@@ -22,7 +22,7 @@ SIZE, THINGS = (8, 12), (1, 3)
 
 
 def make(**changes: Any) -> FeatureDistance:
-    options = dict(loss_weight=dict(source=0.5), classes=THINGS, allow_untrained=True)
+    options = dict(domain_weights=dict(source=0.5), classes=THINGS, allow_untrained=True)
     torch.manual_seed(3)
     module = MODELS.build(
         dict(type='FeatureDistance', backbone=dict(type='ToyBackbone'), **{**options, **changes})
@@ -89,7 +89,7 @@ def test_form_of_vfm_uda_by_loops() -> None:
     torch.manual_seed(0)
     loss = make(
         classes=None,
-        loss_weight=dict(source=0.1, target=0.3),
+        domain_weights=dict(source=0.1, target=0.3),
         distance='cosine_smooth_l1',
         projection=(5, 8),
         input_size=(16, 16),
@@ -191,11 +191,17 @@ def test_frozen_network_stays_as_it_is() -> None:
 @pytest.mark.parametrize(
     ('changes', 'match'),
     [
-        (dict(loss_weight=dict(source=-1)), r'FeatureDistance.loss_weight.source: .* but got -1'),
+        (
+            dict(domain_weights=dict(source=-1)),
+            r'FeatureDistance.domain_weights.source: .* but got -1',
+        ),
         (dict(min_share=0.5), r'FeatureDistance.min_share: .*\(0.5, 1\], but got 0.5'),
         (dict(distance='l1'), "FeatureDistance.distance: .*'cosine_smooth_l1'"),
         (dict(in_index=0.5), 'FeatureDistance.in_index'),
-        (dict(loss_weight=dict(target=1)), 'classes: expected None, as target images have no lab'),
+        (
+            dict(domain_weights=dict(target=1)),
+            'classes: expected None, as target images have no lab',
+        ),
         (dict(allow_untrained=False), r"init_cfg: expected dict\(type='Pretrained'.* but got None"),
     ],
 )
