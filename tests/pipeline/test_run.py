@@ -26,7 +26,7 @@ from mmseg_uda.artifacts.storage import AtomicBackend
 from mmseg_uda.engine.loops import UDATrainLoop, pseudo_label_loop
 from mmseg_uda.pipeline import Pipeline, read_pipeline
 from mmseg_uda.pipeline.state import State
-from mmseg_uda.stages import export
+from mmseg_uda.stages.export import segmentor
 from mmseg_uda.utils import work_dir
 
 run_toy = toys.load_script('tests/pipeline/run_toy.py')
@@ -157,7 +157,7 @@ STOPS: list[tuple[Any, ...]] = [
     ('generation2', State, 'finish', 1, None, KeyboardInterrupt),  # after its last checkpoint
     ('test0', CheckpointLoader, 'load_checkpoint', 1),
     ('test', IoUMetric, 'process', 3),
-    ('export', export, 'write_torch', 1),
+    ('export', segmentor, 'write_torch', 1),
 ]
 
 

@@ -138,7 +138,8 @@ class TestExport:
         out, config = export(str(path))
         plain = Config.fromfile(config)
         assert plain.model.type == 'AttendedSegmentor'
-        assert plain.custom_imports.imports == ['mmseg_uda']
+        (networks,) = plain.custom_imports.imports
+        assert Path(config).with_name(f'{networks}.py').is_file()
         model = MODELS.build(plain.model).eval()
         model.load_state_dict(torch.load(out, weights_only=True)['state_dict'], strict=True)
         images = torch.randn(1, 3, *toys.SIZE)
@@ -170,7 +171,7 @@ class TestExport:
         model = MODELS.build(Config.fromfile(config).model)
         model.load_state_dict(written['state_dict'], strict=True)
         torch.testing.assert_close(model.state_dict(), student.state_dict())
-        assert sorted(path.name for path in Path(out).parent.iterdir()) == ['a.pth', 'a.py']
+        assert sorted(path.name for path in Path(out).parent.iterdir()) == ['a.md', 'a.pth', 'a.py']
 
     def test_another_module(self, checkpoint, student):
         out, _ = export(checkpoint, '--module', 'teacher.module')
@@ -190,7 +191,9 @@ class TestExport:
         cfg.model.segmentor.decode_head.type = 'mmseg_uda.DeepLabV2Head'
         cfg.dump(tmp_path / 'own.py')
         cfg = Config.fromfile(export(checkpoint, '--config', str(tmp_path / 'own.py'))[1])
-        assert cfg.custom_imports.imports == ['mmseg_uda']
+        (networks,) = cfg.custom_imports.imports
+        assert networks.startswith('mmseg_uda_networks_')
+        assert cfg.model.decode_head.type == 'DeepLabV2Head'  # stock mmseg knows no other scope
 
     def test_target_preprocessor(self, tmp_path):
         cfg = training_config(tmp_path)

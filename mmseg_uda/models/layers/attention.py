@@ -124,11 +124,16 @@ def attend(
 
 
 def _attend(q: Tensor, k: Tensor, v: Tensor, rectify: bool, chunk_elements: int) -> Tensor:
-    if not torch.jit.is_tracing():  # type: ignore
+    if not _is_exported():
         return _Attend.apply(q, k, v, rectify, chunk_elements)  # type: ignore
     # Counters of operations and exporters read plain products, not writes to buffers.
     weight = _cosine_rows(q, k) if rectify else torch.bmm(q.transpose(1, 2), k).softmax(2)
     return torch.bmm(v, weight.transpose(1, 2))  # weight (B, N_q, N_k), result (B, C, N_q)
+
+
+def _is_exported() -> bool:
+    traced = torch.jit.is_tracing()  # type: ignore[attr-defined,no-untyped-call]
+    return traced or getattr(torch.compiler, 'is_exporting', lambda: False)()  # of torch 2.7
 
 
 def attention_map(query: Tensor, key: Tensor, positions: Tensor) -> Tensor:

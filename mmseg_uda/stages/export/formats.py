@@ -1,0 +1,295 @@
+"""The exported network as an ONNX, ``torch.export`` or TorchScript file, compared with PyTorch.
+
+The packages onnx, onnxscript and onnxruntime are imported where they are used: they are an extra.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, redirect_stdout, suppress
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from mmengine.config import Config
+from mmengine.dataset import Compose
+from mmseg.apis import init_model
+from mmseg.models.decode_heads.decode_head import BaseDecodeHead
+from mmseg.models.utils import resize
+from mmseg.registry import DATASETS
+from torch import Tensor, nn
+
+from mmseg_uda.artifacts.files import atomic_write, list_files
+from mmseg_uda.config.datasets import iter_datasets, unlabelled_images, without_labels
+from mmseg_uda.datasets.images import IMAGES
+
+__all__ = ['FORMATS', 'Comparison', 'WholeNetwork', 'compare', 'export_format', 'find_images']
+
+Run = Callable[[Tensor], Tensor]
+
+# A batch of 1 or a square image would make the exporter take sides of a size for equal.
+EXAMPLE = (2, 3, 224, 288)
+NUM_IMAGES = 2
+NOISE = 'noise'
+TOLERANCE = 1e-3
+"""Largest share of pixels with another label, and of a logit's range by which it may differ."""
+
+
+class WholeNetwork(nn.Module):
+    """A segmentor as a function of normalised images alone.
+
+    Args:
+        segmentor: Any mmseg segmentor that computes logits of whole images.
+        labels: True for labels in place of logits.
+    """
+
+    def __init__(self, segmentor: Any, labels: bool = False) -> None:
+        super().__init__()
+        self.segmentor = segmentor.eval().requires_grad_(False)
+        self.labels = labels
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Compute logits (N, C, H, W) or labels (N, H, W) of normalised images (N, 3, H, W)."""
+        size = images.shape[2:]
+        head = self.segmentor.decode_head
+        if type(head).predict_by_feat is BaseDecodeHead.predict_by_feat:
+            # The stock method does the same, but its warning reads the size, which fixes it.
+            logits = self.segmentor(images)
+            logits = resize(
+                logits, size=size, mode='bilinear', align_corners=head.align_corners, warning=False
+            )
+        else:
+            meta = dict(img_shape=size, pad_shape=size, ori_shape=size)
+            logits = self.segmentor.encode_decode(images, [meta])
+        if not self.labels:
+            return logits
+        if logits.shape[1] == 1:  # one logit for two classes
+            return (logits.sigmoid() > self.segmentor.decode_head.threshold)[:, 0].long()
+        return logits.argmax(1)
+
+
+def _write_onnx(network: WholeNetwork, path: Path, properties: dict[str, str]) -> None:
+    _require('onnx', 'onnxscript', 'onnxruntime')
+    import onnx
+
+    name = 'labels' if network.labels else 'logits'
+    sizes = _any_size()
+    program = torch.onnx.export(
+        network,
+        (torch.randn(EXAMPLE),),
+        input_names=['images'],
+        output_names=[name],
+        dynamic_shapes=sizes,
+        dynamo=True,
+        verbose=False,
+    )
+    assert program is not None
+    program.save(str(path), external_data=False)
+    model = onnx.load(str(path))
+    onnx.helper.set_model_props(model, properties)
+    onnx.checker.check_model(model)
+    onnx.save(model, str(path))
+
+
+def _read_onnx(path: Path) -> Run:
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(str(path), providers=['CPUExecutionProvider'])
+    name = session.get_inputs()[0].name
+    return lambda images: torch.from_numpy(session.run(None, {name: images.numpy()})[0])
+
+
+def _write_torch_export(network: WholeNetwork, path: Path, properties: dict[str, str]) -> None:
+    sizes = _any_size()
+    program = torch.export.export(network, (torch.randn(EXAMPLE),), dynamic_shapes=sizes)
+    torch.export.save(program, str(path), extra_files=dict(properties))
+
+
+def _read_torch_export(path: Path) -> Run:
+    return torch.export.load(str(path)).module()
+
+
+def _write_torchscript(network: WholeNetwork, path: Path, properties: dict[str, str]) -> None:
+    with warnings.catch_warnings():  # of the tracer, and of its deprecation, which --help says
+        warnings.simplefilter('ignore')
+        traced = torch.jit.trace(network, torch.randn(EXAMPLE), check_trace=False)  # type: ignore
+        torch.jit.save(traced, str(path), _extra_files=properties)  # type: ignore
+
+
+def _read_torchscript(path: Path) -> Run:
+    return torch.jit.load(str(path))  # type: ignore
+
+
+FORMATS: dict[str, tuple[Callable[[WholeNetwork, Path, dict[str, str]], None], Any]] = {
+    'onnx': (_write_onnx, _read_onnx),
+    'torch_export': (_write_torch_export, _read_torch_export),
+    'torchscript': (_write_torchscript, _read_torchscript),
+}
+"""Writer and reader of each format."""
+
+
+def _any_size() -> tuple[dict[int, Any]]:
+    dim = torch.export.Dim.AUTO  # what a network fixes stays fixed; the comparison shows it
+    return ({0: dim, 2: dim, 3: dim},)
+
+
+def _require(*names: str) -> None:
+    missing = [name for name in names if find_spec(name) is None]
+    if missing:
+        raise ImportError(
+            f'--onnx: expected the packages {", ".join(names)}, but {", ".join(missing)} is not '
+            "installed; run pip install 'mmseg_uda[onnx]'"
+        )
+
+
+class Comparison(NamedTuple):
+    """Difference between PyTorch and an exported file on one image.
+
+    Args:
+        name: Its name.
+        size: Height and width of the network's input.
+        difference: Largest difference of a logit; 0 where the file gives labels.
+        relative: The same, as a share of the range of the logits.
+        others: Share of the pixels with another label.
+    """
+
+    name: str
+    size: tuple[int, int]
+    difference: float
+    relative: float
+    others: float
+
+    @property
+    def is_noise(self) -> bool:
+        return self.name == NOISE
+
+    @property
+    def fits(self) -> bool:
+        return max(self.relative, self.others) <= TOLERANCE
+
+    def __str__(self) -> str:
+        height, width = self.size
+        return (
+            f'{self.name}, {height} x {width}: logits differ by at most {self.difference:.2g} '
+            f'({self.relative:.2g} of their range), {self.others:.3%} of the labels differ'
+        )
+
+
+def export_format(
+    kind: str, config: str | Path, checkpoint: str | Path, out: str | Path, labels: bool = False
+) -> tuple[WholeNetwork, Run]:
+    """Write an exported pair in another format.
+
+    Args:
+        kind: ``'onnx'``, ``'torch_export'`` or ``'torchscript'``.
+        config: Plain config of the pair.
+        checkpoint: Checkpoint of the pair.
+        out: File to write.
+        labels: True for labels in place of logits.
+
+    Returns:
+        The network in PyTorch, and a function that runs the file. Both compute logits
+        (N, C, H, W), or labels (N, H, W), of normalised images (N, 3, H, W).
+
+    Raises:
+        ImportError: A package for ONNX is missing.
+        ValueError: The network does not compute whole images.
+    """
+    segmentor = init_model(str(config), str(checkpoint), device='cpu')
+    if segmentor.test_cfg.get('mode', 'whole') != 'whole':
+        warnings.warn(
+            f'{config}: test_cfg.mode is {segmentor.test_cfg.mode!r}; the file computes whole '
+            'images, and its user cuts windows',
+            stacklevel=2,
+        )
+    network = WholeNetwork(segmentor, labels)
+    normalisation = segmentor.cfg.model.data_preprocessor
+    properties = {
+        'classes': json.dumps((segmentor.dataset_meta or {}).get('classes')),
+        'mean': json.dumps(normalisation.get('mean')),
+        'std': json.dumps(normalisation.get('std')),
+        'order': 'RGB' if normalisation.get('bgr_to_rgb') else 'BGR',
+    }
+    write, read = FORMATS[kind]
+    with torch.no_grad(), atomic_write(out, keep=True) as partial, _quiet():
+        write(network, partial, properties)
+    return network, read(Path(out))
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Silence progress lines of the exporter."""
+    with open(os.devnull, 'w') as sink, redirect_stdout(sink):
+        yield
+
+
+def find_images(config: str | Path, directory: str | Path | None = None) -> Iterator[Any]:
+    """Find images to compare with, prepared as for testing.
+
+    Args:
+        config: Plain config of the pair.
+        directory: Directory of images; the test set by default.
+
+    Yields:
+        Name, and inputs as the data preprocessor takes them; none if the test set is not there.
+
+    Raises:
+        FileNotFoundError: The directory has no image.
+    """
+    cfg = Config.fromfile(str(config))
+    dataset = (cfg.get('test_dataloader') or {}).get('dataset')
+    pipeline = cfg.get('test_pipeline')
+    if dataset and not pipeline:
+        pipeline = next(each for _, each in iter_datasets(dataset))['pipeline']
+    paths: list[str] = []
+    if directory is not None:
+        names = sorted(name for name in list_files(directory) if name.endswith(IMAGES))
+        paths = [str(Path(directory, name)) for name in names]
+        if not paths:
+            raise FileNotFoundError(
+                f'--images: expected a directory of images, but got {str(directory)!r} without any'
+            )
+    elif dataset:
+        with suppress(OSError, ValueError):  # the test set is not on this machine
+            images = DATASETS.build(unlabelled_images(dataset))
+            paths = [images.get_data_info(index)['img_path'] for index in range(len(images))]
+    prepare = Compose(without_labels(pipeline or [dict(type='LoadImageFromFile')]))
+    for path in paths[:: max(1, len(paths) // NUM_IMAGES)][:NUM_IMAGES]:
+        yield Path(path).name, prepare(dict(img_path=path))
+
+
+@torch.no_grad()
+def compare(network: WholeNetwork, run: Run, images: Iterator[Any]) -> Iterator[Comparison]:
+    """Compare a file with PyTorch on images, and on parts of them, which have another size.
+
+    Args:
+        network: The network in PyTorch.
+        run: Runs the file.
+        images: As :func:`find_images` gives them; noise if there are none.
+    """
+    found = [(name, _normalise(network, sample)) for name, sample in images]
+    found = found or [(NOISE, torch.randn(1, 3, 256, 320))]
+    for name, whole in found:
+        height, width = whole.shape[2] * 3 // 4, whole.shape[3] * 2 // 3
+        for title, part in ((name, whole), (f'part of {name}', whole[..., :height, :width])):
+            yield _compare(title, network, run, part.contiguous())
+
+
+def _normalise(network: WholeNetwork, sample: Any) -> Tensor:
+    batch = {'inputs': [sample['inputs']], 'data_samples': [sample['data_samples']]}
+    return network.segmentor.data_preprocessor(batch, False)['inputs']
+
+
+def _compare(name: str, network: WholeNetwork, run: Run, images: Tensor) -> Comparison:
+    expected, got = network(images), run(images)
+    difference = relative = 0.0
+    if not network.labels:
+        difference = float((expected - got).abs().max())
+        relative = difference / max(float(expected.max() - expected.min()), 1e-12)
+        expected, got = expected.argmax(1), got.argmax(1)
+    others = float((expected != got).float().mean())
+    return Comparison(name, (images.shape[2], images.shape[3]), difference, relative, others)
