@@ -141,7 +141,13 @@ def parts_of(name: str) -> str:
     return repr(model)
 
 
-@pytest.mark.parametrize('name', {parts_of(name): name for name in OURS}.values())
+@pytest.mark.parametrize(
+    'name',
+    [
+        name if 'mobilenetv2' in name else pytest.param(name, marks=pytest.mark.slow)
+        for name in {parts_of(name): name for name in OURS}.values()
+    ],
+)
 def test_parts_fit(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every network with its mixer: the losses of an iteration, without memory."""
     monkeypatch.setattr(self_attention, 'cosine_attend', lambda feature, value, chunk: value)

@@ -83,8 +83,18 @@ def test_mistakes_are_printed_without_a_traceback(capsys: pytest.CaptureFixture[
     ('error', 'code', 'line'),
     [
         ("raise ValueError('a.b: expected 1, but got 2')", 2, 'error: a.b: expected 1, but got 2'),
-        ("json.loads('{')", 1, 'error: JSONDecodeError: Expecting property name'),
-        ('raise KeyboardInterrupt', 130, 'interrupted; the same command goes on where it can'),
+        pytest.param(
+            "json.loads('{')",
+            1,
+            'error: JSONDecodeError: Expecting property name',
+            marks=pytest.mark.slow,
+        ),
+        pytest.param(
+            'raise KeyboardInterrupt',
+            130,
+            'interrupted; the same command goes on where it can',
+            marks=pytest.mark.slow,
+        ),
     ],
     ids=['refused', 'failed elsewhere', 'interrupted'],
 )
