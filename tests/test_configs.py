@@ -214,6 +214,11 @@ def test_test_time_augmentation(name: str) -> None:
     assert cfg.tta_model.type == 'SegTTAModel'
     assert [flip.prob for flip in flips] == [0.0, 1.0]
     assert [steps[0].type for steps in rest] == ['LoadAnnotations', 'PackSegInputs']
-    tested = [step.scale for step in cfg.test_dataloader.dataset.pipeline if step.type == 'Resize']
+    tested = [
+        step.scale
+        for _, dataset in iter_datasets(cfg.test_dataloader.dataset)
+        for step in dataset.get('pipeline', ())
+        if step.type == 'Resize'
+    ]
     if 'segmentor' in cfg.model and tested:
         assert scales[2].scale == tested[0]
