@@ -13,7 +13,7 @@ from mmseg.models.utils import resize
 from mmseg.registry import MODELS
 from torch import Tensor, nn
 
-from mmseg_uda.utils.arguments import check_integer, check_sequence
+from mmseg_uda.utils.arguments import check_integer, check_number, check_sequence
 
 __all__ = ['DAFormerHead']
 
@@ -61,8 +61,13 @@ class DAFormerHead(BaseDecodeHead):
         loss_decode: dict[str, Any] | Sequence[dict[str, Any]] | None = None,
         **kwargs: Any,
     ) -> None:
-        check_sequence('DAFormerHead.in_channels', in_channels, check_integer, 1)
+        check_integer('DAFormerHead.num_classes', num_classes, 1)
+        check_integer('DAFormerHead.channels', channels, 1)
+        check_number('DAFormerHead.dropout_ratio', dropout_ratio, '[0, 1]')
         check_sequence('DAFormerHead.dilations', dilations, check_integer, 1)
+        if in_index is not None:
+            check_sequence('DAFormerHead.in_index', in_index, check_integer)
+        check_sequence('DAFormerHead.in_channels', in_channels, check_integer, 1)
         super().__init__(
             list(in_channels),
             channels,

@@ -128,6 +128,7 @@ def test_batch_transforms_are_told_from_transforms_of_samples() -> None:
     }
     batch = {name for name, flag in ours.items() if flag}
     assert batch == {cfg['type'] for cfg in CONFIGS} | {
+        'BlockMask',
         'RandAugment',
         'RandomView',
         'StrongAugment',
