@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import secrets
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -77,8 +78,8 @@ def adopt(state: State, plan: Plan, found: tuple[State, str]) -> None:
         found: As :func:`find_finished` gives it.
     """
     other, name = found
-    partial = state.directory / f'{plan.stage}.tmp'
-    shutil.rmtree(partial, ignore_errors=True)
+    # A name of its own: what a killed start leaves is in nobody's way, and nothing is deleted.
+    partial = state.directory / f'{plan.stage}.{secrets.token_hex(8)}.tmp'
     shutil.copytree(other.directory / name, partial, copy_function=_link)
     write_json(partial / RECIPE_NAME, plan.recipe)  # a new file: the link's is not written to
     partial.rename(state.directory / plan.stage)
