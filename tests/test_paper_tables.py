@@ -86,7 +86,6 @@ UNIQUE = {each.text: each for each in COMMANDS}  # some serve two tables
 # Cheap ones of each paper; the others take the rest of a minute each on a busy machine.
 FAST = {
     'cdanet/cdanet_pipeline.py --cell vgg16-gta',
-    'self_training/self-training_pipeline.py --cell r101-synthia',
     'pit/pit_pipeline.py --cell r101-gta-weak',
     'dast/ablations.py --row da --cell r101-gta',
     'camix/ablations.py --row source-only camix --cell r101-synthia',

@@ -10,6 +10,10 @@ translation = '../cyclegan/cyclegan_pipeline.py'
 data = '{{$MMSEG_UDA_DATA:data}}/'
 gta, synthia = ('gta/images', 'gta/labels'), ('synthia/RGB', 'synthia/GT/LABELS')
 labels = 'train_dataloader.target.dataset.pipeline.1.pseudo_dir'
+published = {
+    'model.segmentor.decode_head.aspp_branches': 2,
+    'model.segmentor.backbone.projection_shortcut': True,
+}
 strengths = {'beta05': 0.5, 'beta09': 0.9}
 
 
@@ -78,16 +82,11 @@ def paper(source, network, end):
     ]
 
 
-def code_network(stages):
-    """The network of the published code: the rows `aspp2` and `projection` of ablations.py."""
-    network = {
-        'model.segmentor.decode_head.aspp_branches': 2,
-        'model.segmentor.backbone.projection_shortcut': True,
-    }
-    return [
-        {**stage, 'options': {**network, **stage.get('options', {})}} if 'config' in stage else stage
-        for stage in stages
-    ]
+def code_network(stages):  # rows `aspp2` and `projection` of ablations.py
+    for stage in stages:
+        if 'config' in stage:
+            stage['options'] = {**published, **stage.get('options', {})}
+    return stages
 
 
 def shares(source, network, end):
