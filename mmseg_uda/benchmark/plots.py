@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mmseg_uda.artifacts.files import atomic_write
+from mmseg_uda.utils.curves import draw_band
 
 if TYPE_CHECKING:
     from mmseg_uda.benchmark.report import Table
@@ -35,11 +36,9 @@ def draw_curves(
     for axes, metric in zip(panels, metrics):
         for method in table.found:
             curves = table.curves(method, metric)
-            means = [sum(values.values()) / len(values) for values in curves.values()]
             color = f'C{[*titles].index(method) % 10}'
-            axes.plot([*curves], means, marker='o', ms=3, color=color, label=titles[method])
-            ends = [(min(each.values()), max(each.values())) for each in curves.values()]
-            axes.fill_between([*curves], *zip(*ends), color=color, alpha=0.15, lw=0)
+            points = {step: [*values.values()] for step, values in curves.items()}
+            draw_band(axes, points, marker='o', ms=3, color=color, label=titles[method])
         axes.set_title(
             f'{metric.removeprefix("source/")} of the '
             f'{"source" if metric.startswith("source/") else "target"}'

@@ -9,6 +9,7 @@ from typing import Any
 
 import cv2
 import pytest
+from matplotlib.figure import Figure
 from toys import load_script, method_cfg, runner_cfg, train
 
 
@@ -17,10 +18,24 @@ def tool() -> ModuleType:
     return load_script('tools/analysis_tools/plot_curves.py')
 
 
-def write_log(path: Path, records: list[dict[str, Any]], rest: str = '') -> Path:
+@pytest.fixture
+def figures(tool: ModuleType, monkeypatch: pytest.MonkeyPatch) -> list[Figure]:
+    """The figures that the tool draws."""
+    drawn: list[Figure] = []
+    draw = tool.draw_panels
+
+    def record(*args: Any) -> Figure:
+        drawn.append(draw(*args))
+        return drawn[-1]
+
+    monkeypatch.setattr(tool, 'draw_panels', record)
+    return drawn
+
+
+def write_log(path: Path, records: list[dict[str, Any]]) -> str:
     path.parent.mkdir(parents=True)
-    path.write_text(''.join(json.dumps(record) + '\n' for record in records) + rest)
-    return path
+    path.write_text(''.join(json.dumps(record) + '\n' for record in records))
+    return str(path)
 
 
 def entropies(*steps: int, scale: float = 1.0) -> list[dict[str, Any]]:
@@ -30,100 +45,105 @@ def entropies(*steps: int, scale: float = 1.0) -> list[dict[str, Any]]:
     ]
 
 
-def test_reads_a_resumed_run(tool: ModuleType, tmp_path: Path) -> None:
-    """Steps that were run again count once; the half-written line of a kill does not count."""
-    train_log = [{'loss': 3.0, 'iter': 1, 'step': 1}]
-    write_log(
-        tmp_path / 'a/20260101_000000/vis_data/scalars.json',
-        train_log + entropies(10, 20, 30),
-        '{"entropy/ri',
-    )
-    write_log(tmp_path / 'a/20260102_000000/vis_data/scalars.json', entropies(20, 40, scale=3))
-    curves = tool.read_curves(tmp_path / 'a')
-    assert curves == {
-        'loss': {1: 3.0},
-        'entropy/right': {10: 10.0, 20: 60.0, 30: 30.0, 40: 120.0},
-        'entropy/wrong': {10: 20.0, 20: 120.0, 30: 60.0, 40: 240.0},
-    }
-    first = tmp_path / 'a/20260101_000000'
-    assert tool.read_curves(first) == tool.read_curves(first / 'vis_data/scalars.json')
-    assert tool.read_curves(first)['entropy/right'][20] == 20
+def lines(axes: Any) -> list[tuple[Any, ...]]:
+    return [
+        (each.get_label(), each.get_color(), each.get_linestyle(), [*each.get_ydata()])
+        for each in axes.lines
+    ]
 
 
 def test_plots_several_runs(
-    tool: ModuleType,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    tool: ModuleType, tmp_path: Path, figures: list[Figure], capsys: pytest.CaptureFixture[str]
 ) -> None:
     paths = [
-        str(write_log(tmp_path / name, entropies(1, 2, scale=scale)))
+        write_log(tmp_path / name, entropies(1, 2, scale=scale))
         for name, scale in (('a/x.json', 1.0), ('b/x.json', 5.0))
     ]
-    figures = []
-    monkeypatch.setattr(tool.plt, 'close', figures.append)
     tool.main([*paths, '--labels', 'ours', 'theirs', '--out', str(tmp_path / 'out/x.png')])
     (axes,) = figures[0].axes
-    lines = [
-        (
-            line.get_label(),
-            line.get_color(),
-            line.get_linestyle(),
-            list(line.get_xdata()),
-            list(line.get_ydata()),
-        )
-        for line in axes.lines
-    ]
-    assert lines == [
-        ('ours: entropy/right', 'C0', '-', [1, 2], [1, 2]),
-        ('ours: entropy/wrong', 'C0', '--', [1, 2], [2, 4]),
-        ('theirs: entropy/right', 'C1', '-', [1, 2], [5, 10]),
-        ('theirs: entropy/wrong', 'C1', '--', [1, 2], [10, 20]),
+    assert lines(axes) == [
+        ('ours: entropy/right', 'C0', '-', [1, 2]),
+        ('ours: entropy/wrong', 'C0', '--', [2, 4]),
+        ('theirs: entropy/right', 'C1', '-', [5, 10]),
+        ('theirs: entropy/wrong', 'C1', '--', [10, 20]),
     ]
     assert cv2.imread(str(tmp_path / 'out/x.png')).shape == (675, 1050, 3)
     assert [path.name for path in (tmp_path / 'out').iterdir()] == ['x.png']
     assert 'theirs: entropy/wrong 20 at 2 (2 points)' in capsys.readouterr().out
-    tool.main(
-        [
-            paths[0],
-            '--keys',
-            'entropy/wrong',
-            '--title',
-            'over training',
-            '--out',
-            str(tmp_path / 'x.pdf'),
-        ]
-    )
+    out = tmp_path / 'x.pdf'
+    tool.main([paths[0], '--keys', 'entropy/wrong', '--title', 'over time', '--out', str(out)])
     (axes,) = figures[1].axes
-    assert [line.get_label() for line in axes.lines] == [f'{paths[0]}: entropy/wrong']
-    assert axes.get_title() == 'over training'
-    assert (tmp_path / 'x.pdf').read_bytes().startswith(b'%PDF')
+    assert lines(axes) == [(f'{paths[0]}: entropy/wrong', 'C0', '-', [2, 4])]
+    assert figures[1].get_suptitle() == 'over time'
+    assert out.read_bytes().startswith(b'%PDF')
 
 
-def test_a_real_run(tool: ModuleType, tmp_path: Path) -> None:
-    cfg = runner_cfg(
-        tmp_path,
-        tmp_path / 'work',
-        method_cfg('source_only'),
-        max_iters=4,
-        val_evaluator=[dict(type='IoUMetric'), dict(type='EntropyMetric')],
+def test_a_panel_per_kind(tool: ModuleType, tmp_path: Path, figures: list[Figure]) -> None:
+    """Keys of one scale share a panel; times and rates are drawn on demand."""
+    log = write_log(
+        tmp_path / 'a/x.json',
+        [
+            {'loss': 3.0, 'source.decode.loss_ce': 2.0, 'time': 0.1, 'student.lr': 0.1, 'step': 1},
+            {'pseudo.confident_ratio': 0.5, 'loss': 2.0, 'step': 2},
+            {'mIoU': 16.0, 'IoU_car': 20.0, 'unlabelled/mutual_information': 1.5, 'step': 2},
+        ],
     )
+    tool.main([log, '--out', str(tmp_path / 'x.png')])
+    shown = {axes.get_title(): [line[0] for line in lines(axes)] for axes in figures[0].axes}
+    assert shown == {
+        'mIoU, %': [f'{log}: mIoU'],
+        'loss': ['loss', 'source.decode.loss_ce'],
+        'ratio': [f'{log}: pseudo.confident_ratio'],
+        'unlabelled/mutual_information': [f'{log}: unlabelled/mutual_information'],
+    }
+    tool.main([log, '--keys', 'time', 'IoU_car', '--out', str(tmp_path / 'y.png')])
+    assert [axes.get_title() for axes in figures[1].axes] == ['IoU of classes, %', 'time, s']
+
+
+def test_seeds_become_a_band(
+    tool: ModuleType, tmp_path: Path, figures: list[Figure], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Configs that differ in the seed and the place only make one line; another config does not."""
+    dirs = []
+    for name, seed, lr, value in (('a', 0, 1, 10.0), ('a', 1, 1, 14.0), ('b', 0, 2, 40.0)):
+        work_dir = tmp_path / f'{name}-seed{seed}'
+        log = Path(write_log(work_dir / '1/vis_data/scalars.json', [{'mIoU': value, 'step': 5}]))
+        log.with_name('config.py').write_text(
+            f'lr = {lr}\nrandomness = dict(seed={seed})\nwork_dir = {str(work_dir)!r}\n'
+        )
+        dirs.append(str(work_dir))
+    tool.main([*dirs, '--out', str(tmp_path / 'x.png')])
+    (axes,) = figures[0].axes
+    assert lines(axes) == [
+        (f'{tmp_path}/a (2 seeds): mIoU', 'C0', '-', [12]),
+        (f'{dirs[2]}: mIoU', 'C1', '-', [40]),
+    ]
+    (band,) = axes.collections
+    assert {y for _, y in band.get_paths()[0].vertices} == {10, 14}
+    out = ['--out', str(tmp_path / 'y.png')]
+    tool.main([*dirs, '--labels', 'a', 'b', 'b', '--seeds', *out])
+    assert [line[3] for line in lines(figures[1].axes[0])] == [[10], [27]]
+    tool.main([*dirs, '--seeds', *out])
+    assert lines(figures[2].axes[0])[0][0] == f'{tmp_path} (3 seeds): mIoU'
+    with pytest.raises(ValueError, match="got 'b' twice; write different names, or --seeds"):
+        tool.main([*dirs, '--labels', 'a', 'b', 'b', *out])
+
+
+def test_a_real_run(tool: ModuleType, tmp_path: Path, figures: list[Figure]) -> None:
+    cfg = runner_cfg(tmp_path, tmp_path / 'work', method_cfg('source_only'), max_iters=2)
     cfg.train_cfg.update(val_interval=2, val_begin=1)
     train(cfg)
-    curves = tool.read_curves(tmp_path / 'work')
-    assert list(curves['entropy/right']) == [2, 4]
-    assert list(curves['loss']) == [1, 2, 3, 4]
-    assert all(0 < value <= 1 for value in curves['entropy/wrong'].values())
     tool.main([str(tmp_path / 'work'), '--out', str(tmp_path / 'x.png')])
+    miou, loss = figures[0].axes
+    assert [line[0] for line in lines(miou)] == [f'{tmp_path / "work"}: mIoU']
+    assert len(lines(loss)[0][3]) == 2
     assert cv2.imread(str(tmp_path / 'x.png')) is not None
 
 
 def test_errors(tool: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    path = str(write_log(tmp_path / 'a/x.json', entropies(1)))
+    path = write_log(tmp_path / 'a/x.json', entropies(1))
     with pytest.raises(ValueError, match=r"'mIoU' in .*x.json, but got none; write one of entropy"):
         tool.main([path, '--keys', 'mIoU'])
-    with pytest.raises(ValueError, match='--labels, but got .* twice; write different names'):
-        tool.main([path, path])
     with pytest.raises(
         FileNotFoundError, match='expected a log or .*, but got .*a; write the work_dir'
     ):
@@ -132,5 +152,7 @@ def test_errors(tool: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[
         tool.main([path, '--labels', 'a', 'b'])
     assert '--labels got 2 names for 1 runs' in capsys.readouterr().err
     with pytest.raises(SystemExit):
-        tool.main([path, '--keys', *'abcde'])
-    assert 'write at most 4' in capsys.readouterr().err
+        tool.main([path, path, '--keys', *(f'loss_{name}' for name in 'abcde')])
+    assert "at most 4 keys in one panel of several runs, but got 5 for 'loss'" in (
+        capsys.readouterr().err
+    )

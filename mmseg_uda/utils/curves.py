@@ -1,0 +1,134 @@
+"""Curves over training: one panel per kind of value, seeds as a mean and a band."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from mmseg_uda.artifacts.run_logs import Curve
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+__all__ = ['LINES', 'Groups', 'default_keys', 'draw_band', 'draw_panel', 'draw_panels', 'panels']
+
+# Label -> seeds -> key -> curve.
+Groups = Mapping[str, Sequence[Mapping[str, Curve]]]
+LINES = ('-', '--', ':', '-.')
+# Title of a panel, and the keys in it; the first that fits counts. Other keys have scales of their
+# own, and so a panel each.
+KINDS = {
+    'mIoU, %': r'(^|/)mIoU(_|$)',
+    'IoU of classes, %': r'(^|/)IoU_',
+    'loss': r'loss',
+    'ratio': r'ratio|rate$|share|agreement|confiden|significan',
+    'entropy': r'entropy',
+    'accuracy, %': r'(^|[/.])[am]?Acc(_|$)|acc_seg',
+    'learning rate': r'(^|\.)lr$',
+    'time, s': r'(^|/)(data_)?time$',
+    'memory, MiB': r'(^|/)memory$',
+}
+# Not drawn unless they are asked for.
+MINOR = ('accuracy, %', 'learning rate', 'time, s', 'memory, MiB', 'IoU of classes, %')
+
+
+def kind(key: str) -> str:
+    """The title of a key's panel."""
+    return next((title for title, form in KINDS.items() if re.search(form, key)), key)
+
+
+def panels(keys: Sequence[str]) -> dict[str, list[str]]:
+    """Sort keys into panels: title -> keys, known kinds first."""
+    titles = sorted({kind(key) for key in keys}, key=lambda title: (title not in KINDS, title))
+    order = [title for title in KINDS if title in titles]
+    order += [title for title in titles if title not in KINDS]
+    return {title: [key for key in keys if kind(key) == title] for title in order}
+
+
+def default_keys(groups: Groups) -> list[str]:
+    """The keys that a run is judged by: all but times, rates and the like.
+
+    Of several groups, four per panel at most, one for each kind of line; sums of losses come first.
+    """
+    found = dict.fromkeys(key for runs in groups.values() for curves in runs for key in curves)
+    chosen = panels(sorted(found, key=lambda key: key != 'loss'))
+    names = [title for title in chosen if title not in MINOR] or [*chosen]
+    most = None if len(groups) == 1 else len(LINES)
+    return [key for title in names for key in chosen[title][:most]]
+
+
+def merge_seeds(curves: Sequence[Curve]) -> dict[int, list[float]]:
+    """Values of all seeds by step, at the steps that all of them have; else at all steps."""
+    if not curves:
+        return {}
+    steps = set.intersection(*map(set, curves)) or set().union(*curves)
+    return {step: [curve[step] for curve in curves if step in curve] for step in sorted(steps)}
+
+
+def draw_band(axes: Axes, points: Mapping[int, Sequence[float]], **style: object) -> None:
+    """Draw a line of means, and a band from the least to the greatest value.
+
+    Args:
+        axes: Where to draw.
+        points: Values of the seeds by step.
+        style: Of the line; ``color`` is the band's too.
+    """
+    if not points:
+        return
+    means = [sum(values) / len(values) for values in points.values()]
+    # A line of one point would be invisible.
+    style = {'marker': 'o' if len(points) == 1 else None, **style}
+    (line,) = axes.plot([*points], means, **style)
+    if max(map(len, points.values())) > 1:
+        low, high = ([end(values) for values in points.values()] for end in (min, max))
+        axes.fill_between([*points], low, high, color=line.get_color(), alpha=0.15, lw=0)
+
+
+def draw_panel(axes: Axes, groups: Groups, keys: Sequence[str], title: str) -> None:
+    """Draw the keys of one panel: a colour per group, a kind of line per key.
+
+    With one group, a colour per key.
+    """
+    for number, (label, runs) in enumerate(groups.items()):
+        for place, key in enumerate(keys):
+            alone = len(groups) == 1
+            seeds = f' ({len(runs)} seeds)' if len(runs) > 1 else ''
+            # matplotlib leaves labels that begin with _ out of the legend.
+            text = key if alone and len(keys) > 1 else f'{label}{seeds}: {key}'
+            color, line = (place, 0) if alone else (number, place)
+            draw_band(
+                axes,
+                merge_seeds([curves[key] for curves in runs if key in curves]),
+                color=f'C{color % 10}',
+                ls=LINES[line % len(LINES)],
+                lw=1.2,
+                label=text.replace('$', r'\$'),
+            )
+    axes.set_title(title.replace('$', r'\$'), fontsize='medium')
+    axes.set_xlabel('iteration')
+    axes.grid(alpha=0.3)
+    if axes.lines:
+        axes.legend(fontsize='x-small')
+
+
+def draw_panels(groups: Groups, keys: Sequence[str], title: str = '') -> Figure:
+    """Draw one picture with a panel for each kind of key, at most two side by side."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    shown = panels(keys)
+    columns = min(2, len(shown))
+    rows = math.ceil(len(shown) / columns)
+    figure = Figure(figsize=(7 * columns, 4.5 * rows), layout='constrained')
+    FigureCanvasAgg(figure)
+    grid = figure.subplots(rows, columns, squeeze=False).flat
+    for axes, (name, names) in zip(grid, shown.items()):
+        draw_panel(axes, groups, names, name)
+    for axes in grid:  # what is left of the last row
+        axes.remove()
+    if title:
+        figure.suptitle(title.replace('$', r'\$'))
+    return figure
