@@ -29,7 +29,7 @@ TINY = 1e-12
 
 
 class Views(NamedTuple):
-    """What scores are computed of.
+    """The values that scores are computed from.
 
     Args:
         prob: Softmax of sampled pixels, shape (N, C), float32.

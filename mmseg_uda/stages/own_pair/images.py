@@ -53,7 +53,7 @@ class ImageSet(NamedTuple):
 
 
 class Pairing(NamedTuple):
-    """How the name of a label follows from that of its image.
+    """The rule by which the name of a label follows from that of its image.
 
     Args:
         img_suffix: Ends of the images' names, as for ``DirectoryDataset``.
@@ -166,7 +166,7 @@ def _common_ending(stems: Iterable[str]) -> str:
 
 
 def _ending(stem: str, bases: set[str], proper: bool) -> str | None:
-    """What follows the longest base that begins a stem, something if proper; else None."""
+    """Give the rest of a stem after the longest base that begins it, or None; proper: not empty."""
     for length in range(len(stem) - proper, 0, -1):
         rest = stem[length:]
         if (not rest or rest[0] in SEPARATORS) and stem[:length] in bases:

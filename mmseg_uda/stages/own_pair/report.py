@@ -1,4 +1,4 @@
-"""What two domains look like, in lines and on a contact sheet."""
+"""Report on two domains, in lines and as a contact sheet."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ __all__ = ['Prediction', 'Predictor', 'find_config']
 
 
 class Prediction(NamedTuple):
-    """What a network predicts for an image, at the image's size.
+    """A network's prediction for an image, at the image's size.
 
     Args:
         label: Train ids, shape (H, W) uint8.

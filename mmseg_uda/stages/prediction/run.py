@@ -37,7 +37,7 @@ SHARE_OF_COLOUR = 0.55
 
 
 class PredictOptions(NamedTuple):
-    """What is written, and how.
+    """The files that are written, and their form.
 
     Args:
         overlays: Write each image with the classes painted over it, and a legend.
