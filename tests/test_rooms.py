@@ -26,6 +26,7 @@ ROOMS = (
     'stages',
     'pipeline',
     'benchmark',
+    'report',
     'apis',
 )
 

@@ -16,7 +16,7 @@ from typing import Any
 
 from mmseg_uda.artifacts.files import explain_read_errors
 
-__all__ = ['Curve', 'RunLog', 'group_seeds']
+__all__ = ['PLACES', 'SEED', 'Curve', 'RunLog', 'group_seeds']
 
 Curve = dict[int, float]  # step -> value
 SCALARS = 'vis_data/scalars.json'

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from mmseg_uda.artifacts.run_logs import Curve
 
@@ -68,7 +68,7 @@ def merge_seeds(curves: Sequence[Curve]) -> dict[int, list[float]]:
     return {step: [curve[step] for curve in curves if step in curve] for step in sorted(steps)}
 
 
-def draw_band(axes: Axes, points: Mapping[int, Sequence[float]], **style: object) -> None:
+def draw_band(axes: Axes, points: Mapping[int, Sequence[float]], **style: Any) -> None:
     """Draw a line of means, and a band from the least to the greatest value.
 
     Args:
@@ -79,8 +79,8 @@ def draw_band(axes: Axes, points: Mapping[int, Sequence[float]], **style: object
     if not points:
         return
     means = [sum(values) / len(values) for values in points.values()]
-    # A line of one point would be invisible.
-    style = {'marker': 'o' if len(points) == 1 else None, **style}
+    if len(points) == 1:  # a line of one point would be invisible
+        style.setdefault('marker', 'o')
     (line,) = axes.plot([*points], means, **style)
     if max(map(len, points.values())) > 1:
         low, high = ([end(values) for values in points.values()] for end in (min, max))

@@ -115,6 +115,8 @@ COMMANDS: dict[str, str] = {
     'dataset_converters/toy_street model.pth': 'argument root: expected a directory, but got the file model.pth',
     'quickstart --sede 1': "expected known arguments, but got --sede 1; write '--seed'",
     'analysis_tools/plot_curves none': 'RunLog: expected a log or a directory with */vis_data/scalars.json, but got none; write the work_dir of a run',
+    'analysis_tools/report none': 'report: expected the work_dir of a training (*/vis_data/scalars.json) or a pipeline (pipeline.json), or results of a benchmark (*.json), but got none; write one of them',
+    'analysis_tools/report model.pth --out report.pdf': 'argument --out: expected a name that ends in .html, but got report.pdf',
     'analysis_tools/plot_curves data --labels a b': '--labels got 2 names for 1 runs; write one each',
     'analysis_tools/show_attention attention.py model.pth --points 1-2': "argument --points: got '1-2'; write x,y in pixels",
     'analysis_tools/show_attention attention.py model.pth --kind pionts': "argument --kind: expected one of ..., but got pionts; write 'points'",

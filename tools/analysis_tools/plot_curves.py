@@ -1,7 +1,7 @@
 """Plot logged values over training: one panel per kind of value (mIoU, losses, ratios, entropies).
 
 Runs whose configs differ in the seed only become one line, their mean, with a band from the least
-to the greatest. One colour per run, one kind of line per key; with a single run, one colour per key.
+to the greatest. One colour per run, one kind of line per key; a single run has one colour per key.
 """
 
 from __future__ import annotations

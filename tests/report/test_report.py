@@ -1,0 +1,212 @@
+"""The page about runs: its numbers, its texts as data, its look in a browser."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+from html.parser import HTMLParser
+from pathlib import Path
+from types import ModuleType
+
+import cv2
+import numpy as np
+import pytest
+from toys import load_script
+
+EVIL = '<script>document.title="taken"</script>&"\''
+
+
+class Page(HTMLParser):
+    """Reads the rows of all tables, and checks that every tag is closed."""
+
+    VOID = ('meta', 'link', 'img')
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.tags: set[str] = set()
+        self.rows: list[list[str]] = []
+        self.sources: list[str] = []
+        self.feed(text)
+        assert not self.open
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.add(tag)
+        self.sources += [str(value) for key, value in attrs if key in ('src', 'href')]
+        if tag not in self.VOID:
+            self.open.append(tag)
+        if tag == 'tr':
+            self.rows.append([])
+        if tag in ('td', 'th'):
+            self.rows[-1].append('')
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if self.open and self.open[-1] in ('td', 'th'):
+            self.rows[-1][-1] += data
+
+
+def write_training(work_dir: Path, seed: int, rate: float, miou: float, car: float) -> Path:
+    log = work_dir / '20260101_000000/vis_data/scalars.json'
+    log.parent.mkdir(parents=True)
+    records = [
+        {'loss': 3.0, 'pseudo.confident_ratio': 0.25, 'step': 1},
+        {'loss': 2.0, 'pseudo.confident_ratio': 0.75, 'step': 2},
+        {'mIoU': miou, 'IoU_car': car, 'unlabelled/entropy': 0.125, 'step': 2},
+    ]
+    log.write_text(''.join(json.dumps(record) + '\n' for record in records))
+    log.with_name('config.py').write_text(
+        f'model = dict(note={EVIL!r}, rate={rate})\n'
+        f'randomness = dict(seed={seed})\nwork_dir = {str(work_dir)!r}\n'
+    )
+    (work_dir / 'toy.py').write_text('')
+    (work_dir / '20260101_000000/20260101_000000.log').write_text(
+        f'----\nSystem environment:\n    GPU 0: {EVIL}\n    PyTorch: 2.4.0\n\n----\n'
+    )
+    return work_dir
+
+
+@pytest.fixture(scope='module')
+def tool() -> ModuleType:
+    return load_script('tools/analysis_tools/report.py')
+
+
+@pytest.fixture(scope='module')
+def html(tool: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The page about three trainings, a pipeline and two results of a benchmark."""
+    root = tmp_path_factory.mktemp('runs')
+    runs = [
+        write_training(root / 'dacs-seed0', 0, 0.5, 40.0, 70.0),
+        write_training(root / 'dacs-seed1', 1, 0.5, 44.0, 80.0),
+        write_training(root / 'mic', 0, 0.25, 50.0, 90.0),
+    ]
+    cv2.imwrite(str(runs[0] / 'contact_sheet.png'), np.full((40, 2000, 3), 90, np.uint8))
+    (runs[1] / 'contact_sheet.png').write_text('no picture')
+    pipeline = root / 'pipeline-seed4'
+    labels = pipeline / 'labels'
+    labels.mkdir(parents=True)
+    manifest = dict(
+        format_version=1,
+        complete=True,
+        rule={'type': 'bdl'},
+        num_classes=2,
+        config_sha256='',
+        checkpoint_sha256='',
+        files=['a.png'],
+        predicted_pixels=[200, 0],
+        kept_pixels=[50, 0],
+    )
+    (labels / 'manifest.json').write_text(json.dumps(manifest))
+    stages = dict(
+        labels=dict(type='pseudo_label', status='done', coverage={EVIL: [200, 50], 'bus': [0, 0]}),
+        second=dict(type='train', status='failed', seconds=61.0, attempts=2, error=EVIL),
+        test=dict(type='test', status='done', metrics={'mIoU': 61.5}),
+    )
+    content = dict(format_version=1, stages=stages)
+    (pipeline / 'pipeline.json').write_text(json.dumps(content))
+    results = root / 'results'
+    results.mkdir()
+    for seed, value in ((0, 10.0), (1, 13.0)):
+        result = dict(
+            pair='day',
+            method='pit',
+            seed=seed,
+            points={'5': {'mIoU': 1.0}, '10': {'mIoU': value}},
+            code=dict(version='1.0', commit='abc'),
+            machine='Toy CPU',
+            command=f'python benchmark.py --only {seed}',
+        )
+        (results / f'{seed}.json').write_text(json.dumps(result))
+    out = root / 'report.html'
+    tool.main([*map(str, [*runs, pipeline, results]), '--title', EVIL, '--out', str(out)])
+    return out
+
+
+def test_numbers(html: Path) -> None:
+    root = html.parent
+    rows = Page(html.read_text('utf-8')).rows
+    dacs, mic = f'{root}/dacs', f'{root}/mic'
+    assert rows[rows.index(['run', 'seeds', 'iteration', 'mIoU']) + 1 :][:4] == [
+        [dacs, '0, 1', '2', '42.00 ± 2.83 [40.00, 44.00]'],
+        [mic, '0', '2', '50.00'],
+        ['day/pit', '0, 1', '10', '11.50 ± 2.12 [10.00, 13.00]'],
+        [f'{root}/pipeline/test', '4', '', '61.50'],
+    ]
+    for row in (
+        ['class', dacs, mic],
+        ['car', '75.0 ± 7.1 [70.0, 80.0]', '90.0'],
+        [dacs, '0.125 ± 0.000 [0.125, 0.125]'],
+        [mic, 'pseudo.confident_ratio', '0.250', '0.750'],
+        [f'{root}/pipeline-seed4/labels', '1', '', '25.0', '25.0 –'],
+        ['second', 'train', 'failed', '0:01:01', '2', '', EVIL],
+        [EVIL, '25.0'],
+        ['bus', '–'],
+        [mic, 'model.rate', '0.5 → 0.25'],
+        ['day/pit-seed0, day/pit-seed1', 'code', '1.0 at abc'],
+    ):
+        assert row in rows
+
+
+def test_texts_are_data(html: Path) -> None:
+    """Nothing is loaded from elsewhere, and no text of an input becomes a part of the page."""
+    text = html.read_text('utf-8')
+    page = Page(text)
+    assert EVIL not in text
+    assert 'script' not in page.tags
+    assert all(source.startswith('data:') for source in page.sources)
+    assert len(page.sources) == 6  # the icon, four charts, a picture
+    assert 'contact_sheet.png: no picture that can be read' in text
+    assert 'python tools/train.py' in text
+    assert 'python benchmark.py --only 1' in text
+    assert [path.name for path in html.parent.glob('report*')] == ['report.html']
+
+
+@pytest.mark.parametrize(
+    ('name', 'content', 'line'),
+    [
+        ('none', None, 'expected the work_dir of a training'),
+        ('a.json', '{"points": {}}', "cannot read .*a.json .*expected the key 'pair'"),
+        ('b.json', '[', 'cannot read .*b.json .JSONDecodeError'),
+    ],
+)
+def test_errors(
+    tool: ModuleType, tmp_path: Path, name: str, content: str | None, line: str
+) -> None:
+    if content is not None:
+        (tmp_path / name).write_text(content)
+    with pytest.raises((ValueError, FileNotFoundError), match=line):
+        tool.main([str(tmp_path / name), '--out', str(tmp_path / 'x.html')])
+    assert not (tmp_path / 'x.html').exists()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('width', [1280, 500])
+@pytest.mark.skipif(shutil.which('chromium') is None, reason='there is no chromium')
+def test_screenshot(html: Path, tmp_path: Path, width: int) -> None:
+    """A browser shows the page at the width of a desktop and near that of a phone, without errors.
+
+    Chromium's window is at least 500 pixels wide.
+    """
+    shot = tmp_path / 'shot.png'
+    command = [
+        'chromium',
+        '--headless',
+        '--no-sandbox',
+        '--disable-gpu',
+        '--hide-scrollbars',
+        '--enable-logging=stderr',
+        f'--user-data-dir={tmp_path / "profile"}',
+        f'--window-size={width},900',
+        f'--screenshot={shot}',
+        html.as_uri(),
+    ]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=240)
+    assert ended.returncode == 0
+    assert not re.search('CONSOLE', ended.stderr), ended.stderr
+    image = cv2.imread(str(shot))
+    assert image.shape == (900, width, 3)
+    assert image.std() > 10  # something is drawn
