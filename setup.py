@@ -101,6 +101,7 @@ if __name__ == '__main__':
             'onedl': read_requirements('onedl'),
             'openmmlab': read_requirements('openmmlab'),
             'image_labels': read_requirements('image_labels'),
+            'onnx': read_requirements('onnx'),
             'tests': tests,
             'dev': tests + read_requirements('dev'),
         },

@@ -27,6 +27,7 @@ ROOMS = (
     'pipeline',
     'benchmark',
     'report',
+    'doctor',
     'apis',
 )
 

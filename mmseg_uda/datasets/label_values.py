@@ -18,7 +18,7 @@ from mmseg_uda.datasets.class_map import UnlistedValueError
 from mmseg_uda.datasets.transforms.loading import LoadPseudoLabels
 from mmseg_uda.structures import IGNORE_INDEX
 
-__all__ = ['check_label_values']
+__all__ = ['LabelLook', 'check_label_values', 'look_at_labels']
 
 NUM_LABELS = 150  # of 2048 x 1024 pixels: a few seconds on two cores
 SECONDS = 10.0
@@ -28,7 +28,7 @@ STOCK = ('mmcv', 'mmseg', 'mmseg_uda')  # whose transforms leave the values of l
 Labels = Callable[[int], 'tuple[str, NDArray[Any]] | None']
 
 
-class _Look(NamedTuple):
+class LabelLook(NamedTuple):
     """Values in one label.
 
     Args:
@@ -63,7 +63,7 @@ def check_label_values(dataset: Any, key: str, ignore_index: int = IGNORE_INDEX)
             ``LoadMappedAnnotations`` does not list.
     """
     classes = dataset.metainfo['classes']
-    total, looks = _look_at_some(dataset)
+    total, looks = look_at_labels(dataset)
     pixels = np.zeros(len(classes), np.int64)  # of each class
     ignored = 0
     for look in looks:
@@ -94,14 +94,19 @@ def check_label_values(dataset: Any, key: str, ignore_index: int = IGNORE_INDEX)
     )
 
 
-def _look_at_some(dataset: Any) -> tuple[int, list[_Look]]:
-    """Number of labels, and the values of a sample of them."""
+def look_at_labels(dataset: Any) -> tuple[int, list[LabelLook]]:
+    """Look at a sample of a training set's labels, as its own pipeline loads them.
+
+    Returns:
+        Number of labels, and the values of each that was looked at; none if a pipeline with
+        transforms of users cannot be judged.
+    """
     loads = [load for inner in unwrap(dataset) for load in _loaders(inner)]
     random = np.random.default_rng(0)
     edges = np.linspace(0, len(loads), min(len(loads), NUM_LABELS) + 1).astype(int)
     sample = [int(random.integers(*part)) for part in itertools.pairwise(edges)]
     deadline = time.monotonic() + SECONDS
-    looks: list[_Look] = []
+    looks: list[LabelLook] = []
     with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as threads:
         # In random order, so that those within the time are spread over the dataset, too.
         jobs = [threads.submit(_look, *loads[i]) for i in random.permutation(sample)]
@@ -128,7 +133,7 @@ def _loaders(dataset: Any) -> list[tuple[Any, Any, int]]:
     return [(loaders[0], dataset, index) for index in range(len(dataset))]
 
 
-def _look(loader: Any, dataset: Any, index: int) -> _Look | None:
+def _look(loader: Any, dataset: Any, index: int) -> LabelLook | None:
     info = dataset.get_data_info(index)
     if isinstance(loader, LoadPseudoLabels):
         path = loader.path_of(info['img_path'])
@@ -144,5 +149,5 @@ def _look(loader: Any, dataset: Any, index: int) -> _Look | None:
     if label.dtype == np.uint8:  # far quicker than sorting
         counts = np.bincount(label.ravel(), minlength=256)
         values = counts.nonzero()[0]
-        return _Look(path, values, counts[values])
-    return _Look(path, *np.unique(label, return_counts=True))
+        return LabelLook(path, values, counts[values])
+    return LabelLook(path, *np.unique(label, return_counts=True))

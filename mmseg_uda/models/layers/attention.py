@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from mmseg_uda.models.layers.precision import widen
+from mmseg_uda.models.layers.precision import full_precision, widen
 
 __all__ = [
     'DEFAULT_CHUNK_ELEMENTS',
@@ -117,7 +117,7 @@ def attend(
         >>> attend(query, key, value)[0, :, 0]  # equal energies: the mean of all values
         tensor([0.2500, 0.2500, 0.2500, 0.2500])
     """
-    with torch.autocast(query.device.type, enabled=False):
+    with full_precision(query):
         v = widen(value)
         out = _attend(query.to(v.dtype), key.to(v.dtype), v, False, chunk_elements)
     return out.to(value.dtype)
@@ -179,7 +179,7 @@ def cosine_attend(
         >>> cosine_attend(feature, torch.tensor([[[1.0, 3.0, 7.0]]]))
         tensor([[[2., 2., 7.]]])
     """
-    with torch.autocast(feature.device.type, enabled=False):
+    with full_precision(feature):
         v = widen(value)
         unit = _unit(feature.to(v.dtype))
         out = _attend(unit, unit, v, True, chunk_elements)
@@ -236,7 +236,7 @@ def channel_attend(query: Tensor, key: Tensor) -> Tensor:
         >>> channel_attend(torch.zeros(1, 2, 3), torch.ones(1, 4, 3))[0, 0]  # mean over channels
         tensor([1., 1., 1.])
     """
-    with torch.autocast(query.device.type, enabled=False):
+    with full_precision(query):
         q = widen(query)
         k = key.to(q.dtype)
         out = torch.bmm(torch.bmm(q, k.transpose(1, 2)).softmax(2), k)
@@ -264,7 +264,7 @@ def channel_attend_both(query: Tensor, key: Tensor) -> tuple[Tensor, Tensor]:
         >>> to_query[0, 0], to_key[0, 0]  # means over the other side's channels
         (tensor([1., 1., 1.]), tensor([0., 0., 0.]))
     """
-    with torch.autocast(query.device.type, enabled=False):
+    with full_precision(query):
         q = widen(query)
         k = key.to(q.dtype)
         energy = torch.bmm(q, k.transpose(1, 2))  # (B, C_q, C_k)

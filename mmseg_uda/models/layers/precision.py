@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
+
 import torch
 from torch import Tensor
 
-__all__ = ['widen']
+__all__ = ['full_precision', 'widen']
+
+
+def full_precision(values: Tensor) -> AbstractContextManager[object]:
+    """Switch autocast off for the device of a tensor; it knows no device ``meta``."""
+    if values.device.type == 'meta':
+        return nullcontext()
+    return torch.autocast(values.device.type, enabled=False)
 
 
 def widen(values: Tensor) -> Tensor:

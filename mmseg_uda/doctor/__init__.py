@@ -1,0 +1,7 @@
+"""Examination of a config, its weights and its data before a training: causes of bad numbers."""
+
+from mmseg_uda.doctor.examine import examine
+from mmseg_uda.doctor.finding import Finding, worst
+from mmseg_uda.doctor.memory import estimate_memory
+
+__all__ = ['Finding', 'estimate_memory', 'examine', 'worst']

@@ -1,0 +1,173 @@
+"""Checks of the images and labels that a training would read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+from mmengine.config import Config
+from numpy.typing import NDArray
+
+from mmseg_uda.config.datasets import iter_datasets
+from mmseg_uda.datasets.checks import (
+    build_dataset,
+    check_dataset,
+    check_same_classes,
+    check_unlabelled,
+)
+from mmseg_uda.datasets.images import left_out_images, shared_images
+from mmseg_uda.datasets.label_values import check_label_values, look_at_labels
+from mmseg_uda.doctor.finding import Finding, look, ok, wrong
+from mmseg_uda.doctor.weights import normalisation_of, segmentor_of
+from mmseg_uda.structures import DOMAINS, IGNORE_INDEX
+from mmseg_uda.utils.drawing import contact_sheet, label_to_color, loaded_to_rgb, overlay
+
+__all__ = ['build_datasets', 'check_data', 'check_histogram', 'check_pixels', 'picture']
+
+NUM_IMAGES = 8  # of each domain, for statistics
+SHARED = 0.5  # of two domains' images: they are one
+FAR = 2.0  # standard deviations between an image's mean and the preprocessor's
+RAW_IDS = ('_labelIds.png', '_instanceIds.png', '_color.png')
+
+
+def build_datasets(cfg: Config) -> tuple[dict[str, Any], list[Finding]]:
+    """Build the datasets of a training.
+
+    Returns:
+        Datasets by key, ``'source'``, ``'target'`` and ``'val'``, and what is wrong with the rest.
+    """
+    loaders = dict(cfg.get('train_dataloader') or {})
+    loaders = loaders if 'source' in loaders else {'source': loaders}
+    built, findings = {}, []
+    for key, loader in {**loaders, 'val': cfg.get('val_dataloader')}.items():
+        if not isinstance((loader or {}).get('dataset'), Mapping):
+            continue
+        place = 'val_dataloader' if key == 'val' else f'train_dataloader.{key}'
+        try:
+            dataset = build_dataset(loader['dataset'], f'{place}.dataset')
+            check_dataset(dataset, f'{place}.dataset')
+        except (OSError, ValueError) as error:
+            findings.append(wrong('data', str(error), 'correct it'))
+            continue
+        built[key] = dataset
+    return built, findings
+
+
+def check_data(cfg: Config, datasets: Mapping[str, Any]) -> Iterator[Finding]:
+    """Check files, classes and domains."""
+    for key, dataset in datasets.items():
+        yield ok('data', f'{key}: {len(dataset)} images')
+        for warning in left_out_images(dataset, key):
+            yield look('data', warning, 'correct img_suffix, or use DirectoryDataset')
+    if 'source' in datasets:
+        yield from check_histogram(cfg, datasets['source'])
+    if {*DOMAINS} <= datasets.keys():
+        try:
+            check_same_classes(*(datasets[domain] for domain in DOMAINS))
+        except ValueError as error:
+            yield wrong('classes', str(error), 'correct it')
+        yield from _check_target(datasets['target'])
+        yield from _check_shared(datasets)
+
+
+def _check_target(target: Any) -> Iterator[Finding]:
+    try:
+        check_unlabelled(target)
+    except ValueError as error:
+        yield wrong('target labels', str(error), 'remove the loader')
+        return
+    yield ok('target labels', 'no transform of the target loads ground truth')
+
+
+def _check_shared(datasets: Mapping[str, Any]) -> Iterator[Finding]:
+    text = shared_images(datasets['source'], 'source', datasets['target'], 'target')
+    if not text:
+        yield ok('domains', 'source and target share no image')
+    else:
+        yield wrong('domains', text, 'there is nothing to adapt to: correct data_root')
+    if 'val' in datasets:
+        text = shared_images(datasets['target'], 'target', datasets['val'], 'val')
+        if text:
+            yield look('domains', text, 'hold out images for validation')
+
+
+def check_histogram(cfg: Config, source: Any) -> Iterator[Finding]:
+    """Check the labels of the source: values, and the share of each class."""
+    head = segmentor_of(cfg).get('decode_head') or {}
+    classes = source.metainfo['classes']
+    for _, dataset in iter_datasets((cfg.train_dataloader.get('source') or {}).get('dataset', {})):
+        suffix = dataset.get('seg_map_suffix') or ''
+        if suffix.endswith(RAW_IDS):
+            text = f'source labels end in {suffix!r}: they are raw ids, not train ids'
+            yield wrong('labels', text, 'run tools/dataset_converters, or LoadMappedAnnotations')
+    try:
+        warning = check_label_values(source, 'source', head.get('ignore_index', IGNORE_INDEX))
+    except ValueError as error:
+        yield wrong('labels', str(error), 'they may be raw ids in place of train ids')
+        return
+    if warning:
+        yield look('labels', warning, 'the network cannot learn these classes')
+    _, looks = look_at_labels(source)
+    pixels = np.zeros(len(classes))
+    for each in looks:
+        known = (each.values >= 0) & (each.values < len(classes))
+        pixels[each.values[known].astype(int)] += each.counts[known]
+    total = pixels.sum()
+    if total:
+        shares = [f'{name} {count / total:.1%}' for name, count in zip(classes, pixels)]
+        yield ok('labels', f'source, {len(looks)} labels: {", ".join(shares)}')
+
+
+def check_pixels(cfg: Config, datasets: Mapping[str, Any]) -> Iterator[Finding]:
+    """Compare the pixels of both domains, as the network gets them, with the preprocessor's."""
+    for domain in DOMAINS:
+        if domain not in datasets:
+            continue
+        own = normalisation_of(cfg, domain)
+        images = _some_images(datasets[domain])
+        if not images or len(own.get('mean') or ()) != 3:
+            continue
+        pixels = np.concatenate([each.reshape(3, -1) for each in images], 1).astype(np.float64)
+        pixels = pixels[::-1] if own.get('bgr_to_rgb') else pixels
+        mean, deviation = pixels.mean(1), pixels.std(1)
+        sizes = sorted({f'{each.shape[2]} x {each.shape[1]}' for each in images})
+        text = (
+            f'{domain}: {", ".join(sizes[:3])} pixels after its pipeline, mean '
+            f'{_numbers(mean)}, std {_numbers(deviation)}; the preprocessor has mean '
+            f'{_numbers(own["mean"])}'
+        )
+        far = np.abs(mean - np.asarray(own['mean'])) > FAR * np.maximum(deviation, 8)
+        if far.any():
+            yield wrong('pixels', text, 'correct mean, or how the images are stored')
+        else:
+            yield ok('pixels', text)
+
+
+def _some_images(dataset: Any) -> list[NDArray[Any]]:
+    step = max(1, len(dataset) // NUM_IMAGES)
+    samples = [dataset[index] for index in range(0, len(dataset), step)][:NUM_IMAGES]
+    return [each['inputs'].numpy() for each in samples if each['inputs'].shape[0] == 3]
+
+
+def _numbers(values: Any) -> str:
+    return ' '.join(f'{value:.0f}' for value in values)
+
+
+def picture(cfg: Config, datasets: Mapping[str, Any]) -> NDArray[np.uint8]:
+    """Draw a training batch: source images, their labels, and target images."""
+    loaders = cfg.train_dataloader
+    batch = max(1, (loaders.get('source') or loaders).get('batch_size', 1))
+    palette = datasets['source'].metainfo.get('palette') or []
+    rows = []
+    for index in range(batch):
+        source = datasets['source'][index % len(datasets['source'])]
+        image = loaded_to_rgb(source['inputs'].numpy())
+        label = source['data_samples'].gt_sem_seg.data[0].numpy()
+        row = [image, overlay(image, label_to_color(label, palette), 0.6)]
+        if 'target' in datasets:
+            target = datasets['target'][index % len(datasets['target'])]
+            row.append(loaded_to_rgb(target['inputs'].numpy()))
+        rows.append(row)
+    titles = ['source', 'its label', 'target'][: len(rows[0])]
+    return contact_sheet(rows, titles)

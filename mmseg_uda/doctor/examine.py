@@ -1,0 +1,89 @@
+"""All checks of the doctor."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from mmengine.config import Config
+from mmengine.registry import init_default_scope
+
+from mmseg_uda.config.building import build_model, no_trace
+from mmseg_uda.doctor.data import build_datasets, check_data, check_pixels, picture
+from mmseg_uda.doctor.finding import Finding, look, ok
+from mmseg_uda.doctor.memory import estimate_memory, optimizer_type
+from mmseg_uda.doctor.settings import check_batch_norm, check_paper, check_settings
+from mmseg_uda.doctor.weights import check_normalisation, check_weights
+from mmseg_uda.utils.drawing import save_picture
+
+__all__ = ['examine']
+
+
+def examine(
+    cfg: Config,
+    paper: Config | None = None,
+    data: bool = True,
+    out: Path | None = None,
+) -> Iterator[Finding]:
+    """Examine a config of a training.
+
+    Args:
+        cfg: The config.
+        paper: A config to compare with.
+        data: False to leave images and labels unread.
+        out: File for a picture of one batch.
+
+    Yields:
+        Findings in the order in which they are found: quick checks first.
+    """
+    init_default_scope(cfg.get('default_scope', 'mmseg'))
+    settings = list(check_settings(cfg))
+    yield from settings
+    if paper is not None:
+        yield from check_paper(cfg, paper)
+    yield from check_normalisation(cfg)
+    model = _model(cfg)
+    if model is not None:
+        yield from check_weights(cfg, model)
+        yield from check_batch_norm(cfg, model)
+    if not data:
+        return
+    datasets, findings = build_datasets(cfg)
+    yield from findings
+    yield from check_data(cfg, datasets)
+    yield from check_pixels(cfg, datasets)
+    if model is not None and 'source' in datasets:
+        yield from _check_memory(cfg, model, datasets['source'])
+    if out is not None and 'source' in datasets:
+        save_picture(picture(cfg, datasets), out)
+        yield ok('picture', f'one batch is drawn in {out}')
+
+
+def _model(cfg: Config) -> Any:
+    try:
+        with no_trace():
+            return build_model(cfg.to_dict())
+    except Exception:  # the check of the config says why
+        return None
+
+
+def _check_memory(cfg: Config, model: Any, source: Any) -> Iterator[Finding]:
+    loaders: Mapping[str, Any] = cfg.train_dataloader
+    batch = (loaders.get('source') or loaders).get('batch_size', 1)
+    channels, height, width = source[0]['inputs'].shape
+    try:
+        memory = estimate_memory(model, (batch, channels, height, width), optimizer_type(cfg))
+    except (NotImplementedError, RuntimeError) as error:
+        text = f'not calculated for this network ({str(error).splitlines()[0]})'
+        yield look('memory', text, 'watch the first iterations')
+        return
+    text = f'batch {batch} of {width} x {height}: {memory}'
+    if torch.cuda.is_available():
+        free = torch.cuda.get_device_properties(0).total_memory
+        if memory.total > free:
+            remedy = 'write a smaller batch or crop, or activation_checkpointing'
+            yield look('memory', f'{text}, of {free / 2**30:.0f} GiB', remedy)
+            return
+    yield ok('memory', text)
