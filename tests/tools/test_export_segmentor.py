@@ -276,7 +276,7 @@ def test_config_without_validation(checkpoint):
     cfg.val_dataloader = cfg.val_evaluator = None
     cfg.dump(own)
     plain = Config.fromfile(export(checkpoint)[1])
-    assert (plain.val_dataloader, plain.val_cfg, plain.val_evaluator) == (None, None, None)
+    assert [plain.get(f'val_{part}') for part in ('dataloader', 'cfg', 'evaluator')] == [None] * 3
     assert plain.test_cfg == dict(type='TestLoop')
 
 

@@ -59,7 +59,8 @@ def main(argv: list[str] | None = None) -> None:
     init_default_scope(cfg.get('default_scope', 'mmseg'))
     dataset = build_dataset(training_set(cfg, args.domain))
     visualizer = VISUALIZERS.build(
-        {'type': 'SegLocalVisualizer', 'name': 'visualizer', **(cfg.get('visualizer') or {})}
+        # A name of its own: mmengine gives the one that has the name already.
+        {'type': 'SegLocalVisualizer', **(cfg.get('visualizer') or {}), 'name': 'browse_dataset'}
     )
     visualizer.dataset_meta = dataset.metainfo
     for index in track_iter_progress(range(len(dataset))):
