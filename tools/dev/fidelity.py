@@ -1,13 +1,14 @@
 """Write docs/fidelity.md: what the papers print or leave open, and what this package does.
 
-It reads docs/fidelity.tsv, a line for each checked statement of a paper, and the tables of the READMEs
-on what a paper leaves open. --check compares the page instead of writing it.
+It reads docs/fidelity.tsv, a line for each checked statement of a paper, and the tables of the
+READMEs on what a paper leaves open. --check compares the page instead of writing it.
 """
 
 from __future__ import annotations
 
 import argparse
 import csv
+import posixpath
 import re
 from collections import Counter
 from collections.abc import Iterator
@@ -36,8 +37,9 @@ INTRODUCTION = """# Fidelity
 
 What each paper prints or leaves open, what this package does, and by which option the other reading
 runs. `tools/dev/fidelity.py` writes this page from the READMEs' tables and from
-[fidelity.tsv](fidelity.tsv), which has a line for each statement that was checked against the paper's
-text and, where there is one, its code.
+[fidelity.tsv](fidelity.tsv), which has a line for each statement that was checked against the
+paper's text and, where there is one, its code. None of the papers' benchmarks was trained by us: no
+line says that a number is reached.
 
 * **ok**: as printed, or as in the code that made the paper's numbers where the text is silent.
 * **documented**: something else, or a gap filled by our choice; a README says so.
@@ -68,12 +70,10 @@ def open_points(method: str) -> Iterator[tuple[str, str]]:
     text = (ROOT / 'configs' / method / 'README.md').read_text(encoding='utf-8')
     heading = HEADING.search(text)
     section = text[heading.end() :].partition('\n## ')[0] if heading else ''
-    section = LINK.sub(rf'](../configs/{method}/\1)', section)
-    rows = [
-        re.split(r' (?<!\\)\| ', line.strip('| '))
-        for line in section.splitlines()
-        if line[:2] == '| '
-    ]
+    place = f'../configs/{method}'
+    section = LINK.sub(lambda m: f']({posixpath.normpath(f"{place}/{m[1]}")})', section)
+    lines = (line.strip('| ') for line in section.splitlines() if line.startswith('| '))
+    rows = [line.split(' | ') for line in lines]
     yield from ((open_, ' | '.join(decided)) for open_, *decided in rows[1:])
     for item in re.findall(r'^- (.*(?:\n  .*)*)', section, re.MULTILINE):
         yield '', ' '.join(item.split())
@@ -94,11 +94,8 @@ def count_line(title: str, rows: list[dict[str, str]]) -> str:
 def make_page() -> str:
     """Make the page's text."""
     statements = read_statements()
-    lines = [
-        INTRODUCTION,
-        f'| statements | {" | ".join(VERDICTS)} | all |',
-        '|---|---|---|---|---|---|',
-    ]
+    lines = [INTRODUCTION, f'| statements | {" | ".join(VERDICTS)} | all |']
+    lines.append('|---|---|---|---|---|---|')
     of = {paper: [row for row in statements if row['paper'] == paper] for paper in PAPERS}
     lines += [count_line(title, of[paper]) for paper, (title, _) in PAPERS.items()]
     lines.append(count_line('all', statements))
