@@ -78,7 +78,16 @@ for name in ALL:
         FAMILIES.setdefault('_'.join(Path(name).name.split('_')[:2]), []).append(name)
 
 
-@pytest.mark.parametrize('family', FAMILIES)
+@pytest.mark.parametrize(
+    'family',
+    # A network of full size is built for each of them; those in the default suite are the quickest.
+    [
+        family
+        if 'vgg16' in family or 'mobilenetv2' in family
+        else pytest.param(family, marks=pytest.mark.slow)
+        for family in FAMILIES
+    ],
+)
 def test_channels_fit(family: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(self_attention, 'cosine_attend', lambda feature, value, chunk: value)
     models = {name: load(name).model for name in FAMILIES[family]}

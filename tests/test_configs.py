@@ -135,9 +135,7 @@ def test_pipeline(name: str) -> None:
     'name',
     # The rows themselves are checked one by one above; whole tables take up to half a minute.
     [
-        name
-        if name.startswith(('adversarial', 'dast'))
-        else pytest.param(name, marks=pytest.mark.slow)
+        name if name.startswith('adversarial') else pytest.param(name, marks=pytest.mark.slow)
         for name in TABLES
     ],
 )

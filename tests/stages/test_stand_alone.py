@@ -45,6 +45,7 @@ for config in sorted(Path().glob('*/config.py')):
 )
 
 
+@pytest.mark.slow
 def test_pairs_run_without_this_package(tmp_path: Path) -> None:
     """Each network of this package, in one process for all."""
     image = np.random.default_rng(0).integers(0, 256, (*toys.SIZE, 3), dtype=np.uint8)
