@@ -11,7 +11,7 @@ pseudo_dir = 'train_dataloader.target.dataset.pipeline.1.pseudo_dir'
 
 def translation(k, translated, before):
     """Train CycleGAN and translate the source."""
-    config, source, scale = translated
+    config, source, scale, *more = translated
     gan = f'../cyclegan/{config}.py'
     options = {}
     if before:
@@ -26,7 +26,8 @@ def translation(k, translated, before):
             config=gan,
             checkpoint=f'{{cyclegan{k}}}',
             source=data + source,
-            scale=scale),
+            scale=scale,
+            **dict(more)),
     ]
 
 
@@ -56,11 +57,11 @@ def first_of(cell):
     return f'ablations.py:adversarial:{cell}'
 
 
-def stages_of(cell, translated, suffix, outer=2, inner=2):
+def stages_of(cell, translated, suffix='', outer=2, inner=2, first={'train_cfg.max_iters': 80000}):
     config, stages, before = first_of(cell), [], None
     for k in range(1, outer + 1):
         stages += translation(k, translated, before)
-        options = {'train_cfg.max_iters': 80000, images: f'{{translate{k}}}/images'}
+        options = {images: f'{{translate{k}}}/images', **first}
         stages.append(dict(name=f'm{k}_0', type='train', config=config, options=options))
         for i in range(1, inner + 1):
             stages += inner_round(k, i, cell, (config, f'm{k}_{i - 1}'))
@@ -74,9 +75,12 @@ def stages_of(cell, translated, suffix, outer=2, inner=2):
 seed = 0
 gta = ('cyclegan_resnet9_4xb1-125k_gta2cityscapes-452x452', 'gta/images', (1024, 562))
 synthia = ('cyclegan_resnet9_4xb1-47k_synthia2cityscapes-452x452', 'synthia/RGB', (1024, 608))
+day = ('cyclegan_resnet6-16_1xb1-15k_synth_street2camvid_day-128x128',
+       'synth_street/images/train', (240, 180), ('image_suffix', '.jpg'))
 cells = {
     'vgg16-gta': stages_of('vgg16-gta', gta, '-vgg16'),
-    'r101-gta': stages_of('r101-gta', gta, ''),
+    'r101-gta': stages_of('r101-gta', gta),
     'vgg16-synthia': stages_of('vgg16-synthia', synthia, '-vgg16'),
-    'r101-synthia': stages_of('r101-synthia', synthia, ''),
+    'r101-synthia': stages_of('r101-synthia', synthia),
+    'small-day': stages_of('small-day', day, outer=1, first={}),  # without the second translation
 }

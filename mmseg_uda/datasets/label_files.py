@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from mmcv.transforms import LoadAnnotations as BaseLoadAnnotations
+from mmcv.transforms import LoadImageFromFile, Resize
 from mmseg.datasets.transforms import LoadAnnotations
 from PIL import Image, UnidentifiedImageError
 
@@ -16,6 +17,7 @@ __all__ = ['check_label_files', 'image_header']
 # Modes of 8-bit files with one value per pixel: grey, palette, and masks of one bit.
 LABEL_MODES = ('L', 'P', '1')
 ORIENTATION = 0x0112  # EXIF tag; OpenCV turns images with the values 5 to 8 by 90 degrees
+TOLERANCE = 0.01  # of the ratio of sides: 1914x1052 and 1024x562 differ by 0.0015
 NUM_THREADS = 16  # headers are waited for, not computed
 
 
@@ -31,18 +33,31 @@ def check_label_files(dataset: Any, key: str) -> None:
         key: Its place in the config, for errors.
 
     Raises:
-        ValueError: A label is not of its image's size, or is a file of several channels or of more
-            than 8 bits that the stock ``LoadAnnotations`` would load as something else.
+        ValueError: A label is not of its image's size (or of its shape, where the next step resizes
+            both, as for images that were translated at another size), or is a file of several
+            channels or of more than 8 bits that the stock ``LoadAnnotations`` would load as
+            something else.
     """
     steps = getattr(getattr(dataset, 'pipeline', None), 'transforms', ())
     loaders = [step for step in steps if isinstance(step, BaseLoadAnnotations)]
     pairs = list(_pairs(dataset)) if loaders else []  # labels that nobody loads are not read
     strict = any(type(step) is LoadAnnotations for step in loaders)  # no subclass of a user's
+    resized = _resizes_both(steps)
     with ThreadPoolExecutor(NUM_THREADS) as threads:
-        for problem in threads.map(lambda pair: _compare(pair[0], pair[1], strict), pairs):
+        for problem in threads.map(lambda pair: _compare(*pair, strict, resized), pairs):
             if problem:
                 threads.shutdown(cancel_futures=True)
                 raise ValueError(f'{type(dataset).__name__}: {key}: {problem}')
+
+
+def _resizes_both(steps: Sequence[Any]) -> bool:
+    """Tell whether an image and its label get one size right after they are loaded."""
+    for index, step in enumerate(steps):
+        if not isinstance(step, (BaseLoadAnnotations, LoadImageFromFile)):
+            loaded = any(isinstance(each, BaseLoadAnnotations) for each in steps[:index])
+            fixed = isinstance(step, Resize) and step.scale is not None and not step.keep_ratio
+            return loaded and fixed
+    return False
 
 
 def _pairs(dataset: Any) -> Iterator[tuple[str | None, str]]:
@@ -53,7 +68,7 @@ def _pairs(dataset: Any) -> Iterator[tuple[str | None, str]]:
             yield info.get('img_path'), label
 
 
-def _compare(image_path: str | None, label_path: str, strict: bool) -> str:
+def _compare(image_path: str | None, label_path: str, strict: bool, resized: bool) -> str:
     """Describe what is wrong with a pair; empty if nothing is."""
     label = image_header(label_path)
     if label is None:
@@ -66,7 +81,10 @@ def _compare(image_path: str | None, label_path: str, strict: bool) -> str:
             'of your own that loads it'
         )
     image = None if image_path is None else image_header(image_path)
-    if image is not None and image[:2] != (width, height):
+    same = image is None or image[:2] == (width, height)
+    if image is not None and not same and resized:
+        same = abs(image[0] * height / (image[1] * width) - 1) < TOLERANCE
+    if image is not None and not same:
         return (
             f'expected a label of {image[0]} x {image[1]} pixels (width x height), the size of '
             f'{image_path!r}, but got {width} x {height} in {label_path!r}'

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -22,7 +24,12 @@ class LoadColourLabels(LoadAnnotations):
 
 
 def dataset(
-    root: Path, label: np.ndarray, loader: str = 'LoadAnnotations', exif: int = 0
+    root: Path,
+    label: np.ndarray,
+    loader: str = 'LoadAnnotations',
+    exif: int = 0,
+    before: Sequence[dict[str, Any]] = (),
+    after: Sequence[dict[str, Any]] = (),
 ) -> BaseSegDataset:
     for i in range(3):
         for kind in ('images', 'labels'):
@@ -38,7 +45,7 @@ def dataset(
         data_prefix=dict(img_path='images', seg_map_path='labels'),
         img_suffix='.png',
         metainfo=dict(classes=('a', 'b')),
-        pipeline=[dict(type=loader)],
+        pipeline=[*before, dict(type=loader), *after],
     )
 
 
@@ -59,6 +66,24 @@ def test_another_size(tmp_path: Path, shape: tuple[int, int]) -> None:
     )
     with pytest.raises(ValueError, match=message):
         check_label_files(dataset(tmp_path, np.zeros(shape, np.uint8)), 'source')
+
+
+RESIZE = dict(type='Resize', scale=(90, 60))
+
+
+def test_images_of_another_size_that_are_resized_with_their_labels(tmp_path: Path) -> None:
+    """As 1024x562, at which CycleGAN translates, and GTA5's 1914x1052."""
+    twice = np.zeros((12, 18), np.uint8)
+    load = [dict(type='LoadImageFromFile')]
+    check_label_files(dataset(tmp_path, twice, before=load, after=[RESIZE]), 'source')
+    for label, before, after in (
+        (np.zeros((12, 17), np.uint8), load, [RESIZE]),  # another shape
+        (twice, load, [dict(RESIZE, keep_ratio=True)]),  # each would keep its own size
+        (twice, [*load, RESIZE], []),  # the image alone, as in validation
+        (twice, load, [dict(type='RandomFlip', prob=0.5), RESIZE]),
+    ):
+        with pytest.raises(ValueError, match='expected a label of 9 x 6'):
+            check_label_files(dataset(tmp_path, label, before=before, after=after), 'source')
 
 
 @pytest.mark.parametrize(
