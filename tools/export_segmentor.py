@@ -18,6 +18,7 @@ from __future__ import annotations
 import argparse
 
 import mmseg_uda  # noqa: F401 (checks the toolboxes, registers the classes)
+from mmseg_uda.artifacts.outputs import check_output
 from mmseg_uda.stages.export import export_segmentor
 from mmseg_uda.stages.export.formats import FORMATS, compare, export_format, find_images
 from mmseg_uda.utils.cli import run_main
@@ -64,6 +65,10 @@ def convert(kind: str, args: argparse.Namespace) -> bool:
 
 def main(argv: list[str] | None = None) -> int:
     args = parse_args(argv)
+    reads = [('checkpoint', args.checkpoint), ('--config', args.config or args.checkpoint)]
+    for kind in FORMATS:
+        if vars(args)[kind]:
+            check_output(f'--{kind.replace("_", "-")}', vars(args)[kind], reads)
     exported = export_segmentor(
         args.checkpoint, args.out, args.config, args.out_config, args.module
     )

@@ -7,12 +7,15 @@ from typing import Any
 
 import numpy as np
 from mmengine.config import Config
+from mmseg.registry import DATASETS, HOOKS
 from numpy.typing import NDArray
 
-from mmseg_uda.config.datasets import iter_datasets
+from mmseg_uda.config.datasets import iter_datasets, unlabelled_images
 from mmseg_uda.datasets.checks import (
     build_dataset,
     check_dataset,
+    check_image_labels,
+    check_pseudo_labels,
     check_same_classes,
     check_unlabelled,
 )
@@ -67,17 +70,24 @@ def check_data(cfg: Config, datasets: Mapping[str, Any]) -> Iterator[Finding]:
             check_same_classes(*(datasets[domain] for domain in DOMAINS))
         except ValueError as error:
             yield wrong('classes', str(error), 'correct it')
-        yield from _check_target(datasets['target'])
+        yield from _check_target(cfg, datasets['target'])
         yield from _check_shared(datasets)
 
 
-def _check_target(target: Any) -> Iterator[Finding]:
+def _check_target(cfg: Config, target: Any) -> Iterator[Finding]:
     try:
         check_unlabelled(target)
     except ValueError as error:
         yield wrong('target labels', str(error), 'remove the loader')
         return
     yield ok('target labels', 'no transform of the target loads ground truth')
+    hooks = [each.get('type') for each in cfg.get('custom_hooks') or ()]
+    made = any(getattr(HOOKS.get(kind), 'makes_pseudo_labels', False) for kind in hooks)
+    try:
+        check_pseudo_labels(target, made_in_training=made)
+        check_image_labels(target)
+    except (OSError, ValueError) as error:
+        yield wrong('pseudo labels', str(error), 'run the stage that makes them first')
 
 
 def _check_shared(datasets: Mapping[str, Any]) -> Iterator[Finding]:
@@ -125,8 +135,12 @@ def check_pixels(cfg: Config, datasets: Mapping[str, Any]) -> Iterator[Finding]:
         if domain not in datasets:
             continue
         own = normalisation_of(cfg, domain)
-        images = _some_images(datasets[domain])
-        if not images or len(own.get('mean') or ()) != 3:
+        if len(own.get('mean') or ()) != 3:
+            continue
+        try:
+            images = _some_images(cfg, domain)
+        except (OSError, ValueError) as error:
+            yield wrong('pixels', str(error), 'correct it')
             continue
         pixels = np.concatenate([each.reshape(3, -1) for each in images], 1).astype(np.float64)
         pixels = pixels[::-1] if own.get('bgr_to_rgb') else pixels
@@ -144,10 +158,12 @@ def check_pixels(cfg: Config, datasets: Mapping[str, Any]) -> Iterator[Finding]:
             yield ok('pixels', text)
 
 
-def _some_images(dataset: Any) -> list[NDArray[Any]]:
-    step = max(1, len(dataset) // NUM_IMAGES)
-    samples = [dataset[index] for index in range(0, len(dataset), step)][:NUM_IMAGES]
-    return [each['inputs'].numpy() for each in samples if each['inputs'].shape[0] == 3]
+def _some_images(cfg: Config, domain: str, number: int = NUM_IMAGES) -> list[NDArray[Any]]:
+    """Images (C, H, W) as the domain's pipeline makes them, without labels of any kind."""
+    loaders = cfg.train_dataloader
+    dataset = DATASETS.build(unlabelled_images((loaders.get(domain) or loaders)['dataset']))
+    step = max(1, len(dataset) // number)
+    return [dataset[index]['inputs'].numpy() for index in range(0, len(dataset), step)][:number]
 
 
 def _numbers(values: Any) -> str:
@@ -156,18 +172,16 @@ def _numbers(values: Any) -> str:
 
 def picture(cfg: Config, datasets: Mapping[str, Any]) -> NDArray[np.uint8]:
     """Draw a training batch: source images, their labels, and target images."""
-    loaders = cfg.train_dataloader
-    batch = max(1, (loaders.get('source') or loaders).get('batch_size', 1))
-    palette = datasets['source'].metainfo.get('palette') or []
+    loaders, source = cfg.train_dataloader, datasets['source']
+    batch = min(len(source), (loaders.get('source') or loaders).get('batch_size', 1))
+    targets = _some_images(cfg, 'target', batch) if 'target' in datasets else []
     rows = []
     for index in range(batch):
-        source = datasets['source'][index % len(datasets['source'])]
-        image = loaded_to_rgb(source['inputs'].numpy())
-        label = source['data_samples'].gt_sem_seg.data[0].numpy()
-        row = [image, overlay(image, label_to_color(label, palette), 0.6)]
-        if 'target' in datasets:
-            target = datasets['target'][index % len(datasets['target'])]
-            row.append(loaded_to_rgb(target['inputs'].numpy()))
-        rows.append(row)
-    titles = ['source', 'its label', 'target'][: len(rows[0])]
-    return contact_sheet(rows, titles)
+        sample = source[index * len(source) // batch]
+        image = loaded_to_rgb(sample['inputs'].numpy())
+        label = sample['data_samples'].gt_sem_seg.data[0].numpy()
+        color = label_to_color(label, source.metainfo.get('palette') or [])
+        target = [loaded_to_rgb(each) for each in targets[index : index + 1]]
+        rows.append([image, overlay(image, color, 0.6), *target])
+    rows = [row for row in rows if len(row) == len(rows[0])]
+    return contact_sheet(rows, ['source', 'its label', 'target'][: len(rows[0])])

@@ -57,8 +57,12 @@ def examine(
     if model is not None and 'source' in datasets:
         yield from _check_memory(cfg, model, datasets['source'])
     if out is not None and 'source' in datasets:
-        save_picture(picture(cfg, datasets), out)
-        yield ok('picture', f'one batch is drawn in {out}')
+        try:
+            save_picture(picture(cfg, datasets), out)
+        except ValueError as error:  # of labels or images, which other checks name, too
+            yield look('picture', str(error), 'correct it')
+        else:
+            yield ok('picture', f'one batch is drawn in {out}')
 
 
 def _model(cfg: Config) -> Any:

@@ -193,6 +193,16 @@ def test_labels_of_the_target(cfg: Config) -> None:
     assert {'config', 'target labels'} == {each.check for each in findings}
 
 
+def test_pseudo_labels_that_are_not_made_yet(tmp_path: Path) -> None:
+    model = toys.method_cfg('self_training')
+    cfg = toys.runner_cfg(tmp_path / 'data', tmp_path / 'work', model)
+    (tmp_path / 'data' / 'target' / 'pseudo' / 'manifest.json').unlink()
+    findings = [each for each in examine(cfg) if each.verdict == 'wrong']
+    assert [each.check for each in findings] == ['pseudo labels']
+    assert 'run tools/generate_pseudo_labels.py' in findings[0].message
+    assert len(found(cfg, 'pixels')) == 2  # of images alone
+
+
 def test_memory_of_a_convolution() -> None:
     """Sums of hand: 3x3 convolutions of 3 to 8 and of 8 to 8 channels, group norm, and classes."""
     cfg = dict(model=toys.segmentor_cfg())

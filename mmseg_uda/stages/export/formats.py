@@ -197,7 +197,6 @@ def export_format(
 
     Raises:
         ImportError: A package for ONNX is missing.
-        ValueError: The network does not compute whole images.
     """
     segmentor = init_model(str(config), str(checkpoint), device='cpu')
     if segmentor.test_cfg.get('mode', 'whole') != 'whole':
