@@ -27,7 +27,8 @@ table { border-collapse: collapse; font-size: .875rem; margin: .5rem 0; overflow
 th, td { padding: .25rem .6rem; border-bottom: 1px solid #d8dee4; text-align: left;
   vertical-align: top; }
 th { background: #f6f8fa; }
-td { font-variant-numeric: tabular-nums; }
+td { min-width: 4rem; font-variant-numeric: tabular-nums; }
+td.n { white-space: nowrap; }
 .charts { display: grid; gap: 1rem;
   grid-template-columns: repeat(auto-fit, minmax(min(100%, 24rem), 1fr)); }
 figure { margin: 0; }
@@ -86,12 +87,17 @@ def code(lines: Iterable[str]) -> str:
 def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """Make a table that scrolls sideways on narrow screens."""
     head = ''.join(f'<th>{escape(text)}</th>' for text in header)
-    body = (''.join(f'<td>{escape(text)}</td>' for text in row) for row in rows)
+    body = (''.join(map(_cell, row)) for row in rows)
     lines = '\n'.join(f'<tr>{row}</tr>' for row in body)
     return (
         f'<div class="scroll"><table>\n<thead><tr>{head}</tr></thead>\n'
         f'<tbody>\n{lines}\n</tbody></table></div>'
     )
+
+
+def _cell(text: str) -> str:
+    number = not any(map(str.isalpha, text))  # which stays on one line
+    return f'<td{" class=n" if number else ""}>{escape(text)}</td>'
 
 
 def chart(figure: Figure, text: str) -> str:

@@ -1,4 +1,4 @@
-"""Sections of a report: scores, curves, pseudo labels, pictures, configs and origin."""
+"""Sections of a report: contents, scores, curves, pseudo labels, pictures, configs and origin."""
 
 from __future__ import annotations
 
@@ -87,11 +87,12 @@ def _seeds(runs: Iterable[RunLog]) -> str:
 
 
 def _overview(sources: Sequence[Source]) -> str:
-    rows = [
-        [str(source.path), source.kind, ', '.join(run.name for run in source.runs) or 'none']
-        for source in sources
-    ]
-    return section('Contents', table(['read', 'kind', 'runs'], rows))
+    rows = []
+    for source in sources:
+        steps = [max(curve) for run in source.runs for curve in run.curves.values()]
+        last = str(max(steps)) if steps else '–'
+        rows.append([str(source.path), source.kind, str(len(source.runs)), last])
+    return section('Contents', table(['read', 'kind', 'runs', 'last iteration'], rows))
 
 
 def _scores(groups: Groups) -> str:

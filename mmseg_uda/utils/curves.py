@@ -90,14 +90,17 @@ def draw_band(axes: Axes, points: Mapping[int, Sequence[float]], **style: Any) -
 def draw_panel(axes: Axes, groups: Groups, keys: Sequence[str], title: str) -> None:
     """Draw the keys of one panel: a colour per group, a kind of line per key.
 
-    With one group, a colour per key.
+    With one group, a colour per key. A single key stands in the title, not in the legend.
     """
+    if len(keys) == 1 and not title.startswith(keys[0]):
+        title = f'{title}: {keys[0]}'
     for number, (label, runs) in enumerate(groups.items()):
         for place, key in enumerate(keys):
             alone = len(groups) == 1
             seeds = f' ({len(runs)} seeds)' if len(runs) > 1 else ''
-            # matplotlib leaves labels that begin with _ out of the legend.
-            text = key if alone and len(keys) > 1 else f'{label}{seeds}: {key}'
+            text = f'{label}{seeds}'
+            if len(keys) > 1:
+                text = key if alone else f'{text}: {key}'
             color, line = (place, 0) if alone else (number, place)
             draw_band(
                 axes,
