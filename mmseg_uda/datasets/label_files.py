@@ -44,7 +44,7 @@ def check_label_files(dataset: Any, key: str) -> None:
     strict = any(type(step) is LoadAnnotations for step in loaders)  # no subclass of a user's
     resized = _resizes_both(steps)
     with ThreadPoolExecutor(NUM_THREADS) as threads:
-        for problem in threads.map(lambda pair: _compare(*pair, strict, resized), pairs):
+        for problem in threads.map(lambda pair: _compare(pair[0], pair[1], strict, resized), pairs):
             if problem:
                 threads.shutdown(cancel_futures=True)
                 raise ValueError(f'{type(dataset).__name__}: {key}: {problem}')
