@@ -22,8 +22,7 @@ from mmseg_uda.stages.references import find_references, split_reference, substi
 
 __all__ = ['CheckpointStage', 'ConfigStage', 'PipelineContext', 'Resolve', 'Result', 'Stage']
 
-# Gives the path behind a reference.
-Resolve = Callable[[str], str]
+Resolve = Callable[[str], str]  # gives the path behind a reference
 
 
 @dataclasses.dataclass(frozen=True)

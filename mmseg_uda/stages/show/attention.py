@@ -8,21 +8,25 @@ from typing import Any
 import numpy as np
 import torch
 from mmengine.config import Config
-from mmengine.dataset import pseudo_collate
 from mmengine.device import get_device
 from mmengine.registry import init_default_scope
-from mmseg.registry import DATASETS, MODELS
+from mmseg.registry import MODELS
 from torch import Tensor
 
 from mmseg_uda.artifacts.checkpoint import load_into, load_weights
-from mmseg_uda.engine.hooks.reference_context_hook import load_images, plain_dataset
 from mmseg_uda.engine.observe import segment
 from mmseg_uda.models import class_attention as similar
+from mmseg_uda.stages.show.samples import (
+    Sample,
+    load_source,
+    load_targets,
+    picture,
+    preprocess,
+)
 from mmseg_uda.structures import ImageBatch
 from mmseg_uda.utils.drawing import (
     heat_map,
     label_to_color,
-    loaded_to_rgb,
     mark_points,
     overlay,
     place_points,
@@ -40,7 +44,6 @@ KINDS = (
 SPREAD = ((0.5, 0.2), (0.2, 0.5), (0.8, 0.5), (0.5, 0.85))  # default points, shares of the size
 SHOWN_CLASSES = 3  # of the kind `units`
 Point = tuple[int, int]  # x, y
-Sample = dict[str, Any]
 Tiles = list[tuple[str, np.ndarray]]
 
 
@@ -143,49 +146,6 @@ def choose_kind(model: Any, wanted: str | None) -> str:
         f'{type(head).__name__} without; write the config of a model with it, or --kind '
         f'{" or ".join(kinds)}'
     )
-
-
-def find_dataset(cfg: Config, *keys: str) -> dict[str, Any]:
-    """Return the config of the first dataloader's dataset that is there."""
-    for key in keys:
-        loader = cfg
-        for part in key.split('.'):
-            loader = (loader or {}).get(part)
-        if loader is not None:
-            return loader['dataset']
-    raise ValueError(
-        f'show_attention: expected {keys[0]} in the config, but got none; write the config that '
-        'the model was trained with'
-    )
-
-
-def load_source(cfg: Config, path: str | None) -> Sample:
-    """Load one source image through its pipeline, without augmentation."""
-    dataset = plain_dataset(find_dataset(cfg, 'train_dataloader.source'))
-    return dataset[0] if path is None else load_images(dataset, [path])[0]
-
-
-def load_targets(
-    cfg: Config, paths: Sequence[str] | None, count: int
-) -> tuple[list[Sample], dict[str, Any]]:
-    """Load target images, of the test split with ground truth, and the split's meta data."""
-    config = find_dataset(cfg, 'test_dataloader', 'val_dataloader')
-    if paths is not None:
-        dataset = plain_dataset(config)
-        return load_images(dataset, paths), dataset.metainfo
-    dataset = DATASETS.build(config)
-    return [dataset[index] for index in range(min(count, len(dataset)))], dataset.metainfo
-
-
-def picture(sample: Sample) -> np.ndarray:
-    """Return the image that the pipeline gives, as RGB."""
-    return loaded_to_rgb(sample['inputs'].numpy())
-
-
-def preprocess(model: Any, sample: Sample, domain: str = 'target') -> ImageBatch:
-    """Prepare one image for the network."""
-    preprocessor = getattr(model.data_preprocessor, domain, model.data_preprocessor)
-    return ImageBatch(*preprocessor(pseudo_collate([sample]), False).values())
 
 
 def in_rows(tiles: Tiles) -> list[Tiles]:
