@@ -1,4 +1,4 @@
-"""What a training left in its working directory: logged values, config and environment, as data.
+"""Logged values, config and environment that a training left in its working directory, as data.
 
 Nothing here runs what it reads: a dumped config is parsed, not imported.
 """

@@ -10,7 +10,7 @@ VERDICTS = ('ok', 'look', 'wrong')
 
 
 class Finding(NamedTuple):
-    """What one check found.
+    """The result of one check.
 
     Args:
         check: Name of the check, such as ``'weights'``.

@@ -1,4 +1,4 @@
-"""What a report is made of: trainings, pipelines and results of benchmarks, read as data."""
+"""The sources of a report: trainings, pipelines and results of benchmarks, read as data."""
 
 from __future__ import annotations
 

@@ -29,7 +29,7 @@ sys.path.insert(0, '{{{{ fileDirname }}}}')  # where {name}.py lies
 
 
 class Exported(NamedTuple):
-    """What was written.
+    """The files that were written.
 
     Args:
         tensors: Number of tensors in the checkpoint.
