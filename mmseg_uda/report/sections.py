@@ -241,23 +241,23 @@ def _configs(groups: Groups) -> str:
 
 
 def _origin(runs: Sequence[RunLog]) -> str:
-    """Commands, versions and machines; equal ones once."""
+    """Commands, versions and machines; runs that have the same share a table."""
     facts: dict[tuple[tuple[str, str], ...], list[str]] = {}
     commands = []
     for run in runs:
         known = {key: value for key, value in run.facts.items() if key not in ('seed', 'command')}
         facts.setdefault(tuple(known.items()), []).append(run.name)
         commands.append(run.facts.get('command') or _command(run))
-    rows = [
-        [', '.join(names), key, value] for known, names in facts.items() for key, value in known
-    ]
     parts = [code(dict.fromkeys(filter(None, commands)))] if any(commands) else []
-    parts += [table(['run', 'what', 'value'], rows)] if rows else []
+    for known, names in facts.items():
+        if known:
+            parts += [paragraph('; '.join(names)), table(['what', 'value'], known)]
     parts.append(paragraph(f'Written by mmseg_uda {__version__}.'))
     return section('Origin', *parts)
 
 
 def _command(run: RunLog) -> str:
     """The command that trains a run again, from the config in its directory."""
-    configs = sorted(run.path.glob('*.py')) if run.path.is_dir() else []
-    return f'python tools/train.py {configs[0]} --work-dir NEW_DIRECTORY' if configs else ''
+    configs = [*run.path.glob('*.py')] if run.path.is_dir() else []
+    last = max(configs, key=lambda path: path.stat().st_mtime, default=None)  # of the last start
+    return f'python tools/train.py {last} --work-dir NEW_DIRECTORY' if last else ''
