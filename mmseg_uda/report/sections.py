@@ -24,6 +24,8 @@ SCORE_HELP = (
     'Scores are those of the last validation; no checkpoint is chosen by the target. Mean ± '
     'standard deviation over seeds, and [least, greatest].'
 )
+# Facts that differ by seed, have a place of their own, or go on over many lines.
+HIDDEN = ('seed', 'numpy_random_seed', 'command', 'PyTorch compiling details')
 
 
 def format_report(sources: Sequence[Source], title: str) -> str:
@@ -245,8 +247,8 @@ def _origin(runs: Sequence[RunLog]) -> str:
     facts: dict[tuple[tuple[str, str], ...], list[str]] = {}
     commands = []
     for run in runs:
-        known = {key: value for key, value in run.facts.items() if key not in ('seed', 'command')}
-        facts.setdefault(tuple(known.items()), []).append(run.name)
+        shown = {key: value for key, value in run.facts.items() if key not in HIDDEN}
+        facts.setdefault(tuple(shown.items()), []).append(run.name)
         commands.append(run.facts.get('command') or _command(run))
     parts = [code(dict.fromkeys(filter(None, commands)))] if any(commands) else []
     for known, names in facts.items():

@@ -65,7 +65,8 @@ def write_training(work_dir: Path, seed: int, rate: float, miou: float, car: flo
     )
     (work_dir / 'toy.py').write_text('')
     (work_dir / '20260101_000000/20260101_000000.log').write_text(
-        f'----\nSystem environment:\n    GPU 0: {EVIL}\n    PyTorch: 2.4.0\n\n----\n'
+        f'----\nSystem environment:\n    GPU 0: {EVIL}\n    PyTorch: 2.4.0\n'
+        f'    numpy_random_seed: {seed}\n\n----\n'
     )
     return work_dir
 
@@ -164,7 +165,9 @@ def test_texts_are_data(html: Path) -> None:
     assert len(page.sources) == 6  # the icon, four charts, a picture
     assert 'contact_sheet.png: no picture that can be read' in text
     assert 'python tools/train.py' in text
-    assert '>day/pit-seed0; day/pit-seed1</p>' in text  # one table of their machine
+    # One table of their machine.
+    assert '>day/pit-seed0; day/pit-seed1</p>' in text
+    assert '/dacs-seed0; ' in text
     assert 'python benchmark.py --only 1' in text
     assert [path.name for path in html.parent.glob('report*')] == ['report.html']
 
