@@ -11,6 +11,9 @@ LABELS = 'generate_pseudo_labels config.py model.pth --out-dir'
 # fmt: off
 # Command, line.
 COMMANDS: dict[str, str] = {
+    'doctor': 'the following arguments are required: config',
+    'doctor config.py --jsn': "expected known arguments, but got --jsn; write '--json'",
+    'export_segmentor model.pth out.pth --onnx out.onnx': 'expected --config and --out-config with --onnx, --torch-export and --torchscript, but got none; write them',
     'predict model.pth data/target/images': 'the following arguments are required: out',
     'predict model.pth data/target/images out --config config.py --device cdua': 'argument --device: expected a device, such as cpu or cuda:0, but got cdua',
     'predict model.pth data/target/images out --config config.py --batch-size 0': 'argument --batch-size: expected an integer from 1 on, but got 0',
