@@ -11,7 +11,14 @@ __all__ = ['full_precision', 'widen']
 
 
 def full_precision(values: Tensor) -> AbstractContextManager[object]:
-    """Switch autocast off for the device of a tensor; it knows no device ``meta``."""
+    """Switch autocast off for the device of a tensor; it knows no device ``meta``.
+
+    Examples:
+        >>> a, b = torch.rand(2, 2), torch.rand(2, 2)
+        >>> with torch.autocast('cpu', torch.bfloat16), full_precision(a):
+        ...     (a @ b).dtype
+        torch.float32
+    """
     if values.device.type == 'meta':
         return nullcontext()
     return torch.autocast(values.device.type, enabled=False)
