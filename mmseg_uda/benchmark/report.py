@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from mmseg_uda.artifacts.files import atomic_write
+from mmseg_uda.artifacts.digest import digest_path
+from mmseg_uda.artifacts.files import atomic_write, write_json
+from mmseg_uda.artifacts.outputs import clear_outputs
 from mmseg_uda.benchmark.plots import draw_curves
 from mmseg_uda.benchmark.results import Results
 from mmseg_uda.benchmark.statistics import Summary, paired, summarize
@@ -76,11 +79,18 @@ class Table:
 def write_report(results: Results) -> Path:
     """Write the page and the plots of a benchmark.
 
+    Pages and plots of before are replaced if they are as they were written; others, and those that
+    somebody has edited, are moved aside. ``plots/<name>.json`` holds their digests.
+
     Returns:
         The page: ``<name>.md`` beside the directory ``results``.
     """
     benchmark = results.benchmark
     root = results.directory.parents[1]
+    manifest = root / 'plots' / f'{benchmark.name}.json'
+    page = root / f'{benchmark.name}.md'
+    names = [page.name, *(f'plots/{benchmark.name}-{pair}.png' for pair in benchmark.pairs)]
+    clear_outputs(root, names, _recorded(manifest))
     done = sum(results.path(run).is_file() for run in benchmark.runs)
     lines = [f'# {benchmark.title}', '']
     lines += [*benchmark.description.strip().splitlines(), ''] if benchmark.description else []
@@ -98,10 +108,20 @@ def write_report(results: Results) -> Path:
         lines += ['### Scores without labels', '', *_score_table(results, table), '']
         lines += ['### Cost', '', COST_HELP, '', *_cost_table(results, table), '']
     lines += ['## Origin', '', *_origin(results)]
-    page = root / f'{benchmark.name}.md'
     with atomic_write(page) as partial:
         partial.write_text('\n'.join(lines).rstrip() + '\n', encoding='utf-8')
+    written = {name: digest_path(root / name) for name in names if (root / name).is_file()}
+    write_json(manifest, written)
     return page
+
+
+def _recorded(manifest: Path) -> dict[str, str]:
+    """Read the digests of pages and plots; none, so that all are moved aside, if that fails."""
+    try:
+        found = json.loads(manifest.read_text(encoding='utf-8'))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def _rows(header: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:

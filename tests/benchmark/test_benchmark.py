@@ -241,8 +241,15 @@ def test_page(tmp_path: Path) -> None:
             ('dacs', 1): (40.0, 61.0),
         },
     )
-    lines = write_report(results).read_text().splitlines()
+    page = write_report(results)
+    lines = page.read_text().splitlines()
     assert lines[0] == '# Toys'
+    write_report(results)  # replaces what it wrote
+    assert not [*tmp_path.glob('docs.old-*')]
+    page.write_text('edited')
+    write_report(results)
+    assert (tmp_path / 'docs.old-1' / page.name).read_text() == 'edited'
+    assert page.read_text().splitlines() == lines
     assert '| Source only | 0, 1 | 31.0 ± 1.4 |  | -3.0 [-3.0, -3.0] | 60.0 ± 0.0 |' in lines
     assert '| AdaBN | 0, 1 | 34.0 ± 1.4 | +3.0 [+3.0, +3.0] |  | 51.0 ± 1.4 |' in lines
     # Compared with the same seed of the others.
