@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import mmcv
+import numpy as np
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from mmengine.utils import track_iter_progress
@@ -69,9 +71,17 @@ def main(argv: list[str] | None = None) -> None:
         if 'pseudo_sem_seg' in sample:
             sample.gt_sem_seg = sample.pseudo_sem_seg  # what the visualizer draws
         name = Path(sample.img_path).name
+        # (H, W, 3), BGR to RGB; OpenCV draws into arrays without gaps only.
+        image = np.ascontiguousarray(item['inputs'].permute(1, 2, 0).numpy()[..., ::-1])
+        if 'gt_sem_seg' not in sample:  # mmseg 1.2 draws nothing without a label
+            if not args.not_show:
+                visualizer.show(image, win_name=name, wait_time=args.show_interval)
+            if args.output_dir:
+                mmcv.imwrite(mmcv.rgb2bgr(image), str(Path(args.output_dir, name)))
+            continue
         visualizer.add_datasample(
             name=name,
-            image=item['inputs'].permute(1, 2, 0).numpy()[..., ::-1],  # (H, W, 3), BGR to RGB
+            image=image,
             data_sample=sample.numpy(),
             draw_gt=True,
             draw_pred=False,
