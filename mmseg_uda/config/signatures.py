@@ -132,7 +132,10 @@ def check_names(
     """
     signature = signature_of(target)
     name = getattr(target, '__name__', str(target))
+    old_names = getattr(target, 'renamed', {})  # with which the constructor works, and warns
     for key in arguments:
+        if key in old_names:
+            continue
         similar = signature.is_open and is_stock(target) and _nearest(key, signature.hints, 0.9)
         if not signature.takes(key) or (similar and key != similar):
             hint = advice(key, signature.hints)

@@ -374,6 +374,17 @@ def test_model_and_loop(model: dict[str, Any], loop: dict[str, Any], message: st
     assert all(message in each.message for each in found if message)
 
 
+@pytest.mark.filterwarnings('ignore:"confidence" is deprecated')
+def test_old_names_pass() -> None:
+    model = copy.deepcopy(toys.METHODS['mean_teacher'])
+    hooks = [dict(type='EMATeacherHook')]
+    model['confidence'] = model.pop('label_weight')
+    assert check_config(dict(model=model, custom_hooks=hooks)) == []
+    model['confidance'] = model.pop('confidence')
+    (problem,) = check_config(dict(model=model, custom_hooks=hooks))
+    assert problem.path == 'model.confidance'
+
+
 def test_constructor_of_mmseg() -> None:
     """Refused beside a method, which it would give one rate; the student may have it."""
     name = 'LearningRateDecayOptimizerConstructor'

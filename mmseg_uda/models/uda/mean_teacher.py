@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any, Iterator
+from typing import Any, ClassVar, Iterator
 
 import torch
 from mmengine.utils import deprecated_api_warning
@@ -66,7 +66,10 @@ class MeanTeacher(BaseUDASegmentor):
     iteration: int | None = None
     """t, from 0; the :class:`EMATeacherHook` sets it."""
 
-    @deprecated_api_warning({'confidence': 'label_weight'}, cls_name='MeanTeacher')
+    renamed: ClassVar[dict[str, str]] = {'confidence': 'label_weight'}
+    """Old names of arguments, which work with a warning, and the new ones."""
+
+    @deprecated_api_warning(renamed, cls_name='MeanTeacher')
     def __init__(
         self,
         segmentor: ConfigType,
