@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mmseg_uda.artifacts.digest import sha256
-from mmseg_uda.artifacts.files import PathLike, check_name, explain_read_errors, write_npz
+from mmseg_uda.artifacts.files import PathLike, check_name, read_npz, write_npz
 from mmseg_uda.artifacts.lookup import find_name
 from mmseg_uda.artifacts.recipe import check_version
 
@@ -96,10 +96,7 @@ class ClassCounts:
                 or has ``..``.
         """
         remedy = 'run tools/class_counts.py CONFIG NEW_FILE'
-        with (
-            explain_read_errors('ClassCounts', path, remedy),
-            np.load(path, allow_pickle=False) as arrays,
-        ):
+        with read_npz('ClassCounts', path, remedy) as arrays:
             meta = json.loads(str(arrays['meta']))
             check_version(meta['format_version'], FORMAT_VERSION)
             found = cls(arrays['names'].tolist(), arrays['counts'], meta['recipe'])

@@ -203,6 +203,22 @@ def explain_read_errors(owner: str, path: PathLike, remedy: str) -> Iterator[Non
         raise ValueError(f'{owner}: cannot read {path} ({text}); {remedy}') from error
 
 
+@contextmanager
+def read_npz(owner: str, path: PathLike, remedy: str) -> Iterator[Any]:
+    """Open an ``.npz`` file without pickles; errors of the block, too, name it and the remedy.
+
+    Args:
+        owner: As for :func:`explain_read_errors`.
+        path: The file.
+        remedy: As for :func:`explain_read_errors`.
+
+    Yields:
+        Its arrays by name.
+    """
+    with explain_read_errors(owner, path, remedy), np.load(path, allow_pickle=False) as arrays:
+        yield arrays
+
+
 def list_files(directory: PathLike) -> Iterator[str]:
     """List all files below a directory, except temporary ones and those that were moved aside.
 

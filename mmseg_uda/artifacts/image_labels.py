@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mmseg_uda.artifacts.digest import sha256
-from mmseg_uda.artifacts.files import PathLike, check_name, explain_read_errors, write_npz
+from mmseg_uda.artifacts.files import PathLike, check_name, read_npz, write_npz
 from mmseg_uda.artifacts.lookup import find_name
 from mmseg_uda.artifacts.recipe import check_version
 
@@ -93,10 +93,7 @@ class ImageLabels:
                 or has ``..``.
         """
         remedy = 'run tools/train_image_labels.py CONFIG --out NEW_FILE'
-        with (
-            explain_read_errors('ImageLabels', path, remedy),
-            np.load(path, allow_pickle=False) as arrays,
-        ):
+        with read_npz('ImageLabels', path, remedy) as arrays:
             meta = json.loads(str(arrays['meta']))
             check_version(meta['format_version'], FORMAT_VERSION)
             found = cls(arrays['names'].tolist(), arrays['labels'], meta['kind'], meta['recipe'])

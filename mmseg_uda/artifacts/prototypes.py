@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mmseg_uda.artifacts.digest import sha256
-from mmseg_uda.artifacts.files import PathLike, explain_read_errors, write_npz
+from mmseg_uda.artifacts.files import PathLike, read_npz, write_npz
 from mmseg_uda.artifacts.recipe import check_version
 
 __all__ = ['PrototypeFile']
@@ -55,10 +55,7 @@ class PrototypeFile:
             ValueError: If it is damaged or of another version.
         """
         remedy = 'run the stage `prototypes` of the pipeline again'
-        with (
-            explain_read_errors('PrototypeFile', path, remedy),
-            np.load(path, allow_pickle=False) as content,
-        ):
+        with read_npz('PrototypeFile', path, remedy) as content:
             check_version(int(content['format_version']), FORMAT_VERSION)
             recipe = json.loads(str(content['recipe']))
             found = cls(content['values'], content['counts'], recipe)

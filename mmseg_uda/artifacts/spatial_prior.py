@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mmseg_uda.artifacts.digest import sha256
-from mmseg_uda.artifacts.files import PathLike, explain_read_errors, write_npz
+from mmseg_uda.artifacts.files import PathLike, read_npz, write_npz
 from mmseg_uda.artifacts.recipe import check_version
 
 __all__ = ['BORDERS', 'FORMAT_VERSION', 'NORMS', 'PriorRecipe', 'SpatialPrior']
@@ -110,10 +110,7 @@ class SpatialPrior:
             ValueError: If it is damaged or of another version.
         """
         remedy = 'run tools/spatial_prior.py CONFIG NEW_FILE'
-        with (
-            explain_read_errors('SpatialPrior', path, remedy),
-            np.load(path, allow_pickle=False) as content,
-        ):
+        with read_npz('SpatialPrior', path, remedy) as content:
             prior = cls(content['prior'], json.loads(str(content['recipe'])))
             check_version(prior.recipe.get('format_version'), FORMAT_VERSION)
             if prior.digest != str(content['digest']):
