@@ -10,10 +10,9 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
-from pathlib import Path
 
 import mmseg_uda  # noqa: F401 (checks the toolboxes, registers the classes)
-from mmseg_uda.artifacts.outputs import check_output
+from mmseg_uda.artifacts.outputs import check_new_file, check_output
 from mmseg_uda.artifacts.spatial_prior import BORDERS, NORMS, PriorRecipe
 from mmseg_uda.config.reads import read_paths
 from mmseg_uda.stages.source_labels import source_dataset
@@ -43,10 +42,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
 
 def main(argv: Sequence[str] | None = None) -> None:
     args = parse_args(argv)
-    if Path(args.out).suffix != '.npz':
-        raise ValueError(f'out: expected a name that ends in .npz, but got {args.out!r}')
-    if Path(args.out).exists() and not args.overwrite:
-        raise ValueError(f'out: expected a new file, but {args.out} exists; write another name')
+    check_new_file('out', args.out, '.npz', args.overwrite)
     cfg = load_config(args)
     check_output('out', args.out, read_paths(cfg, but=['prior']))
     recipe = PriorRecipe(

@@ -11,7 +11,7 @@ from mmengine.logging import print_log
 from mmseg_uda.artifacts.digest import digest_path
 from mmseg_uda.artifacts.files import PathLike, free_path
 
-__all__ = ['check_output', 'clear_outputs']
+__all__ = ['check_new_file', 'check_output', 'clear_outputs']
 
 
 def check_output(owner: str, out: PathLike, reads: Iterable[tuple[str, PathLike]]) -> None:
@@ -40,6 +40,18 @@ def check_output(owner: str, out: PathLike, reads: Iterable[tuple[str, PathLike]
             f'{owner}: expected a place apart from {key}={str(path)!r}, which is read, but got '
             f'{str(out)!r}, which is {relation}; write another path'
         )
+
+
+def check_new_file(owner: str, out: PathLike, suffix: str, overwrite: bool) -> None:
+    """Check the name of a file to write, and that there is none unless it may be moved aside.
+
+    Raises:
+        ValueError: The name ends otherwise, or the file exists.
+    """
+    if Path(out).suffix != suffix:
+        raise ValueError(f'{owner}: expected a name that ends in {suffix}, but got {out!r}')
+    if Path(out).exists() and not overwrite:
+        raise ValueError(f'{owner}: expected a new file, but {out} exists; write another name')
 
 
 def clear_outputs(
