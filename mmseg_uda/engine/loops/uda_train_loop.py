@@ -33,6 +33,7 @@ from mmseg_uda.engine.loops.broken_samples import BrokenSamples
 from mmseg_uda.engine.observe import unwrap_model
 from mmseg_uda.structures import DOMAINS, IGNORE_INDEX
 from mmseg_uda.utils.arguments import check_integer, expect
+from mmseg_uda.utils.processes import on_main
 
 __all__ = ['UDATrainLoop']
 
@@ -253,7 +254,7 @@ class UDATrainLoop(IterBasedTrainLoop):
         validation = self.runner.val_loop
         if validation is not None:  # built after this loop
             check_dataset(validation.dataloader.dataset, 'val_dataloader.dataset')
-        self._report_data()
+        on_main(self._report_data)  # the data of all processes are the same
         limits = {key: loader.dataset.skip_broken for key, loader in self.dataloaders.items()}
         self._broken = BrokenSamples(limits)
         used = getattr(unwrap_model(self.runner.model), 'domains', DOMAINS)
@@ -283,8 +284,7 @@ class UDATrainLoop(IterBasedTrainLoop):
             warnings += few
         if self.runner.val_loop is not None:
             datasets['val_dataloader.dataset'] = self.runner.val_loop.dataloader.dataset
-        for key, dataset in datasets.items():
-            warnings += left_out_images(dataset, key)
+        warnings += [text for key in datasets for text in left_out_images(datasets[key], key)]
         for (key, dataset), (other_key, other) in combinations(datasets.items(), 2):
             warnings.append(shared_images(dataset, key, other, other_key))
         for warning in filter(None, warnings):
