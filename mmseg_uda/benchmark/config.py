@@ -102,16 +102,24 @@ class Benchmark:
     def _names(run: Run) -> set[str]:
         return {run.level, run.pair, run.method, f'{run.pair}/{run.method}', run.name}
 
-    def pipeline(self, run: Run, work_dir: Path | None = None, check: bool = True) -> Pipeline:
+    def pipeline(
+        self,
+        run: Run,
+        work_dir: Path | None = None,
+        check: bool = True,
+        reuse: Collection[str] = (),
+    ) -> Pipeline:
         """Read the pipeline of a run.
 
         Args:
             run: The run.
             work_dir: The benchmark's working directory.
             check: As for :func:`read_pipeline`.
+            reuse: Directories of pipelines whose finished stages are taken.
         """
         directory = (work_dir or Path('work_dirs', self.name)) / run.directory
-        return read_pipeline(self.path, dict(seed=run.seed), directory, cell=run.cell, check=check)
+        options = dict(seed=run.seed, reuse=[*reuse])
+        return read_pipeline(self.path, options, directory, cell=run.cell, check=check)
 
     def digest(self, run: Run) -> str:
         """The digest of a run; see :func:`digest_pipeline`."""

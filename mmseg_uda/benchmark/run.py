@@ -23,7 +23,8 @@ class Harness:
     """Makes the runs of a benchmark that are missing or stale.
 
     A run is a pipeline, which continues where it was cut off, and which shares its directory with
-    the other runs of its pair and seed: a stage that several methods need runs once.
+    the other runs of its pair and seed: a stage that several methods need runs once. A stage that
+    does not depend on the seed is taken from another directory of the benchmark.
 
     Args:
         benchmark: The benchmark.
@@ -33,6 +34,7 @@ class Harness:
         jobs: Runs at once; those of one pair and seed run one after the other.
         threads: Threads of each run.
         nice: Added niceness of each run.
+        reuse: Directories of further pipelines whose finished stages are taken.
     """
 
     def __init__(
@@ -44,9 +46,11 @@ class Harness:
         jobs: int = 1,
         threads: int = 1,
         nice: int = 0,
+        reuse: Sequence[str] = (),
     ) -> None:
         self.benchmark, self.results, self.work_dir = benchmark, results, work_dir
         self.tool, self.jobs, self.threads, self.nice = tool, jobs, threads, nice
+        self.reuse = reuse
 
     def command(self, run: Run) -> str:
         """The command that makes a run alone, in a directory of its own."""
@@ -106,11 +110,18 @@ class Harness:
         log.parent.mkdir(parents=True, exist_ok=True)
         command = [sys.executable, str(self.tool), str(self.benchmark.path), '--cell', run.cell]
         command += ['--work-dir', str(log.parent), '--cfg-options', f'seed={run.seed}']
+        if reuse := self.reused(run):
+            command.append(f'reuse=[{",".join(reuse)}]')
         if self.nice:
             command = ['nice', '-n', str(self.nice), *command]
         environment = {**os.environ, **dict.fromkeys(THREADS, str(self.threads))}
         with open(log, 'ab') as file:
             return subprocess.Popen(command, stdout=file, stderr=subprocess.STDOUT, env=environment)
+
+    def reused(self, run: Run) -> list[str]:
+        """Directories of pipelines whose finished stages a run takes."""
+        found = sorted(path.parent for path in self.work_dir.glob('*/pipeline.json'))
+        return [*self.reuse, *(str(path) for path in found if path.name != run.directory)]
 
     def _finish(self, run: Run, code: int, report: Callable[[str], None]) -> bool:
         if code:

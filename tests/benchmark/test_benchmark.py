@@ -135,6 +135,24 @@ def test_stale_results_are_known(
         other.read(run)
 
 
+def test_a_stage_without_the_seed_runs_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(harness_module, 'POLL', 0.0)
+    first, score, cost = toy.stages('source_only')
+    first['options']['randomness.seed'] = 7
+    score['options'] = {'randomness.seed': 7}
+    level = dict(methods=['source_only'], pairs=['pair'], seeds=[0, 1])
+    path = toy.write(
+        tmp_path / 'configs', cells={'pair-source_only': [first, score, cost]}, levels={'a': level}
+    )
+    benchmark = read_benchmark(path)
+    harness = toy.harness(benchmark, Results(benchmark, tmp_path / 'docs'), tmp_path / 'work')
+    assert harness.run(benchmark.runs) == []
+    logs = [tmp_path / f'work/pair-seed{seed}/pipeline.log' for seed in (0, 1)]
+    assert [log.read_text().count('source_only: reuse') for log in logs] == [0, 1]
+
+
 def test_a_failed_run_stops_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(harness_module, 'POLL', 0.0)
     benchmark = read_benchmark(toy.write(tmp_path / 'configs'))

@@ -108,7 +108,7 @@ class InProcess(Harness):
     def _start(self, run: Run) -> Any:
         try:
             self.before(run)
-            self.benchmark.pipeline(run, self.work_dir).run()
+            self.benchmark.pipeline(run, self.work_dir, reuse=self.reused(run)).run()
         except RuntimeError:
             return Ended(1)
         return Ended(0)
