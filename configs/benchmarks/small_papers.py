@@ -73,8 +73,8 @@ def colours(name, **options):
 
 
 gan = '../cyclegan/cyclegan_resnet6-16_1xb1-15k_synth_street2camvid_day-128x128.py'
-translations = dict(
-    fda=colours('fda'),
+styles = dict(
+    fda=colours('fda', beta=0.01),
     reinhard=colours('reinhard'),
     cyclegan=[
         # The same network for every seed of what follows.
@@ -99,7 +99,7 @@ def on_images(translation):
     """Translate, and name stages and options of what is trained on these images."""
     if translation is None:
         return [], '', {}
-    style = translations[translation]
+    style = styles[translation]
     return style, f'_{translation}', {images: f'{{{style[-1]["name"]}}}/images'}
 
 
@@ -211,6 +211,6 @@ levels = dict(
     translated=dict(
         methods=[
             f'{name}_{style}' for name in ('self_training', 'sam', 'cdanet')
-            for style in translations
+            for style in styles
         ],
         **every))
