@@ -4,7 +4,7 @@
     python3 quickstart.py           # data, training, evaluation, a table and a contact sheet
     python3 quickstart.py --test    # the tests; those marked `slow` with -m slow
 
-Nothing but Python 3.10 to 3.12 with pip is needed. The environment is ``.venv`` beside this file
+Nothing but Python 3.10 to 3.13 with pip is needed. The environment is ``.venv`` beside this file
 (or ``$MMSEG_UDA_VENV``); it is created once, and updated when the project's requirements change.
 Further arguments go to ``tools/quickstart.py`` or to pytest, which runs one process per core, at
 most four; ``-n 0`` runs the tests in its own.
@@ -63,10 +63,10 @@ def make_environment() -> None:
 
 
 def main() -> None:
-    if not (3, 10) <= sys.version_info[:2] <= (3, 12):
+    if not (3, 10) <= sys.version_info[:2] <= (3, 13):
         sys.exit(
             f'quickstart: got Python {sys.version.split()[0]}; run this file with Python '
-            '3.10, 3.11 or 3.12, for example: python3.11 quickstart.py'
+            '3.10, 3.11, 3.12 or 3.13, for example: python3.11 quickstart.py'
         )
     try:
         import ensurepip  # noqa: F401

@@ -89,12 +89,12 @@ if __name__ == '__main__':
             'Development Status :: 4 - Beta',
             'Intended Audience :: Science/Research',
             'Operating System :: OS Independent',
-            *(f'Programming Language :: Python :: 3.{minor}' for minor in range(10, 13)),
+            *(f'Programming Language :: Python :: 3.{minor}' for minor in range(10, 14)),
             'Topic :: Scientific/Engineering :: Image Recognition',
         ],
         packages=find_packages(include=['mmseg_uda', 'mmseg_uda.*']),
         package_data={'mmseg_uda': ['py.typed']},
-        python_requires='>=3.10,<3.13',
+        python_requires='>=3.10,<3.14',
         install_requires=read_requirements('runtime'),
         # The two families write the same modules: neither is required, and they exclude each other.
         extras_require={

@@ -87,10 +87,10 @@ def test_second_command_is_pytest(quickstart, monkeypatch, cores, given, passed)
     assert 'quickstart.py --test' in (PATH.parent / '.ci' / 'run').read_text()
 
 
-@pytest.mark.parametrize('version', [(3, 9, 18), (3, 13, 0)])
+@pytest.mark.parametrize('version', [(3, 9, 18), (3, 14, 0)])
 def test_python_version(quickstart, monkeypatch, version):
     monkeypatch.setattr(sys, 'version_info', version)
-    with pytest.raises(SystemExit, match='run this file with Python 3.10, 3.11 or 3.12'):
+    with pytest.raises(SystemExit, match='run this file with Python 3.10, 3.11, 3.12 or 3.13'):
         quickstart.main()
     assert not quickstart.commands
 
