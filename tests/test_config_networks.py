@@ -6,9 +6,11 @@ import copy
 from pathlib import Path
 from typing import Any
 
+import mmseg
 import pytest
 import torch
 from config_files import ALL, load
+from mmengine.config import Config
 from mmengine.structures import PixelData
 from mmseg.structures import SegDataSample
 
@@ -16,6 +18,7 @@ from mmseg_uda.config.building import build_model
 from mmseg_uda.models.layers import self_attention
 
 SAM = 'sam/sam_r101-deeplabv2_1xb1-120k_gta2cityscapes-1280x720.py'
+MMSEG_MODELS = Path(mmseg.__file__).parent / '.mim/configs/_base_/models'
 STAGE_A = SAM.replace('.py', '_attention.py')
 
 
@@ -28,7 +31,10 @@ def losses_of(name: str, size: tuple[int, int]) -> dict[str, Any]:
         cfg['model']['fixed_teacher']['allow_untrained'] = True
     if 'prototypes' in cfg['model']:
         cfg['model']['prototypes'] = None
-    model = build_model(cfg)
+    return losses_on_meta(build_model(cfg), size)
+
+
+def losses_on_meta(model: Any, size: tuple[int, int]) -> dict[str, Any]:
     model.iteration = 0
     samples = {
         domain: SegDataSample(
@@ -101,6 +107,57 @@ def test_channels_fit(family: str, monkeypatch: pytest.MonkeyPatch) -> None:
         losses = losses_of(name, (65, 97))
         assert losses['source.decode.loss_ce'].shape == (), name
         assert ('adv.loss_discoverer' in losses) == (models[name].type == 'DAST'), name
+
+
+# Base models of mmseg by the class of their head.
+OF_MMSEG = dict(
+    ann_r50='ANNHead',
+    apcnet_r50='APCHead',
+    deeplabv3_r50='ASPPHead',
+    deeplabv3plus_r50='DepthwiseSeparableASPPHead',
+    dmnet_r50='DMHead',
+    dnl_r50='DNLHead',
+    dpt_vit='DPTHead',
+    emanet_r50='EMAHead',
+    fcn_hr18='FCNHead',
+    fpn_r50='FPNHead',
+    gcnet_r50='GCHead',
+    isanet_r50='ISAHead',
+    nonlocal_r50='NLHead',
+    pspnet_r50='PSPHead',
+    segformer_mit='SegformerHead',
+    segmenter_vit='SegmenterMaskTransformerHead',
+    setr_mla='SETRMLAHead',
+    setr_pup='SETRUPHead',
+    upernet_swin='UPerHead',
+)
+
+
+def method_around(name: str) -> Any:
+    """Self-training around a base model of mmseg, on the meta device."""
+    (path,) = MMSEG_MODELS.glob(f'{name}*.py')
+    segmentor = Config.fromfile(path).model.to_dict()
+    del segmentor['pretrained']
+    # Batch norm of a single value is refused in training: eval.
+    return build_model(dict(model=dict(type='SelfTraining', segmentor=segmentor))).eval()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('name', OF_MMSEG)
+def test_heads_of_mmseg_that_can_be_students(name: str) -> None:
+    model = method_around(name)
+    assert type(model.student.decode_head).__name__ == OF_MMSEG[name]
+    losses = losses_on_meta(model, (128, 128))
+    assert losses['target.decode.loss_ce'].shape == ()
+    page = (Path(__file__).parents[1] / 'docs/toolbox.md').read_text(encoding='utf-8')
+    assert f'`{OF_MMSEG[name]}`' in page
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(('name', 'head'), [('danet_r50', 'DAHead'), ('encnet_r50', 'EncHead')])
+def test_heads_with_several_outputs_are_refused(name: str, head: str) -> None:
+    with pytest.raises(TypeError, match=f'expected logits .* {head}.forward computes tuple; write'):
+        losses_on_meta(method_around(name), (128, 128))
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ from typing import Any, ClassVar, Iterable
 
 import torch
 from mmseg.models import SegDataPreProcessor
+from mmseg.models.decode_heads.decode_head import BaseDecodeHead
 from mmseg.models.segmentors.base import BaseSegmentor
 from mmseg.registry import MODELS
 from mmseg.utils import ConfigType, OptConfigType, OptMultiConfig, OptSampleList, SampleList
@@ -53,7 +54,7 @@ class StudentSegmentor(BaseSegmentor):
         init_cfg: As for every mmengine module.
 
     Raises:
-        TypeError: The segmentor has several decode heads.
+        TypeError: The segmentor has several decode heads, or one without logits of each pixel.
         ValueError: A value is out of range, or the segmentor does not suit a method.
     """
 
@@ -142,7 +143,7 @@ def build_student(
         The student, and the config of the data preprocessor with the classes of the student.
 
     Raises:
-        TypeError: The segmentor has several decode heads.
+        TypeError: The segmentor has several decode heads, or one without logits of each pixel.
         ValueError: There is no data preprocessor or ``test_cfg``; the decode head has one output;
             an auxiliary head has other classes than the decode head.
     """
@@ -169,6 +170,11 @@ def _check_student(owner: str, student: Any) -> None:
         raise TypeError(
             f'{owner}.segmentor: expected one decode head, but got {type(student).__name__}, a '
             'cascade of them; write another segmentor'
+        )
+    if not isinstance(head, BaseDecodeHead):  # Mask2Former and the like classify masks
+        raise TypeError(
+            f'{owner}.segmentor.decode_head: expected a head that computes logits of each pixel, a '
+            f'BaseDecodeHead, but got {type(head).__name__}; write another decode head'
         )
     if getattr(student, 'test_cfg', {}) is None:  # mmseg would fail in the first validation
         raise ValueError(
