@@ -192,6 +192,8 @@ def test_metafile_lists_cells_of_papers_and_what_we_trained(method: str) -> None
         if name.startswith(f'{method}/')
         and not re.search('Not in (a|the) paper', path.read_text().replace('\n# ', ' '))
     ]
+    # What `mim search` shows, and `mim download` names in its error.
+    assert collection['Metadata']['Weight'] == 'no weights are published; train the config'
     for model in models:
         assert model['Name'] == Path(model['Config']).stem
         assert model['In Collection'] == collection['Name']
