@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 import torch
 import toys
 from mmengine.config import Config
+from numpy.testing import assert_array_equal
 from PIL import Image
 
 from mmseg_uda.apis import adapt, predict
@@ -200,3 +202,28 @@ def test_predictions_in_own_ids(root: Path, trained: tuple[Path, Path], tmp_path
     label = np.asarray(Image.open(tmp_path / 'out/labels/town1/5.png'))
     assert label.shape == (SIZE[0] + 8, SIZE[1])
     assert set(np.unique(label)) <= {7, 26}
+
+
+def test_notebook(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The cells of the notebook in docs, with the network and the iterations of a toy."""
+    notebook = json.loads((toys.ROOT / 'docs/notebooks/own_data.ipynb').read_text('utf-8'))
+    cells = [cell for cell in notebook['cells'] if cell['cell_type'] == 'code']
+    assert [cell['outputs'] for cell in cells] == [[]] * len(cells) != []
+    for name in ('sim', 'camera', 'classes.yaml'):
+        (tmp_path / name).symlink_to(root / name)
+    monkeypatch.chdir(tmp_path)
+    scope: dict[str, Any] = {}
+    settings: dict[str, Any] = {'train_cfg.max_iters': 2}
+    for loader in ('train_dataloader.source', 'train_dataloader.target', 'val_dataloader'):
+        settings |= {f'{loader}.num_workers': 0, f'{loader}.persistent_workers': False}
+    for cell in cells:
+        exec(''.join(cell['source']), scope)
+        if cell['metadata'].get('tags') == ['parameters']:
+            scope.update(backbone='toy', device='cpu', settings=settings)
+    assert scope['checkpoint'] == tmp_path / 'work_dirs/sim2camera/iter_2.pth'
+    assert scope['unreadable'] == []
+    assert len(scope['overlays']) == 6
+    label = np.asarray(Image.open('predictions/labels/town0/0.png'))
+    expected = scope['probabilities'].argmax(0).numpy()  # the classes are road and car
+    assert_array_equal(label, np.array([7, 26])[expected])
+    assert scope['picture'].shape == (*SIZE, 3)
