@@ -6,14 +6,19 @@ are asked of the distributions and not of the modules.
 
 from __future__ import annotations
 
+import io
+import re
 import sys
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stdout
 from importlib import import_module, metadata
 from importlib.util import find_spec
 
 from packaging.specifiers import SpecifierSet
 from packaging.version import Version
 
-__all__ = ['FAMILIES', 'check_versions']
+__all__ = ['FAMILIES', 'NO_NEWS', 'check_versions', 'quiet_imports']
 
 # Family -> import name -> (distribution, versions). The extras in requirements/*.txt say the same.
 FAMILIES: dict[str, dict[str, tuple[str, str]]] = {
@@ -30,6 +35,20 @@ FAMILIES: dict[str, dict[str, tuple[str, str]]] = {
         'mmseg': ('mmsegmentation', '==1.2.2'),
     },
 }
+# Beginnings of the toolboxes' messages about which nobody can or should do anything.
+NO_NEWS = (
+    'Could not import OneDL',  # an optional package
+    'Fail to import ``MultiScaleDeformableAttention``',  # with mmcv-lite
+    '``MultiScaleDeformableAttention`` has been moved',
+    'When align_corners=True, the output would more aligned',  # DeepLab-v2 at its usual sizes
+    '"FileClient" will be deprecated',  # mmengine's own use of it
+    '"HardDiskBackend" is the alias',
+    'The prefix is not set in metric class',
+    'The draw is False, it means',  # pictures are another hook's
+    'Distributed training is not used, all SyncBatchNorm',
+    'Exp name: ',
+    'Using env variable',
+)
 MMCV_FROM_SOURCE = (
     "pip install 'setuptools<80' wheel ninja ftfy regex && pip install --no-build-isolation"
 )
@@ -129,3 +148,20 @@ def check_versions() -> None:
             f'mmseg_uda found {", ".join(problems)}. '
             f'Run: {_install_line(family, wrong, foreign + empty)}'
         )
+
+
+@contextmanager
+def quiet_imports() -> Iterator[None]:
+    """Import toolboxes without their messages that are no news, and silence later warnings alike.
+
+    What else they print is printed at the end.
+    """
+    for text in NO_NEWS:
+        warnings.filterwarnings('ignore', re.escape(text))
+    printed = io.StringIO()
+    try:
+        with redirect_stdout(printed):
+            yield
+    finally:
+        lines = printed.getvalue().splitlines()
+        sys.stdout.writelines(f'{line}\n' for line in lines if not line.startswith(NO_NEWS))

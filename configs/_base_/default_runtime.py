@@ -20,7 +20,8 @@ custom_hooks = [
     dict(type='HealthHook', interval=100)
 ]
 tta_model = dict(type='SegTTAModel')  # test.py --tta, with tta_pipeline of the dataset
-log_processor = dict(by_epoch=False)
+# Short lines on the terminal, everything in the log file; compact=False: everything on both.
+log_processor = dict(type='TerminalLogProcessor', by_epoch=False)
 log_level = 'INFO'
 load_from = None
 resume = False

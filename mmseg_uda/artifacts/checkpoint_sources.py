@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os.path as osp
+import sys
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlparse
 
 import mmengine
 from mmengine.dist import barrier, is_main_process
+from mmengine.logging import print_log
 from mmengine.runner.checkpoint import (
     CheckpointLoader,
     _get_mmengine_home,
@@ -135,4 +137,5 @@ def _download(url: str) -> str:
 def _fetch(url: str, path: str) -> None:
     if not osp.isfile(path):
         Path(path).parent.mkdir(parents=True, exist_ok=True)
-        hub.download_url_to_file(url, path)
+        print_log(f'downloads {url} to {path}', 'current')
+        hub.download_url_to_file(url, path, progress=sys.stderr.isatty())

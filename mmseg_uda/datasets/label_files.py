@@ -12,6 +12,8 @@ from mmcv.transforms import LoadImageFromFile, Resize
 from mmseg.datasets.transforms import LoadAnnotations
 from PIL import Image, UnidentifiedImageError
 
+from mmseg_uda.utils.progress import track
+
 __all__ = ['check_label_files', 'image_header']
 
 # Modes of 8-bit files with one value per pixel: grey, palette, and masks of one bit.
@@ -44,7 +46,8 @@ def check_label_files(dataset: Any, key: str) -> None:
     strict = any(type(step) is LoadAnnotations for step in loaders)  # no subclass of a user's
     resized = _resizes_both(steps)
     with ThreadPoolExecutor(NUM_THREADS) as threads:
-        for problem in threads.map(lambda pair: _compare(pair[0], pair[1], strict, resized), pairs):
+        problems = threads.map(lambda pair: _compare(pair[0], pair[1], strict, resized), pairs)
+        for problem in track(problems, len(pairs), f'headers of {key}'):
             if problem:
                 threads.shutdown(cancel_futures=True)
                 raise ValueError(f'{type(dataset).__name__}: {key}: {problem}')

@@ -27,6 +27,7 @@ from mmseg_uda.pipeline.tables import format_table
 from mmseg_uda.stages.base import PipelineContext, Stage
 from mmseg_uda.stages.references import split_reference
 from mmseg_uda.utils.processes import on_main
+from mmseg_uda.utils.terminal import prepare_terminal
 from mmseg_uda.utils.work_dir import lock_directory
 
 __all__ = ['Pipeline']
@@ -241,6 +242,7 @@ class Pipeline:
         file = str(self.context.work_dir / 'pipeline.log') if is_main_process() else None
         name = f'{self.context.name}-{next(_runs)}'
         log = MMLogger(name, logger_name='pipeline', log_file=file, file_mode='a')
+        prepare_terminal(log)
         try:
             yield log
         finally:

@@ -6,7 +6,6 @@ from mmengine.config import Config
 from mmengine.device import get_device
 from mmengine.dist import barrier, is_main_process
 from mmengine.registry import init_default_scope
-from mmengine.utils import track_iter_progress
 from mmseg.registry import MODELS
 
 from mmseg_uda.artifacts.checkpoint import load_checkpoint, load_into, weights_of
@@ -15,6 +14,7 @@ from mmseg_uda.artifacts.outputs import check_output
 from mmseg_uda.config.reads import read_paths
 from mmseg_uda.engine.batch_norm import batch_norm_layers, reestimate_batch_norm
 from mmseg_uda.engine.hooks.adabn_hook import build_target_loader
+from mmseg_uda.utils.progress import track
 
 __all__ = ['adapt_checkpoint']
 
@@ -58,7 +58,7 @@ def adapt_checkpoint(
     loader = build_target_loader(
         cfg, num_images=num_images, batch_size=batch_size, num_workers=num_workers, seed=seed
     )
-    batches = track_iter_progress((loader, len(loader))) if is_main_process() else loader
+    batches = track(loader, len(loader), 'batches')
     count = reestimate_batch_norm(model.to(get_device()), batches)
     if is_main_process():
         for name, layer in batch_norm_layers(model):

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import os.path as osp
-import sys
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from mmengine.config import Config
 from mmengine.logging import print_log
-from mmengine.utils import track_iter_progress
 from numpy.typing import NDArray
 from torch.utils.data import DataLoader, Dataset
 
@@ -21,6 +19,7 @@ from mmseg_uda.datasets.endless import DAMAGE, is_damage
 from mmseg_uda.stages.base import ConfigStage, Resolve, Result
 from mmseg_uda.stages.source_labels import build_labels, label_of, only_labels, source_dataset
 from mmseg_uda.utils.processes import on_main
+from mmseg_uda.utils.progress import track
 from mmseg_uda.version import __version__
 
 __all__ = ['ClassCountsStage', 'count_classes', 'make_class_counts']
@@ -68,7 +67,7 @@ class _Counts(Dataset[Any]):
 
 
 def make_class_counts(dataset: Mapping[str, Any], workers: int = 2) -> ClassCounts:
-    """Count the classes in each label of a dataset, with a progress bar.
+    """Count the classes in each label of a dataset, and show the progress.
 
     A damaged label is logged, and has a row of zeros: rare class sampling never draws it.
 
@@ -87,8 +86,8 @@ def make_class_counts(dataset: Mapping[str, Any], workers: int = 2) -> ClassCoun
     counted = _Counts(labels, [first[path] for path in paths], len(classes))
     loader = DataLoader(counted, batch_size=None, num_workers=workers, collate_fn=_unchanged)
     counts, broken = np.zeros((len(names), len(classes)), np.int64), {}
-    results = track_iter_progress((loader, len(names)), file=sys.stderr)
-    for row, (name, found) in enumerate(zip(names, results)):
+    results = zip(names, track(loader, len(names), 'labels'))
+    for row, (name, found) in enumerate(results):
         if isinstance(found, str):
             print_log(f'make_class_counts: leaves out {name}: {found}', 'current')
             broken[name] = found

@@ -197,7 +197,7 @@ def convert_dataset(
         One result per job, in the order of ``jobs``.
     """
     convert = partial(convert_label, label_format=label_format, overwrite=overwrite)
-    results = map_with_progress(convert, jobs, nproc)
+    results = map_with_progress(convert, jobs, 'labels', nproc)
     for split in sorted({job.split for job in jobs}):
         done = [result for result in results if result.job.split == split and not result.error]
         with atomic_write(list_dir / f'{split}.txt', keep=True) as file:

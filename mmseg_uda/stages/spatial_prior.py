@@ -9,7 +9,6 @@ counted at each pixel, smoothed by a Gaussian of 70 x 70 pixels, and normalised 
 from __future__ import annotations
 
 import dataclasses
-import sys
 from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any, NamedTuple
@@ -18,7 +17,6 @@ import cv2
 import mmcv
 import numpy as np
 from mmengine.config import Config
-from mmengine.utils import track_iter_progress
 from numpy.typing import NDArray
 from torch.utils.data import DataLoader
 
@@ -29,6 +27,7 @@ from mmseg_uda.datasets.transforms.positions import TrackPositions
 from mmseg_uda.stages.base import ConfigStage, Resolve, Result
 from mmseg_uda.stages.source_labels import build_labels, label_of, only_labels, source_dataset
 from mmseg_uda.utils.processes import on_main
+from mmseg_uda.utils.progress import track
 from mmseg_uda.version import __version__
 
 __all__ = ['SpatialPriorStage', 'make_spatial_prior', 'prior_size']
@@ -148,8 +147,8 @@ def prior_size(cfg: Config) -> tuple[int, int]:
         ValueError: If there is none.
     """
     target = cfg.get('train_dataloader', {}).get('target', {})
-    for track in steps_of_class(target, TrackPositions):
-        return track['height'], track['width']
+    for step in steps_of_class(target, TrackPositions):
+        return step['height'], step['width']
     raise ValueError(
         'the config has no TrackPositions in train_dataloader.target.dataset.pipeline '
         'to take the size from; write it there, or give the size'
@@ -159,7 +158,7 @@ def prior_size(cfg: Config) -> tuple[int, int]:
 def make_spatial_prior(
     dataset: Mapping[str, Any], recipe: PriorRecipe, workers: int = 2
 ) -> SpatialPrior:
-    """Build the prior of a labelled dataset, with a progress bar.
+    """Build the prior of a labelled dataset, and show the progress.
 
     Args:
         dataset: Config of the source training set; images are not read.
@@ -174,8 +173,7 @@ def make_spatial_prior(
     size = (recipe.height, recipe.width)
     collate = partial(_small_label, size=size, num_classes=len(classes))
     loader = DataLoader(built, batch_size=None, num_workers=workers, collate_fn=collate)
-    labels = track_iter_progress((loader, len(built)), file=sys.stderr)
-    return build_prior(labels, recipe, classes)
+    return build_prior(track(loader, len(built), 'labels'), recipe, classes)
 
 
 def _small_label(sample: dict[str, Any], size: tuple[int, int], num_classes: int) -> NDArray[Any]:

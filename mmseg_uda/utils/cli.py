@@ -28,7 +28,9 @@ from mmseg_uda.config.tables import read_config
 from mmseg_uda.utils.errors import describe_error
 from mmseg_uda.utils.parser import Options, ToolParser
 from mmseg_uda.utils.processes import connect_on_cpu
+from mmseg_uda.utils.progress import end_line
 from mmseg_uda.utils.signals import Stop, stop_on_signals
+from mmseg_uda.utils.terminal import prepare_terminal
 
 __all__ = [
     'build_runner',
@@ -109,6 +111,7 @@ def run_main(main: Callable[[], Any]) -> None:
     """
     wanted = '--traceback' in sys.argv or os.environ.get('MMSEG_UDA_TRACEBACK', '0') != '0'
     sys.argv[:] = [argument for argument in sys.argv if argument != '--traceback']
+    prepare_terminal(MMLogger.get_current_instance())
     try:
         with stop_on_signals(), _full_disk_ends_logging():
             sys.exit(main())
@@ -119,14 +122,12 @@ def run_main(main: Callable[[], Any]) -> None:
         sys.exit(stop.exit_code)
     except Exception as error:
         _log_traceback()
+        end_line()
         if wanted:
             raise
         if isinstance(error, ConfigError):  # a line for each mistake
             sys.stderr.write(f'{error}\n')
             sys.exit(2)
-        places = [frame.filename for frame in traceback.extract_tb(error.__traceback__)]
-        if any('progressbar' in place for place in places):  # which stopped within its line
-            sys.stderr.write('\n')
         line, refused = describe_error(error, Path(sys.argv[0]).resolve().parent)
         if is_disk_full(error) and getattr(error, 'filename', None) is None:  # by others
             files = [Path(handler.baseFilename).parent for handler in _log_files()]
@@ -195,4 +196,14 @@ def build_runner(cfg: Config) -> Runner:
     problems = check_runnable(cfg)
     if problems:
         raise ConfigError(problems)
-    return RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
+    return RUNNERS.build(cfg) if 'runner_type' in cfg else _Runner.from_cfg(cfg)
+
+
+class _Runner(Runner):
+    """Lets the log processor prepare the logger, before anything is logged."""
+
+    def build_logger(self, *args: Any, **kwargs: Any) -> MMLogger:
+        logger = super().build_logger(*args, **kwargs)
+        if hasattr(self.log_processor, 'prepare'):
+            self.log_processor.prepare(logger)
+        return logger

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -17,7 +16,8 @@ import cv2
 import torch
 import torch.distributed as dist
 from mmengine.dist import broadcast_object_list, get_rank
-from mmengine.utils import ProgressBar, track_progress
+
+from mmseg_uda.utils.progress import track
 
 __all__ = ['connect_on_cpu', 'map_with_progress', 'on_main']
 
@@ -92,12 +92,15 @@ def on_main(function: Callable[[], T]) -> T:
     return outcome[0]
 
 
-def map_with_progress(function: Callable[[S], T], items: Sequence[S], nproc: int = 1) -> list[T]:
-    """Map a function over items, with a progress bar on the standard error.
+def map_with_progress(
+    function: Callable[[S], T], items: Sequence[S], title: str, nproc: int = 1
+) -> list[T]:
+    """Map a function over items, and show the progress.
 
     Args:
         function: The function; picklable if ``nproc`` is above 1.
         items: Its arguments.
+        title: What the items are.
         nproc: Number of processes; 1 works in this one.
 
     Returns:
@@ -107,20 +110,18 @@ def map_with_progress(function: Callable[[S], T], items: Sequence[S], nproc: int
         RuntimeError: One of the processes was killed.
     """
     if nproc == 1 or len(items) < 2:
-        return track_progress(function, items, file=sys.stderr)
-    bar, results = ProgressBar(len(items), file=sys.stderr), []
+        return [function(item) for item in track(items, len(items), title)]
+    results = []
     try:
         # A multiprocessing.Pool would wait for ever for the result of a process that was killed.
         with ProcessPoolExecutor(nproc, initializer=_init_worker, initargs=(os.getpid(),)) as pool:
-            for result in pool.map(function, items):
+            for result in track(pool.map(function, items), len(items), title):
                 results.append(result)
-                bar.update()
     except BrokenProcessPool as error:
         raise RuntimeError(
             f'one of {nproc} processes was killed, often for want of memory; the same command goes '
             'on, with fewer processes if need be'
         ) from error
-    bar.file.write('\n')
     return results
 
 

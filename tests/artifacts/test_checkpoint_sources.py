@@ -74,7 +74,8 @@ def test_each_kind_of_source(source: str) -> None:
 def test_a_download_is_kept(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     downloads = []
 
-    def download(url: str, path: str) -> None:
+    def download(url: str, path: str, progress: bool) -> None:
+        assert not progress  # hundreds of lines in a pipe
         downloads.append(url)
         torch.save({'a': torch.ones(1)}, path)
 

@@ -260,6 +260,7 @@ def test_top_level_parts_of_stock_configs(checkpoint):
         checkpoint=dict(type='CheckpointHook', interval=7),
         health=dict(type='HealthHook'),
     )
+    cfg.log_processor = dict(type='TerminalLogProcessor', by_epoch=False)
     cfg.dump(own)
     plain = Config.fromfile(export(checkpoint)[1])
     assert plain.data_preprocessor == plain.model.data_preprocessor

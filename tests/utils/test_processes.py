@@ -20,11 +20,11 @@ MPI = 'OMPI_COMM_WORLD_RANK', 'OMPI_COMM_WORLD_SIZE', 'OMPI_COMM_WORLD_LOCAL_RAN
 
 @pytest.mark.parametrize('nproc', [1, 2])
 def test_results_keep_their_order(nproc: int, capsys: pytest.CaptureFixture[str]) -> None:
-    assert map_with_progress(abs, [-3, 2, -1], nproc) == [3, 2, 1]
+    assert map_with_progress(abs, [-3, 2, -1], 'numbers', nproc) == [3, 2, 1]
     captured = capsys.readouterr()
-    assert '3/3' in captured.err
+    assert 'numbers: 3 of 3' in captured.err
     assert captured.out == ''
-    assert map_with_progress(abs, [], nproc) == []
+    assert map_with_progress(abs, [], 'numbers', nproc) == []
 
 
 @pytest.fixture
@@ -81,7 +81,7 @@ def _die(number: int) -> int:
 
 def test_a_killed_process_is_an_error() -> None:
     with pytest.raises(RuntimeError, match='one of 2 processes was killed, often for want of mem'):
-        map_with_progress(_die, range(9), 2)
+        map_with_progress(_die, range(9), 'numbers', 2)
 
 
 def _slow(number: int) -> None:
@@ -90,7 +90,9 @@ def _slow(number: int) -> None:
 
 
 def test_processes_end_with_a_killed_parent(capfd: pytest.CaptureFixture[str]) -> None:
-    parent = get_context('fork').Process(target=map_with_progress, args=(_slow, range(9), 2))
+    parent = get_context('fork').Process(
+        target=map_with_progress, args=(_slow, range(9), 'numbers', 2)
+    )
     parent.start()
     workers: set[int] = set()
     while len(workers) < 2:

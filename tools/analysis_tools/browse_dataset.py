@@ -15,7 +15,6 @@ import mmcv
 import numpy as np
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
-from mmengine.utils import track_iter_progress
 from mmseg.registry import VISUALIZERS
 
 import mmseg_uda  # noqa: F401 (checks the toolboxes, registers the classes)
@@ -24,6 +23,7 @@ from mmseg_uda.config.reads import FILES, read_paths
 from mmseg_uda.datasets.checks import build_dataset
 from mmseg_uda.structures import DOMAINS
 from mmseg_uda.utils.cli import config_parser, load_config, run_main
+from mmseg_uda.utils.progress import track
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -65,7 +65,7 @@ def main(argv: list[str] | None = None) -> None:
         {'type': 'SegLocalVisualizer', **(cfg.get('visualizer') or {}), 'name': 'browse_dataset'}
     )
     visualizer.dataset_meta = dataset.metainfo
-    for index in track_iter_progress(range(len(dataset))):
+    for index in track(range(len(dataset)), len(dataset), 'samples'):
         item = dataset[index]
         sample = item['data_samples']
         if 'pseudo_sem_seg' in sample:

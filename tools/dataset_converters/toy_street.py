@@ -126,7 +126,7 @@ def main(argv: list[str] | None = None) -> None:
     print(f'{root}: {len(tasks) - len(missing)} of {len(tasks)} images are there')
     if missing:
         begin = time.time()
-        map_with_progress(generate, missing, args.nproc)
+        map_with_progress(generate, missing, 'images', args.nproc)
         print(f'drew {len(missing)} images in {time.time() - begin:.1f} s')
     files = {name: digest_path(root / name) for name in names}
     note = {'recipe': recipe, 'digest': digest_recipe(recipe), 'files': files}

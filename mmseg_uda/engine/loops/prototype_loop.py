@@ -92,16 +92,15 @@ class PrototypeLoop(TargetImageLoop):
         """Compute the means (C, A) of all images and which exist (C,), in order, on the CPU."""
         method = unwrap_model(self.runner.model)
         indices = self._share()
-        bar = self._progress(len(indices), 'Prototypes: features')
         own: list[tuple[Tensor, Tensor]] = []
-        for data in self._batches(indices):
-            images = method.data_preprocessor(data, False)['inputs']
-            features, logits = method.represent(method.student, images)
-            means, found = class_means(
-                features, logits.argmax(1), self.num_classes, method.min_pixels
-            )
-            own += zip(means.cpu(), found.cpu())
-            if bar is not None:
-                bar.update(len(images))
+        with self._progress(len(indices), 'Prototypes: features') as progress:
+            for data in self._batches(indices):
+                images = method.data_preprocessor(data, False)['inputs']
+                features, logits = method.represent(method.student, images)
+                means, found = class_means(
+                    features, logits.argmax(1), self.num_classes, method.min_pixels
+                )
+                own += zip(means.cpu(), found.cpu())
+                progress.update(len(images))
         parts = dict(pair for part in all_gather_object(list(zip(indices, own))) for pair in part)
         return [parts[index] for index in range(len(self._paths))]

@@ -210,7 +210,7 @@ class PseudoLabelLoop(TargetImageLoop):
         return summed
 
     def _segment(self, indices: list[int], task: str) -> Iterator[tuple[str, Tensor]]:
-        """Run the network over images, with a progress bar in the first process.
+        """Run the network over images, and show the progress.
 
         Yields:
             The name of an image's label file, and the image's probabilities (C, H, W).
@@ -218,18 +218,15 @@ class PseudoLabelLoop(TargetImageLoop):
         if not indices:
             return
         name_of = dict(zip(self._paths, self._names))
-        bar = self._progress(len(indices), f'Pseudo labels: {task}')
-        for data in self._batches(indices):
-            images, samples = segment_probabilities(
-                self.runner.model, data, self.softmax_first, not self.rule.soft, self.flip
-            )
-            for probabilities, sample in zip(images, samples):
-                self._check(sample.metainfo, probabilities)
-                yield name_of[osp.abspath(sample.img_path)], probabilities
-                if bar is not None:
-                    bar.update()
-        if bar is not None:
-            bar.file.write('\n')
+        with self._progress(len(indices), f'Pseudo labels: {task}') as progress:
+            for data in self._batches(indices):
+                images, samples = segment_probabilities(
+                    self.runner.model, data, self.softmax_first, not self.rule.soft, self.flip
+                )
+                for probabilities, sample in zip(images, samples):
+                    self._check(sample.metainfo, probabilities)
+                    yield name_of[osp.abspath(sample.img_path)], probabilities
+                    progress.update()
 
     def _check(self, meta: dict[str, Any], probabilities: Tensor) -> None:
         if meta.get('flip'):

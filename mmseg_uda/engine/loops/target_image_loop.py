@@ -6,16 +6,16 @@ import os.path as osp
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from mmengine.dist import get_dist_info
+from mmengine.dist import get_dist_info, is_main_process
 from mmengine.logging import print_log
 from mmengine.runner import Runner
 from mmengine.runner.base_loop import BaseLoop
-from mmengine.utils import ProgressBar
 from torch.utils.data import DataLoader
 
 from mmseg_uda.artifacts.lookup import relative_names
 from mmseg_uda.datasets.folders import check_folders
 from mmseg_uda.utils.errors import error_context
+from mmseg_uda.utils.progress import Progress
 
 __all__ = ['TargetImageLoop']
 
@@ -84,9 +84,8 @@ class TargetImageLoop(BaseLoop):
             worker_init_fn=loader.worker_init_fn,
         )
 
-    def _progress(self, total: int, task: str) -> ProgressBar | None:
-        """Make a progress bar in the first process."""
-        if get_dist_info()[0] != 0:
-            return None
-        print_log(f'{task} of {len(self._paths)} images', 'current')
-        return ProgressBar(total)
+    def _progress(self, total: int, task: str) -> Progress:
+        """Show how many of this process's images are done, and log what for."""
+        if is_main_process():
+            print_log(f'{task} of {len(self._paths)} images', 'current')
+        return Progress(total, 'images')

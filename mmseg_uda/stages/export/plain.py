@@ -8,7 +8,7 @@ from typing import Any
 from mmengine.config import Config
 from mmengine.registry import Registry
 from mmseg.datasets.transforms import LoadAnnotations
-from mmseg.registry import DATASETS, METRICS, MODELS, TRANSFORMS
+from mmseg.registry import DATASETS, LOG_PROCESSORS, METRICS, MODELS, TRANSFORMS
 
 from mmseg_uda.config.datasets import map_datasets
 from mmseg_uda.datasets import StreetDataset
@@ -65,7 +65,7 @@ def plain_config(cfg: Config, notes: list[str] | None = None) -> Config:
         'data_preprocessor': model['data_preprocessor'],  # which tools of mmseg read
         'model': model,
         **_plain_tests(kept, notes),
-        'log_processor': {'by_epoch': False} if is_ours(processor) else processor,
+        'log_processor': {} if is_ours(processor, LOG_PROCESSORS) else processor,
     }
     plain['log_processor'].setdefault('by_epoch', False)
     hooks = {'visualization': {'type': 'SegVisualizationHook'}, **content.get('default_hooks', {})}

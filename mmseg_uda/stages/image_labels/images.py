@@ -13,7 +13,6 @@ import torch
 from mmcv.transforms import LoadAnnotations, LoadImageFromFile
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
-from mmengine.utils import ProgressBar
 from mmseg.registry import DATASETS
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
@@ -26,6 +25,7 @@ from mmseg_uda.datasets.folders import check_folders
 from mmseg_uda.models.decode_heads import class_shares
 from mmseg_uda.stages.image_labels.features import FeatureNet
 from mmseg_uda.structures import IGNORE_INDEX
+from mmseg_uda.utils.progress import Progress
 
 __all__ = ['DomainImages', 'extract_features']
 
@@ -140,25 +140,23 @@ def extract_features(
     Returns:
         Features (M, D) and shares (M, C), float32; shares are (M, 0) without labels.
     """
-    progress = ProgressBar(len(images))
+    progress = Progress(len(images), 'images')
     parts = []
     for start in range(0, len(images), SHARD):
         path = directory / f'{key}_{start:06d}.npz'
         rows = range(start, min(start + SHARD, len(images)))
         if path.is_file():
-            progress.update(len(rows))
+            progress.skip(len(rows))
         else:
             _write_shard(net, images.batches(rows, batch_size, num_workers), path, progress)
         with np.load(path, allow_pickle=False) as arrays:
             parts.append([torch.from_numpy(arrays[name]) for name in ('features', 'shares')])
-    progress.file.write('\n')
+    progress.close()
     features, shares = (torch.cat(each) for each in zip(*parts))
     return features, shares
 
 
-def _write_shard(
-    net: FeatureNet, batches: DataLoader[Any], path: Path, progress: ProgressBar
-) -> None:
+def _write_shard(net: FeatureNet, batches: DataLoader[Any], path: Path, progress: Progress) -> None:
     features, shares = [], []
     for batch in batches:
         features.append(net(batch['image'].to(net.mean.device)).cpu())  # (N, D)

@@ -12,7 +12,6 @@ from mmcv.transforms import Resize
 from mmengine.config import Config
 from mmengine.device import get_device
 from mmengine.logging import print_log
-from mmengine.utils import track_iter_progress
 from torch import Tensor
 
 from mmseg_uda.artifacts.digest import digest_config
@@ -26,6 +25,7 @@ from mmseg_uda.stages.image_labels.features import build_feature_net
 from mmseg_uda.stages.image_labels.images import DomainImages, extract_features
 from mmseg_uda.stages.image_labels.regression import fit_softmax, has_labels, soft_cross_entropy
 from mmseg_uda.utils.arguments import check_integer, check_number, check_sequence
+from mmseg_uda.utils.progress import track
 from mmseg_uda.version import __version__
 
 __all__ = ['ImageLabelRecipe', 'count_image_labels', 'predict_image_labels']
@@ -156,7 +156,8 @@ def count_image_labels(
     if found is not None:
         return found
     batches = target.batches(num_workers=workers)
-    shares = torch.cat([batch['shares'] for batch in track_iter_progress((batches, len(batches)))])
+    done = track(batches, len(batches), 'batches')
+    shares = torch.cat([batch['shares'] for batch in done])
     return _write(out, target, shares.gt(0) if kind == 'presence' else shares, kind, made_with)
 
 

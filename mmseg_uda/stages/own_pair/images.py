@@ -14,6 +14,7 @@ from mmseg_uda.artifacts.files import list_files
 from mmseg_uda.datasets.directory import find_stems
 from mmseg_uda.datasets.images import IMAGES
 from mmseg_uda.datasets.label_files import NUM_THREADS, image_header
+from mmseg_uda.utils.progress import track
 
 __all__ = ['ImageSet', 'Pairing', 'look_at_images', 'pair_labels', 'split_suffix']
 
@@ -76,7 +77,7 @@ def look_at_images(directory: str, paths: Iterable[str]) -> ImageSet:
     """Read the headers of images."""
     paths = sorted(paths)
     with ThreadPoolExecutor(NUM_THREADS) as threads:
-        headers = list(threads.map(image_header, paths))
+        headers = list(track(threads.map(image_header, paths), len(paths), 'image headers'))
     known = [header for header in headers if header is not None]
     if not known:
         raise ValueError(f'expected images that can be read in {directory!r}, but got none')

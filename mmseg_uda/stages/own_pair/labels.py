@@ -20,6 +20,7 @@ from mmseg_uda.artifacts.files import PathLike
 from mmseg_uda.datasets.class_map import IGNORE, ClassMap, name_value, read_values
 from mmseg_uda.structures import IGNORE_INDEX
 from mmseg_uda.utils.palettes import Palette, palette_of
+from mmseg_uda.utils.progress import track
 
 __all__ = [
     'Classes',
@@ -87,7 +88,7 @@ def look_at_labels(paths: Sequence[str], colours: bool | None) -> LabelValues:
     deadline = time.monotonic() + SECONDS
     with ThreadPoolExecutor(4) as threads:
         jobs = {threads.submit(_count, paths[int(i)], colours): paths[int(i)] for i in order}
-        for job in as_completed(jobs):
+        for job in track(as_completed(jobs), len(jobs), 'labels, for a minute at most'):
             done += 1
             try:
                 found = job.result()

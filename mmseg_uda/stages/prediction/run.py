@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os.path as osp
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -13,7 +12,6 @@ import numpy as np
 from mmengine.config import Config
 from mmengine.dist import all_gather_object, barrier, get_dist_info
 from mmengine.logging import print_log
-from mmengine.utils import ProgressBar
 from PIL import Image
 
 from mmseg_uda.artifacts.digest import digest_config, digest_path
@@ -28,6 +26,7 @@ from mmseg_uda.utils.arguments import check_choice, check_integer
 from mmseg_uda.utils.drawing import label_to_color, overlay
 from mmseg_uda.utils.palettes import draw_legend
 from mmseg_uda.utils.processes import on_main
+from mmseg_uda.utils.progress import Progress
 
 __all__ = ['IDS', 'PredictOptions', 'run_prediction']
 
@@ -159,22 +158,14 @@ class _Writer:
             Names of all files of these images, and what could not be read.
         """
         rank, world_size = get_dist_info()
-        self.bar = (
-            ProgressBar(-(-frames.count // world_size), file=sys.stderr) if not rank else None
-        )
         self.names: list[str] = []
         todo = self._load(frames.share(rank, world_size))
-        for (name, image), prediction in self.predictor.predict_all(todo, self.options.batch_size):
-            self._write(name, image, prediction)
-            self._done(name)
-        if self.bar is not None:
-            self.bar.file.write('\n')
+        with Progress(-(-frames.count // world_size), 'images') as self.progress:
+            for (name, image), found in self.predictor.predict_all(todo, self.options.batch_size):
+                self._write(name, image, found)
+                self.names += self.files_of(name).values()
+                self.progress.update()
         return self.names, self.failed
-
-    def _done(self, name: str) -> None:
-        self.names += self.files_of(name).values()
-        if self.bar is not None:
-            self.bar.update()
 
     def _load(
         self, images: Iterator[tuple[str, str | np.ndarray]]
@@ -183,7 +174,8 @@ class _Writer:
         for name, image in images:
             # A file is there when it is whole.
             if all((self.out / file).is_file() for file in self.files_of(name).values()):
-                self._done(name)
+                self.names += self.files_of(name).values()
+                self.progress.skip()
                 continue
             try:
                 sample = self.predictor.load(image)

@@ -128,7 +128,7 @@ def translate_folder(
         out=out,
         translator=translator,
     )
-    map_with_progress(translate, todo, translator.processes(nproc))
+    map_with_progress(translate, todo, 'images', translator.processes(nproc))
     manifest.finish(out)
     print_log(
         f'{len(todo)} images translated to {out}, {len(manifest.images) - len(todo)} were already',
