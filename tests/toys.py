@@ -639,6 +639,14 @@ def runner_cfg(
     return Config(cfg)
 
 
+def add_labelled_targets(cfg: Config) -> None:
+    """Make three labelled target images a second source of :func:`runner_cfg`."""
+    source = cfg.train_dataloader.source
+    root = Path(source.dataset.data_root).parent
+    labelled = dict(dataset_cfg(root, 'target', train=False), indices=[1, 4, 5])
+    cfg.train_dataloader.source = [source, dict(source, dataset=labelled)]
+
+
 def train(cfg: Config) -> Runner:
     """Train in this process and give the runner back."""
     runner = Runner.from_cfg(cfg)

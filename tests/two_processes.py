@@ -22,7 +22,8 @@ from mmseg_uda.engine import UDADistributedDataParallel
 
 State = dict  # name -> Tensor
 # Methods that are also trained by a runner.
-RUNS = ('adversarial', 'cdanet', 'mean_teacher', 'dacs', 'camix', 'proda', 'cyclegan')
+RUNS = ('adversarial', 'cdanet', 'mean_teacher', 'dacs', 'camix', 'proda', 'cyclegan', 'sources')
+METHOD_OF = {'sources': 'dacs'}  # trained on several sources
 BATCH_NORM = 'adversarial'
 UNEVEN = ('source_only', 'self_training', 'cdanet')  # with other numbers of labelled pixels
 # Methods that draw numbers for an image, or look at all images of the batch.
@@ -112,11 +113,13 @@ def run(name: str, folder: Path, work_dir: Path, batch_size: int, **changes: Any
     cfg = toys.runner_cfg(
         folder / 'data',
         work_dir,
-        toys.method_cfg(name),
+        toys.method_cfg(METHOD_OF.get(name, name)),
         max_iters=4,
         batch_size=batch_size,
         **changes,
     )
+    if name == 'sources':
+        toys.add_labelled_targets(cfg)
     return {key: value.clone() for key, value in toys.train(cfg).model.state_dict().items()}
 
 
@@ -160,6 +163,7 @@ def _results(rank: int, folder: Path) -> dict[str, State]:
     for name in (BATCH_NORM, 'mean_teacher'):
         results[f'batch norm {name}'] = weights(toys.build(name, segmentor=segmentor), name, rank)
     for name in RUNS:
+        teacher = 'teacher' in toys.method_cfg(METHOD_OF.get(name, name))
         state = run(
             name,
             folder,
@@ -169,7 +173,7 @@ def _results(rank: int, folder: Path) -> dict[str, State]:
             model_wrapper_cfg=dict(type='UDADistributedDataParallel'),
             # The first process alone draws panels: nothing in them may wait for the other.
             custom_hooks=[
-                *([dict(type='EMATeacherHook')] if hasattr(toys.build(name), 'teacher') else []),
+                *([dict(type='EMATeacherHook')] if teacher else []),
                 dict(type='UDAVisualizationHook', interval=2),
             ],
         )

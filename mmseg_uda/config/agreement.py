@@ -17,6 +17,7 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from mmseg_uda.config.building import build_optimizers, build_schedulers, explain
+from mmseg_uda.config.domains import check_sources
 from mmseg_uda.config.method import check_method
 from mmseg_uda.config.places import ANYWHERE, CONSTRUCTORS, Node, find_class
 from mmseg_uda.config.problems import Problem
@@ -45,6 +46,7 @@ def check_agreement(content: Mapping[str, Any], nodes: list[Node]) -> Iterator[P
     """
     for check in CHECKS:
         yield from check(nodes)
+    yield from check_sources(content)
     yield from _check_constructor(content, nodes)
     scaled = _get(content.get('auto_scale_lr'), 'enable')
     if scaled and _get(content.get('train_dataloader'), 'source'):
@@ -172,12 +174,13 @@ def _check_pixels(nodes: list[Node]) -> Iterator[Problem]:
 
 
 def _check_loaders(nodes: list[Node]) -> Iterator[Problem]:
-    """A number of skipped samples is one; workers that persist or fetch in advance exist."""
+    """Numbers of a domain are numbers; workers that persist or fetch in advance exist."""
     for node in nodes:
-        skipped = node.cfg.get('skip_broken', 0) if 'skip_broken' in node.place.aside else 0
-        if type(skipped) is not int or skipped < 0:
-            text = f'UDATrainLoop: expected an integer of at least 0, but got {skipped!r}'
-            yield Problem(f'{node.path}.skip_broken', text)
+        for key, least in (('skip_broken', 0), ('ratio', 1)):
+            got = node.cfg.get(key, least) if key in node.place.aside else least
+            if type(got) is not int or got < least:
+                text = f'UDATrainLoop: expected an integer of at least {least}, but got {got!r}'
+                yield Problem(f'{node.path}.{key}', text)
         if node.target is DataLoader and not node.cfg.get('num_workers'):
             for key in ('persistent_workers', 'prefetch_factor'):
                 if node.cfg.get(key):

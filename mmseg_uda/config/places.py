@@ -6,7 +6,7 @@ import dataclasses
 import functools
 import inspect
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from mmengine.evaluator import Evaluator
@@ -78,7 +78,8 @@ class Place(NamedTuple):
 
 
 def train_dataloader(
-    source: Mapping[str, Any] | None = None, target: Mapping[str, Any] | None = None
+    source: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None,
+    target: Mapping[str, Any] | None = None,
 ) -> None: ...
 
 
@@ -136,7 +137,7 @@ PLACES = (
     Place(
         r'^train_dataloader\.(source|target)$',
         default=DataLoader,
-        aside=('num_batch_per_epoch', 'skip_broken', 'sampling'),
+        aside=('num_batch_per_epoch', 'skip_broken', 'sampling', 'ratio'),
     ),
     Place(
         r'^train_dataloader\.source\.sampling$', (mm.DATA_SAMPLERS,), ('dataset',), needs_type=True

@@ -7,10 +7,12 @@ from typing import Any
 
 import numpy as np
 from mmengine.config import Config
+from mmengine.dataset import ConcatDataset
 from mmseg.registry import DATASETS, HOOKS
 from numpy.typing import NDArray
 
 from mmseg_uda.config.datasets import iter_datasets, unlabelled_images
+from mmseg_uda.config.domains import domain_dataset
 from mmseg_uda.datasets.checks import (
     build_dataset,
     check_dataset,
@@ -22,6 +24,7 @@ from mmseg_uda.datasets.checks import (
 from mmseg_uda.datasets.images import left_out_images, shared_images
 from mmseg_uda.datasets.label_values import check_label_values, look_at_labels
 from mmseg_uda.doctor.finding import Finding, look, ok, wrong
+from mmseg_uda.doctor.settings import loader_of
 from mmseg_uda.doctor.weights import normalisation_of, segmentor_of
 from mmseg_uda.structures import DOMAINS, IGNORE_INDEX
 from mmseg_uda.utils.drawing import contact_sheet, label_to_color, loaded_to_rgb, overlay
@@ -29,7 +32,6 @@ from mmseg_uda.utils.drawing import contact_sheet, label_to_color, loaded_to_rgb
 __all__ = ['build_datasets', 'check_data', 'check_histogram', 'check_pixels', 'picture']
 
 NUM_IMAGES = 8  # of each domain, for statistics
-SHARED = 0.5  # of two domains' images: they are one
 FAR = 2.0  # standard deviations between an image's mean and the preprocessor's
 RAW_IDS = ('_labelIds.png', '_instanceIds.png', '_color.png')
 
@@ -40,15 +42,16 @@ def build_datasets(cfg: Config) -> tuple[dict[str, Any], list[Finding]]:
     Returns:
         Datasets by key, ``'source'``, ``'target'`` and ``'val'``, and what is wrong with the rest.
     """
-    loaders = dict(cfg.get('train_dataloader') or {})
-    loaders = loaders if 'source' in loaders else {'source': loaders}
+    loaders = cfg.get('train_dataloader')
+    configs = {domain: domain_dataset(loaders, domain) for domain in DOMAINS}
+    configs['val'] = (cfg.get('val_dataloader') or {}).get('dataset')
     built, findings = {}, []
-    for key, loader in {**loaders, 'val': cfg.get('val_dataloader')}.items():
-        if not isinstance((loader or {}).get('dataset'), Mapping):
+    for key, config in configs.items():
+        if not isinstance(config, Mapping):
             continue
         place = 'val_dataloader' if key == 'val' else f'train_dataloader.{key}'
         try:
-            dataset = build_dataset(loader['dataset'], f'{place}.dataset')
+            dataset = build_dataset(config, f'{place}.dataset')
             check_dataset(dataset, f'{place}.dataset')
         except (OSError, ValueError) as error:
             findings.append(wrong('data', str(error), 'correct it'))
@@ -94,6 +97,8 @@ def _check_shared(datasets: Mapping[str, Any]) -> Iterator[Finding]:
     text = shared_images(datasets['source'], 'source', datasets['target'], 'target')
     if not text:
         yield ok('domains', 'source and target share no image')
+    elif isinstance(datasets['source'], ConcatDataset):
+        yield look('domains', text, 'keep them if they are labelled images of the target')
     else:
         yield wrong('domains', text, 'there is nothing to adapt to: correct data_root')
     if 'val' in datasets:
@@ -106,7 +111,7 @@ def check_histogram(cfg: Config, source: Any) -> Iterator[Finding]:
     """Check the labels of the source: values, and the share of each class."""
     head = segmentor_of(cfg).get('decode_head') or {}
     classes = source.metainfo['classes']
-    for _, dataset in iter_datasets((cfg.train_dataloader.get('source') or {}).get('dataset', {})):
+    for _, dataset in iter_datasets(domain_dataset(cfg.train_dataloader, 'source') or {}):
         suffix = dataset.get('seg_map_suffix') or ''
         if suffix.endswith(RAW_IDS):
             text = f'source labels end in {suffix!r}: they are raw ids, not train ids'
@@ -160,8 +165,8 @@ def check_pixels(cfg: Config, datasets: Mapping[str, Any]) -> Iterator[Finding]:
 
 def _some_images(cfg: Config, domain: str, number: int = NUM_IMAGES) -> list[NDArray[Any]]:
     """Images (C, H, W) as the domain's pipeline makes them, without labels of any kind."""
-    loaders = cfg.train_dataloader
-    dataset = DATASETS.build(unlabelled_images((loaders.get(domain) or loaders)['dataset']))
+    config = domain_dataset(cfg.train_dataloader, domain)
+    dataset = DATASETS.build(unlabelled_images(config or {}))
     step = max(1, len(dataset) // number)
     return [dataset[index]['inputs'].numpy() for index in range(0, len(dataset), step)][:number]
 
@@ -172,8 +177,8 @@ def _numbers(values: Any) -> str:
 
 def picture(cfg: Config, datasets: Mapping[str, Any]) -> NDArray[np.uint8]:
     """Draw a training batch: source images, their labels, and target images."""
-    loaders, source = cfg.train_dataloader, datasets['source']
-    batch = min(len(source), (loaders.get('source') or loaders).get('batch_size', 1))
+    source = datasets['source']
+    batch = min(len(source), loader_of(cfg, 'source').get('batch_size', 1))
     targets = _some_images(cfg, 'target', batch) if 'target' in datasets else []
     rows = []
     for index in range(batch):

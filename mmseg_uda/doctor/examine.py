@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from mmseg_uda.config.building import build_model, no_trace
 from mmseg_uda.doctor.data import build_datasets, check_data, check_pixels, picture
 from mmseg_uda.doctor.finding import Finding, look, ok
 from mmseg_uda.doctor.memory import estimate_memory, optimizer_type
-from mmseg_uda.doctor.settings import check_batch_norm, check_paper, check_settings
+from mmseg_uda.doctor.settings import check_batch_norm, check_paper, check_settings, loader_of
 from mmseg_uda.doctor.weights import check_normalisation, check_weights
 from mmseg_uda.utils.drawing import save_picture
 
@@ -74,8 +74,7 @@ def _model(cfg: Config) -> Any:
 
 
 def _check_memory(cfg: Config, model: Any, source: Any) -> Iterator[Finding]:
-    loaders: Mapping[str, Any] = cfg.train_dataloader
-    batch = (loaders.get('source') or loaders).get('batch_size', 1)
+    batch = loader_of(cfg, 'source').get('batch_size', 1)
     channels, height, width = source[0]['inputs'].shape
     try:
         memory = estimate_memory(model, (batch, channels, height, width), optimizer_type(cfg))

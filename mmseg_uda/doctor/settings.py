@@ -11,10 +11,11 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from mmseg_uda.config.check import check_config
 from mmseg_uda.config.datasets import iter_datasets
+from mmseg_uda.config.domains import domain_loaders
 from mmseg_uda.doctor.finding import Finding, look, ok, wrong
 from mmseg_uda.doctor.weights import segmentor_of
 
-__all__ = ['check_batch_norm', 'check_paper', 'check_settings']
+__all__ = ['check_batch_norm', 'check_paper', 'check_settings', 'loader_of']
 
 SIZES = 1.2  # ratio of the sides in training and in validation
 RATES = 1.5  # ratio of batch x learning rate to the paper's
@@ -48,14 +49,14 @@ def _setting(steps: list[Any], kind: str, key: str) -> Any:
     return next((step.get(key) for step in steps if _kind(step) == kind), None)
 
 
-def _loader(cfg: Config, domain: str) -> Any:
-    loaders = cfg.get('train_dataloader') or {}
-    return loaders.get(domain) or (loaders if domain == 'source' else {})
+def loader_of(cfg: Config, domain: str) -> Any:
+    """Give the config of a domain's dataloader, of several sources that of the first one."""
+    return next((loader for _, loader in domain_loaders(cfg.get('train_dataloader'), domain)), {})
 
 
 def _check_evaluation(cfg: Config) -> Iterator[Finding]:
     """Validation has the images' size in training, the classes of the network, and full labels."""
-    steps, trained = _steps(cfg.get('val_dataloader')), _steps(_loader(cfg, 'target'))
+    steps, trained = _steps(cfg.get('val_dataloader')), _steps(loader_of(cfg, 'target'))
     if not steps:
         yield look(
             'evaluation',
@@ -91,7 +92,7 @@ def _ratio(one: float, other: float) -> float:
 def _check_crops(cfg: Config) -> Iterator[Finding]:
     """Methods mix both domains pixel by pixel, and networks expect one size."""
     crops = {
-        domain: _setting(_steps(_loader(cfg, domain)), 'RandomCrop', 'crop_size')
+        domain: _setting(_steps(loader_of(cfg, domain)), 'RandomCrop', 'crop_size')
         for domain in ('source', 'target')
     }
     if not any(crops.values()):
@@ -132,7 +133,7 @@ def _check_schedule(cfg: Config) -> Iterator[Finding]:
 
 def check_batch_norm(cfg: Config, model: nn.Module) -> Iterator[Finding]:
     """Find batch norm that learns its statistics from a batch of one image."""
-    batch = _loader(cfg, 'source').get('batch_size', 1)
+    batch = loader_of(cfg, 'source').get('batch_size', 1)
     network = getattr(model, 'student', model).train()
     layers = [
         name
@@ -181,7 +182,7 @@ def _numbers(cfg: Config) -> dict[str, Any]:
     return {
         'method': cfg.model.get('type'),
         'backbone': f'{_kind(backbone)} {backbone.get("depth", "")}'.strip(),
-        'batch': _loader(cfg, 'source').get('batch_size', 1),
+        'batch': loader_of(cfg, 'source').get('batch_size', 1),
         'lr': (student.get('optimizer') or {}).get('lr', 0.0),
         'iterations': (cfg.get('train_cfg') or {}).get('max_iters'),
     }

@@ -12,6 +12,7 @@ from mmseg.registry import DATASETS
 from numpy.typing import NDArray
 
 from mmseg_uda.config.datasets import map_datasets, only_steps
+from mmseg_uda.config.domains import domain_dataset
 from mmseg_uda.datasets.checks import check_dataset
 from mmseg_uda.datasets.folders import check_folders
 from mmseg_uda.structures import IGNORE_INDEX
@@ -22,12 +23,12 @@ KEY = 'train_dataloader.source.dataset'
 
 
 def source_dataset(cfg: Config) -> dict[str, Any]:
-    """Give the config of the source training set.
+    """Give the config of the source training set, which joins those of several sources.
 
     Raises:
         ValueError: If the config has none.
     """
-    dataset = cfg.get('train_dataloader', {}).get('source', {}).get('dataset')
+    dataset = domain_dataset(cfg.get('train_dataloader'), 'source')
     if not dataset:
         raise ValueError(f'the config has no {KEY}; write a config that adapts from a source')
     return dict(dataset)

@@ -19,6 +19,7 @@ from mmseg.registry import VISUALIZERS
 
 import mmseg_uda  # noqa: F401 (checks the toolboxes, registers the classes)
 from mmseg_uda.artifacts.outputs import check_output
+from mmseg_uda.config.domains import domain_dataset
 from mmseg_uda.config.reads import FILES, read_paths
 from mmseg_uda.datasets.checks import build_dataset
 from mmseg_uda.structures import DOMAINS
@@ -43,14 +44,13 @@ def training_set(cfg: Config, domain: str) -> Mapping[str, Any]:
     Raises:
         ValueError: There is none.
     """
-    loaders = cfg.get('train_dataloader') or {}
-    loader = loaders.get(domain) or (loaders if domain == 'source' else {})
-    if 'dataset' not in loader:
+    dataset = domain_dataset(cfg.get('train_dataloader'), domain)
+    if dataset is None:
         raise ValueError(
             f'--domain {domain}: expected train_dataloader.{domain}.dataset, but got none; write '
             'the config of a training, or another domain'
         )
-    return loader['dataset']
+    return dataset
 
 
 def main(argv: list[str] | None = None) -> None:

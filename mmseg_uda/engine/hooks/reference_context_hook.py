@@ -16,6 +16,7 @@ from mmseg.registry import HOOKS
 from torch import Tensor
 
 from mmseg_uda.config.datasets import map_datasets, unlabelled_images, without_randomness
+from mmseg_uda.config.domains import domain_dataset
 from mmseg_uda.datasets.checks import build_dataset, unwrap
 from mmseg_uda.engine.observe import preserve_state, unwrap_model
 from mmseg_uda.utils.arguments import check_integer, expect
@@ -177,15 +178,14 @@ class ReferenceContextHook(Hook):
         return torch.cat(features)
 
     def _load(self, runner: Runner) -> list[dict[str, Any]]:
-        loaders = runner.cfg.get('train_dataloader') or {}
-        source = loaders.get('source', loaders)  # a stock model has one loader
-        if 'dataset' not in source:
+        source = domain_dataset(runner.cfg.get('train_dataloader'), 'source')
+        if source is None:
             raise ValueError(
                 'ReferenceContextHook: expected source images in the checkpoint or the config, but '
                 'got none; write train_dataloader=dict(source=...), or test a checkpoint that was '
                 'saved with this hook'
             )
-        dataset = plain_dataset(source['dataset'])
+        dataset = plain_dataset(source)
         if self.images is not None:
             return load_images(dataset, self.images)
         known = f'at most {len(dataset)}, the images of train_dataloader.source'

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -21,11 +21,17 @@ class BrokenSamples:
     hub, and so in checkpoints.
 
     Args:
-        limits: For each domain, the number of samples that may be skipped.
+        names: Names of the streams of each domain: ``source``, or ``source.0`` of several.
+        limits: For each stream, the number of samples that may be skipped.
     """
 
-    def __init__(self, limits: Mapping[str, int]) -> None:
-        self.limits = {domain: limit for domain, limit in limits.items() if limit}
+    def __init__(self, names: Mapping[str, Sequence[str]], limits: Mapping[str, int]) -> None:
+        self.limits = limits
+        self.names = {
+            domain: inside
+            for domain, inside in names.items()
+            if any(limits[name] for name in inside)
+        }
 
     def count(self, runner: Runner, batches: Mapping[str, Any]) -> None:
         """Count the samples that were skipped for an iteration's batches, before it is trained on.
@@ -33,15 +39,15 @@ class BrokenSamples:
         Raises:
             OSError: There are more than may be skipped; it names the first one too many.
         """
-        if not self.limits:
+        if not self.names:
             return
         known: dict[str, list[str]] = runner.message_hub.runtime_info.get(KEY) or {}
-        for domain, name, error in self._gather(list(self._find(batches))):
-            names = known.setdefault(domain, [])
+        for stream, name, error in self._gather(list(self._find(batches))):
+            names = known.setdefault(stream, [])
             if name in names:
                 continue
-            key = f'train_dataloader.{domain}.skip_broken'
-            limit = self.limits[domain]
+            key = f'train_dataloader.{stream}.skip_broken'
+            limit = self.limits[stream]
             if len(names) == limit:
                 raise OSError(
                     f'UDATrainLoop.{key}: expected at most {limit} broken samples, but got '
@@ -54,12 +60,12 @@ class BrokenSamples:
         runner.message_hub.update_info(KEY, known)
 
     def _find(self, batches: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
-        for domain in self.limits:
+        for domain, names in self.names.items():
             # A batch that nobody trains on is not read for this.
             samples = batches[domain]['data_samples'] if isinstance(batches[domain], dict) else ()
             for sample in samples:
                 for name, error in sample.get('broken', ()):
-                    yield domain, name, error
+                    yield names[sample.get('stream', 0)], name, error
 
     @staticmethod
     def _gather(found: list[tuple[str, str, str]]) -> list[tuple[str, str, str]]:

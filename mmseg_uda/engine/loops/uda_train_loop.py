@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import random
 from collections.abc import Collection, Iterator, Mapping
 from functools import cached_property
@@ -12,27 +11,21 @@ from typing import Any
 import numpy as np
 import torch
 from mmengine.dist import broadcast_object_list, get_rank
-from mmengine.registry import DATASETS
 from mmengine.runner import IterBasedTrainLoop, Runner
-from mmseg.registry import DATA_SAMPLERS, LOOPS
+from mmseg.registry import LOOPS
 from torch.utils.data import DataLoader
 
-from mmseg_uda.datasets.checks import (
-    check_dataset,
-    check_image_labels,
-    check_pseudo_labels,
-    check_same_classes,
-    check_unlabelled,
-    skip_hidden_files,
-)
+from mmseg_uda.config.domains import domain_loaders
+from mmseg_uda.datasets.checks import check_dataset, check_same_classes
 from mmseg_uda.datasets.endless import EndlessDataset, PositionSampler, derive_seed
 from mmseg_uda.datasets.folders import check_folders
 from mmseg_uda.datasets.images import left_out_images, shared_images
 from mmseg_uda.datasets.label_values import check_label_values
 from mmseg_uda.engine.loops.broken_samples import BrokenSamples
+from mmseg_uda.engine.loops.domain_streams import build_stream
 from mmseg_uda.engine.observe import unwrap_model
 from mmseg_uda.structures import DOMAINS, IGNORE_INDEX
-from mmseg_uda.utils.arguments import check_integer, expect
+from mmseg_uda.utils.arguments import check_integer
 from mmseg_uda.utils.processes import on_main
 
 __all__ = ['UDATrainLoop']
@@ -131,6 +124,8 @@ class UDATrainLoop(IterBasedTrainLoop):
             target=dict(...))``. No sampler: the loop has its own. ``skip_broken=N`` of a domain
             lets other samples take the place of up to N samples whose files are damaged (0).
             ``sampling=dict(type='RareClassSampling', ...)`` of the source draws its images.
+            ``source`` may be a list of several sources, each with its share ``ratio=1`` of the
+            images, an integer (see :class:`MixedStream`), and the same ``batch_size``.
         max_iters: Iterations to train.
         kwargs: As for :class:`mmengine.runner.IterBasedTrainLoop`.
 
@@ -145,7 +140,7 @@ class UDATrainLoop(IterBasedTrainLoop):
     """Batches are ``dict(source=..., target=...)``, which stock models do not take."""
 
     def __init__(
-        self, runner: Runner, dataloader: dict[str, dict[str, Any]], max_iters: int, **kwargs: Any
+        self, runner: Runner, dataloader: dict[str, Any], max_iters: int, **kwargs: Any
     ) -> None:
         check_integer('UDATrainLoop.max_iters', max_iters, 1)
         if not isinstance(dataloader, dict) or set(dataloader) != set(DOMAINS):
@@ -155,12 +150,16 @@ class UDATrainLoop(IterBasedTrainLoop):
                 '; write dict(source=dict(...), target=dict(...))'
             )
         self._options: dict[str, dict[str, Any]] = {}
+        # Names of each domain's streams in messages: `source`, or `source.0` of several.
+        self._names: dict[str, list[str]] = {}
         self.dataloaders = {
-            domain: self._build(runner, domain, dataloader[domain]) for domain in DOMAINS
+            domain: self._build(runner, domain, domain_loaders(dataloader, domain))
+            for domain in DOMAINS
         }
-        datasets = {domain: loader.dataset.dataset for domain, loader in self.dataloaders.items()}
-        check_same_classes(datasets['source'], datasets['target'])
-        self._check_num_classes(runner, datasets['source'])
+        sources, (target,) = (self.dataloaders[each].dataset.datasets for each in DOMAINS)
+        for stream in sources:
+            check_same_classes(stream.dataset, target.dataset)
+        self._check_num_classes(runner, target.dataset)
         validation = (runner.cfg.get('val_dataloader') or {}).get('dataset')
         validated = (runner.cfg.get('val_cfg') or {}).get('validate_target', True)
         if isinstance(validation, dict) and validated:  # built later, and stock errors are vague
@@ -171,46 +170,13 @@ class UDATrainLoop(IterBasedTrainLoop):
         # Hooks read the length and the classes of `loop.dataloader`, so it must be a real one.
         self.dataloader = self.dataloaders['source']
 
-    def _build(self, runner: Runner, domain: str, cfg: dict[str, Any]) -> Any:
-        cfg = copy.deepcopy(dict(cfg))
-        if cfg.get('sampler') is not None:
-            raise ValueError(
-                f'UDATrainLoop.train_dataloader.{domain}.sampler: expected none, but got '
-                f'{cfg["sampler"]}; delete it: the loop samples by (seed, iteration), so that it '
-                'can resume'
-            )
-        dataset, key = cfg.pop('dataset'), f'train_dataloader.{domain}.dataset'
-        if isinstance(dataset, dict):
-            check_folders(dataset, key)
-            dataset = DATASETS.build(dataset)
-        if hasattr(dataset, 'full_init'):
-            dataset.full_init()
-        skip_hidden_files(dataset)
-        check_dataset(dataset, key)
-        if domain == 'target':
-            check_unlabelled(dataset, key)
-            hooks = any(getattr(hook, 'makes_pseudo_labels', False) for hook in runner.hooks)
-            check_pseudo_labels(dataset, made_in_training=hooks)
-            check_image_labels(dataset)
-        shuffle, skip_broken = cfg.pop('shuffle', True), cfg.pop('skip_broken', 0)
-        key = f'UDATrainLoop.train_dataloader.{domain}.skip_broken'
-        check_integer(key, skip_broken, 0)
-        sampling = self._build_sampling(domain, dataset, cfg.pop('sampling', None), shuffle)
-        stream = EndlessDataset(dataset, 0, shuffle, skip_broken, sampling)
-        sampler = PositionSampler(len(stream))
-        self._options[domain] = cfg
-        return runner.build_dataloader(dict(cfg, dataset=stream, sampler=sampler))
-
-    @staticmethod
-    def _build_sampling(
-        domain: str, dataset: Any, cfg: Mapping[str, Any] | None, shuffle: bool
+    def _build(
+        self, runner: Runner, domain: str, loaders: list[tuple[str, Mapping[str, Any]]]
     ) -> Any:
-        if cfg is None:
-            return None
-        key = f'UDATrainLoop.train_dataloader.{domain}'
-        expect(domain == 'source', f'{key}.sampling', 'none, because it reads labels', dict(cfg))
-        expect(shuffle, f'{key}.shuffle', 'True beside sampling, which has no order', shuffle)
-        return DATA_SAMPLERS.build(dict(cfg, dataset=dataset))
+        self._names[domain] = [place.removeprefix('train_dataloader.') for place, _ in loaders]
+        stream, self._options[domain] = build_stream(runner, domain, loaders)
+        sampler = PositionSampler(len(stream))
+        return runner.build_dataloader(dict(self._options[domain], dataset=stream, sampler=sampler))
 
     def reopen(self, domain: str) -> None:
         """Let the domain's next batch reflect changes that were made to its dataset.
@@ -250,13 +216,13 @@ class UDATrainLoop(IterBasedTrainLoop):
         (self._seed,) = seeds
         for stream, loader in enumerate(self.dataloaders.values()):
             # With one seed for both, image i of one domain would always meet image i of the other.
-            loader.dataset.seed = derive_seed(self._seed, stream)
+            loader.dataset.reseed(self._seed, stream)
         validation = self.runner.val_loop
         if validation is not None:  # built after this loop
             check_dataset(validation.dataloader.dataset, 'val_dataloader.dataset')
         on_main(self._report_data)  # the data of all processes are the same
-        limits = {key: loader.dataset.skip_broken for key, loader in self.dataloaders.items()}
-        self._broken = BrokenSamples(limits)
+        limits = {name: stream.skip_broken for name, stream in self._streams()}
+        self._broken = BrokenSamples(self._names, limits)
         used = getattr(unwrap_model(self.runner.model), 'domains', DOMAINS)
         self.dataloader_iterator = _DomainIterator(self.dataloaders, used, self._iter)
         self.fast_forward_on_resume = False  # skipped iterations read nothing here, see above
@@ -268,20 +234,25 @@ class UDATrainLoop(IterBasedTrainLoop):
             for loader in self.dataloaders.values():
                 loader._iterator = None  # holds the workers if `persistent_workers`
 
+    def _streams(self) -> Iterator[tuple[str, EndlessDataset]]:
+        """Give each stream of each domain by its name."""
+        for domain, names in self._names.items():
+            yield from zip(names, self.dataloaders[domain].dataset.datasets)
+
     def _report_data(self) -> None:
         """Log the numbers of images, and warn of data that look like a mistake."""
-        trained = {domain: loader.dataset.dataset for domain, loader in self.dataloaders.items()}
-        counts = (f'{domain} {len(dataset)} images' for domain, dataset in trained.items())
+        trained = {name: stream.dataset for name, stream in self._streams()}
+        counts = (f'{name} {len(dataset)} images' for name, dataset in trained.items())
         self.runner.logger.info(f'UDATrainLoop: {", ".join(counts)}')
         datasets = {f'train_dataloader.{key}.dataset': each for key, each in trained.items()}
         head = getattr(unwrap_model(self.runner.model), 'decode_head', None)
         ignore_index = getattr(head, 'ignore_index', IGNORE_INDEX)
         warnings = [check_label_values(each, key, ignore_index) for key, each in datasets.items()]
-        sampling = self.dataloaders['source'].dataset.sampling
-        if sampling is not None:
-            drawn, few = sampling.describe()
-            self.runner.logger.info(drawn)
-            warnings += few
+        for _, stream in self._streams():
+            if stream.sampling is not None:
+                drawn, few = stream.sampling.describe()
+                self.runner.logger.info(drawn)
+                warnings += few
         if self.runner.val_loop is not None:
             datasets['val_dataloader.dataset'] = self.runner.val_loop.dataloader.dataset
         warnings += [text for key in datasets for text in left_out_images(datasets[key], key)]

@@ -13,6 +13,8 @@ import torch
 from mmengine.config import Config
 
 from mmseg_uda.config.datasets import iter_datasets
+from mmseg_uda.config.domains import domain_dataset
+from mmseg_uda.structures import DOMAINS
 from mmseg_uda.version import __version__
 
 __all__ = ['model_card']
@@ -123,12 +125,13 @@ def _input(plain: Config) -> Iterator[str]:
 
 
 def _data(cfg: Config) -> Iterator[str]:
-    loaders = cfg.get('train_dataloader') or {}
-    places = {f'{domain}, training': loaders.get(domain) for domain in ('source', 'target')}
-    for key, loader in {**places, 'test': cfg.get('test_dataloader')}.items():
-        if not isinstance((loader or {}).get('dataset'), Mapping):
+    loaders = cfg.get('train_dataloader')
+    places = {f'{domain}, training': domain_dataset(loaders, domain) for domain in DOMAINS}
+    test = (cfg.get('test_dataloader') or {}).get('dataset')
+    for key, datasets in {**places, 'test': test}.items():
+        if not isinstance(datasets, Mapping):
             continue
-        for _, dataset in iter_datasets(loader['dataset']):
+        for _, dataset in iter_datasets(datasets):
             prefix = (dataset.get('data_prefix') or {}).get('img_path', '')
             root = Path(dataset.get('data_root') or '').name  # the rest is of one machine
             yield f'{key}: {dataset.get("type")}, {"/".join(filter(None, (root, prefix)))}'

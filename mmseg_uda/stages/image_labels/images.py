@@ -20,6 +20,7 @@ from torch.utils.data import DataLoader, Dataset
 from mmseg_uda.artifacts.digest import sha256
 from mmseg_uda.artifacts.files import write_npz
 from mmseg_uda.config.datasets import map_datasets, only_steps
+from mmseg_uda.config.domains import domain_dataset
 from mmseg_uda.datasets.checks import check_dataset, unwrap
 from mmseg_uda.datasets.folders import check_folders
 from mmseg_uda.models.decode_heads import class_shares
@@ -50,15 +51,15 @@ class DomainImages(Dataset[Any]):
     ) -> None:
         init_default_scope('mmseg')
         self.key = f'train_dataloader.{domain}.dataset'
-        loader = (cfg.get('train_dataloader') or {}).get(domain)
-        if not loader:
+        dataset = domain_dataset(cfg.get('train_dataloader'), domain)
+        if dataset is None:
             raise ValueError(
                 f'train_image_labels: the config has no train_dataloader.{domain}; write one'
             )
-        check_folders(loader['dataset'], self.key)
+        check_folders(dataset, self.key)
         self.size = size
         self.labels = labels
-        self.dataset = DATASETS.build(map_datasets(loader['dataset'], self._load_only, unwrap=True))
+        self.dataset = DATASETS.build(map_datasets(dataset, self._load_only, unwrap=True))
         self.classes = check_dataset(self.dataset, self.key)
         self.num_classes = len(self.classes)
         infos = [self.dataset.get_data_info(index) for index in range(len(self.dataset))]

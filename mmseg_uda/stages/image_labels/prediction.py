@@ -20,6 +20,7 @@ from mmseg_uda.artifacts.lookup import relative_names
 from mmseg_uda.artifacts.outputs import check_output
 from mmseg_uda.artifacts.recipe import raise_differences
 from mmseg_uda.config.datasets import steps_of_class
+from mmseg_uda.config.domains import domain_dataset
 from mmseg_uda.config.reads import read_paths
 from mmseg_uda.stages.image_labels.features import build_feature_net
 from mmseg_uda.stages.image_labels.images import DomainImages, extract_features
@@ -191,7 +192,8 @@ def _existing(
 
 def _resize_scale(cfg: Config) -> tuple[int, int]:
     """Give width and height as the source pipeline's ``Resize`` makes them."""
-    for step in steps_of_class(cfg.train_dataloader.source.dataset, Resize):
+    source = domain_dataset(cfg.train_dataloader, 'source') or {}
+    for step in steps_of_class(source, Resize):
         if step.get('scale'):
             scale = step['scale']
             return (scale, scale) if isinstance(scale, int) else (scale[0], scale[1])

@@ -13,6 +13,7 @@ from mmengine.config import Config
 
 from mmseg_uda.artifacts.image_labels import KINDS
 from mmseg_uda.config.datasets import map_datasets, only_steps
+from mmseg_uda.config.domains import domain_dataset
 from mmseg_uda.stages.base import ConfigStage, Resolve, Result, Stage
 from mmseg_uda.stages.image_labels.features import CONFIG, TIMM
 from mmseg_uda.stages.image_labels.prediction import (
@@ -22,6 +23,7 @@ from mmseg_uda.stages.image_labels.prediction import (
 )
 from mmseg_uda.stages.inputs import Input
 from mmseg_uda.stages.references import substitute
+from mmseg_uda.structures import DOMAINS
 from mmseg_uda.utils.processes import on_main
 
 __all__ = ['ImageLabelsStage']
@@ -73,12 +75,14 @@ class ImageLabelsStage(ConfigStage):
 
     def fingerprint(self, cfg: Config) -> dict[str, Any]:
         content = cfg.to_dict()
-        loaders = content.get('train_dataloader') or {}
+        loaders = content.get('train_dataloader')
+        domains = DOMAINS if self.features else ('target',)
+        datasets = {domain: domain_dataset(loaders, domain) for domain in domains}
         parts: dict[str, Any] = {
             'train_dataloader': {
-                domain: {'dataset': _only_loading(loader['dataset'])}
-                for domain, loader in loaders.items()
-                if domain == 'target' or self.features
+                domain: {'dataset': _only_loading(dataset)}
+                for domain, dataset in datasets.items()
+                if dataset
             }
         }
         if self.features is None or self.features.startswith(TIMM):

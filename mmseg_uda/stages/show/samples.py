@@ -10,6 +10,7 @@ from mmengine.config import Config
 from mmengine.dataset import pseudo_collate
 from mmseg.registry import DATASETS
 
+from mmseg_uda.config.domains import domain_dataset
 from mmseg_uda.engine.hooks.reference_context_hook import load_images, plain_dataset
 from mmseg_uda.structures import ImageBatch
 from mmseg_uda.utils.drawing import loaded_to_rgb
@@ -35,7 +36,8 @@ def find_dataset(cfg: Config, *keys: str) -> dict[str, Any]:
 
 def load_source(cfg: Config, path: str | None) -> Sample:
     """Load one source image through its pipeline, without augmentation."""
-    dataset = plain_dataset(find_dataset(cfg, 'train_dataloader.source'))
+    config = domain_dataset(cfg.get('train_dataloader'), 'source')
+    dataset = plain_dataset(config or find_dataset(cfg, 'train_dataloader.source'))
     return dataset[0] if path is None else load_images(dataset, [path])[0]
 
 

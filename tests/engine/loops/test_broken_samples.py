@@ -15,6 +15,7 @@ from torch.testing import assert_close
 from mmseg_uda.engine.loops import broken_samples
 from mmseg_uda.engine.loops.broken_samples import BrokenSamples
 
+NAMES = dict(source=['source'], target=['target'])
 DAMAGED = {'source/images/1.png', 'source/labels/2.png', 'target/images/3.png'}
 
 
@@ -117,7 +118,7 @@ def test_processes_count_together(monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
     )
     sample = toys.sample(0, None)['data_samples']
     sample.set_metainfo(dict(broken=[('the sample with img_path=a.png', 'truncated')]))
-    counts = BrokenSamples(dict(source=2, target=0))
+    counts = BrokenSamples(NAMES, dict(source=2, target=0))
     batches = dict(source=dict(data_samples=[sample]), target=None)
     counts.count(runner, batches)
     assert [len(each) for each in sent] == [1]
@@ -128,4 +129,4 @@ def test_processes_count_together(monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
     counts.count(runner, batches)  # none is new
     runner.message_hub.update_info('broken_samples', {})
     with pytest.raises(OSError, match='at most 1 broken samples, but got 2, now .*img_path=b.png'):
-        BrokenSamples(dict(source=1)).count(runner, batches)
+        BrokenSamples(NAMES, dict(source=1, target=0)).count(runner, batches)

@@ -1,0 +1,71 @@
+"""The dataloaders of each domain: one, or those of several sources."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from mmseg_uda.config.problems import Problem
+from mmseg_uda.structures import DOMAINS
+
+__all__ = ['check_sources', 'domain_dataset', 'domain_loaders']
+
+Config = Mapping[str, Any]
+
+# Arguments of a source that are not its loader's.
+OF_ONE_SOURCE = ('dataset', 'ratio', 'sampling', 'shuffle', 'skip_broken')
+SHARES = 'shares of the images are written as ratio'
+
+
+def domain_loaders(loaders: Config | None, domain: str) -> list[tuple[str, Config]]:
+    """Find the dataloaders of a domain.
+
+    Args:
+        loaders: ``train_dataloader`` of a config; a stock config's one loader is the source's.
+        domain: ``'source'`` or ``'target'``.
+
+    Returns:
+        Place and config of each: several of a list of sources, none if the config has none.
+
+    Example:
+        >>> domain_loaders(dict(source=[dict(ratio=1), dict(ratio=2)]), 'source')
+        [('train_dataloader.source.0', {'ratio': 1}), ('train_dataloader.source.1', {'ratio': 2})]
+    """
+    place, found = 'train_dataloader', loaders or {}
+    if set(DOMAINS) & found.keys():
+        place, found = f'{place}.{domain}', found.get(domain) or {}
+    elif domain == 'target':
+        return []
+    if isinstance(found, (list, tuple)):
+        return [(f'{place}.{i}', each) for i, each in enumerate(found)]
+    return [(place, found)] if found else []
+
+
+def domain_dataset(loaders: Config | None, domain: str) -> dict[str, Any] | None:
+    """Give the config of a domain's training set, which joins those of several sources.
+
+    Args:
+        loaders: As for :func:`domain_loaders`.
+        domain: ``'source'`` or ``'target'``.
+    """
+    found = [each['dataset'] for _, each in domain_loaders(loaders, domain) if each.get('dataset')]
+    if len(found) < 2:
+        return found[0] if found else None
+    # What sources may differ in.
+    ignored = ['label_map', 'palette', 'reduce_zero_label']
+    return dict(type='ConcatDataset', datasets=found, ignore_keys=ignored)
+
+
+def check_sources(content: Mapping[str, Any]) -> Iterator[Problem]:
+    """Several sources are read by one loader."""
+    sources = domain_loaders(content.get('train_dataloader'), 'source')
+    if not sources and 'source' in (content.get('train_dataloader') or {}):
+        text = 'UDATrainLoop: expected at least one source, but got none; write dict(dataset=...)'
+        yield Problem('train_dataloader.source', text)
+    for place, other in sources[1:]:
+        first = sources[0][1]
+        for key in [*first, *(key for key in other if key not in first)]:
+            if key not in OF_ONE_SOURCE and first.get(key) != other.get(key):
+                text = f'UDATrainLoop: expected {first.get(key)!r}, as in {sources[0][0]}, because '
+                text += f'one loader reads all sources, but got {other.get(key)!r}; write the same'
+                yield Problem(f'{place}.{key}', f'{text} ({SHARES})')
