@@ -100,8 +100,9 @@ if __name__ == '__main__':
         extras_require={
             'onedl': read_requirements('onedl'),
             'openmmlab': read_requirements('openmmlab'),
-            'image_labels': read_requirements('image_labels'),
+            'image_labels': read_requirements('timm'),  # old name
             'onnx': read_requirements('onnx'),
+            'timm': read_requirements('timm'),
             'tests': tests,
             'dev': tests + read_requirements('dev'),
         },

@@ -3,7 +3,7 @@
 Importing the package checks the toolboxes and registers every class in mmseg's registries.
 """
 
-from mmseg_uda.compat import check_versions, quiet_imports
+from mmseg_uda.compat import check_versions, deferred_timm, quiet_imports
 from mmseg_uda.version import __version__
 
 check_versions()
@@ -11,8 +11,9 @@ check_versions()
 from mmengine.config.utils import MODULE2PACKAGE  # noqa: E402
 from mmengine.utils import is_installed  # noqa: E402
 
-with quiet_imports():
+with quiet_imports(), deferred_timm():
     from mmseg_uda import datasets, engine, evaluation, models, registry
+
 from mmseg_uda.artifacts.checkpoint_sources import register_safe_loader  # noqa: E402
 from mmseg_uda.artifacts.storage import register_atomic_backend  # noqa: E402
 

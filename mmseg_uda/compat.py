@@ -14,11 +14,20 @@ from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
 from importlib import import_module, metadata
 from importlib.util import find_spec
+from types import ModuleType
+from typing import Any
 
 from packaging.specifiers import SpecifierSet
 from packaging.version import Version
 
-__all__ = ['FAMILIES', 'NO_NEWS', 'check_versions', 'quiet_imports']
+__all__ = [
+    'FAMILIES',
+    'NO_NEWS',
+    'check_versions',
+    'deferred_timm',
+    'import_timm',
+    'quiet_imports',
+]
 
 # Family -> import name -> (distribution, versions). The extras in requirements/*.txt say the same.
 FAMILIES: dict[str, dict[str, tuple[str, str]]] = {
@@ -165,3 +174,49 @@ def quiet_imports() -> Iterator[None]:
     finally:
         lines = printed.getvalue().splitlines()
         sys.stdout.writelines(f'{line}\n' for line in lines if not line.startswith(NO_NEWS))
+
+
+def import_timm() -> Any:
+    """Import timm, which an extra of this package installs.
+
+    Raises:
+        ImportError: It is not installed, or it imports a torchvision that does not fit torch.
+    """
+    try:
+        return import_module('timm')
+    except ImportError as error:
+        raise ImportError(f'expected timm, but got {error}; run `pip install timm`') from error
+    except RuntimeError as error:  # of torchvision, for each of its compiled operators that lacks
+        torch = _installed_version('torch') or ''
+        build = torch.partition('+')[2]  # cpu, cu130, ...; none on PyPI
+        index = f' --index-url https://download.pytorch.org/whl/{build}' if build else ''
+        raise ImportError(
+            f'expected a torchvision that fits torch {torch}, because timm imports it, but got '
+            f'torchvision {_installed_version("torchvision")} ({error}); run `pip install '
+            f'--force-reinstall torch torchvision{index}`, which takes both from one index'
+        ) from error
+
+
+@contextmanager
+def deferred_timm() -> Iterator[None]:
+    """Give what is imported inside the block a ``timm`` that is imported at its first use.
+
+    mmseg imports timm with its backbones. That takes seconds, and fails where torchvision does not
+    fit torch, for users of all other networks too.
+    """
+    if 'timm' in sys.modules:
+        yield
+        return
+
+    def attribute(name: str) -> Any:
+        if name.startswith('__'):  # of the module itself; the import system asks for some
+            raise AttributeError(name)
+        return getattr(import_timm(), name)
+
+    stand_in: Any = ModuleType('timm')
+    stand_in.__getattr__ = attribute
+    sys.modules['timm'] = stand_in
+    try:
+        yield
+    finally:
+        del sys.modules['timm']

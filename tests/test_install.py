@@ -150,6 +150,49 @@ class TestVersions:
         assert 'torch>=2.1' in load_setup().read_requirements('runtime')
 
 
+class TestTimm:
+    @pytest.mark.parametrize(
+        ('torch_version', 'command'),
+        [
+            ('2.13.0', 'torch torchvision`'),
+            (
+                '2.13.0+cpu',
+                'torch torchvision --index-url https://download.pytorch.org/whl/cpu`',
+            ),
+        ],
+    )
+    def test_torchvision_of_another_torch(self, monkeypatch, install, torch_version, command):
+        def fail(name: str) -> None:
+            raise RuntimeError('operator torchvision::nms does not exist')
+
+        install({'torch': torch_version, 'torchvision': '0.28.0'})
+        monkeypatch.setattr(compat, 'import_module', fail)
+        with pytest.raises(ImportError) as caught:
+            compat.import_timm()
+        assert str(caught.value) == (
+            f'expected a torchvision that fits torch {torch_version}, because timm imports it, but '
+            'got torchvision 0.28.0 (operator torchvision::nms does not exist); run `pip install '
+            f'--force-reinstall {command}, which takes both from one index'
+        )
+
+    def test_mmseg_imports_it_at_its_first_use(self, monkeypatch):
+        monkeypatch.delitem(sys.modules, 'timm', raising=False)
+        with compat.deferred_timm():
+            import timm
+        assert 'timm' not in sys.modules
+        monkeypatch.setitem(sys.modules, 'timm', None)
+        with pytest.raises(ImportError, match='expected timm, but got .*; run `pip install timm`'):
+            timm.create_model('resnet10t')
+        backbone = dict(type='TIMMBackbone', model_name='resnet10t', pretrained=False)
+        with pytest.raises(ImportError, match='expected timm, but got'):
+            MODELS.build(backbone)
+
+    def test_extras_say_the_same(self):
+        read = load_setup().read_requirements
+        assert set(read('timm')) < set(read('tests'))
+        assert not set(read('timm')) & set(read('runtime'))
+
+
 class Line(BaseModel):
     """A model of one weight, for a runner that trains at once."""
 

@@ -92,7 +92,6 @@ def download(work: Path, bad: Path) -> None:
 
 
 def timm_weights(work: Path, bad: Path) -> None:
-    pytest.importorskip('timm')
     options = ('--features', 'timm:resnet10t', '--weights', bad)
     run('train_image_labels', work / 'config.py', '--out', work / 'a.npz', *options)
 

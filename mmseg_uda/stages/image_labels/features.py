@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from mmseg_uda.artifacts.checkpoint import load_weights, raise_mismatch, strip_prefix
 from mmseg_uda.artifacts.digest import sha256
+from mmseg_uda.compat import import_timm
 from mmseg_uda.models.pretrained import explain_missing_weights
 
 __all__ = ['CONFIG', 'TIMM', 'FeatureNet', 'build_feature_net']
@@ -102,11 +103,11 @@ def build_feature_net(features: str, cfg: Config, weights: str | None = None) ->
 
 def _timm_net(name: str, weights: str | None) -> FeatureNet:
     try:
-        import timm
+        timm = import_timm()
     except ImportError as error:
         raise ImportError(
-            f"train_image_labels: features='timm:{name}' needs timm; run `pip install timm`, or "
-            "write features='config' for the config's own backbone"
+            f"train_image_labels: features='timm:{name}': {error}, or write features='config' for "
+            "the config's own backbone"
         ) from error
     overlay = {} if weights is None else dict(pretrained_cfg_overlay=dict(file=weights))
     if weights is not None and not weights.endswith(('.safetensors', '.npz')):

@@ -405,7 +405,7 @@ def test_timm_is_missing(monkeypatch: pytest.MonkeyPatch, cfg: Config) -> None:
     monkeypatch.setitem(sys.modules, 'timm', None)
     with pytest.raises(
         ImportError,
-        match="features='timm:inception_resnet_v2' needs timm; run "
+        match="features='timm:inception_resnet_v2': expected timm, but got .*; run "
         "`pip install timm`, or write features='config'",
     ):
         predict_image_labels(cfg, 'labels.npz', ImageLabelRecipe())
