@@ -22,6 +22,7 @@ from torch import Tensor, nn
 
 from mmseg_uda.artifacts.image_labels import ImageLabels
 from mmseg_uda.artifacts.pseudo_labels import Manifest, write_soft_label
+from mmseg_uda.models.contexts import MaskableTokens
 from mmseg_uda.models.uda import MeanTeacher
 from mmseg_uda.structures import DomainBatch, Losses, TeacherPrediction
 
@@ -67,6 +68,7 @@ class ToyBackbone(BaseModule):
         batch_norm: bool = False,
         dropout: float = 0.0,
         two_levels: bool = False,
+        tokens: bool = False,
     ) -> None:
         super().__init__(init_cfg=dict(type='Kaiming', layer='Conv2d'))
         norm = nn.BatchNorm2d(channels) if batch_norm else nn.GroupNorm(2, channels)
@@ -75,9 +77,13 @@ class ToyBackbone(BaseModule):
         self.layer = nn.Conv2d(channels, channels, 3, 2, 1)
         self.dropout = nn.Dropout2d(dropout)
         self.two_levels = two_levels
+        self.tokens = MaskableTokens(nn.Identity()) if tokens else None
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
-        first = self.norm(self.stem(x)).relu()
+        embedded = self.stem(x)
+        if self.tokens is not None:
+            embedded = self.tokens(embedded.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+        first = self.norm(embedded).relu()
         last = self.dropout(self.layer(first).relu())
         return (first, last) if self.two_levels else (last,)
 
@@ -342,6 +348,29 @@ METHODS['mic'] = dict(
 METHODS['mic_separate'] = dict(
     METHODS['mic'], mask_mode='separate', mask_augment=None, lambda_mask=0.5
 )
+METHODS['vfm_uda'] = dict(
+    METHODS['mic'],
+    segmentor=segmentor_cfg(
+        dict(type='VFMUDAHead', in_channels=16, num_classes=NUM_CLASSES), channels=16, tokens=True
+    ),
+    pseudo_threshold=0.38,
+    teacher=dict(type='EMATeacher', alpha=0.7, mode='batch_statistics', mirrored=True),
+    weak_augment=dict(type='StrongAugment', jitter_prob=0.9, blur_prob=0.0),
+    mask=dict(type='BlockMask', block_size=1),
+    mask_at='tokens',
+    regularizers=dict(
+        fd=dict(
+            type='FeatureDistance',
+            backbone=dict(type='ToyBackbone', channels=12),
+            classes=None,
+            distance='cosine_smooth_l1',
+            projection=(16, 12),
+            input_size=(24, 36),
+            domain_weights=dict(source=0.1, target=0.1),
+            allow_untrained=True,
+        )
+    ),
+)
 # Models that translate images, which learn without labels. They join the shared tests too.
 CYCLEGAN = dict(
     type='CycleGAN',
@@ -493,6 +522,8 @@ def optim_wrapper_cfg(model_cfg: dict[str, Any], **changes: Any) -> dict[str, An
         return {**cfg['optimizers']['student'], **changes}
     if 'attention' in model_cfg.get('segmentor', {}):
         cfg['optimizers']['student.attention'] = dict(optimizer=dict(type='Adam', lr=1e-3))
+    if any('projection' in each for each in (model_cfg.get('regularizers') or {}).values()):
+        cfg['optimizers']['regularizers'] = dict(optimizer=dict(type='SGD', lr=0.05))
     if 'discriminator' not in model_cfg:
         cfg['optimizers'].pop('discriminators')
     return {**cfg, **changes}

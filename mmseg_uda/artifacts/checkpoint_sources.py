@@ -22,6 +22,7 @@ from mmengine.runner.checkpoint import (
 from torch import hub
 
 from mmseg_uda.artifacts.checkpoint import load_checkpoint, strip_prefix, weights_of
+from mmseg_uda.compat import import_timm
 
 __all__ = ['WEB', 'cached_file', 'register_safe_loader', 'resolve_checkpoint']
 
@@ -29,7 +30,7 @@ WEB = ('http://', 'https://')
 # All prefixes that mmengine registers; the empty one is a path.
 PREFIXES = (
     *('', *WEB, 'modelzoo://', 'torchvision://', 'open-mmlab://', 'openmmlab://', 'mmcls://'),
-    *('pavi://', r'(\S+\:)?s3://', r'(\S+\:)?petrel://'),
+    *('timm://', 'pavi://', r'(\S+\:)?s3://', r'(\S+\:)?petrel://'),
 )
 
 
@@ -56,8 +57,8 @@ def load_from_mmseg_uda(filename: str, map_location: Any = None) -> dict[str, An
     place = resolve_checkpoint(filename)
     if place is None:
         raise FileNotFoundError(
-            'expected a path, a URL, or a known key of torchvision://, open-mmlab:// or mmcls://, '
-            f'but got {filename!r}; download the file and write its path'
+            'expected a path, a URL, or a known key of torchvision://, open-mmlab://, mmcls:// or '
+            f'timm://, but got {filename!r}; download the file and write its path'
         )
     path = _download(place) if place.startswith(WEB) else osp.expanduser(place)
     checkpoint = load_checkpoint(path, map_location)
@@ -90,10 +91,12 @@ def resolve_checkpoint(checkpoint: str) -> str | None:
     """Resolve a checkpoint's name to a URL or a local path.
 
     Args:
-        checkpoint: A path, a URL, or a key ``torchvision://``, ``open-mmlab://``, ``mmcls://``.
+        checkpoint: A path, a URL, or a key ``torchvision://``, ``open-mmlab://``, ``mmcls://``,
+            ``timm://``.
 
     Returns:
-        The URL or path; None for a key that the installed toolbox does not know.
+        The URL or path; None for a key that the installed toolbox does not know, or for which timm
+        has no URL.
     """
     scheme, separator, name = checkpoint.partition('://')
     if not separator or checkpoint.startswith(WEB):
@@ -107,6 +110,9 @@ def resolve_checkpoint(checkpoint: str) -> str | None:
         return _torchvision_urls().get(name)
     if scheme == 'mmcls':
         return get_mmcls_models().get(name)
+    if scheme == 'timm':
+        found = import_timm().models.get_pretrained_cfg(name)
+        return (found and found.url) or None
     return None
 
 

@@ -40,6 +40,7 @@ NORMALISATIONS = (
     ('mmcls://', RGB),
     ('open-mmlab://resnet', RGB),
     ('openmmlab', RGB),
+    ('dinov2', RGB),
 )
 NEAR = 3.0  # grey values
 
@@ -115,9 +116,9 @@ def _check_file(
 def _compare(
     name: str, path: str, found: dict[str, Tensor], network: nn.Module, key: str
 ) -> Finding:
-    adopt = getattr(network, '_adopt_torchvision', None)
-    if adopt is not None and any(each.startswith('features.') for each in found):
-        adopt(found, '')  # the names of VGG
+    adopt: Any = getattr(network, 'adopt_weights', None)  # of files with other names
+    if adopt is not None:
+        adopt(found)
     if key == 'load_from':
         found = {re.sub(r'^student\.', '', each): value for each, value in found.items()}
     own = {each: value.shape for each, value in network.state_dict().items()}

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any, Iterator
 
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-__all__ = ['DomainAware', 'capture_inputs', 'frozen', 'frozen_bn_stats', 'set_domain']
+__all__ = [
+    'DomainAware',
+    'MaskableTokens',
+    'capture_inputs',
+    'frozen',
+    'frozen_bn_stats',
+    'mask_tokens',
+    'set_domain',
+]
 
 
 class DomainAware(nn.Module):
@@ -17,6 +25,28 @@ class DomainAware(nn.Module):
 
     domain = 'target'
     """Domain of the input: ``'target'`` at test time, another one inside :func:`set_domain`."""
+
+
+class MaskableTokens(nn.Module):
+    """The end of a patch embedding, where tokens can be masked before positions are added.
+
+    Args:
+        norm: The embedding's norm, which comes first.
+    """
+
+    mask: Callable[[Tensor], Tensor] | None = None
+    """Function of maps of tokens (N, C, h, w); another one than None inside :func:`mask_tokens`."""
+
+    def __init__(self, norm: nn.Module) -> None:
+        super().__init__()
+        self.norm = norm
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """Norm and mask tokens (N, h, w, C)."""
+        tokens = self.norm(tokens)
+        if self.mask is None:
+            return tokens
+        return self.mask(tokens.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
 
 
 @contextmanager
@@ -47,6 +77,14 @@ def set_domain(module: nn.Module, domain: str) -> AbstractContextManager[None]:
     """Tell all :class:`DomainAware` layers that the passes inside are of one domain."""
     layers = [layer for layer in module.modules() if isinstance(layer, DomainAware)]
     return _override(layers, 'domain', domain)
+
+
+def mask_tokens(
+    module: nn.Module, mask: Callable[[Tensor], Tensor]
+) -> AbstractContextManager[None]:
+    """Mask the tokens of all :class:`MaskableTokens` layers by a function of (N, C, h, w)."""
+    layers = [layer for layer in module.modules() if isinstance(layer, MaskableTokens)]
+    return _override(layers, 'mask', mask)
 
 
 def frozen(module: nn.Module) -> AbstractContextManager[None]:

@@ -75,12 +75,13 @@ class VGG16(BaseModule):
     def _load_from_state_dict(
         self, state_dict: dict[str, Tensor], prefix: str, *args: Any, **kwargs: Any
     ) -> None:
-        if f'{prefix}features.0.weight' in state_dict:
-            self._adopt_torchvision(state_dict, prefix)
+        self.adopt_weights(state_dict, prefix)
         super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)
 
-    def _adopt_torchvision(self, state_dict: dict[str, Tensor], prefix: str) -> None:
+    def adopt_weights(self, state_dict: dict[str, Tensor], prefix: str = '') -> None:
         """Rename torchvision's keys in place and drop those that have no counterpart here."""
+        if f'{prefix}features.0.weight' not in state_dict:
+            return
         own_shapes = {key: value.shape for key, value in self.state_dict().items()}
         names = self.torchvision_names()
         for key in [key for key in state_dict if key.startswith(prefix)]:

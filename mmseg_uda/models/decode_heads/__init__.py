@@ -12,6 +12,7 @@ from mmseg_uda.models.decode_heads.lse_expansion_head import (
 )
 from mmseg_uda.models.decode_heads.regularized_head import RegularizedHead
 from mmseg_uda.models.decode_heads.self_attention_head import SelfAttentionHead
+from mmseg_uda.models.decode_heads.vfm_uda_head import VFMUDAHead
 from mmseg_uda.models.decode_heads.wrapping_head import raw_logits
 
 __all__ = [
@@ -24,6 +25,7 @@ __all__ = [
     'LSEExpansionHead',
     'RegularizedHead',
     'SelfAttentionHead',
+    'VFMUDAHead',
     'class_shares',
     'raw_logits',
 ]

@@ -12,7 +12,11 @@ from mmseg.registry import MODELS, TRANSFORMS
 from mmseg.utils import ConfigType, OptConfigType
 from torch import Tensor
 
-from mmseg_uda.datasets.batch_transforms.base import build_batch_transform
+from mmseg_uda.datasets.batch_transforms.base import (
+    BatchTransform,
+    build_batch_transform,
+    derive_generators,
+)
 from mmseg_uda.datasets.batch_transforms.mixer import Mixer
 from mmseg_uda.models.teacher import LABEL_WEIGHTS, agreement, confidence_weight
 from mmseg_uda.models.uda.base import BaseUDASegmentor
@@ -47,6 +51,8 @@ class MeanTeacher(BaseUDASegmentor):
             to learn from the target images themselves.
         augment: Config of a transform of the images, not of the labels, that the student learns the
             teacher's labels on; None for no augmentation.
+        weak_augment: Config of a transform of the images of both domains before all else; the
+            teacher alone sees the target's as they are (VFM-UDA). None for none.
         significance: Config of the weight of each pixel of a teacher's label; None for 1.
         pseudo_threshold: Probability from which the teacher is confident of a pixel, in [0, 1].
         label_weight: Weight of the teacher's labels: the ``'ratio'`` of confident pixels in each
@@ -59,7 +65,7 @@ class MeanTeacher(BaseUDASegmentor):
         kwargs: As for :class:`BaseUDASegmentor`.
 
     Raises:
-        TypeError: ``mixer`` is no mixer.
+        TypeError: ``mixer`` is no mixer, or ``weak_augment`` no transform of whole batches.
         ValueError: An argument is out of range, or the mixer does not suit the classes.
     """
 
@@ -78,6 +84,7 @@ class MeanTeacher(BaseUDASegmentor):
         consistency: ConfigType,
         mixer: OptConfigType = None,
         augment: OptConfigType = None,
+        weak_augment: OptConfigType = None,
         significance: OptConfigType = None,
         pseudo_threshold: float = 0.968,
         label_weight: str | None = 'ratio',
@@ -98,6 +105,13 @@ class MeanTeacher(BaseUDASegmentor):
             )
             self.mixer.check(self.student.num_classes)
         self.augment = TRANSFORMS.build(augment) if augment else None
+        self.weak_augment = weak_augment and build_batch_transform(
+            f'{name}.weak_augment',
+            weak_augment,
+            BatchTransform,
+            'a transform of whole batches',
+            'StrongAugment',
+        )
         self.significance = MODELS.build(significance) if significance else None
         self.pseudo_threshold = pseudo_threshold
         self.label_weight = label_weight
@@ -105,9 +119,28 @@ class MeanTeacher(BaseUDASegmentor):
 
     def losses(self, batch: DomainBatch) -> Iterator[Losses]:
         """Algorithm 1; its last line, eq. (3), is the :class:`EMATeacherHook`."""
-        yield self.source_losses(batch)  # L_seg, eq. (10)
+        seen = self.augment_weakly(batch)
+        yield self.source_losses(seen)  # L_seg, eq. (10)
         teacher = self.predict_target(batch.target)  # Y_T, U_T, eq. (5)-(7)
-        yield from self.target_losses(batch, teacher)
+        yield from self.target_losses(seen, teacher)
+        if self.mixer is not None and any(
+            'target' in getattr(each, 'domain_weights', ()) for each in self.regularizers.values()
+        ):  # of the unmixed images, for a regulariser that asks for them (VFM-UDA++)
+            self.segment(seen.target, 'target')
+            yield {}
+
+    @torch.no_grad()
+    def augment_weakly(self, batch: DomainBatch) -> DomainBatch:
+        """Augment the images of both domains."""
+        if self.weak_augment is None:
+            return batch
+        augmented = {}
+        for domain, own in batch:
+            scale = self.data_preprocessor.scale(domain)
+            generators = derive_generators(own.generators, 2)
+            images = self.weak_augment(own.images, **scale, generators=generators)
+            augmented[domain] = replace(own, images=images)
+        return DomainBatch(**augmented)
 
     def source_losses(self, batch: DomainBatch) -> Losses:
         """Compute the supervised losses on the source."""

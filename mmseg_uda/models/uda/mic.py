@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
+from functools import partial
 from typing import Any, Iterator
 
 import torch
@@ -16,6 +18,7 @@ from mmseg_uda.datasets.batch_transforms.base import (
     derive_generators,
 )
 from mmseg_uda.datasets.batch_transforms.mixer import paste
+from mmseg_uda.models.contexts import MaskableTokens, mask_tokens
 from mmseg_uda.models.uda.mean_teacher import MeanTeacher
 from mmseg_uda.structures import DomainBatch, Losses, MixedBatch, TeacherPrediction
 from mmseg_uda.utils.arguments import check_choice, check_number
@@ -38,12 +41,15 @@ class MIC(MeanTeacher):
         mask_mode: ``'target'`` masks the target images. ``'separate'`` takes every other image of
             the joint batch, from the first one on, from the source, with its ground truth (the
             code's setting from clear to adverse weather).
+        mask_at: ``'image'`` to mask images, or ``'tokens'``, for a vision transformer
+            (:class:`TimmFeatures`): ``mask`` zeroes tokens, by which ``block_size`` counts then,
+            before their positions are added (VFM-UDA).
         lambda_mask: Weight of the term, beside that of ``consistency``.
         kwargs: As for :class:`MeanTeacher`.
 
     Raises:
         TypeError: ``mask`` or ``mask_augment`` is no transform of whole batches.
-        ValueError: An argument is out of range.
+        ValueError: An argument is out of range, or the student has no tokens to mask.
     """
 
     def __init__(
@@ -52,11 +58,13 @@ class MIC(MeanTeacher):
         mask: ConfigType,
         mask_augment: OptConfigType = None,
         mask_mode: str = 'target',
+        mask_at: str = 'image',
         lambda_mask: float = 1.0,
         **kwargs: Any,
     ) -> None:
         name = type(self).__name__
         check_choice(f'{name}.mask_mode', mask_mode, ('target', 'separate'))
+        check_choice(f'{name}.mask_at', mask_at, ('image', 'tokens'))
         check_number(f'{name}.lambda_mask', lambda_mask, '[0, inf)')
         super().__init__(*args, **kwargs)
         self.mask, self.mask_augment = (
@@ -66,20 +74,34 @@ class MIC(MeanTeacher):
                 ('mask_augment', mask_augment, 'StrongAugment'),
             )
         )
+        layers = [each for each in self.student.modules() if isinstance(each, MaskableTokens)]
+        if mask_at == 'tokens' and not layers:
+            raise ValueError(
+                f"{name}.mask_at: expected 'image', as {type(self.student.backbone).__name__} has "
+                "no tokens to mask, but got 'tokens'; or write backbone.type='TimmFeatures' with a "
+                'vision transformer and dynamic_img_size=True'
+            )
         self.mask_mode = mask_mode
+        self.mask_at = mask_at
         self.lambda_mask = lambda_mask
 
     def target_losses(self, batch: DomainBatch, teacher: TeacherPrediction) -> Iterator[Losses]:
         """Yield the host's terms, then that of the masked images, with the same labels."""
         yield from super().target_losses(batch, teacher)
         masked = self.masked_images(batch, teacher)
-        losses = self.consistency_losses(self.segment(masked, 'masked'), masked)
+        mask: AbstractContextManager[None] = nullcontext()
+        if self.mask_at == 'tokens':
+            generators = derive_generators(batch.target.generators, 3)
+            mask = mask_tokens(self.student, partial(self.mask, generators=generators))
+        with mask:
+            output = self.segment(masked, 'masked')
+        losses = self.consistency_losses(output, masked)
         losses[f'masked.decode.{self.consistency.loss_name}'] *= self.lambda_mask
         yield losses
 
     @torch.no_grad()
     def masked_images(self, batch: DomainBatch, teacher: TeacherPrediction) -> MixedBatch:
-        """Build the masked images, whose labels are those of the unmasked ones."""
+        """Build the images whose pixels or tokens are masked, with the labels of the unmasked."""
         masked = self.label_target(batch.target.images, teacher)
         if self.mask_mode == 'separate':
             masked = self._alternate(batch, masked)
@@ -89,7 +111,9 @@ class MIC(MeanTeacher):
         if self.mask_augment is not None:
             scale = self.data_preprocessor.scale()
             images = self.mask_augment(images, **scale, generators=generators)
-        return replace(masked, images=self.mask(images, generators=generators))
+        if self.mask_at == 'image':
+            images = self.mask(images, generators=generators)
+        return replace(masked, images=images)
 
     @staticmethod
     def _alternate(batch: DomainBatch, target: MixedBatch) -> MixedBatch:
