@@ -64,10 +64,10 @@ NETWORKS['fcn8s'] = dict(
 )
 
 
-def export(root: Path, name: str) -> torch.nn.Module:
+def export(root: Path, network: str | dict[str, Any]) -> torch.nn.Module:
     """Export a network of random weights, and give the method that has it."""
     root.mkdir()
-    segmentor = NETWORKS[name]
+    segmentor = NETWORKS[network] if isinstance(network, str) else network
     data = root.parent / 'data'
     cfg = toys.runner_cfg(data, root, dict(type='SourceOnly', segmentor=segmentor))
     cfg.custom_imports = dict(imports=['mmseg_uda'])
