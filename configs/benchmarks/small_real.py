@@ -136,7 +136,35 @@ def dast(pair):
     ]
 
 
+def few(pair, number):
+    """DACS with the labels of some target images; the seed chooses them."""
+    source, target = (f'train_dataloader.{domain}.dataset.data_root' for domain in ('source', 'target'))
+    train = dict(pair['train'])
+    moved = {'train_dataloader.source.1.num_images': number}
+    if source in train:
+        moved['train_dataloader.source.0.dataset.data_root'] = train.pop(source)
+        moved['train_dataloader.source.1.dataset.data_root'] = train[target]
+    stages = stages_of('dacs_few', dict(pair, train={**train, **moved}))
+    return [
+        dict(each, name=f'dacs_{number}{each["name"].removeprefix("dacs_few")}',
+             **({'checkpoint': f'{{dacs_{number}}}'} if 'checkpoint' in each else {}))
+        for each in stages
+    ]
+
+
+def all_labels(pair):
+    """Supervised by all labels of the target: the ceiling."""
+    target = pair['train'].get('train_dataloader.target.dataset.data_root', f'{root}camvid_day')
+    link = {'train_dataloader.source.dataset.data_root': target}
+    return [
+        dict(each, name=f'all_labels{each["name"].removeprefix("source_only")}',
+             **({'checkpoint': '{all_labels}'} if 'checkpoint' in each else {}))
+        for each in stages_of('source_only', pair, link)
+    ]
+
+
 labels = 'train_dataloader.target.dataset.pipeline.1.pseudo_dir'
+numbers = dict(day=[5, 20, 60, 80], dusk=[5, 20, 60])  # of labelled target images
 methods = dict(
     source_only=dict(text='Source only', stages=lambda pair: stages_of('source_only', pair)),
     adabn=dict(text='AdaBN', stages=adabn),
@@ -155,8 +183,20 @@ cells = {
     f'{pair}-{method}': methods[method]['stages'](pairs[pair])
     for pair in pairs for method in methods
 }
+cells.update({
+    f'{pair}-dacs_{number}': few(pairs[pair], number)
+    for pair in numbers for number in numbers[pair]
+})
+cells.update({f'{pair}-all_labels': all_labels(pairs[pair]) for pair in pairs})
 texts = {method: each['text'] for method, each in methods.items()}
+texts.update({f'dacs_{number}': f'DACS + {number} labels' for number in numbers['day']})
+texts.update(all_labels='All target labels')
 pair_texts = {pair: each['text'] for pair, each in pairs.items()}
+# What labels are worth: methods by the number of labelled target images, and the ceiling.
+value = dict(
+    floor=['source_only', 'adabn'],
+    labels={'dacs': 0, **{f'dacs_{number}': number for number in numbers['day']}},
+    ceiling='all_labels')
 del methods
 both = ['day', 'dusk']
 # In this order; of a level all pairs of a seed before the next seed.
@@ -167,4 +207,7 @@ levels = dict(
         methods=['adversarial', 'self_training', 'cdanet', 'sam', 'pit', 'dast'],
         pairs=both,
         seeds=[0, 1]),
-    d=dict(methods=['daformer', 'mic'], pairs=both, seeds=[0, 1]))
+    d=dict(methods=['daformer', 'mic'], pairs=both, seeds=[0, 1]),
+    value=dict(
+        methods=['dacs_5', 'dacs_20', 'dacs_60', 'all_labels'], pairs=both, seeds=[0, 1, 2]),
+    value_day=dict(methods=['dacs_80'], pairs=['day'], seeds=[0, 1, 2]))

@@ -176,7 +176,7 @@ def _check_pixels(nodes: list[Node]) -> Iterator[Problem]:
 def _check_loaders(nodes: list[Node]) -> Iterator[Problem]:
     """Numbers of a domain are numbers; workers that persist or fetch in advance exist."""
     for node in nodes:
-        for key, least in (('skip_broken', 0), ('ratio', 1)):
+        for key, least in (('skip_broken', 0), ('ratio', 1), ('num_images', 1)):
             got = node.cfg.get(key, least) if key in node.place.aside else least
             if type(got) is not int or got < least:
                 text = f'UDATrainLoop: expected an integer of at least {least}, but got {got!r}'

@@ -13,7 +13,7 @@ __all__ = ['check_sources', 'domain_dataset', 'domain_loaders']
 Config = Mapping[str, Any]
 
 # Arguments of a source that are not its loader's.
-OF_ONE_SOURCE = ('dataset', 'ratio', 'sampling', 'shuffle', 'skip_broken')
+OF_ONE_SOURCE = ('dataset', 'num_images', 'ratio', 'sampling', 'shuffle', 'skip_broken')
 SHARES = 'shares of the images are written as ratio'
 
 

@@ -137,7 +137,7 @@ PLACES = (
     Place(
         r'^train_dataloader\.(source|target)$',
         default=DataLoader,
-        aside=('num_batch_per_epoch', 'skip_broken', 'sampling', 'ratio'),
+        aside=('num_batch_per_epoch', 'skip_broken', 'sampling', 'ratio', 'num_images'),
     ),
     Place(
         r'^train_dataloader\.source\.sampling$', (mm.DATA_SAMPLERS,), ('dataset',), needs_type=True

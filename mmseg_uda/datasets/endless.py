@@ -61,6 +61,11 @@ def _permutation(seed: int, epoch: int, length: int) -> np.ndarray:
     return np.random.default_rng((seed, epoch)).permutation(length)
 
 
+@lru_cache(maxsize=4)
+def _chosen(seed: int, length: int, number: int) -> np.ndarray:
+    return np.random.default_rng((seed, 0, 5)).permutation(length)[:number]
+
+
 class EndlessDataset(Dataset[Any]):
     """Map a position in an endless stream to a sample.
 
@@ -78,6 +83,8 @@ class EndlessDataset(Dataset[Any]):
             follows from ``(seed, position)``, takes the place of a damaged one, and ``broken`` in
             its meta information lists the damaged ones by name with their errors.
         sampling: Draws the samples in place of the permutations, see :class:`RareClassSampling`.
+        num_images: Stream so many samples of the dataset alone, chosen by the seed: the first ones
+            of a permutation, so that 5 are among the 20 of the same seed. Default: all.
 
     Raises:
         OSError: A sample is damaged, and no other one may take its place.
@@ -95,12 +102,14 @@ class EndlessDataset(Dataset[Any]):
         shuffle: bool = True,
         skip_broken: int = 0,
         sampling: RareClassSampling | None = None,
+        num_images: int | None = None,
     ) -> None:
         self.dataset = dataset
         self.seed = seed
         self.shuffle = shuffle
         self.skip_broken = skip_broken
         self.sampling = sampling
+        self.num_images = num_images
 
     @property
     def metainfo(self) -> dict[str, Any]:
@@ -112,13 +121,19 @@ class EndlessDataset(Dataset[Any]):
         if self.sampling is not None:
             return int(self.sampling.draw(self.seed, position).images[0])
         # Pass over the data, and place within it.
-        epoch, offset = divmod(position, len(self.dataset))
-        if not self.shuffle:
-            return offset
-        return int(_permutation(self.seed, epoch, len(self.dataset))[offset])
+        epoch, offset = divmod(position, len(self))
+        if self.shuffle:
+            offset = int(_permutation(self.seed, epoch, len(self))[offset])
+        return self.choose(offset)
+
+    def choose(self, place: int) -> int:
+        """Compute the index in the dataset of one of the samples that are streamed."""
+        if self.num_images is None:
+            return place
+        return int(_chosen(self.seed, len(self.dataset), self.num_images)[place])
 
     def __len__(self) -> int:
-        return len(self.dataset)
+        return self.num_images or len(self.dataset)
 
     def __getitem__(self, position: int) -> Any:
         broken: dict[str, str] = {}  # names, which several indices may share, and errors
@@ -162,7 +177,7 @@ class EndlessDataset(Dataset[Any]):
         index = self.index(position)
         yield index
         others = np.random.default_rng((self.seed, position, 2)).permutation(len(self))
-        yield from (int(other) for other in others if other != index)
+        yield from (other for other in map(self.choose, others) if other != index)
 
     def _describe(self, index: int) -> str:
         if not hasattr(self.dataset, 'get_data_info'):

@@ -2,6 +2,6 @@
 
 from mmseg_uda.doctor.examine import examine
 from mmseg_uda.doctor.finding import Finding, worst
-from mmseg_uda.doctor.memory import estimate_memory
+from mmseg_uda.doctor.memory import plan_memory
 
-__all__ = ['Finding', 'estimate_memory', 'examine', 'worst']
+__all__ = ['Finding', 'examine', 'plan_memory', 'worst']

@@ -13,8 +13,8 @@ from mmengine.registry import init_default_scope
 from mmseg_uda.config.building import build_model, no_trace
 from mmseg_uda.doctor.data import build_datasets, check_data, check_pixels, picture
 from mmseg_uda.doctor.finding import Finding, look, ok
-from mmseg_uda.doctor.memory import estimate_memory, optimizer_type
-from mmseg_uda.doctor.settings import check_batch_norm, check_paper, check_settings, loader_of
+from mmseg_uda.doctor.memory import GIB, plan_memory
+from mmseg_uda.doctor.settings import check_batch_norm, check_paper, check_settings
 from mmseg_uda.doctor.weights import check_normalisation, check_weights
 from mmseg_uda.utils.drawing import save_picture
 
@@ -55,7 +55,7 @@ def examine(
     yield from check_data(cfg, datasets)
     yield from check_pixels(cfg, datasets)
     if model is not None and 'source' in datasets:
-        yield from _check_memory(cfg, model, datasets['source'])
+        yield from _check_memory(cfg, tuple(datasets['source'][0]['inputs'].shape[1:]))
     if out is not None and 'source' in datasets:
         try:
             save_picture(picture(cfg, datasets), out)
@@ -73,20 +73,17 @@ def _model(cfg: Config) -> Any:
         return None
 
 
-def _check_memory(cfg: Config, model: Any, source: Any) -> Iterator[Finding]:
-    batch = loader_of(cfg, 'source').get('batch_size', 1)
-    channels, height, width = source[0]['inputs'].shape
+def _check_memory(cfg: Config, size: tuple[int, int]) -> Iterator[Finding]:
     try:
-        memory = estimate_memory(model, (batch, channels, height, width), optimizer_type(cfg))
-    except (NotImplementedError, RuntimeError) as error:
-        text = f'not calculated for this network ({str(error).splitlines()[0]})'
+        memory = plan_memory(cfg, size)
+    except Exception as error:  # of parts that cannot run without values, whatever they raise
+        text = f'not calculated for this config ({str(error).splitlines()[0]})'
         yield look('memory', text, 'watch the first iterations')
         return
-    text = f'batch {batch} of {width} x {height}: {memory}'
     if torch.cuda.is_available():
-        free = torch.cuda.get_device_properties(0).total_memory
-        if memory.total > free:
-            remedy = 'write a smaller batch or crop, or activation_checkpointing'
-            yield look('memory', f'{text}, of {free / 2**30:.0f} GiB', remedy)
+        there = torch.cuda.get_device_properties(0).total_memory
+        if not memory.fits(there):
+            remedy = 'see tools/analysis_tools/memory_plan.py'
+            yield look('memory', f'{memory}, of {there / GIB:.0f} GiB', remedy)
             return
-    yield ok('memory', text)
+    yield ok('memory', str(memory))

@@ -1,86 +1,207 @@
-"""Memory of a training, by calculation."""
+"""Memory of a training step, by the method's own losses on fake tensors."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import contextlib
+import copy
+from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor, nn
+from mmengine.config import Config
+from mmengine.optim import build_optim_wrapper
+from mmengine.runner import turn_on_activation_checkpointing
+from mmseg.registry import MODELS
+from torch import Tensor
 
-__all__ = ['Memory', 'estimate_memory', 'optimizer_type']
+from mmseg_uda.config.building import build_model, no_trace
+from mmseg_uda.doctor.fake import SavedBytes, fake_tensors
+from mmseg_uda.doctor.fake_batch import fake_batch, num_classes_of
+from mmseg_uda.models.stepwise import StepwiseModel
+from mmseg_uda.structures import DOMAINS, DomainBatch
 
-STATES = {'SGD': 1, 'Adam': 2, 'AdamW': 2}  # tensors per parameter that an optimizer keeps
+__all__ = ['GIB', 'Memory', 'measure_saved', 'plan_memory', 'train_step']
+
+GIB = 2**30
+USABLE = 0.9  # share of a GPU's memory; the allocator and the driver take the rest
 
 
 class Memory(NamedTuple):
-    """Bytes that a training needs at least.
+    """Bytes of a training step at its peak.
 
     Args:
-        weights: Parameters and buffers of the whole method, its teacher included.
+        weights: Parameters that are trained.
+        frozen: All others, such as a teacher's, and buffers.
         gradients: Gradients of what is trained.
         optimizer: State of the optimizers.
-        activations: Outputs of all layers of one pass of the network.
+        activations: All other tensors at the peak: what graphs hold, and what is computed from it.
+        saved: Of these, the most that graphs hold for their backward passes at once.
     """
 
     weights: int
+    frozen: int
     gradients: int
     optimizer: int
     activations: int
+    saved: int
 
     @property
     def total(self) -> int:
-        return sum(self)
+        """All of it; ``saved`` is a part of the activations."""
+        return sum(self[:-1])
+
+    def fits(self, there: float) -> bool:
+        """Tell whether it fits in that many bytes, of which an allocator wastes a tenth."""
+        return self.total <= USABLE * there
 
     def __str__(self) -> str:
-        parts = ', '.join(f'{key} {value / 2**20:.0f}' for key, value in self._asdict().items())
-        return f'{self.total / 2**20:.0f} MiB at least ({parts})'
+        parts = {key: value for key, value in self._asdict().items() if key != 'saved'}
+        listed = ', '.join(f'{key} {value / GIB:.2f}' for key, value in parts.items())
+        return f'{self.total / GIB:.2f} GiB ({listed})'
 
 
-def estimate_memory(
-    model: nn.Module,
-    images: tuple[int, int, int, int],
-    optimizer: str = 'SGD',
-    itemsize: int = 4,
-) -> Memory:
-    """Compute the memory of a training step; nothing is allocated.
+def plan_memory(cfg: Config, crop: tuple[int, int] | None = None) -> Memory:
+    """Compute the memory of a config's training step; nothing is allocated, no data are read.
 
-    A step of this package's methods keeps the graph of about one pass at a time. What libraries
-    use for workspaces and what an allocator wastes comes on top: 10 to 30 % on a GPU.
+    The method's losses run on tensors without values, with backward passes, autocast and
+    checkpointing as the config has them, then its optimizers step. What libraries use for
+    workspaces, what an allocator wastes, and the context of a GPU come on top.
 
     Args:
-        model: A model on the meta device, from :func:`mmseg_uda.config.building.build_model`.
-        images: Shape (N, C, H, W) of the images of one pass.
-        optimizer: Type of the optimizers.
-        itemsize: Bytes of an activation; 2 for half precision.
+        cfg: The config.
+        crop: Height and width of the images; default: as the pipelines make them.
+
+    Raises:
+        ValueError: If the config has no training set, or its pipelines do not say a size.
     """
-    network: Any = getattr(model, 'student', model)
-    sizes: list[int] = []
-
-    def record(module: nn.Module, inputs: Any, output: Any) -> None:
-        if isinstance(output, Tensor) and not getattr(module, 'inplace', False):
-            sizes.append(output.numel() * itemsize)
-
-    leaves = [each for each in network.modules() if not list(each.children())]
-    handles = [each.register_forward_hook(record) for each in leaves]
-    try:
-        with torch.no_grad(), torch.device('meta'):
-            network(torch.empty(images, device='meta'))
-    finally:
-        for handle in handles:
-            handle.remove()
-    tensors = [*model.parameters(), *model.buffers()]
-    trained = sum(_bytes(each) for each in model.parameters() if each.requires_grad)
-    state = STATES.get(optimizer, 2) * trained
-    return Memory(sum(map(_bytes, tensors)), trained, state, sum(sizes))
+    built = build_model(cfg)
+    with no_trace(), fake_tensors(num_classes_of(cfg)) as live:
+        # Fake tensors take the place of those on the meta device.
+        model = _prepare(built.to_empty(device='cpu'), cfg)
+        tensors = [*model.parameters(), *model.buffers()]
+        wrapper = build_optim_wrapper(model, _plain(cfg.optim_wrapper))
+        before = live.now
+        data = _batches(model, cfg, crop)
+        live.peak = live.now
+        with SavedBytes(tensors) as saved:
+            train_step(model, data, _autocast(cfg.optim_wrapper))
+        peak = live.peak - before
+        trained = [each for each in model.parameters() if each.grad is not None]
+        optimizers = getattr(wrapper, 'optim_wrappers', None) or {'': wrapper}
+        for each in optimizers.values():
+            each.optimizer.step()
+        state = sum(
+            _bytes(value)
+            for each in optimizers.values()
+            for states in each.optimizer.state.values()
+            for value in states.values()
+            if isinstance(value, Tensor)
+        )
+    weights = sum(_bytes(each) for each in trained)
+    return Memory(
+        weights=weights,
+        frozen=sum(map(_bytes, tensors)) - weights,
+        gradients=weights,
+        optimizer=state,
+        activations=peak - weights,
+        saved=saved.peak,
+    )
 
 
 def _bytes(tensor: Tensor) -> int:
     return tensor.numel() * tensor.element_size()
 
 
-def optimizer_type(cfg: Mapping[str, Any]) -> str:
-    """Give the type of the student's optimizer."""
-    wrapper = cfg.get('optim_wrapper') or {}
-    student = (wrapper.get('optimizers') or {}).get('student') or wrapper
-    return str((student.get('optimizer') or {}).get('type', 'SGD'))
+def train_step(model: Any, data: Mapping[str, Any], context: Any = contextlib.nullcontext) -> None:
+    """Run the forward and backward passes of one training step.
+
+    Args:
+        model: A method, or a stock segmentor.
+        data: Images (N, C, H, W) and samples by domain, as preprocessors give them.
+        context: Makes the context of the forward passes, such as autocast.
+    """
+    if isinstance(model, StepwiseModel):
+        steps: Iterator[Any] = model._steps(DomainBatch.collect(*_by_key(data)))
+        sequential = model.backward_mode == 'sequential'
+    else:
+        inputs, samples = _by_key(data)
+        steps = iter([model.loss(inputs['source'], samples['source'])])
+        sequential = True
+    waiting: list[Tensor] = []
+    while True:
+        with context():
+            losses = next(steps, None)
+        if losses is None:
+            break
+        waiting.append(model.parse_losses(losses)[0])
+        del losses
+        if sequential:
+            torch.autograd.backward(waiting)
+            waiting.clear()
+    if waiting:
+        torch.autograd.backward(waiting)
+
+
+def _by_key(data: Mapping[str, Any]) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    return {k: v['inputs'] for k, v in data.items()}, {k: v['samples'] for k, v in data.items()}
+
+
+def _prepare(model: Any, cfg: Config) -> Any:
+    """Make a model as a training has it in its first iterations."""
+    model.train()
+    if hasattr(model, 'teacher'):
+        model.iteration = 0  # as EMATeacherHook says
+    if cfg.get('activation_checkpointing'):
+        turn_on_activation_checkpointing(model, cfg.activation_checkpointing)
+    return model
+
+
+def measure_saved(cfg: Config, crop: tuple[int, int] | None = None) -> int:
+    """Measure the most bytes that graphs hold at once, in a training step on this CPU.
+
+    Args:
+        cfg: The config.
+        crop: As for :func:`plan_memory`.
+    """
+    with no_trace():
+        model = _prepare(MODELS.build(copy.deepcopy(cfg.model)), cfg)
+        data = _batches(model, cfg, crop)
+        with SavedBytes([*model.parameters(), *model.buffers()]) as saved:
+            train_step(model, data, _autocast(cfg.optim_wrapper))
+    return saved.peak
+
+
+def _batches(model: Any, cfg: Config, crop: tuple[int, int] | None) -> dict[str, Any]:
+    both = isinstance(model, StepwiseModel)
+    domains = getattr(model, 'domains', DOMAINS if both else DOMAINS[:1])
+    data = {domain: fake_batch(cfg, domain, crop) for domain in domains}
+    _read_prior(model, data)
+    return data
+
+
+def _read_prior(model: Any, data: Mapping[str, Any]) -> None:
+    """Give a mixer its spatial prior, whose file need not be there."""
+    mixer = getattr(model, 'mixer', None)
+    if getattr(mixer, 'prior', None):
+        size = data['target']['samples'][0].prior_positions.prior_shape
+        mixer.prior_values = torch.ones(model.num_classes, *size)
+
+
+def _plain(wrapper: Config) -> Any:
+    """The optimizers' config without a gradient scaler, which needs a GPU."""
+    cfg = copy.deepcopy(dict(wrapper))
+    if cfg.get('type') == 'AmpOptimWrapper':
+        cfg['type'] = 'OptimWrapper'
+        for key in ('loss_scale', 'use_fsdp'):
+            cfg.pop(key, None)
+    cfg.pop('dtype', None)
+    return cfg
+
+
+def _autocast(wrapper: Mapping[str, Any]) -> Any:
+    """The context of forward passes."""
+    amp = wrapper.get('type') == 'AmpOptimWrapper'
+    dtype = wrapper.get('dtype') or ('float16' if amp else None)
+    if dtype is None:
+        return contextlib.nullcontext
+    return lambda: torch.autocast('cpu', getattr(torch, str(dtype)))

@@ -12,7 +12,7 @@ from mmseg.registry import DATASETS
 from numpy.typing import NDArray
 
 from mmseg_uda.config.datasets import map_datasets, only_steps
-from mmseg_uda.config.domains import domain_dataset
+from mmseg_uda.config.domains import domain_dataset, domain_loaders
 from mmseg_uda.datasets.checks import check_dataset
 from mmseg_uda.datasets.folders import check_folders
 from mmseg_uda.structures import IGNORE_INDEX
@@ -25,10 +25,14 @@ KEY = 'train_dataloader.source.dataset'
 def source_dataset(cfg: Config) -> dict[str, Any]:
     """Give the config of the source training set, which joins those of several sources.
 
+    A source with ``num_images`` is left out: the rest of its labels is not to be read.
+
     Raises:
         ValueError: If the config has none.
     """
-    dataset = domain_dataset(cfg.get('train_dataloader'), 'source')
+    loaders = domain_loaders(cfg.get('train_dataloader'), 'source')
+    whole = [loader for _, loader in loaders if not loader.get('num_images')]
+    dataset = domain_dataset({'source': whole}, 'source')
     if not dataset:
         raise ValueError(f'the config has no {KEY}; write a config that adapts from a source')
     return dict(dataset)

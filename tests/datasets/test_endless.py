@@ -55,6 +55,25 @@ def test_each_pass_is_another_permutation() -> None:
     assert stream.metainfo == dict(classes=('a', 'b'))
 
 
+def test_a_number_of_images_is_chosen_by_the_seed() -> None:
+    def chosen(number: int, seed: int = 5) -> set[int]:
+        stream = EndlessDataset(Draws(), seed=seed, num_images=number)
+        assert len(stream) == number
+        passes = [[stream.index(number * i + j) for j in range(number)] for i in range(6)]
+        assert {tuple(sorted(each)) for each in passes} == {tuple(sorted(passes[0]))}
+        return set(passes[0])
+
+    assert [len(chosen(number)) for number in (1, 3, 5)] == [1, 3, 5]
+    assert chosen(1) < chosen(3) < chosen(5)
+    assert len({tuple(sorted(chosen(3, seed))) for seed in range(20)}) > 5
+    assert chosen(LENGTH) == set(range(LENGTH))
+    stream = EndlessDataset(PartlyDamaged({*range(LENGTH)} - chosen(3)), 5, num_images=3)
+    assert {stream[i]['data_samples'].index for i in range(9)} == chosen(3)  # no other is read
+    some = min(chosen(3))
+    broken = EndlessDataset(PartlyDamaged({some}), 5, skip_broken=1, num_images=3)
+    assert {broken[i]['data_samples'].index for i in range(30)} == chosen(3) - {some}
+
+
 def test_without_shuffling() -> None:
     stream = EndlessDataset(Draws(), seed=5, shuffle=False)
     assert [stream.index(i) for i in range(2 * LENGTH)] == list(range(LENGTH)) * 2

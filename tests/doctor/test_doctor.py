@@ -16,8 +16,7 @@ import toys
 from mmengine.config import Config
 from mmseg.registry import MODELS
 
-from mmseg_uda.config.building import build_model, no_trace
-from mmseg_uda.doctor import Finding, estimate_memory, examine, worst
+from mmseg_uda.doctor import Finding, examine, worst
 
 RESNET = dict(type='ResNetV1c', depth=50, base_channels=4, stem_channels=4, out_indices=(3,))
 HEAD = dict(type='DeepLabV2Head', in_channels=128, in_index=0, num_classes=4, dilations=(1,))
@@ -201,21 +200,6 @@ def test_pseudo_labels_that_are_not_made_yet(tmp_path: Path) -> None:
     assert [each.check for each in findings] == ['pseudo labels']
     assert 'run tools/generate_pseudo_labels.py' in findings[0].message
     assert len(found(cfg, 'pixels')) == 2  # of images alone
-
-
-def test_memory_of_a_convolution() -> None:
-    """Sums of hand: 3x3 convolutions of 3 to 8 and of 8 to 8 channels, group norm, and classes."""
-    cfg = dict(model=toys.segmentor_cfg())
-    with no_trace():
-        model = build_model(cfg)
-    memory = estimate_memory(model, (2, 3, 32, 48), 'Adam')
-    parameters = sum(each.numel() for each in model.parameters())
-    assert memory.gradients == 4 * parameters
-    assert memory.optimizer == 8 * parameters
-    halved, quartered = 2 * 8 * 16 * 24, 2 * 8 * 8 * 12  # elements of a map of each stride
-    dilated = 2 * 2 * 4 * 8 * 12  # two branches of the head
-    assert memory.activations == 4 * (2 * halved + 2 * quartered + dilated)
-    assert estimate_memory(model, (2, 3, 32, 48), itemsize=2).activations * 2 == memory.activations
 
 
 def test_tool(cfg: Config, tmp_path: Path, capsys: Any) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import os.path as osp
 from collections.abc import Mapping
 from typing import Any
 
@@ -22,7 +23,7 @@ from mmseg_uda.datasets.folders import check_folders
 from mmseg_uda.datasets.mixed_stream import MixedStream
 from mmseg_uda.utils.arguments import check_integer, expect
 
-__all__ = ['build_stream']
+__all__ = ['build_stream', 'image_names']
 
 
 def build_stream(
@@ -90,4 +91,20 @@ def _build_one(runner: Runner, domain: str, key: str, cfg: dict[str, Any]) -> En
         expect(domain == 'source', f'{where}.sampling', known, dict(sampling))
         expect(shuffle, f'{where}.shuffle', 'True beside sampling, which has no order', shuffle)
         sampling = DATA_SAMPLERS.build(dict(sampling, dataset=dataset))
-    return EndlessDataset(dataset, 0, shuffle, skip_broken, sampling)
+    num_images = cfg.pop('num_images', None)
+    if num_images is not None:
+        where = f'UDATrainLoop.{key}.num_images'
+        check_integer(where, num_images, 1)
+        enough = num_images <= len(dataset)
+        expect(enough, where, f'at most {len(dataset)}, all images', num_images)
+        expect(sampling is None, where, 'none beside sampling, which reads all labels', num_images)
+    return EndlessDataset(dataset, 0, shuffle, skip_broken, sampling, num_images)
+
+
+def image_names(stream: EndlessDataset) -> list[str]:
+    """List the names of the images in a stream, sorted."""
+    paths = (
+        stream.dataset.get_data_info(stream.choose(place))['img_path']
+        for place in range(len(stream))
+    )
+    return sorted(osp.basename(path) for path in paths)

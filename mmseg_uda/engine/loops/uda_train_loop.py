@@ -22,7 +22,7 @@ from mmseg_uda.datasets.folders import check_folders
 from mmseg_uda.datasets.images import left_out_images, shared_images
 from mmseg_uda.datasets.label_values import check_label_values
 from mmseg_uda.engine.loops.broken_samples import BrokenSamples
-from mmseg_uda.engine.loops.domain_streams import build_stream
+from mmseg_uda.engine.loops.domain_streams import build_stream, image_names
 from mmseg_uda.engine.observe import unwrap_model
 from mmseg_uda.structures import DOMAINS, IGNORE_INDEX
 from mmseg_uda.utils.arguments import check_integer
@@ -126,6 +126,7 @@ class UDATrainLoop(IterBasedTrainLoop):
             ``sampling=dict(type='RareClassSampling', ...)`` of the source draws its images.
             ``source`` may be a list of several sources, each with its share ``ratio=1`` of the
             images, an integer (see :class:`MixedStream`), and the same ``batch_size``.
+            ``num_images=N`` of a source takes N of its images, chosen by the seed and logged.
         max_iters: Iterations to train.
         kwargs: As for :class:`mmengine.runner.IterBasedTrainLoop`.
 
@@ -242,13 +243,16 @@ class UDATrainLoop(IterBasedTrainLoop):
     def _report_data(self) -> None:
         """Log the numbers of images, and warn of data that look like a mistake."""
         trained = {name: stream.dataset for name, stream in self._streams()}
-        counts = (f'{name} {len(dataset)} images' for name, dataset in trained.items())
+        counts = (f'{name} {len(stream)} images' for name, stream in self._streams())
         self.runner.logger.info(f'UDATrainLoop: {", ".join(counts)}')
         datasets = {f'train_dataloader.{key}.dataset': each for key, each in trained.items()}
         head = getattr(unwrap_model(self.runner.model), 'decode_head', None)
         ignore_index = getattr(head, 'ignore_index', IGNORE_INDEX)
         warnings = [check_label_values(each, key, ignore_index) for key, each in datasets.items()]
-        for _, stream in self._streams():
+        for name, stream in self._streams():
+            if stream.num_images is not None:
+                chosen = ', '.join(image_names(stream))
+                self.runner.logger.info(f'UDATrainLoop: the images of {name} are {chosen}')
             if stream.sampling is not None:
                 drawn, few = stream.sampling.describe()
                 self.runner.logger.info(drawn)

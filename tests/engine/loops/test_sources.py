@@ -106,6 +106,7 @@ REFUSED: dict[str, tuple[int, dict[str, Any], str]] = {
     'ratio': (1, dict(ratio=0), 'source.1.ratio: .*expected an integer of at least 1, but got 0'),
     'share': (0, dict(ratio=0.5), 'source.0.ratio: .*integer of at least 1, but got 0.5'),
     'batch': (1, dict(batch_size=4), 'source.1.batch_size: .*expected 2, as in train_dataloader.'),
+    'number': (1, dict(num_images=0), 'source.1.num_images: .*integer of at least 1, but got 0'),
     'workers': (1, dict(num_workers=3), 'source.1.num_workers: .*expected 0, as in'),
 }
 
@@ -122,6 +123,26 @@ def test_refused(case: str, data: Path, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=message):
         raise ValueError(str(problem))
     with pytest.raises(ValueError, match=message):
+        toys.train(cfg)
+
+
+def test_a_number_of_labelled_images(data: Path, tmp_path: Path) -> None:
+    """They are chosen by the seed, logged, and the labels of the others are not even counted."""
+    cfg = toys.runner_cfg(data, tmp_path, toys.method_cfg('dacs'), 6, log_level='INFO')
+    toys.add_labelled_targets(cfg)
+    labelled = cfg.train_dataloader.source[1]
+    labelled.dataset.indices, labelled.num_images = None, 2
+    assert not check_config(cfg)
+    assert source_dataset(cfg) == cfg.train_dataloader.source[0].dataset
+    _, images = record(cfg)
+    seen = {name for batch in images for name in batch if name.startswith('target')}
+    assert len(seen) == 2
+    names = ', '.join(sorted(f'{name[len("target/") :]}.png' for name in seen))
+    log = next(tmp_path.glob('*/*.log')).read_text()
+    assert f'the images of source.1 are {names}\n' in log
+    assert 'source.0 5 images, source.1 2 images' in log
+    labelled.num_images = 8
+    with pytest.raises(ValueError, match='source.1.num_images: expected at most 7, all images'):
         toys.train(cfg)
 
 
