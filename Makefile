@@ -1,5 +1,5 @@
 # Everyday commands; the environment is .venv.
-.PHONY: demo test slow check
+.PHONY: demo test slow check docs
 
 demo:  ## draw data, train source only and CDANet, compare them
 	python3 quickstart.py
@@ -14,3 +14,7 @@ check:  ## style and types
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
 	if [ -x .venv/bin/mypy ]; then .venv/bin/mypy; fi
+
+docs:  ## the site, at http://127.0.0.1:8000
+	.venv/bin/pip install -q -r requirements/docs.txt
+	.venv/bin/mkdocs serve

@@ -11,6 +11,14 @@ from setuptools import find_packages, setup
 from setuptools.command.build_py import build_py
 
 ROOT = Path(__file__).resolve().parent
+# The address of the repository is that of whoever builds: CI takes it from its own environment.
+REPOSITORY = os.environ.get('MMSEG_UDA_REPOSITORY', '')
+PROJECT_PATHS = {
+    'Documentation': 'tree/main/docs',
+    'Source': 'tree/main',
+    'Issues': 'issues',
+    'Changelog': 'blob/main/CHANGELOG.md',
+}
 MIM_ENTRIES = ('configs', 'tools', 'model-index.yml')
 
 
@@ -83,6 +91,10 @@ if __name__ == '__main__':
         else '',
         long_description_content_type='text/markdown',
         author='the mmseg_uda contributors',
+        url=REPOSITORY,
+        project_urls={
+            name: f'{REPOSITORY}/{path}' for name, path in PROJECT_PATHS.items() if REPOSITORY
+        },
         license='Apache-2.0',
         keywords='semantic segmentation, domain adaptation, computer vision',
         classifiers=[
@@ -104,7 +116,8 @@ if __name__ == '__main__':
             'onnx': read_requirements('onnx'),
             'timm': read_requirements('timm'),
             'tests': tests,
-            'dev': tests + read_requirements('dev'),
+            'docs': read_requirements('docs'),
+            'dev': tests + read_requirements('docs') + read_requirements('dev'),
         },
         cmdclass={'build_py': BuildWithMim},
         zip_safe=False,

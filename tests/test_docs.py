@@ -62,3 +62,22 @@ def test_answers_name_files_that_exist() -> None:
     assert questions.count('?') >= 10
     assert len(paths) >= 10
     assert [path for path in paths if not (ROOT / path).exists()] == []
+
+
+def rows_of(path: str) -> dict[str, str]:
+    """Rows of the table of methods, by the directory that the first cell links to."""
+    rows: dict[str, str] = {}
+    for line in (ROOT / path).read_text(encoding='utf-8').splitlines():
+        method = re.match(r'\| \[[^]]+\]\((?:configs/)?(\w+)\)', line)
+        if method:
+            rows[method[1]] = rows.get(method[1], '') + line.replace('\\*', '')
+    return rows
+
+
+def test_numbers_of_the_front_page_are_those_of_all_methods() -> None:
+    front, whole = rows_of('README.md'), rows_of('configs/README.md')
+    assert front.keys() - whole.keys() == {'cyclegan'}  # has no mIoU
+    assert whole.keys() <= front.keys()
+    for method, row in front.items():
+        numbers = re.findall(r'\d\d\.\d', row)
+        assert [number for number in numbers if number not in whole.get(method, '')] == [], method
