@@ -37,6 +37,12 @@ def read_version() -> str:
     return found.group(1)
 
 
+def project_urls(repository: str) -> dict[str, str]:
+    """Pages of the repository at an address by name; none without an address."""
+    paths = PROJECT_PATHS.items() if repository else ()
+    return {name: f'{repository}/{path}' for name, path in paths}
+
+
 def copy_mim_entries(package_dir: Path) -> list[Path]:
     """Copy :data:`MIM_ENTRIES` into ``package_dir/.mim`` and return the copied files."""
     mim_dir = package_dir / '.mim'
@@ -92,9 +98,7 @@ if __name__ == '__main__':
         long_description_content_type='text/markdown',
         author='the mmseg_uda contributors',
         url=REPOSITORY,
-        project_urls={
-            name: f'{REPOSITORY}/{path}' for name, path in PROJECT_PATHS.items() if REPOSITORY
-        },
+        project_urls=project_urls(REPOSITORY),
         license='Apache-2.0',
         keywords='semantic segmentation, domain adaptation, computer vision',
         classifiers=[

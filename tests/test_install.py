@@ -144,6 +144,29 @@ class TestVersions:
             if family == 'onedl' or name != 'torch':
                 assert extras[name] == Requirement(name + versions).specifier
 
+    def test_versions_of_python_agree(self):
+        setup = (ROOT / 'setup.py').read_text()
+        low, high = map(int, re.search(r"python_requires='>=3\.(\d+),<3\.(\d+)'", setup).groups())
+        versions = [f'3.{minor}' for minor in range(low, high)]
+        workflow = (ROOT / '.github/workflows/ci.yml').read_text()
+        assert f'python-version: {versions}' in workflow
+        assert f'range({low}, {high})' in setup  # classifiers
+        assert (
+            f'(3, {low}) <= sys.version_info[:2] <= (3, {high - 1})'
+            in (ROOT / 'quickstart.py').read_text()
+        )
+        assert f'Python {versions[0]}–{versions[-1]} with pip' in (ROOT / 'README.md').read_text()
+        lint = (ROOT / 'pyproject.toml').read_text()
+        assert f"target-version = 'py3{low}'" in lint
+        assert f"python_version = '{versions[0]}'" in lint
+
+    def test_address_is_that_of_whoever_builds(self):
+        assert load_setup().project_urls('') == {}
+        urls = load_setup().project_urls('https://example.org/a/b')
+        assert urls['Issues'] == 'https://example.org/a/b/issues'
+        for name in ('mkdocs.yml', 'setup.py', '.github/workflows/ci.yml'):
+            assert 'MMSEG_UDA_REPOSITORY' in (ROOT / name).read_text()
+
     def test_runtime_requires_no_family(self):
         names = {Requirement(line).name for line in load_setup().read_requirements('runtime')}
         assert not names & (set(ONEDL) | set(OPENMMLAB)) - {'torch'}
