@@ -2,8 +2,9 @@
 
 OUT/labels has a PNG for each image, under its name, with the ids (or colours) of your own labels;
 OUT/overlays shows the classes over the image, with a legend; OUT/confidence, on request, has the
-probability of each pixel's label. A second start goes on where the first one stopped. Several
-devices share the images: torchrun --nproc_per_node=4 tools/predict.py ... --launcher pytorch
+probability of each pixel's label, and OUT/confidence_overlays shows it over the image. A second
+start goes on where the first one stopped. Several devices share the images: torchrun
+--nproc_per_node=4 tools/predict.py ... --launcher pytorch
 
 The config is the one beside the checkpoint, which a training leaves there, or --config. The copy
 inside a checkpoint is never run.

@@ -15,7 +15,6 @@ import time
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 import torch
 from mmengine.config import Config
@@ -26,9 +25,20 @@ from mmseg.registry import MODELS
 import mmseg_uda  # noqa: F401 (registers)
 from mmseg_uda.artifacts.checkpoint import find_latest_checkpoint
 from mmseg_uda.artifacts.files import atomic_write
+from mmseg_uda.engine.hooks.reference_context_hook import plain_dataset
 from mmseg_uda.utils.cli import build_runner, run_main
-from mmseg_uda.utils.drawing import contact_sheet, heat_map, label_to_color, overlay, save_picture
+from mmseg_uda.utils.drawing import (
+    error_map,
+    label_to_color,
+    loaded_to_rgb,
+    mark_points,
+    outline_similar,
+    save_picture,
+)
+from mmseg_uda.utils.heat_maps import stretch_map
+from mmseg_uda.utils.palettes import legend_of
 from mmseg_uda.utils.parser import ToolParser
+from mmseg_uda.utils.sheets import Tile, heat_tile, tile_panel
 
 ROOT = Path(__file__).resolve().parents[1]
 METHODS = {
@@ -36,6 +46,7 @@ METHODS = {
     'CDANet': 'cdanet/cdanet_toy_1xb2-600_toy-street-256x128.py',
 }
 NUM_TRAIN, NUM_VAL = 400, 100
+CELL = 320  # width of a picture on the sheet, in pixels
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -109,36 +120,64 @@ def load(method: str, checkpoint: Path) -> torch.nn.Module:
 
 
 @torch.no_grad()
-def draw(checkpoints: dict[str, Path], path: Path, count: int = 6) -> None:
-    """Draw target images, ground truth, both predictions, and CDANet's attention of a point."""
+def draw(
+    checkpoints: dict[str, Path], scores: dict[str, float], path: Path, count: int = 6
+) -> None:
+    """Draw a sheet of images of both domains, labels, errors and CDANet's attention of a point.
+
+    Args:
+        checkpoints: Those of both methods.
+        scores: Their mIoU in per cent.
+        path: File to write.
+        count: Number of rows.
+    """
     models = {method: load(method, checkpoint) for method, checkpoint in checkpoints.items()}
     config = Config.fromfile(config_of('CDANet'))
+    sources = plain_dataset(config.train_dataloader.source.dataset)
     dataset = Runner.build_dataloader(config.test_dataloader).dataset
+    classes, palette = dataset.metainfo['classes'], dataset.metainfo['palette']
+    seen: set[int] = set()
+
+    def label_tile(caption: str, label: np.ndarray) -> Tile:
+        seen.update(np.unique(label).tolist())
+        return Tile(caption, outline_similar(label_to_color(label, palette), label, palette))
+
     rows = []
     for index in np.linspace(0, len(dataset) - 1, count).astype(int):
-        item = dataset[int(index)]
-        image = item['inputs'].permute(1, 2, 0).numpy()[..., ::-1]
+        item, source = dataset[int(index)], sources[int(index) % len(sources)]
+        image = loaded_to_rgb(item['inputs'].numpy())
         batch = {key: [value] for key, value in item.items()}
-        labels = [item['data_samples'].gt_sem_seg]
-        labels += [model.test_step(batch)[0].pred_sem_seg for model in models.values()]
-        palette = dataset.metainfo['palette']
-        painted = [label_to_color(label.data[0].numpy(), palette) for label in labels]
-        rows.append([image, *painted, attention(models['CDANet'], batch, image)])
-    titles = ['target image', 'ground truth', *models, 'attention of the dot']
-    save_picture(contact_sheet(rows, titles), path)
+        truth = item['data_samples'].gt_sem_seg.data[0].numpy()
+        row = [
+            Tile('source image', loaded_to_rgb(source['inputs'].numpy())),
+            Tile('target image', image),
+            label_tile('ground truth', truth),
+        ]
+        for method, model in models.items():
+            label = model.test_step(batch)[0].pred_sem_seg.data[0].numpy()
+            row.append(label_tile(f'{method}: mIoU {scores[method]:.1f}', label))
+        wrong = np.mean((label != truth)[truth < len(classes)])
+        errors = error_map(image, label, truth, len(classes))
+        row.append(Tile(f'errors of {method}: {wrong:.0%} of pixels', errors))
+        row.append(attention(models['CDANet'], batch, image))
+        # Titles stand above the first row; below it, those that have a number of the image.
+        if rows:
+            row[:-2] = [tile._replace(caption='') for tile in row[:-2]]
+        rows.append(row)
+    sheet = tile_panel(rows, CELL, lambda width: legend_of(seen, classes, palette, width))
+    save_picture(sheet, path)
 
 
-def attention(model: torch.nn.Module, batch: dict[str, Any], image: np.ndarray) -> np.ndarray:
+def attention(model: torch.nn.Module, batch: dict[str, Any], image: np.ndarray) -> Tile:
     """Draw the attention of a point in the middle of the road over the image."""
     features = model.extract_feat(model.data_preprocessor(batch, False)['inputs'])
     height, width = features[model.decode_head.in_index].shape[2:]
     y, x = int(height * 0.8), width // 2
-    rows = model.decode_head.attention_maps(features, features, torch.tensor([y * width + x]))
-    values = cv2.resize(rows[0, 0].numpy(), image.shape[1::-1], interpolation=cv2.INTER_LINEAR)
-    picture = np.ascontiguousarray(overlay(image, heat_map(values)))
+    maps = model.decode_head.attention_maps(features, features, torch.tensor([y * width + x]))
+    values = stretch_map(maps[0, 0] * height * width, image)  # 1 is uniform attention
+    tile = heat_tile('attention of the dot, x uniform', values, image, (0, max(1.1, values.max())))
     scale = image.shape[0] / height
-    cv2.circle(picture, (int(x * scale), int(y * scale)), 4, (255, 255, 255), -1)
-    return picture
+    return tile._replace(picture=mark_points(tile.picture, [(int(x * scale), int(y * scale))]))
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -157,7 +196,7 @@ def main(argv: list[str] | None = None) -> None:
         checkpoints[method] = train(method, directory, args.seed)
         results[method] = evaluate(method, checkpoints[method], directory)
     sheet = args.work_dir / f'contact_sheet_seed{args.seed}.png'
-    draw(checkpoints, sheet)
+    draw(checkpoints, {method: each['mIoU'] for method, each in results.items()}, sheet)
     print(f'\n{table(results)}\ncontact sheet: {sheet}\n{time.time() - start:.0f} s', flush=True)
 
 

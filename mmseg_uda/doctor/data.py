@@ -27,7 +27,9 @@ from mmseg_uda.doctor.finding import Finding, look, ok, wrong
 from mmseg_uda.doctor.settings import loader_of
 from mmseg_uda.doctor.weights import normalisation_of, segmentor_of
 from mmseg_uda.structures import DOMAINS, IGNORE_INDEX
-from mmseg_uda.utils.drawing import contact_sheet, label_to_color, loaded_to_rgb, overlay
+from mmseg_uda.utils.drawing import label_to_color, loaded_to_rgb, outline_similar, overlay
+from mmseg_uda.utils.palettes import legend_of
+from mmseg_uda.utils.sheets import contact_sheet
 
 __all__ = ['build_datasets', 'check_data', 'check_histogram', 'check_pixels', 'picture']
 
@@ -180,13 +182,21 @@ def picture(cfg: Config, datasets: Mapping[str, Any]) -> NDArray[np.uint8]:
     source = datasets['source']
     batch = min(len(source), loader_of(cfg, 'source').get('batch_size', 1))
     targets = _some_images(cfg, 'target', batch) if 'target' in datasets else []
+    meta = source.metainfo
+    palette, seen = meta.get('palette') or [], set()
     rows = []
     for index in range(batch):
         sample = source[index * len(source) // batch]
         image = loaded_to_rgb(sample['inputs'].numpy())
         label = sample['data_samples'].gt_sem_seg.data[0].numpy()
-        color = label_to_color(label, source.metainfo.get('palette') or [])
+        seen.update(np.unique(label).tolist())
+        painted = overlay(image, label_to_color(label, palette), 0.6)
         target = [loaded_to_rgb(each) for each in targets[index : index + 1]]
-        rows.append([image, overlay(image, color, 0.6), *target])
+        rows.append([image, outline_similar(painted, label, palette), *target])
     rows = [row for row in rows if len(row) == len(rows[0])]
-    return contact_sheet(rows, ['source', 'its label', 'target'][: len(rows[0])])
+    titles = ['source', 'its label', 'target'][: len(rows[0])]
+
+    def legend(width: int) -> NDArray[np.uint8]:
+        return legend_of(seen, meta['classes'], palette, width)
+
+    return contact_sheet(rows, titles, footer=legend)

@@ -10,31 +10,26 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from torch import Tensor
 
 from mmseg_uda.artifacts.files import atomic_write
 from mmseg_uda.utils.arguments import expect
 
 __all__ = [
     'as_rgb',
-    'contact_sheet',
     'denormalize',
-    'heat_map',
+    'error_map',
+    'grey',
     'label_to_color',
     'loaded_to_rgb',
     'mark_points',
+    'outline_similar',
     'overlay',
     'place_points',
     'save_picture',
-    'stretch_map',
-    'tile_panel',
 ]
 
-Tile = tuple[str, np.ndarray]
-
-_BACKGROUND = 255
-_INK = (32, 32, 32)
-_MARGIN = 6
+SIMILAR = 86  # distance of two RGB colours below which people mix them up
+WRONG = (230, 60, 40)
 _FONT = cv2.FONT_HERSHEY_SIMPLEX
 
 
@@ -57,6 +52,64 @@ def label_to_color(
     table = np.array([*palette, ignore_color], dtype=np.uint8)
     known = (label >= 0) & (label < len(palette))
     return table[np.where(known, label, len(palette))]
+
+
+def outline_similar(
+    picture: np.ndarray, label: np.ndarray, palette: Sequence[Sequence[int]]
+) -> np.ndarray:
+    """Draw a line between neighbouring classes whose colours are hard to tell apart.
+
+    In Cityscapes' palette, car, truck, bus and train are four dark blues.
+
+    Args:
+        picture: The picture of the label, or an overlay of it, shape (H, W, 3).
+        label: Class ids, shape (H, W).
+        palette: One RGB colour per class, in [0, 255].
+
+    Returns:
+        A copy; the line is white between dark colours and black between bright ones.
+    """
+    colours = np.asarray(palette, dtype=np.float32).reshape(-1, 3)
+    # (C, C): pairs of similar classes; one more row and column for ignored pixels, which have none.
+    close = np.linalg.norm(colours[:, None] - colours[None], axis=2) < SIMILAR
+    close = np.pad(close & ~np.eye(len(colours), dtype=bool), (0, 1))
+    bright = np.append(colours.mean(1) > 127, False)
+    label = np.where((label >= 0) & (label < len(colours)), label, len(colours))
+    picture, step = picture.copy(), max(1, label.shape[1] // 512)  # pixels of the line
+    for shift in range(1, step + 1):
+        for one, other in (
+            ((slice(shift, None), slice(None)), (slice(None, -shift), slice(None))),
+            ((slice(None), slice(shift, None)), (slice(None), slice(None, -shift))),
+        ):
+            border = close[label[one], label[other]]
+            picture[one][border] = np.where(bright[label[one]][border], 0, 255)[:, None]
+    return picture
+
+
+def grey(image: np.ndarray) -> np.ndarray:
+    """Take the colours out of a picture, and some contrast, so that it can lie under colours."""
+    levels = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY).astype(np.float32)
+    low, high = np.percentile(levels, (1, 99))
+    levels = (levels - low) / max(1.0, float(high - low))
+    levels = 70 + 150 * levels.clip(0, 1)
+    return np.repeat(levels.astype(np.uint8)[..., None], 3, axis=2)
+
+
+def error_map(image: np.ndarray, label: np.ndarray, truth: np.ndarray, classes: int) -> np.ndarray:
+    """Paint wrong pixels red over the image in grey; pixels without a class are darkened.
+
+    Args:
+        image: RGB picture, shape (H, W, 3).
+        label: Predicted ids, shape (H, W).
+        truth: Ids of the ground truth, shape (H, W).
+        classes: Number of classes; other ids of the ground truth count as ignored.
+    """
+    picture = grey(image)
+    known = (truth >= 0) & (truth < classes)
+    wrong = known & (label != truth)
+    picture[~known] //= 3
+    picture[wrong] = (0.25 * picture[wrong] + 0.75 * np.array(WRONG)).astype(np.uint8)
+    return picture
 
 
 def as_rgb(image: np.ndarray) -> np.ndarray:
@@ -105,32 +158,6 @@ def denormalize(
     pixels = image.transpose(1, 2, 0) * np.asarray(std) + np.asarray(mean)
     pixels = pixels.round().clip(0, 255).astype(np.uint8)
     return np.ascontiguousarray(pixels[..., ::-1] if bgr else pixels)
-
-
-def heat_map(
-    values: np.ndarray,
-    low: float | None = None,
-    high: float | None = None,
-) -> np.ndarray:
-    """Paint a map of numbers from dark (low) to bright (high).
-
-    Args:
-        values: Shape (H, W), any float or integer type. NaN and infinities are painted as ``low``.
-        low: The value of the darkest colour. Default: the smallest finite value.
-        high: The value of the brightest colour. Default: the largest finite value.
-
-    Raises:
-        ValueError: If ``values`` is not (H, W).
-    """
-    expect(values.ndim == 2, 'heat_map.values', 'shape (H, W)', values.shape)
-    values = values.astype(np.float64)
-    finite = np.isfinite(values)
-    known = values[finite] if finite.any() else np.zeros(1)
-    low = float(known.min()) if low is None else low
-    high = float(known.max()) if high is None else high
-    scaled = (np.where(finite, values, low) - low) / max(high - low, 1e-12)
-    levels = (scaled.clip(0, 1) * 255).round().astype(np.uint8)
-    return cv2.cvtColor(cv2.applyColorMap(levels, cv2.COLORMAP_VIRIDIS), cv2.COLOR_BGR2RGB)
 
 
 def overlay(image: np.ndarray, color: np.ndarray, alpha: float = 0.5) -> np.ndarray:
@@ -191,109 +218,8 @@ def place_points(
     return moved
 
 
-def stretch_map(values: Tensor, image: np.ndarray) -> np.ndarray:
-    """Resize a map (h, w) to the size of a picture."""
-    array = values.float().cpu().numpy()
-    return cv2.resize(array, image.shape[1::-1], interpolation=cv2.INTER_LINEAR)
-
-
-def tile_panel(rows: Sequence[Sequence[Tile]], cell_width: int = 512) -> np.ndarray:
-    """Arrange captioned pictures on one sheet.
-
-    Args:
-        rows: Rows of (ASCII caption, picture). Rows may differ in length; gaps stay white.
-        cell_width: Width of one picture on the sheet, in pixels. The height follows the first
-            picture's shape; others are fitted into the same cell without distortion.
-
-    Raises:
-        ValueError: If there is no picture, or one is not RGB uint8.
-    """
-    first = next((image for row in rows for _, image in row), None)
-    if first is None:
-        raise ValueError(
-            'tile_panel.rows: expected pictures, but got none; write a (caption, picture) or more'
-        )
-    cell_height = max(1, round(cell_width * first.shape[0] / first.shape[1]))
-    columns = max(len(row) for row in rows)
-    blank = _blank(cell_height, cell_width)
-    lines = []
-    for row in rows:
-        captions = [_caption(text, cell_width) for text, _ in row]
-        if any(text for text, _ in row):
-            filler = [_caption('', cell_width)] * (columns - len(row))
-            lines.append(_join(captions + filler))
-        pictures = [_fit(image, cell_height, cell_width) for _, image in row]
-        lines.append(_join(pictures + [blank] * (columns - len(row))))
-        lines.append(_blank(_MARGIN, lines[-1].shape[1]))
-    return np.concatenate([_blank(_MARGIN, lines[0].shape[1]), *lines])
-
-
-def contact_sheet(
-    rows: Sequence[Sequence[np.ndarray]],
-    titles: Sequence[str],
-    cell_width: int = 384,
-) -> np.ndarray:
-    """Arrange one image per row and one kind of picture per column, with titles above the columns.
-
-    Args:
-        rows: Pictures, ``len(titles)`` in each row.
-        titles: One ASCII title per column.
-        cell_width: Width of one picture on the sheet, in pixels.
-
-    Raises:
-        ValueError: If a row has another number of pictures.
-    """
-    for index, row in enumerate(rows):
-        if len(row) != len(titles):
-            raise ValueError(
-                f'contact_sheet.rows[{index}]: expected {len(titles)} pictures, but got '
-                f'{len(row)}; write one per title'
-            )
-    tiles = [
-        [(title if index == 0 else '', image) for title, image in zip(titles, row)]
-        for index, row in enumerate(rows)
-    ]
-    return tile_panel(tiles, cell_width)
-
-
 def save_picture(image: np.ndarray, path: Path) -> None:
     """Write a picture atomically, in the format of the path's suffix; an older one moves aside."""
     content = cv2.imencode(path.suffix or '.png', image[..., ::-1])[1]
     with atomic_write(path, keep=True) as partial:
         partial.write_bytes(content.tobytes())
-
-
-def _blank(height: int, width: int) -> np.ndarray:
-    return np.full((height, width, 3), _BACKGROUND, dtype=np.uint8)
-
-
-def _join(cells: Sequence[np.ndarray]) -> np.ndarray:
-    gap = _blank(cells[0].shape[0], _MARGIN)
-    return np.concatenate([gap, *(part for cell in cells for part in (cell, gap))], axis=1)
-
-
-def _fit(image: np.ndarray, height: int, width: int) -> np.ndarray:
-    """Scale a picture into a cell without distortion, and centre it on white."""
-    fits = image.dtype == np.uint8 and image.ndim == 3 and image.shape[2] == 3
-    got = f'{image.dtype} {image.shape}'
-    expect(fits, 'tile_panel.rows', 'pictures of uint8 (H, W, 3)', got)
-    scale = min(height / image.shape[0], width / image.shape[1])
-    new_height = min(height, max(1, round(image.shape[0] * scale)))
-    new_width = min(width, max(1, round(image.shape[1] * scale)))
-    # Enlarged pixels stay square: a blurred label would show colours of absent classes.
-    method = cv2.INTER_AREA if scale < 1 else cv2.INTER_NEAREST
-    resized = cv2.resize(np.ascontiguousarray(image), (new_width, new_height), interpolation=method)
-    cell = _blank(height, width)
-    top, left = (height - new_height) // 2, (width - new_width) // 2
-    cell[top : top + new_height, left : left + new_width] = resized
-    return cell
-
-
-def _caption(text: str, width: int) -> np.ndarray:
-    """Draw a strip with a text, its letters shrunk until they fit into the width."""
-    size = min(0.6, max(0.35, width / 640))
-    (text_width, _), _ = cv2.getTextSize(text, _FONT, size, 1)
-    size *= min(1.0, width / max(text_width, 1))
-    strip = _blank(22, width)
-    cv2.putText(strip, text, (0, 16), _FONT, size, _INK, 1, cv2.LINE_AA)
-    return strip

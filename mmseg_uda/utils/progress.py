@@ -25,8 +25,8 @@ class Progress:
     """Counts finished items, and shows the count, the speed and the remaining time.
 
     On a terminal, one line is drawn again every second. A file or a pipe gets at most one line per
-    tenth of the items, and none within a second of the last one, but for the end. Nothing is shown
-    of no items.
+    tenth of the items, and none within a second of the last one, but for the end. Jobs of less than
+    a second are silent.
 
     Of several processes the first one shows its own.
 
@@ -37,8 +37,8 @@ class Progress:
 
     Example:
         >>> with Progress(2, 'images', sys.stdout) as progress:  # doctest: +SKIP
-        ...     progress.update(2)
-        images: 2 of 2, 311.2/s, took 0:00:00
+        ...     work(), progress.update(2)
+        images: 2 of 2, 0.4/s, took 0:00:05
     """
 
     def __init__(self, total: int, title: str, file: TextIO | None = None) -> None:
@@ -76,12 +76,12 @@ class Progress:
 
     def close(self) -> None:
         """Show the last state, and end the line."""
-        if self._shown and (self.done or self.total):
+        if self._shown and self.done and time.monotonic() - self._begin >= PAUSE:
             self._draw(last=True)
 
     def _draw_if_due(self) -> None:
         now, tenth = time.monotonic(), 10 * self.done // max(1, self.total)
-        due = self._shown and now - self._drawn >= PAUSE
+        due = self._shown and now - self._drawn >= PAUSE and self.done < self.total
         if due and (self._redraws or tenth > self._tenth):
             self._drawn, self._tenth = now, tenth
             self._draw()

@@ -26,7 +26,10 @@ from toys import (
 
 from mmseg_uda.models.class_attention import class_attention
 from mmseg_uda.stages.show import attention
-from mmseg_uda.utils.drawing import heat_map, label_to_color, overlay
+from mmseg_uda.utils.drawing import label_to_color, outline_similar
+from mmseg_uda.utils.heat_maps import heat_over, limits_of
+from mmseg_uda.utils.palettes import legend_of
+from mmseg_uda.utils.sheets import in_rows
 
 
 @pytest.fixture(scope='module')
@@ -126,7 +129,8 @@ def test_marks_points_and_maps(tool: ModuleType) -> None:
     maps[0, 1, 4] = 1
     panel = attention.tile_panel(attention.point_rows(source, target, [(10, 20)], maps), 60)
     third = panel[-46:-6, -66:-6].astype(int)  # the attention's picture, 60 x 40
-    y, x = np.unravel_index(third.sum(2).argmax(), third.shape[:2])
+    colour = third[..., 1] - third[..., 2]  # yellow, where the rest is grey or violet
+    y, x = np.unravel_index(colour.argmax(), third.shape[:2])
     assert (y // 10, x // 10) == (1, 4)
 
 
@@ -165,6 +169,15 @@ def load(tmp_path: Path, kind: str, index: int) -> tuple[Any, torch.Tensor, np.n
     return model, preprocessor(data, False)['inputs'], image[..., ::-1], truth
 
 
+def paint(label: np.ndarray) -> np.ndarray:
+    palette = METAINFO['palette']
+    return outline_similar(label_to_color(label, palette), label, palette)
+
+
+def legend_height(width: int) -> int:
+    return legend_of(range(NUM_CLASSES), METAINFO['classes'], METAINFO['palette'], width).shape[0]
+
+
 def cells(panel: np.ndarray, row: int) -> list[np.ndarray]:
     top = 28 + row * (64 + 28)
     return [panel[top : top + 64, left : left + 96] for left in range(6, panel.shape[1], 102)]
@@ -188,17 +201,22 @@ def test_classes(tool: ModuleType, tmp_path: Path, kind: str) -> None:
         label = model.encode_decode(inputs, [dict(img_shape=(64, 96))]).argmax(1)[0].numpy()
         shown = cells(panel, row)
         np.testing.assert_array_equal(shown[0], attention.mark_points(image, points))
-        np.testing.assert_array_equal(shown[1], label_to_color(label, METAINFO['palette']))
-        colors = label_to_color(truth, METAINFO['palette'])
+        np.testing.assert_array_equal(shown[1], paint(label))
+        colors = paint(truth)
         np.testing.assert_array_equal(
             shown[2], cv2.resize(colors, (96, 64), interpolation=cv2.INTER_NEAREST)
         )
-        tiles = [tile for extra in range(1, 3) for tile in cells(panel, row + extra)]
-        for tile, values in zip(tiles, view.maps[:3]):
-            heat = heat_map(cv2.resize(values.numpy(), (96, 64)), 0, 1)
-            np.testing.assert_array_equal(tile, overlay(np.ascontiguousarray(image), heat, 0.6))
+        lengths = [len(each) for each in in_rows(view.classes, 3)]
+        tiles = [
+            tile
+            for extra, length in enumerate(lengths, 1)
+            for tile in cells(panel, row + extra)[:length]
+        ]
+        for tile, values in zip(tiles, view.maps, strict=True):
+            heat = heat_over(image, cv2.resize(values.numpy(), (96, 64)), 0, 1)
+            np.testing.assert_array_equal(tile, heat)
         row += 1 + (len(view.classes) + 2) // 3
-    assert panel.shape[0] == 6 + row * (64 + 28)
+    assert panel.shape[0] == 6 + row * (64 + 28) + legend_height(panel.shape[1])
 
 
 @torch.no_grad()
@@ -240,8 +258,7 @@ def test_plain_points(tool: ModuleType, tmp_path: Path) -> None:
         shown = cells(panel, row)
         assert len(shown) == 3
         for tile, values in zip(shown, expected):
-            heat = heat_map(cv2.resize(values, (96, 64)), 0, 1)
-            drawn = overlay(np.ascontiguousarray(image), heat, 0.6)
+            drawn = heat_over(image, cv2.resize(values, (96, 64)), 0, 1)
             assert np.abs(tile.astype(int) - drawn).max() <= 1
 
 
@@ -250,7 +267,7 @@ def test_plain_points(tool: ModuleType, tmp_path: Path) -> None:
 def test_discriminator(tool: ModuleType, tmp_path: Path, kind: str) -> None:
     prepare(tmp_path, MODELS_BY_KIND[kind])
     panel = run(tool, tmp_path, '--cell-width', '96', '--images', '3')[..., ::-1]
-    assert panel.shape == (6 + 3 * 92, 6 + 4 * 102, 3)
+    assert panel.shape == (6 + 3 * 92 + legend_height(6 + 4 * 102), 6 + 4 * 102, 3)
     for index in range(3):
         model, inputs, image, _ = load(tmp_path, kind, index)
         segmentor = getattr(model, 'student', model)
@@ -258,8 +275,10 @@ def test_discriminator(tool: ModuleType, tmp_path: Path, kind: str) -> None:
         label = model.encode_decode(inputs, [dict(img_shape=(64, 96))]).argmax(1)[0].numpy()
         shown = cells(panel, index)
         np.testing.assert_array_equal(shown[0], image)
-        np.testing.assert_array_equal(shown[1], heat_map(cv2.resize(values, (96, 64))))
-        np.testing.assert_array_equal(shown[2], label_to_color(label, METAINFO['palette']))
+        stretched = cv2.resize(values, (96, 64))
+        drawn = heat_over(image, stretched, *limits_of(stretched))
+        np.testing.assert_array_equal(shown[1], drawn)
+        np.testing.assert_array_equal(shown[2], paint(label))
     paths = [str(tmp_path / f'target/images/{index}.png') for index in (2, 1)]
     named = run(tool, tmp_path, '--cell-width', '96', '--target', *paths)[..., ::-1]
     for row, index in enumerate((2, 1)):  # images of one's own have no ground truth

@@ -11,6 +11,7 @@ import pytest
 from toys import NUM_CLASSES, SIZE, load_script, method_cfg, runner_cfg
 
 from mmseg_uda.artifacts.pseudo_labels import Manifest, write_label
+from mmseg_uda.utils.palettes import legend_of
 
 HEIGHT, WIDTH = SIZE
 PIXELS = 7 * HEIGHT * WIDTH
@@ -84,7 +85,10 @@ def test_pictures_table_and_plot(
     monkeypatch.setattr(tool.plt, 'close', figures.append)
     run(tool, tmp_path, *rounds, '--images', '2')
     sheet = cv2.imread(str(tmp_path / 'out/labels.png'))[..., ::-1]
-    assert sheet.shape == (6 + 2 * (22 + HEIGHT + 6), 6 + 3 * (WIDTH + 6), 3)
+    width = 6 + 3 * (WIDTH + 6)
+    legend = legend_of([0, 2, 255], 'abcd', PALETTE, width)  # those that were kept
+    assert sheet.shape == (6 + 2 * (22 + HEIGHT + 6) + len(legend), width, 3)
+    np.testing.assert_array_equal(sheet[-len(legend) :], legend)
     for row, index in enumerate((0, 3)):  # spread over the seven images
         top = 28 + row * (HEIGHT + 28)
         cells = [
@@ -124,8 +128,8 @@ def test_pictures_table_and_plot(
 def test_captions_and_spread(tool: ModuleType, tmp_path: Path, rounds: list[str]) -> None:
     cfg = tool.Config.fromfile(tmp_path / 'config.py')
     dataset = tool.target_dataset(cfg)
-    rows = tool.image_rows(dataset, rounds, tool.read_manifests(rounds, NUM_CLASSES), 1)
-    assert [[text for text, _ in row] for row in rows] == [
+    rows, _ = tool.image_rows(dataset, rounds, tool.read_manifests(rounds, NUM_CLASSES), 1)
+    assert [[tile.caption for tile in row] for row in rows] == [
         ['0.png', 'round 1: 25.0 % kept', 'round 2: 50.0 % kept']
     ]
     assert tool.spread(2, 7) == [0, 3]

@@ -22,7 +22,6 @@ MPI = 'OMPI_COMM_WORLD_RANK', 'OMPI_COMM_WORLD_SIZE', 'OMPI_COMM_WORLD_LOCAL_RAN
 def test_results_keep_their_order(nproc: int, capsys: pytest.CaptureFixture[str]) -> None:
     assert map_with_progress(abs, [-3, 2, -1], 'numbers', nproc) == [3, 2, 1]
     captured = capsys.readouterr()
-    assert 'numbers: 3 of 3' in captured.err
     assert captured.out == ''
     assert map_with_progress(abs, [], 'numbers', nproc) == []
 

@@ -30,10 +30,12 @@ from mmseg_uda.config.reads import FILES, read_paths
 from mmseg_uda.engine.hooks.reference_context_hook import plain_dataset
 from mmseg_uda.structures import IGNORE_INDEX
 from mmseg_uda.utils.cli import config_parser, load_config, run_main
-from mmseg_uda.utils.drawing import label_to_color, save_picture, tile_panel
+from mmseg_uda.utils.drawing import label_to_color, outline_similar, save_picture
+from mmseg_uda.utils.palettes import legend_of
 from mmseg_uda.utils.parser import at_least
+from mmseg_uda.utils.sheets import Tile, tile_panel
 
-Row = list[tuple[str, np.ndarray]]
+Row = list[Tile]
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -81,8 +83,8 @@ def spread(count: int, length: int) -> list[int]:
 
 def image_rows(
     dataset: Any, directories: list[str], manifests: list[Manifest], count: int
-) -> list[Row]:
-    """Draw images, each with its labels in every round.
+) -> tuple[list[Row], set[int]]:
+    """Draw images, each with its labels in every round; gives the ids that occur, too.
 
     Raises:
         ValueError: No image of the dataset has a label in every round.
@@ -96,9 +98,10 @@ def image_rows(
             f'round for any of the {len(paths)}; write the config whose images were labelled'
         )
     palette = dataset.metainfo['palette']
-    rows = []
+    rows: list[Row] = []
+    seen: set[int] = set()
     for path in (found[index] for index in spread(count, len(found))):
-        row = [(Path(path).name, cv2.imread(path)[..., ::-1])]
+        row = [Tile(Path(path).name, cv2.imread(path)[..., ::-1])]
         for number, (directory, manifest) in enumerate(zip(directories, manifests), 1):
             file = Path(directory, str(manifest.find(path)))
             label = cv2.imread(str(file), cv2.IMREAD_UNCHANGED) if file.is_file() else None
@@ -108,9 +111,11 @@ def image_rows(
                     'tools/generate_pseudo_labels.py again to write it'
                 )
             kept = 100 * np.mean(label != IGNORE_INDEX)
-            row.append((f'round {number}: {kept:.1f} % kept', label_to_color(label, palette)))
+            seen.update(np.unique(label).tolist())
+            picture = outline_similar(label_to_color(label, palette), label, palette)
+            row.append(Tile(f'round {number}: {kept:.1f} % kept', picture))
         rows.append(row)
-    return rows
+    return rows, seen
 
 
 def percentages(manifests: list[Manifest]) -> np.ndarray:
@@ -158,13 +163,17 @@ def main(argv: list[str] | None = None) -> None:
     dataset = target_dataset(cfg)
     classes = dataset.metainfo['classes']
     manifests = read_manifests(args.rounds, len(classes))
-    rows = image_rows(dataset, args.rounds, manifests, args.images)
+    rows, seen = image_rows(dataset, args.rounds, manifests, args.images)
     coverage = percentages(manifests)
-    save_picture(tile_panel(rows, args.cell_width), out / 'labels.png')
+    palette = dataset.metainfo['palette']
+    sheet = tile_panel(
+        rows, args.cell_width, lambda width: legend_of(seen, classes, palette, width)
+    )
+    save_picture(sheet, out / 'labels.png')
     text = table(classes, coverage)
     with atomic_write(out / 'coverage.md', keep=True) as partial:
         partial.write_text(text, encoding='utf-8')
-    figure = plot(classes, dataset.metainfo['palette'], coverage)
+    figure = plot(classes, palette, coverage)
     with atomic_write(out / 'coverage.png', keep=True) as partial:
         figure.savefig(partial, format='png', dpi=150)
     plt.close(figure)

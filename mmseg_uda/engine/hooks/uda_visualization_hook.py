@@ -18,27 +18,27 @@ from mmseg_uda.engine.observe import first_image, preserve_state, segment, unwra
 from mmseg_uda.models.class_attention import class_attention, self_attention_of
 from mmseg_uda.structures import DomainBatch, ImageBatch
 from mmseg_uda.utils.arguments import check_integer, expect
-from mmseg_uda.utils.drawing import (
-    as_rgb,
-    heat_map,
-    label_to_color,
-    loaded_to_rgb,
-    tile_panel,
-)
+from mmseg_uda.utils.drawing import as_rgb, label_to_color, loaded_to_rgb, outline_similar
+from mmseg_uda.utils.palettes import legend_of
+from mmseg_uda.utils.sheets import Tile, heat_tile, in_rows, tile_panel
 
 __all__ = ['UDAVisualizationHook']
 
-Tile = tuple[str, np.ndarray]
+Rows = list[list[Tile | None]]
+LABELS = {'gt_sem_seg': 'ground truth', 'pseudo_sem_seg': 'pseudo label'}
 
 
 @HOOKS.register_module()
 class UDAVisualizationHook(Hook):
     """Draw one panel of the training batch's first images every ``interval`` iterations.
 
-    A panel shows the source image, its ground truth, prediction and confidence; the target image,
-    its pseudo label (if it has one), prediction and confidence; and maps of the method. The panel
-    goes through the run's visualizer (``add_image`` only), so that local files, TensorBoard and W&B
-    work. mmseg's ``SegVisualizationHook`` draws validation images.
+    A panel shows the source image, its ground truth, prediction and confidence; below them the
+    target image, its pseudo label (if it has one), prediction and confidence; then maps of the
+    method; last the iteration, and a legend of the classes that occur. Confidences, and all maps
+    with values in [0, 1], have the colours of [0, 1]; other maps have those from their least to
+    their greatest value. A bar in the caption shows the range. The panel goes through the run's
+    visualizer (``add_image`` only), so that local files, TensorBoard and W&B work.
+    mmseg's ``SegVisualizationHook`` draws validation images.
 
     A method adds maps by a method of its own::
 
@@ -119,28 +119,29 @@ class UDAVisualizationHook(Hook):
     def _draw(self, runner: Runner, data_batch: dict[str, Any]) -> None:
         meta = runner.visualizer.dataset_meta or {}
         model = unwrap_model(runner.model)
+        painter = _Painter(meta.get('palette') or get_palette('cityscapes'), meta.get('classes'))
         with preserve_state(model):
-            rows = self._rows(model, data_batch, meta)
-        panel = tile_panel(rows, self.cell_width)
+            rows = self._rows(model, data_batch, painter)
+        title = f'iteration {runner.iter + 1}'
+        panel = tile_panel(rows, self.cell_width, lambda width: painter.legend(width, title))
         runner.visualizer.add_image(self.name, panel, runner.iter + 1)
 
-    def _rows(
-        self, model: BaseSegmentor, data_batch: dict[str, Any], meta: dict[str, Any]
-    ) -> list[list[Tile]]:
-        palette = meta.get('palette') or get_palette('cityscapes')
+    def _rows(self, model: BaseSegmentor, data_batch: dict[str, Any], painter: _Painter) -> Rows:
         batches = {name: first_image(model, data_batch, name) for name in ('source', 'target')}
-        rows = [
-            _domain_row(name, model, data_batch[name]['inputs'][0], batch, palette)
+        rows: Rows = [
+            painter.domain_row(name, model, data_batch[name]['inputs'][0], batch)
             for name, batch in batches.items()
         ]
-        if not hasattr(model, 'encode_decode'):
-            rows = [[tile for row in rows for tile in row]]
+        if hasattr(model, 'encode_decode'):  # the same kinds of pictures below each other
+            columns = [column for column in zip(*rows) if any(column)]
+            rows = [list(row) for row in zip(*columns)]
+        else:
+            rows = [[tile for row in rows for tile in row if tile]]
         maps = model.visualize(DomainBatch(**batches)) if hasattr(model, 'visualize') else {}
-        maps = {**maps, **self._class_maps(model, batches['target'].images, meta.get('classes'))}
-        # Maps of the method fill rows as long as those of the domains.
-        extra = [(name, _draw_map(name, values, palette)) for name, values in maps.items()]
-        columns = max(len(row) for row in rows)
-        return rows + [extra[i : i + columns] for i in range(0, len(extra), columns)]
+        maps = {**maps, **self._class_maps(model, batches['target'].images, painter.classes)}
+        extra = [painter.draw(name, values) for name, values in maps.items()]
+        longest = max(len(row) for row in rows)
+        return rows + [[*row] for row in in_rows(extra, longest)]
 
     def _class_maps(
         self, model: BaseSegmentor, image: Tensor, classes: Sequence[str] | None
@@ -156,44 +157,65 @@ class UDAVisualizationHook(Hook):
         return {f'self-attention: {name}': values for name, values in zip(names, view.maps)}
 
 
-def _domain_row(
-    name: str,
-    model: BaseSegmentor,
-    raw: Tensor,
-    batch: ImageBatch,
-    palette: Sequence[Sequence[int]],
-) -> list[Tile]:
-    """Draw the pictures of one domain.
+class _Painter:
+    """Draws tiles, and remembers the classes for the legend.
 
     Args:
-        name: Name of the domain.
-        model: The segmentor.
-        raw: Image as loaded, shape (C, H, W).
-        batch: The same image, normalised and padded.
         palette: RGB colour of each class.
+        classes: Their names, if they are known.
     """
-    height, width = raw.shape[-2:]
-    tiles = [(f'{name} image', loaded_to_rgb(raw.detach().cpu().numpy()))]
-    fields = {'gt_sem_seg': 'ground truth', 'pseudo_sem_seg': 'pseudo label'}
-    for field, caption in fields.items():
-        if field in batch.samples[0]:
-            label = batch.samples[0].get(field).data[0].cpu().numpy()
-            tiles.append((f'{name} {caption}', label_to_color(label, palette)))
-    if not hasattr(model, 'encode_decode'):
-        return tiles
-    label, confidence = segment(model, batch)  # (1, H', W') each; padding is cut off below
-    colors = label_to_color(label[0, :height, :width].cpu().numpy(), palette)
-    certainty = heat_map(confidence[0, :height, :width].float().cpu().numpy(), 0, 1)
-    return [*tiles, (f'{name} prediction', colors), (f'{name} confidence', certainty)]
 
+    def __init__(self, palette: Sequence[Sequence[int]], classes: Sequence[str] | None) -> None:
+        self.palette, self.classes = palette, classes
+        self.seen: set[int] = set()
 
-def _draw_map(name: str, values: Tensor, palette: Sequence[Sequence[int]]) -> np.ndarray:
-    array = values.detach().cpu()
-    if array.ndim == 2 and not array.is_floating_point():  # labels
-        return label_to_color(array.numpy(), palette)
-    if array.ndim == 2:
-        return heat_map(array.float().numpy())
-    key = f'UDAVisualizationHook: visualize()["{name}"]'
-    expect(array.ndim == 3, key, 'shape (h, w) or (C, h, w)', tuple(array.shape))
-    picture = (array.float().clamp(0, 1) * 255).round().byte()
-    return as_rgb(picture.permute(1, 2, 0).numpy())
+    def legend(self, width: int, title: str) -> np.ndarray:
+        return legend_of(self.seen, self.classes, self.palette, width, title)
+
+    def label(self, caption: str, label: np.ndarray) -> Tile:
+        """Draw class ids (H, W)."""
+        self.seen.update(np.unique(label).tolist())
+        picture = label_to_color(label, self.palette)
+        return Tile(caption, outline_similar(picture, label, self.palette))
+
+    def domain_row(
+        self, name: str, model: BaseSegmentor, raw: Tensor, batch: ImageBatch
+    ) -> list[Tile | None]:
+        """Draw the pictures of one domain; a place without one has None.
+
+        Args:
+            name: Name of the domain.
+            model: The segmentor.
+            raw: Image as loaded, shape (C, H, W).
+            batch: The same image, normalised and padded.
+        """
+        height, width = raw.shape[-2:]
+        image = Tile(f'{name} image', loaded_to_rgb(raw.detach().cpu().numpy()))
+        labels = [
+            self.label(f'{name} {caption}', batch.samples[0].get(field).data[0].cpu().numpy())
+            for field, caption in LABELS.items()
+            if field in batch.samples[0]
+        ]
+        row = [image, *labels, *[None] * (len(LABELS) - len(labels))]
+        if not hasattr(model, 'encode_decode'):
+            return row
+        label, confidence = segment(model, batch)  # (1, H', W') each; padding is cut off below
+        ids = label[0, :height, :width].cpu().numpy()
+        certainty = confidence[0, :height, :width].float().cpu().numpy()
+        return [
+            *row,
+            self.label(f'{name} prediction', ids),
+            heat_tile(f'{name} confidence', certainty, limits=(0, 1)),
+        ]
+
+    def draw(self, name: str, values: Tensor) -> Tile:
+        """Draw a map of a method: a heat map, labels or a picture."""
+        array = values.detach().cpu()
+        if array.ndim == 2 and not array.is_floating_point():
+            return self.label(name, array.numpy())
+        if array.ndim == 2:
+            return heat_tile(name, array.float().numpy())
+        key = f'UDAVisualizationHook: visualize()["{name}"]'
+        expect(array.ndim == 3, key, 'shape (h, w) or (C, h, w)', tuple(array.shape))
+        picture = (array.float().clamp(0, 1) * 255).round().byte()
+        return Tile(name, as_rgb(picture.permute(1, 2, 0).numpy()))

@@ -73,7 +73,8 @@ class CDANet(BaseUDASegmentor):
         """Compute the attention of the target's central position to the source (Figure 6).
 
         Returns:
-            ``attention``: shape (h, w), for the first pair of the batch; empty without CD-SAM.
+            ``attention, x uniform``: shape (h, w), of mean 1, for the first pair of the batch;
+            empty without CD-SAM.
         """
         if self.decode_head.spatial is None:
             return {}
@@ -81,4 +82,5 @@ class CDANet(BaseUDASegmentor):
         target = self.student.extract_feat(batch.target.images[:1])
         height, width = target[self.decode_head.in_index].shape[2:]
         center = torch.tensor([height // 2 * width + width // 2], device=batch.target.images.device)
-        return dict(attention=self.decode_head.attention_maps(source, target, center)[0, 0])
+        attention = self.decode_head.attention_maps(source, target, center)[0, 0]  # (h, w), sum 1
+        return {'attention, x uniform': attention * attention.numel()}

@@ -15,8 +15,9 @@ from mmseg_uda.datasets.class_map import IGNORE, ClassMap, name_value, read_valu
 from mmseg_uda.datasets.label_files import NUM_THREADS, image_header
 from mmseg_uda.stages.own_pair.images import ImageSet, Pairing
 from mmseg_uda.stages.own_pair.labels import Classes, LabelValues
-from mmseg_uda.utils.drawing import contact_sheet, label_to_color, overlay
-from mmseg_uda.utils.palettes import draw_legend
+from mmseg_uda.utils.drawing import label_to_color, outline_similar, overlay
+from mmseg_uda.utils.palettes import legend_of
+from mmseg_uda.utils.sheets import contact_sheet
 
 __all__ = ['draw_sheet', 'images_report', 'labels_report', 'pairing_report', 'warnings_of']
 
@@ -142,15 +143,12 @@ def draw_sheet(
         seen.update(np.unique(label).tolist())
         painted = overlay(image, label_to_color(label, classes.palette), 0.65)
         other = mmcv.imread(target[index * len(target) // SHEET_ROWS], channel_order='rgb')
-        rows.append([image, painted, other])
-    sheet = contact_sheet(rows, ['source', 'source labels', 'target'], CELL)
-    present = [index for index in range(len(class_map.classes)) if index in seen]
-    legend = draw_legend(
-        [*(class_map.classes[index] for index in present), IGNORE],
-        [*(classes.palette[index] for index in present), (0, 0, 0)],
-        sheet.shape[1],
-    )
-    return np.concatenate([sheet, legend])
+        rows.append([image, outline_similar(painted, label, classes.palette), other])
+
+    def legend(width: int) -> np.ndarray:
+        return legend_of(seen, class_map.classes, classes.palette, width)
+
+    return contact_sheet(rows, ['source', 'source labels', 'target'], CELL, legend)
 
 
 def _counts(found: Counter[str]) -> str:

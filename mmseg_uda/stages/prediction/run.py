@@ -21,10 +21,10 @@ from mmseg_uda.artifacts.predictions import PredictionManifest
 from mmseg_uda.artifacts.recipe import raise_differences
 from mmseg_uda.stages.prediction.frames import Frames
 from mmseg_uda.stages.prediction.predictor import Prediction, Predictor
-from mmseg_uda.structures import IGNORE_INDEX
 from mmseg_uda.utils.arguments import check_choice, check_integer
-from mmseg_uda.utils.drawing import label_to_color, overlay
-from mmseg_uda.utils.palettes import draw_legend
+from mmseg_uda.utils.drawing import label_to_color, outline_similar, overlay
+from mmseg_uda.utils.heat_maps import color_bar, heat_over
+from mmseg_uda.utils.palettes import legend_of
 from mmseg_uda.utils.processes import on_main
 from mmseg_uda.utils.progress import Progress
 
@@ -32,6 +32,7 @@ __all__ = ['IDS', 'PredictOptions', 'run_prediction']
 
 IDS = ('own', 'train')
 LABELS, OVERLAYS, CONFIDENCE = 'labels', 'overlays', 'confidence'
+CONFIDENCE_OVERLAYS = 'confidence_overlays'
 SHARE_OF_COLOUR = 0.55
 
 
@@ -40,7 +41,8 @@ class PredictOptions(NamedTuple):
 
     Args:
         overlays: Write each image with the classes painted over it, and a legend.
-        confidence: Write maps of the label's probability, 0 to 255 for 0 to 1.
+        confidence: Write maps of the label's probability, 0 to 255 for 0 to 1; with ``overlays``
+            also painted over each image.
         ids: Values of the labels: ``'own'``, those of the dataset's files, where the config maps
             them, or ``'train'``, 0, 1 and so on.
         batch_size: Images in one pass, if neighbours have one size.
@@ -64,8 +66,9 @@ def run_prediction(
 ) -> list[str]:
     """Predict an image, a directory or a video; a second run goes on where the first one stopped.
 
-    ``out/labels``, ``out/overlays`` and ``out/confidence`` have the names of the images. All
-    processes of a run call this, and share the images. A damaged image is reported and left out.
+    ``out/labels``, ``out/overlays``, ``out/confidence`` and ``out/confidence_overlays`` have the
+    names of the images. All processes of a run call this, and share the images. A damaged image is
+    reported and left out.
 
     Args:
         cfg: Config of the checkpoint.
@@ -149,6 +152,8 @@ class _Writer:
             files[OVERLAYS] = f'{OVERLAYS}/{osp.splitext(name)[0]}.jpg'
         if self.options.confidence:
             files[CONFIDENCE] = f'{CONFIDENCE}/{name}'
+        if self.options.confidence and self.options.overlays:
+            files[CONFIDENCE_OVERLAYS] = f'{CONFIDENCE_OVERLAYS}/{osp.splitext(name)[0]}.jpg'
         return files
 
     def write_all(self, frames: Frames) -> tuple[list[str], list[str]]:
@@ -199,18 +204,24 @@ class _Writer:
             else:
                 picture = np.ascontiguousarray(image[..., ::-1])
             _save(self.out / files[OVERLAYS], self._overlay(picture, label))
+            if CONFIDENCE_OVERLAYS in files:
+                shown = _confidence_overlay(picture, prediction.confidence)
+                _save(self.out / files[CONFIDENCE_OVERLAYS], shown)
 
     def _overlay(self, image: np.ndarray, label: np.ndarray) -> np.ndarray:
         """Paint classes over an image (H, W, 3), with a legend of those present below it."""
         palette, classes = self.predictor.palette, self.predictor.classes
         painted = overlay(image, label_to_color(label, palette), SHARE_OF_COLOUR)
-        present = [index for index in np.unique(label).tolist() if index != IGNORE_INDEX]
-        legend = draw_legend(
-            [classes[index] for index in present],
-            [palette[index] for index in present],
-            image.shape[1],
-        )
+        painted = outline_similar(painted, label, palette)
+        legend = legend_of(np.unique(label).tolist(), classes, palette, image.shape[1])
         return np.concatenate([painted, legend])
+
+
+def _confidence_overlay(image: np.ndarray, confidence: np.ndarray) -> np.ndarray:
+    """Paint confidences over an image (H, W, 3) in grey, with the bar of [0, 1] below it."""
+    width = image.shape[1]
+    bar = color_bar(0, 1, (max(22, width // 60), width), over=True)
+    return np.concatenate([heat_over(image, confidence), bar])
 
 
 def _save(path: Path, array: np.ndarray) -> None:

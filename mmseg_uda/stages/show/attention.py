@@ -24,15 +24,10 @@ from mmseg_uda.stages.show.samples import (
     preprocess,
 )
 from mmseg_uda.structures import ImageBatch
-from mmseg_uda.utils.drawing import (
-    heat_map,
-    label_to_color,
-    mark_points,
-    overlay,
-    place_points,
-    stretch_map,
-    tile_panel,
-)
+from mmseg_uda.utils.drawing import label_to_color, mark_points, outline_similar, place_points
+from mmseg_uda.utils.heat_maps import stretch_map
+from mmseg_uda.utils.palettes import legend_of
+from mmseg_uda.utils.sheets import Tile, heat_tile, in_rows, tile_panel
 
 __all__ = ['KINDS', 'show_attention']
 
@@ -44,7 +39,7 @@ KINDS = (
 SPREAD = ((0.5, 0.2), (0.2, 0.5), (0.8, 0.5), (0.5, 0.85))  # default points, shares of the size
 SHOWN_CLASSES = 3  # of the kind `units`
 Point = tuple[int, int]  # x, y
-Tiles = list[tuple[str, np.ndarray]]
+Tiles = list[Tile]
 
 
 @torch.no_grad()
@@ -93,22 +88,27 @@ def show_attention(
             'write one'
         )
     rows: list[Tiles] = []
+    seen: set[int] = set()  # classes, for the legend
     text = f'{kind} of {len(samples)} target image(s)'
     for sample in samples:
         if kind == 'points':
             rows, text = draw_points(cfg, model, sample, source, points)
         elif kind == 'discriminator':
-            rows += discriminator_rows(model, sample, meta)
+            rows += discriminator_rows(model, sample, meta, seen)
         elif kind == 'plain_points':
             rows += plain_point_rows(models, sample, points)
         elif kind == 'units':
-            rows += unit_rows(model, sample, meta)
+            rows += unit_rows(model, sample, meta, seen)
         elif kind == 'prediction':
-            labels = label_tiles(model, sample, preprocess(model, sample), meta['palette'])
-            rows.append([('target', picture(sample)), *labels])
+            labels = label_tiles(model, sample, preprocess(model, sample), meta['palette'], seen)
+            rows.append([Tile('target', picture(sample)), *labels])
         else:
-            rows += class_rows(model, sample, meta, kind == 'plain_classes')
-    return tile_panel(rows, cell_width), text
+            rows += class_rows(model, sample, meta, seen, kind == 'plain_classes')
+
+    def legend(width: int) -> np.ndarray:
+        return legend_of(seen, meta.get('classes'), meta['palette'], width)
+
+    return tile_panel(rows, cell_width, legend if seen else None), text
 
 
 def load_model(cfg: Config, path: str, device: str) -> Any:
@@ -148,22 +148,18 @@ def choose_kind(model: Any, wanted: str | None) -> str:
     )
 
 
-def in_rows(tiles: Tiles) -> list[Tiles]:
-    return [tiles[i : i + COLUMNS] for i in range(0, len(tiles), COLUMNS)]
-
-
 def point_rows(
     source: np.ndarray, target: np.ndarray, points: list[Point], maps: Tensor
 ) -> list[Tiles]:
     """Draw two RGB images, points of the target, and their attention (P, h, w) over the source."""
-    tiles = [('target', mark_points(target, points)), ('source', source)]
+    tiles = [Tile('target', mark_points(target, points)), Tile('source', source)]
     for number, values in enumerate(maps.float().cpu(), 1):
-        peak = values.max().numpy()
-        # Above the uniform attention, whose rounding errors would else look like a pattern.
-        heat = heat_map(stretch_map(values, source), high=max(peak, 1.1 / values.numel()))
-        title = f'point {number}: {peak * values.numel():.1f} x uniform at the peak'
-        tiles.append((title, overlay(source, heat, 0.6)))
-    return in_rows(tiles)
+        values = values * values.numel()  # 1 is uniform attention
+        # Not below uniform attention, whose rounding errors would else look like a pattern.
+        limits = 0.0, max(float(values.max()), 1.1)
+        title = f'point {number}, x uniform'
+        tiles.append(heat_tile(title, stretch_map(values, source), source, limits))
+    return in_rows(tiles, COLUMNS)
 
 
 def chosen_points(
@@ -196,28 +192,38 @@ def draw_points(
     return rows, f'{len(points)} points of {paths[0]} in {paths[1]}'
 
 
-def label_tiles(model: Any, sample: Sample, batch: ImageBatch, palette: Any) -> Tiles:
-    """Draw the prediction, and the ground truth if there is one."""
+def label_tiles(
+    model: Any, sample: Sample, batch: ImageBatch, palette: Any, seen: set[int]
+) -> Tiles:
+    """Draw the prediction, and the ground truth if there is one; note their classes."""
     height, width = sample['inputs'].shape[1:]
     labels = dict(prediction=segment(model, batch)[0][0, :height, :width])
     if 'gt_sem_seg' in sample['data_samples']:
         labels['ground truth'] = sample['data_samples'].gt_sem_seg.data[0]
-    return [(title, label_to_color(x.cpu().numpy(), palette)) for title, x in labels.items()]
+    tiles = []
+    for title, values in labels.items():
+        label = values.cpu().numpy()
+        seen.update(np.unique(label).tolist())
+        picture = outline_similar(label_to_color(label, palette), label, palette)
+        tiles.append(Tile(title, picture))
+    return tiles
 
 
-def class_rows(model: Any, sample: Sample, meta: dict[str, Any], plain: bool) -> list[Tiles]:
+def class_rows(
+    model: Any, sample: Sample, meta: dict[str, Any], seen: set[int], plain: bool
+) -> list[Tiles]:
     """Draw an image with the most confident pixels, its labels, and a map for each pixel."""
     batch, image = preprocess(model, sample), picture(sample)
     view = similar.class_attention(model, batch.images, plain)
     grid = view.maps.shape[1:]
     cells = [(position % grid[1], position // grid[1]) for position in view.positions.tolist()]
     marked = mark_points(image, place_points(cells, grid, image.shape[:2]))
-    labels = label_tiles(model, sample, batch, meta['palette'])
+    labels = label_tiles(model, sample, batch, meta['palette'], seen)
     maps: Tiles = []
     for number, (index, values) in enumerate(zip(view.classes.tolist(), view.maps), 1):
-        heat = heat_map(stretch_map(values, image), 0, 1)
-        maps.append((f'{number}: {meta["classes"][index]}', overlay(image, heat, 0.6)))
-    return [[('most confident pixels', marked), *labels], *in_rows(maps)]
+        title = f'{number}: {meta["classes"][index]}'
+        maps.append(heat_tile(title, stretch_map(values, image), image, (0, 1)))
+    return [[Tile('most confident pixels', marked), *labels], *in_rows(maps, COLUMNS)]
 
 
 def plain_point_rows(
@@ -235,32 +241,36 @@ def plain_point_rows(
     if 'gt_sem_seg' in sample['data_samples']:
         label = sample['data_samples'].gt_sem_seg.data[0].to(positions.device)
         columns.append(('ground truth', similar.label_similarity(label, grid, positions)))
-    rows = [[('points', mark_points(image, place_points(points, size, image.shape[:2])))]]
+    rows = [[Tile('points', mark_points(image, place_points(points, size, image.shape[:2])))]]
     for index in range(len(points)):
-        heats = [heat_map(stretch_map(maps[index], image), 0, 1) for _, maps in columns]
-        drawn = [overlay(image, heat, 0.6) for heat in heats]
-        rows.append([(f'{index + 1}: {name}', each) for (name, _), each in zip(columns, drawn)])
+        rows.append(
+            [
+                heat_tile(f'{index + 1}: {name}', stretch_map(maps[index], image), image, (0, 1))
+                for name, maps in columns
+            ]
+        )
     return rows
 
 
-def discriminator_rows(model: Any, sample: Sample, meta: dict[str, Any]) -> list[Tiles]:
+def discriminator_rows(
+    model: Any, sample: Sample, meta: dict[str, Any], seen: set[int]
+) -> list[Tiles]:
     """Draw an image, the attention on it, and its labels."""
     batch, image = preprocess(model, sample), picture(sample)
     segmentor = getattr(model, 'student', model)
     values = stretch_map(segmentor.attention.attention_map(segmentor, batch.images)[0], image)
-    title = f'attention, {values.min():.2f} to {values.max():.2f}'
-    labels = label_tiles(model, sample, batch, meta['palette'])
-    return [[('target', image), (title, heat_map(values)), *labels]]
+    labels = label_tiles(model, sample, batch, meta['palette'], seen)
+    return [[Tile('target', image), heat_tile('attention', values, image), *labels]]
 
 
-def unit_rows(model: Any, sample: Sample, meta: dict[str, Any]) -> list[Tiles]:
+def unit_rows(model: Any, sample: Sample, meta: dict[str, Any], seen: set[int]) -> list[Tiles]:
     """Draw an image, its labels, and the maps of PIT's units for the classes of most pixels."""
     batch, image = preprocess(model, sample), picture(sample)
-    labels = label_tiles(model, sample, batch, meta['palette'])
+    labels = label_tiles(model, sample, batch, meta['palette'], seen)
     predicted = segment(model, batch)[0].flatten().bincount(minlength=len(meta['classes']))
     classes = predicted.topk(min(SHOWN_CLASSES, len(predicted)))[1]
     maps = model.activation_maps(batch.images, classes).items()
-    heats = [(title, heat_map(stretch_map(values, image))) for title, values in maps]
+    heats = [heat_tile(title, stretch_map(values, image)) for title, values in maps]
     width = len(heats) // len(classes)
     rows = [heats[start : start + width] for start in range(0, len(heats), width)]
-    return [[('target', image), *labels], *rows]
+    return [[Tile('target', image), *labels], *rows]

@@ -21,7 +21,9 @@ from mmseg_uda.engine.hooks import UDAVisualizationHook, uda_visualization_hook
 from mmseg_uda.models.class_attention import class_attention
 from mmseg_uda.models.uda import SourceOnly
 from mmseg_uda.structures import DomainBatch
-from mmseg_uda.utils.drawing import heat_map
+from mmseg_uda.utils.drawing import label_to_color, outline_similar
+from mmseg_uda.utils.heat_maps import heat_map, limits_of
+from mmseg_uda.utils.palettes import legend_of
 
 HEIGHT, WIDTH = SIZE
 HOOK = dict(type='UDAVisualizationHook', interval=2, cell_width=WIDTH)
@@ -51,11 +53,25 @@ def cell(panel: np.ndarray, row: int, column: int) -> np.ndarray:
     return panel[top : top + HEIGHT, left : left + WIDTH]
 
 
+def legend_height(width: int) -> int:
+    ids = [*range(NUM_CLASSES), 255]
+    return legend_of(ids, METAINFO['classes'], METAINFO['palette'], width, 'iteration 2').shape[0]
+
+
+def paint(label: np.ndarray) -> np.ndarray:
+    palette = METAINFO['palette']
+    return outline_similar(label_to_color(label, palette), label, palette)
+
+
 def look(
-    visualizer: Any, model: torch.nn.Module, data: dict[str, Any], max_classes: int = 4
+    visualizer: Any,
+    model: torch.nn.Module,
+    data: dict[str, Any],
+    max_classes: int = 4,
+    cell_width: int = WIDTH,
 ) -> None:
     runner = SimpleNamespace(iter=1, model=model, visualizer=visualizer)
-    hook = UDAVisualizationHook(interval=2, cell_width=WIDTH, max_classes=max_classes)
+    hook = UDAVisualizationHook(interval=2, cell_width=cell_width, max_classes=max_classes)
     hook.after_train_iter(runner, 1, data, {})
 
 
@@ -83,7 +99,9 @@ def test_training_is_the_same_with_and_without(tmp_path: Path) -> None:
     assert_close(shown.model.state_dict(), plain.model.state_dict(), atol=0, rtol=0)
     pictures = sorted((tmp_path / 'shown').rglob('vis_image/*.png'))
     assert [path.name for path in pictures] == ['train_2.png', 'train_4.png']
-    assert cv2.imread(str(pictures[0])).shape == (6 + 3 * (HEIGHT + 28), 6 + 4 * (WIDTH + 6), 3)
+    width = 6 + 4 * (WIDTH + 6)
+    height = 6 + 3 * (HEIGHT + 28) + legend_height(width)
+    assert cv2.imread(str(pictures[0])).shape == (height, width, 3)
 
 
 @pytest.mark.parametrize('pseudo', [True, False])
@@ -95,12 +113,17 @@ def test_panel_shows_what_the_model_got(pseudo: bool) -> None:
         image = data[domain]['inputs'][0].numpy()[::-1].transpose(1, 2, 0)
         np.testing.assert_array_equal(cell(panel, row, 0), image)
     truth = data['source']['data_samples'][0].gt_sem_seg.data[0].numpy()
-    np.testing.assert_array_equal(cell(panel, 0, 1)[..., 0], np.where(truth == 255, 0, truth))
+    np.testing.assert_array_equal(cell(panel, 0, 1), paint(truth))
     model.eval()
     inputs = model.data_preprocessor(dict(data['target']), False)['inputs'][:1]
     metas = [data['target']['data_samples'][0].metainfo]
     prediction = model.encode_decode(inputs, metas).argmax(1)[0].numpy()
-    np.testing.assert_array_equal(cell(panel, 1, 2 if pseudo else 1)[..., 0], prediction)
+    # Below the source's, whether or not there is a pseudo label beside it.
+    np.testing.assert_array_equal(cell(panel, 1, 2), paint(prediction))
+    assert (cell(panel, 1, 1) == 255).all() == (not pseudo)
+    probability = model.encode_decode(inputs, metas).softmax(1).amax(1)[0].detach().numpy()
+    shown = heat_map(probability, 0, 1)
+    assert np.abs(cell(panel, 1, 3).astype(int) - shown).max() <= 3
 
 
 def test_panel_of_images_of_different_sizes() -> None:
@@ -165,7 +188,7 @@ def test_self_attention_of_the_largest_classes() -> None:
     assert len(view.classes) > 1
     height, width = view.maps.shape[1:]
     for column, values in enumerate(view.maps[:4]):
-        expected = heat_map(values.numpy())
+        expected = heat_map(values.numpy(), *limits_of(values.numpy()))
         shown = cell(panel, 2, column)[:: HEIGHT // height, :: WIDTH // width]
         np.testing.assert_array_equal(shown, expected)
     assert draw(model, data, max_classes=1).shape == panel.shape
@@ -181,8 +204,39 @@ def test_dast_shows_its_attention() -> None:
     values = model.student.attention.attention_map(model.student, inputs)[0]
     height, width = values.shape
     np.testing.assert_array_equal(
-        cell(panel, 2, 0)[:: HEIGHT // height, :: WIDTH // width], heat_map(values.numpy())
+        cell(panel, 2, 0)[:: HEIGHT // height, :: WIDTH // width],
+        heat_map(values.numpy(), *limits_of(values.numpy())),
     )
+
+
+def test_constant_maps_are_as_bright_as_their_value() -> None:
+    """A significance of 1 everywhere is not the picture of one of 0."""
+    model, data = build('source_only'), batch()
+    model.visualize = lambda _: {
+        'ones': torch.ones(HEIGHT, WIDTH),
+        'zeros': torch.zeros(HEIGHT, WIDTH),
+        'tens': torch.full((HEIGHT, WIDTH), 10.0),
+    }
+    panel = draw(model, data)
+    bright, dark = heat_map(np.array([[1.0, 0.0]]))[0]
+    assert (cell(panel, 2, 0) == bright).all()
+    assert (cell(panel, 2, 1) == dark).all()
+    wide = draw(model, data, cell_width=4 * WIDTH)
+    top = 6 + 2 * (4 * HEIGHT + 28)
+    ones = wide[top : top + 22, 6 : 6 + 4 * WIDTH]
+    for colour in (bright, dark):  # the range is shown, though the map has one colour
+        assert (ones == colour).all(2).any()
+
+
+def test_rows_of_maps_are_even_and_the_legend_has_the_iteration() -> None:
+    model, data = build('source_only'), batch()
+    model.visualize = lambda _: {str(i): torch.ones(3, HEIGHT, WIDTH) / 2 for i in range(5)}
+    panel = draw(model, data)
+    grey = [[(cell(panel, row, i) == 128).all() for i in range(4)] for row in (2, 3)]
+    assert grey == [[True, True, True, False], [True, True, False, False]]
+    legend = panel[6 + 4 * (HEIGHT + 28) :]
+    assert len(legend) == legend_height(panel.shape[1])
+    assert (legend[:, :80] < 200).any()  # the iteration
 
 
 def test_errors() -> None:

@@ -21,6 +21,7 @@ from PIL import Image
 
 from mmseg_uda.apis import adapt, predict
 from mmseg_uda.stages.prediction import PredictOptions, Predictor, find_config, run_prediction
+from mmseg_uda.utils.heat_maps import heat_over
 
 CLASSES = tuple('abcd')
 LABEL_MAP = {7: 'a', 8: 'a', 300: 'b', 20: 'c', 30: 'd', 0: 'ignore'}
@@ -99,11 +100,18 @@ def test_names_sizes_and_own_ids(root: Path, tmp_path: Path) -> None:
         assert train.max() < 4
         assert (first_values[train] == found[name]).all()
     assert not (tmp_path / 'train/overlays').exists()
+    assert not (tmp_path / 'train/confidence_overlays').exists()
     confidence = np.array(Image.open(tmp_path / 'own/confidence/town/0.png'))
     assert confidence.min() >= 255 // 4  # of four classes
     overlay = np.array(Image.open(tmp_path / 'own/overlays/town/0.jpg'))
     assert overlay.shape[0] > 32  # with a legend below
     assert overlay.shape[1] == 48
+    # Colours of [0, 1] over the image: the same probability has the same colour in all pictures.
+    shown = np.array(Image.open(tmp_path / 'own/confidence_overlays/town/0.jpg'))
+    assert shown.shape[:2] == (32 + 22, 48)
+    image = np.array(Image.open(root / 'images/town/0.JPG'))
+    expected = heat_over(image, confidence / 255)
+    assert np.abs(shown[:32].astype(int) - expected).mean() < 12  # JPEG
 
 
 def test_equals_the_network_itself(root: Path, tmp_path: Path) -> None:
