@@ -155,7 +155,7 @@ def test_table_is_a_pipeline(name: str) -> None:
     # Pairs differ in directories and in what they are scored on.
     [
         name
-        if name.endswith((':day-sam', ':dusk-camix'))
+        if name.endswith((':day-sam', ':dusk-camix', ':dusk-dacs_20'))
         else pytest.param(name, marks=pytest.mark.slow)
         for name in BENCHMARKS
     ],

@@ -9,6 +9,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+import torch
+
 import mmseg_uda  # noqa: F401 (checks the toolboxes, registers the classes)
 from mmseg_uda.benchmark import read_benchmark
 from mmseg_uda.benchmark.report import write_report
@@ -45,6 +47,11 @@ def main(argv: list[str] | None = None) -> int:
     if args.report:
         print(write_report(results))
         return 0
+    if benchmark.device == 'cuda' and not args.list and not torch.cuda.is_available():
+        raise ValueError(
+            f'{args.benchmark}: expected a GPU, but found none; run one cell on this machine by '
+            'tools/run_pipeline.py --cell CELL --cfg-options stages.NAME.device=cpu'
+        )
     work_dir = Path(args.work_dir or Path('work_dirs', benchmark.name)).resolve()
     tool = ROOT / 'tools/run_pipeline.py'
     numbers = (args.jobs, args.threads, args.nice)

@@ -66,6 +66,9 @@ class Benchmark:
         pairs: Name and title of every pair.
         methods: Name and title of every method, in the order of the tables.
         runs: All runs, in the order in which they are made.
+        value: Methods that show what target labels are worth: ``floor``, a list of those without
+            adaptation; ``labels``, the number of labelled images by method; and ``ceiling``.
+        device: ``'cuda'`` if the runs are for a GPU alone.
     """
 
     path: Path
@@ -76,6 +79,8 @@ class Benchmark:
     pairs: Mapping[str, str]
     methods: Mapping[str, str]
     runs: tuple[Run, ...]
+    value: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    device: str = 'cpu'
     _digests: dict[Run, str] = dataclasses.field(default_factory=dict, init=False, compare=False)
 
     @property
@@ -155,30 +160,35 @@ def read_benchmark(path: str | Path) -> Benchmark:
                     run = Run(level, pair, method, seed)
                     choose('cell', run.cell, content['cells'], f'{path}: level {level!r}')
                     runs.setdefault((pair, method, seed), run)
+    value = content.get('value') or {}
+    for method in [*value['floor'], *value['labels'], value['ceiling']] if value else ():
+        choose('method', method, methods, f'{path}: value')
     named = {key: content[key] for key in ('title', 'baseline', 'bar')}
     named['description'] = content.get('description', '')
+    named.update(value=value, device=content.get('device', 'cpu'))
     return Benchmark(path, pairs=pairs, methods=methods, runs=(*runs.values(),), **named)
 
 
 def digest_pipeline(pipeline: Pipeline) -> str:
-    """Compute the digest of what decides the scores of a pipeline's last ``score`` stage.
+    """Compute the digest of what decides a pipeline's result.
+
+    That is the last ``score`` stage, or the last ``cost`` stage of a pipeline without scores.
 
     It covers the resolved values of all configs and arguments on which the scores depend, and the
     content of weights and datasets (of the latter the names and sizes of files). Names of configs,
     stages and directories do not count: a rename changes no digest.
     """
     digests: dict[str, str] = {}
-    score = ''
+    last: dict[str, str] = {}
     for name, stage in pipeline.stages.items():
         recipe = substitute(stage.recipe(), lambda each: _digest_of(each, digests))
         for part in {'config', 'arguments'} & recipe.keys():
             recipe[part] = _without_paths(recipe[part])
         digests[name] = digest_config(recipe)
-        if stage.kind == 'score':
-            score = digests[name]
-    if not score:
+        last[stage.kind] = digests[name]
+    if not {'score', 'cost'} & last.keys():
         raise ValueError(f'{pipeline.context.name}: expected a stage of type score, but got none')
-    return score
+    return last.get('score') or last['cost']
 
 
 def _digest_of(reference: str, digests: Mapping[str, str]) -> str:

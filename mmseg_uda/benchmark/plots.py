@@ -4,13 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from mmseg_uda.artifacts.files import atomic_write
+from mmseg_uda.benchmark.table import Table
 from mmseg_uda.utils.curves import draw_band
-
-if TYPE_CHECKING:
-    from mmseg_uda.benchmark.report import Table
 
 __all__ = ['draw_curves']
 

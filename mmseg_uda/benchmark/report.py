@@ -3,23 +3,31 @@
 from __future__ import annotations
 
 import json
-import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 from mmseg_uda.artifacts.digest import digest_path
 from mmseg_uda.artifacts.files import atomic_write, write_json
 from mmseg_uda.artifacts.outputs import clear_outputs
 from mmseg_uda.benchmark.plots import draw_curves
 from mmseg_uda.benchmark.results import Results
-from mmseg_uda.benchmark.statistics import Summary, paired, summarize
+from mmseg_uda.benchmark.statistics import paired, summarize
+from mmseg_uda.benchmark.table import (
+    METRIC,
+    SOURCE_METRIC,
+    Table,
+    format_difference,
+    format_number,
+    format_rows,
+    format_spread,
+    mean_of,
+)
+from mmseg_uda.benchmark.value import value_files, write_value
 from mmseg_uda.evaluation import SCORES
 from mmseg_uda.pipeline.report import format_time
 
-__all__ = ['METRIC', 'SOURCE_METRIC', 'Table', 'write_report']
+__all__ = ['write_report']
 
-METRIC, SOURCE_METRIC = 'mIoU', 'source/mIoU'
 CLASS_PREFIX = 'IoU_'
 HELP = (
     'Scores are those of the last iteration; no checkpoint is chosen by the target. mIoU in per '
@@ -33,47 +41,6 @@ COST_HELP = (
     'the wall time of the training.'
 )
 CODE = 'python tools/benchmark.py {path}'
-
-
-class Table:
-    """The results of a pair: values by method and seed.
-
-    Args:
-        results: The benchmark's results.
-        pair: The pair.
-    """
-
-    def __init__(self, results: Results, pair: str) -> None:
-        self.found: dict[str, dict[int, dict[str, Any]]] = {}
-        for run, content in results:
-            if run.pair == pair:
-                self.found.setdefault(run.method, {})[run.seed] = content
-        order = [*results.benchmark.methods]
-        self.found = dict(sorted(self.found.items(), key=lambda item: order.index(item[0])))
-
-    def curves(self, method: str, metric: str) -> dict[int, dict[int, float]]:
-        """A metric by iteration and seed."""
-        curves: dict[int, dict[int, float]] = {}
-        for seed, content in self.found[method].items():
-            for point, metrics in content['points'].items():
-                if metric in metrics:
-                    curves.setdefault(int(point), {})[seed] = metrics[metric]
-        return dict(sorted(curves.items()))
-
-    def last(self, method: str, metric: str) -> dict[int, float]:
-        """A metric by seed, at the last iteration; empty for a method without results."""
-        curves = self.curves(method, metric) if method in self.found else {}
-        return curves[max(curves)] if curves else {}
-
-    def metrics(self, prefix: str) -> list[str]:
-        """Names of metrics that begin with a prefix, in their order."""
-        points = (
-            metrics
-            for seeds in self.found.values()
-            for content in seeds.values()
-            for metrics in content['points'].values()
-        )
-        return [*dict.fromkeys(key for each in points for key in each if key.startswith(prefix))]
 
 
 def write_report(results: Results) -> Path:
@@ -90,6 +57,7 @@ def write_report(results: Results) -> Path:
     manifest = root / 'plots' / f'{benchmark.name}.json'
     page = root / f'{benchmark.name}.md'
     names = [page.name, *(f'plots/{benchmark.name}-{pair}.png' for pair in benchmark.pairs)]
+    names += value_files(benchmark)
     clear_outputs(root, names, _recorded(manifest))
     done = sum(results.path(run).is_file() for run in benchmark.runs)
     lines = [f'# {benchmark.title}', '']
@@ -100,16 +68,19 @@ def write_report(results: Results) -> Path:
         table = Table(results, pair)
         if not table.found:
             continue
-        picture = Path('plots', f'{benchmark.name}-{pair}.png')
-        draw_curves(table, benchmark.methods, root / picture, (METRIC, SOURCE_METRIC))
-        lines += [f'## {title}', '', *_main_table(results, table), '']
-        lines += [f'![mIoU over training]({picture.as_posix()})', '', PLOT_HELP, '']
-        lines += ['### Classes', '', *_class_table(results, table), '']
-        lines += ['### Scores without labels', '', *_score_table(results, table), '']
+        lines += [f'## {title}', '']
+        if table.metrics(''):
+            picture = Path('plots', f'{benchmark.name}-{pair}.png')
+            draw_curves(table, benchmark.methods, root / picture, (METRIC, SOURCE_METRIC))
+            lines += [*_main_table(results, table), '']
+            lines += [f'![mIoU over training]({picture.as_posix()})', '', PLOT_HELP, '']
+            lines += ['### Classes', '', *_class_table(results, table), '']
+            lines += ['### Scores without labels', '', *_score_table(results, table), '']
         lines += ['### Cost', '', COST_HELP, '', *_cost_table(results, table), '']
     lines += ['## Origin', '', *_origin(results)]
     with atomic_write(page) as partial:
         partial.write_text('\n'.join(lines).rstrip() + '\n', encoding='utf-8')
+    write_value(results, root)
     written = {name: digest_path(root / name) for name in names if (root / name).is_file()}
     write_json(manifest, written)
     return page
@@ -124,11 +95,6 @@ def _recorded(manifest: Path) -> dict[str, str]:
     return found if isinstance(found, dict) else {}
 
 
-def _rows(header: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
-    lines = [header, ['---'] * len(header), *rows]
-    return [f'| {" | ".join(line)} |' for line in lines]
-
-
 def _main_table(results: Results, table: Table) -> list[str]:
     benchmark = results.benchmark
     names = [benchmark.methods[name] for name in (benchmark.baseline, benchmark.bar)]
@@ -137,17 +103,17 @@ def _main_table(results: Results, table: Table) -> list[str]:
     for method, seeds in table.found.items():
         values, source = (table.last(method, key) for key in (METRIC, SOURCE_METRIC))
         differences = [
-            '' if method == other else _difference(paired(values, table.last(other, METRIC)))
+            '' if method == other else format_difference(paired(values, table.last(other, METRIC)))
             for other in (benchmark.baseline, benchmark.bar)
         ]
-        numbers = [_spread(values), *differences, _spread(source)]
+        numbers = [format_spread(values), *differences, format_spread(source)]
         rows.append([benchmark.methods[method], ', '.join(map(str, sorted(seeds))), *numbers])
-    return _rows(header, rows)
+    return format_rows(header, rows)
 
 
 def _class_table(results: Results, table: Table) -> list[str]:
     means = {
-        method: {key: _mean(table.last(method, key)) for key in table.metrics(CLASS_PREFIX)}
+        method: {key: mean_of(table.last(method, key)) for key in table.metrics(CLASS_PREFIX)}
         for method in table.found
     }
     # A class that the pair lacks has no value, or 0 where it is predicted.
@@ -155,10 +121,10 @@ def _class_table(results: Results, table: Table) -> list[str]:
         key for key in table.metrics(CLASS_PREFIX) if any(each[key] > 0 for each in means.values())
     ]
     rows = (
-        [results.benchmark.methods[method], *(_number(each[key]) for key in shown)]
+        [results.benchmark.methods[method], *(format_number(each[key]) for key in shown)]
         for method, each in means.items()
     )
-    return _rows(['method', *(key.removeprefix(CLASS_PREFIX) for key in shown)], rows)
+    return format_rows(['method', *(key.removeprefix(CLASS_PREFIX) for key in shown)], rows)
 
 
 def _score_table(results: Results, table: Table) -> list[str]:
@@ -166,10 +132,13 @@ def _score_table(results: Results, table: Table) -> list[str]:
     names = [key.rpartition('/')[2] for key in keys]
     header = [f'{name} {"↓" if SCORES[name].rule == "less" else "↑"}' for name in names]
     rows = (
-        [results.benchmark.methods[method], *(_spread(table.last(method, key), 3) for key in keys)]
+        [
+            results.benchmark.methods[method],
+            *(format_spread(table.last(method, key), 3) for key in keys),
+        ]
         for method in table.found
     )
-    return _rows(['method', *(each.replace('_', ' ') for each in header)], rows)
+    return format_rows(['method', *(each.replace('_', ' ') for each in header)], rows)
 
 
 def _cost_table(results: Results, table: Table) -> list[str]:
@@ -192,7 +161,7 @@ def _cost_table(results: Results, table: Table) -> list[str]:
                 format_time(summarize(seconds).mean),
             ]
         )
-    return _rows([*header, 'peak memory, MiB', 'training, h:m:s'], rows)
+    return format_rows([*header, 'peak memory, MiB', 'training, h:m:s'], rows)
 
 
 def _origin(results: Results) -> list[str]:
@@ -215,28 +184,3 @@ def _origin(results: Results) -> list[str]:
 
 def _listed(values: Iterable[str]) -> str:
     return '; '.join(dict.fromkeys(values)) or 'none'
-
-
-def _mean(values: dict[int, float]) -> float:
-    return sum(values.values()) / len(values) if values else math.nan
-
-
-def _number(value: float) -> str:
-    return '–' if math.isnan(value) else f'{value:.1f}'
-
-
-def _spread(values: dict[int, float], digits: int = 1) -> str:
-    if not values:
-        return ''
-    summary = summarize([*values.values()])
-    text = f'{summary.mean:.{digits}f}'
-    return text if summary.spread is None else f'{text} ± {summary.spread:.{digits}f}'
-
-
-def _difference(summary: Summary | None) -> str:
-    if summary is None:
-        return ''
-    if summary.half is None:
-        return f'{summary.mean:+.1f}'
-    low, high = summary.mean - summary.half, summary.mean + summary.half
-    return f'{summary.mean:+.1f} [{low:+.1f}, {high:+.1f}]'

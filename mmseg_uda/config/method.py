@@ -13,10 +13,24 @@ from mmseg_uda.config.places import Node
 from mmseg_uda.config.problems import Problem
 from mmseg_uda.config.signatures import is_stock, signature_of
 
-__all__ = ['check_method', 'check_statistics']
+__all__ = ['check_method', 'check_statistics', 'num_classes_of', 'segmentor_of']
 
 # Domains of the passes of this package's methods.
 PASSES = ('source', 'target', 'mix')
+CLASSES = 19  # of a network that does not say
+
+
+def segmentor_of(cfg: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Give the config of the network, inside of a method's or alone."""
+    return cfg['model'].get('segmentor') or cfg['model']
+
+
+def num_classes_of(cfg: Mapping[str, Any]) -> int:
+    """Give the number of a network's classes, which a head inside of the head may say."""
+    head = segmentor_of(cfg).get('decode_head') or {}
+    while isinstance(head, Mapping) and 'num_classes' not in head and 'classifier' in head:
+        head = head['classifier']
+    return int(head.get('num_classes', CLASSES)) if isinstance(head, Mapping) else CLASSES
 
 
 def check_method(content: Mapping[str, Any], nodes: list[Node]) -> Iterator[Problem]:

@@ -4,6 +4,7 @@ from mmseg_uda.datasets import batch_transforms, transforms
 from mmseg_uda.datasets.directory import DirectoryDataset
 from mmseg_uda.datasets.gta import GTADataset
 from mmseg_uda.datasets.mirrored import MirroredViews
+from mmseg_uda.datasets.noise import NoiseDataset
 from mmseg_uda.datasets.street import StreetDataset
 from mmseg_uda.datasets.synthia import SYNTHIADataset
 from mmseg_uda.datasets.toy_street import ToyStreetDataset
@@ -12,6 +13,7 @@ __all__ = [
     'DirectoryDataset',
     'GTADataset',
     'MirroredViews',
+    'NoiseDataset',
     'SYNTHIADataset',
     'StreetDataset',
     'ToyStreetDataset',

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from mmseg_uda.config.datasets import iter_datasets, unlabelled_images
 from mmseg_uda.config.domains import domain_dataset
+from mmseg_uda.config.method import segmentor_of
 from mmseg_uda.datasets.checks import (
     build_dataset,
     check_dataset,
@@ -25,7 +26,7 @@ from mmseg_uda.datasets.images import left_out_images, shared_images
 from mmseg_uda.datasets.label_values import check_label_values, look_at_labels
 from mmseg_uda.doctor.finding import Finding, look, ok, wrong
 from mmseg_uda.doctor.settings import loader_of
-from mmseg_uda.doctor.weights import normalisation_of, segmentor_of
+from mmseg_uda.doctor.weights import normalisation_of
 from mmseg_uda.structures import DOMAINS, IGNORE_INDEX
 from mmseg_uda.utils.drawing import label_to_color, loaded_to_rgb, outline_similar, overlay
 from mmseg_uda.utils.palettes import legend_of

@@ -15,8 +15,11 @@ from mmseg.registry import MODELS
 from torch import Tensor
 
 from mmseg_uda.config.building import build_model, no_trace
+from mmseg_uda.config.domains import domain_loaders
+from mmseg_uda.config.method import num_classes_of
+from mmseg_uda.datasets.noise import NoiseDataset
 from mmseg_uda.doctor.fake import SavedBytes, fake_tensors
-from mmseg_uda.doctor.fake_batch import fake_batch, num_classes_of
+from mmseg_uda.engine.noise import noise_dataset
 from mmseg_uda.models.stepwise import StepwiseModel
 from mmseg_uda.structures import DOMAINS, DomainBatch
 
@@ -174,9 +177,22 @@ def measure_saved(cfg: Config, crop: tuple[int, int] | None = None) -> int:
 def _batches(model: Any, cfg: Config, crop: tuple[int, int] | None) -> dict[str, Any]:
     both = isinstance(model, StepwiseModel)
     domains = getattr(model, 'domains', DOMAINS if both else DOMAINS[:1])
-    data = {domain: fake_batch(cfg, domain, crop) for domain in domains}
+    data = {domain: _batch(cfg, domain, crop) for domain in domains}
     _read_prior(model, data)
     return data
+
+
+def _batch(cfg: Config, domain: str, crop: tuple[int, int] | None) -> dict[str, Any]:
+    """A domain's batch of noise, as the preprocessor gives it."""
+    kwargs = noise_dataset(cfg, domain, crop)
+    kwargs.pop('type')
+    dataset = NoiseDataset(**kwargs)
+    _, loader = domain_loaders(cfg.train_dataloader, domain)[0]
+    samples = [dataset[index] for index in range(loader.get('batch_size', 1))]
+    for index, each in enumerate(samples):
+        each['data_samples'].set_metainfo(dict(seed=index))
+    images = torch.stack([each['inputs'] for each in samples]).float() / 255
+    return dict(inputs=images, samples=[each['data_samples'] for each in samples])
 
 
 def _read_prior(model: Any, data: Mapping[str, Any]) -> None:

@@ -13,10 +13,10 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from mmseg_uda.config.building import build_model
 from mmseg_uda.config.domains import domain_loaders
+from mmseg_uda.config.method import segmentor_of
 from mmseg_uda.config.places import find_class
 from mmseg_uda.config.signatures import signature_of
 from mmseg_uda.doctor.memory import Memory, plan_memory
-from mmseg_uda.doctor.weights import segmentor_of
 from mmseg_uda.structures import DOMAINS
 
 __all__ = ['Saving', 'block_names', 'savings', 'steps_to_fit']

@@ -12,8 +12,8 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from mmseg_uda.config.check import check_config
 from mmseg_uda.config.datasets import iter_datasets
 from mmseg_uda.config.domains import domain_loaders
+from mmseg_uda.config.method import segmentor_of
 from mmseg_uda.doctor.finding import Finding, look, ok, wrong
-from mmseg_uda.doctor.weights import segmentor_of
 
 __all__ = ['check_batch_norm', 'check_paper', 'check_settings', 'loader_of']
 

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from mmseg_uda.artifacts.checkpoint import load_checkpoint, strip_prefix, weights_of
 from mmseg_uda.artifacts.checkpoint_sources import WEB, cached_file, resolve_checkpoint
 from mmseg_uda.artifacts.digest import digest_path
+from mmseg_uda.config.method import segmentor_of
 from mmseg_uda.doctor.finding import Finding, look, ok, wrong
 
 __all__ = ['check_normalisation', 'check_weights']
@@ -43,12 +44,6 @@ NORMALISATIONS = (
     ('dinov2', RGB),
 )
 NEAR = 3.0  # grey values
-
-
-def segmentor_of(cfg: Config) -> Mapping[str, Any]:
-    """Give the config of the network, inside of a method's or alone."""
-    model = cfg.model
-    return model.get('segmentor') or model
 
 
 def pretrained_parts(cfg: Config) -> Iterator[tuple[str, str, str]]:

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from mmseg_uda.structures import ImageBatch
 
-__all__ = ['first_image', 'preserve_state', 'segment', 'unwrap_model']
+__all__ = ['first_image', 'predict', 'preserve_state', 'segment', 'unwrap_model']
 
 
 def unwrap_model(model: nn.Module) -> BaseSegmentor:
@@ -68,6 +68,20 @@ def first_image(model: BaseSegmentor, data_batch: dict[str, Any], domain: str) -
     return ImageBatch(batch['inputs'], batch['data_samples'])
 
 
+def predict(model: BaseSegmentor, batch: ImageBatch) -> Tensor:
+    """Predict the softmax of every pixel.
+
+    Args:
+        model: A segmentor in evaluation mode.
+        batch: Normalised images, shape (N, 3, H, W).
+
+    Returns:
+        Shape (N, C, H, W), in [0, 1].
+    """
+    metas = [sample.metainfo for sample in batch.samples]
+    return model.encode_decode(batch.images, metas).softmax(1)
+
+
 def segment(model: BaseSegmentor, batch: ImageBatch) -> tuple[Tensor, Tensor]:
     """Predict the class of every pixel, and the confidence in it.
 
@@ -78,7 +92,5 @@ def segment(model: BaseSegmentor, batch: ImageBatch) -> tuple[Tensor, Tensor]:
     Returns:
         Labels, shape (N, H, W), int64, and their softmax probabilities, shape (N, H, W), in [0, 1].
     """
-    metas = [sample.metainfo for sample in batch.samples]
-    # (N, C, H, W) to (N, H, W) each
-    confidence, label = model.encode_decode(batch.images, metas).softmax(1).max(1)
+    confidence, label = predict(model, batch).max(1)  # (N, H, W) each
     return label, confidence

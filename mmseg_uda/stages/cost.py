@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from statistics import median
 from typing import Any
 
@@ -15,15 +15,18 @@ from mmengine.runner import Runner
 from torch import Tensor, nn
 
 from mmseg_uda.artifacts.files import write_json
+from mmseg_uda.engine.noise import with_noise
 from mmseg_uda.engine.observe import unwrap_model
 from mmseg_uda.models.decode_heads.wrapping_head import raw_logits
 from mmseg_uda.stages.base import Resolve, Result, Stage
 from mmseg_uda.stages.train import TrainStage
+from mmseg_uda.utils.arguments import check_choice
 from mmseg_uda.utils.cli import build_runner
 from mmseg_uda.utils.measure import clock, describe_machine, peak_memory
 
 __all__ = ['CostStage']
 
+COMPILED = ('backbone', 'decode_head', 'auxiliary_head')  # of students and teachers
 WARM_UP = 1  # iterations: memory is allocated, kernels are chosen
 
 
@@ -34,11 +37,15 @@ class CostStage(TrainStage):
     entropy and backward (``learning``), or without gradients (``labelling``), as a teacher's. An
     iteration's passes are counted by the images that its backbones see. The rest of its time is the
     method's own. Nothing that is trained here is kept.
+
+    With ``noise=True`` it trains on noise from random weights, and no file is needed; ``crop`` is
+    the height and width of the images then. ``device`` refuses a machine without it, and
+    ``compile=True`` compiles backbones and heads.
     """
 
     kind = 'cost'
     makes = 'metrics'
-    optional = ('options', 'repeat')
+    optional = ('options', 'repeat', 'noise', 'crop', 'device', 'compile')
 
     def parts(self) -> Mapping[str, str]:
         return {'output': self.makes}
@@ -48,12 +55,31 @@ class CostStage(TrainStage):
         repeat = self.arguments.get('repeat', 5)
         if not isinstance(repeat, int) or repeat < 1:
             raise self.error('repeat', f'got {repeat!r}; write a number of iterations from 1 up')
+        for key in ('noise', 'compile'):
+            if not isinstance(self.arguments.get(key, False), bool):
+                raise self.error(key, f'got {self.arguments[key]!r}; write True or False')
+        with self.error_context('device'):
+            check_choice('device', self.arguments.get('device', 'cpu'), ('cpu', 'cuda'))
+
+    def load(self, resolve: Resolve | None = None) -> Config:
+        cfg = super().load(resolve)
+        if not self.arguments.get('noise'):
+            return cfg
+        crop = self.arguments.get('crop')
+        with self.error_context('crop'):
+            return with_noise(cfg, tuple(crop) if crop else None)
+
+    def missing(self) -> Iterator[tuple[str, str]]:
+        yield from super().missing()
+        if self.arguments.get('device') == 'cuda' and not torch.cuda.is_available():
+            text = 'expected a GPU, but found none; write device=cpu to measure this machine'
+            yield 'GPU', f'device: {text}'
 
     def run(self, resolve: Resolve, experiment: str) -> Result:
         cfg = self.load_to_run(resolve, experiment)
         shorten(cfg, WARM_UP + self.arguments.get('repeat', 5))
         runner = build_runner(cfg)
-        hook = _CostHook()
+        hook = _CostHook(self.arguments.get('compile', False))
         runner.register_hook(hook)
         runner.train()
         metrics = hook.summary()
@@ -78,7 +104,8 @@ class _CostHook(Hook):
 
     priority = 'LOWEST'  # the time of all other hooks counts
 
-    def __init__(self) -> None:
+    def __init__(self, compiles: bool = False) -> None:
+        self.compiles = compiles
         self.rows: list[dict[str, float]] = []
         self.memory = 0
 
@@ -93,6 +120,9 @@ class _CostHook(Hook):
             for each in self.model.modules()
             if type(each) is kind
         ]
+        for name, each in self.model.named_modules() if self.compiles else ():
+            if name.rpartition('.')[2] in COMPILED:
+                each.compile()
 
     def _count(self, _: nn.Module, inputs: tuple[Tensor, ...]) -> None:
         self.images[torch.is_grad_enabled()] += len(inputs[0])

@@ -13,8 +13,9 @@ from mmengine.config import Config
 
 from mmseg_uda.benchmark import Benchmark, read_benchmark
 from mmseg_uda.benchmark import run as harness_module
-from mmseg_uda.benchmark.report import Table, write_report
+from mmseg_uda.benchmark.report import write_report
 from mmseg_uda.benchmark.results import Results
+from mmseg_uda.benchmark.table import Table
 
 toy = toys.load_script('tests/benchmark/toy_benchmark.py')
 DONE = ['pair/source_only-seed0', 'pair/adabn-seed0']

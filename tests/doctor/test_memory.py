@@ -13,9 +13,9 @@ from mmengine.config import Config
 from torch import nn
 
 from mmseg_uda.doctor.fake import SavedBytes, fake_tensors
-from mmseg_uda.doctor.fake_batch import batch_shape
 from mmseg_uda.doctor.memory import Memory, measure_saved, plan_memory
 from mmseg_uda.doctor.savings import block_names, savings
+from mmseg_uda.engine.noise import image_size
 
 CROP = (32, 48)
 
@@ -145,14 +145,14 @@ def test_blocks_without_the_option() -> None:
 
 def test_sizes_of_pipelines(tmp_path: Path) -> None:
     cfg = config(tmp_path, 'dacs')
-    with pytest.raises(ValueError, match='expected a size in train_dataloader.source.dataset.pipe'):
+    with pytest.raises(ValueError, match='source.dataset.pipeline: expected a size'):
         plan_memory(cfg)
     steps = cfg.train_dataloader.source.dataset.pipeline
     steps[1:1] = [dict(type='Resize', scale=(96, 64)), dict(type='Pad', size=(100, 70))]
-    assert batch_shape(cfg, 'source') == (2, 3, 70, 100)
+    assert image_size(cfg, 'source') == (70, 100)
     steps.insert(3, dict(type='RandomCrop', crop_size=(32, 40)))
-    assert batch_shape(cfg, 'source') == (2, 3, 32, 40)
-    assert batch_shape(cfg, 'target', (8, 9)) == (2, 3, 8, 9)
+    assert image_size(cfg, 'source') == (32, 40)
+    assert image_size(cfg, 'target', (8, 9)) == (8, 9)
 
 
 def test_a_tenth_is_left() -> None:
@@ -175,7 +175,7 @@ def test_tool(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().out.splitlines()[-1].startswith('does not fit in 90% of 1e-05 GiB')
     assert tool.main([*args, '--gpu-memory', '0.00001', '--json']) == 2
     content = json.loads(capsys.readouterr().out)
-    assert content['shapes'] == dict(source=[2, 3, 32, 48], target=[2, 3, 32, 48])
+    assert content['shapes'] == dict(source=[32, 48], target=[32, 48])
     assert {each['fits'] for each in content['steps']} == {False}
     with pytest.raises(SystemExit):
         tool.main([*args, '--gpu-memory', '0'])

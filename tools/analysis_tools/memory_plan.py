@@ -14,9 +14,9 @@ from mmengine.registry import init_default_scope
 
 import mmseg_uda  # noqa: F401 (checks the toolboxes, registers the classes)
 from mmseg_uda.config.domains import domain_loaders
-from mmseg_uda.doctor.fake_batch import batch_shape
 from mmseg_uda.doctor.memory import GIB, USABLE, measure_saved
 from mmseg_uda.doctor.savings import steps_to_fit
+from mmseg_uda.engine.noise import image_size
 from mmseg_uda.structures import DOMAINS
 from mmseg_uda.utils.cli import config_parser, load_config, run_main
 from mmseg_uda.utils.parser import at_least
@@ -43,7 +43,7 @@ def main(argv: list[str] | None = None) -> int:
     crop = tuple(args.crop) if args.crop else None
     there = args.gpu_memory * GIB
     shapes = {
-        domain: batch_shape(cfg, domain, crop)
+        domain: image_size(cfg, domain, crop)
         for domain in DOMAINS
         if domain_loaders(cfg.get('train_dataloader'), domain)
     }
@@ -51,7 +51,8 @@ def main(argv: list[str] | None = None) -> int:
     options: dict[str, Any] = {}
     fits = False
     if not args.json:
-        for domain, (number, _, height, width) in shapes.items():
+        for domain, (height, width) in shapes.items():
+            number = domain_loaders(cfg.train_dataloader, domain)[0][1].get('batch_size', 1)
             print(f'{domain}: batch {number} of {width} x {height}')
     for saving, memory in steps_to_fit(cfg, there, crop):
         options.update(saving.options if saving else {})

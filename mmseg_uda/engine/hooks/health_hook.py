@@ -11,12 +11,33 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from mmseg.registry import HOOKS
 
-from mmseg_uda.engine.observe import first_image, preserve_state, segment, unwrap_model
+from mmseg_uda.engine.observe import first_image, predict, preserve_state, unwrap_model
 from mmseg_uda.utils.arguments import check_integer, check_number
 
 IDLE_ITERS = 100
+SHRUNK = 1 / 3  # of a score's usual value, below which it tells a collapse
 
 __all__ = ['HealthHook']
+
+
+def prediction_scores(prob: torch.Tensor) -> dict[str, float]:
+    """Compute what tells a collapse.
+
+    Args:
+        prob: Softmax of an image, shape (1, C, H, W).
+
+    Returns:
+        ``class_share`` of the most frequent class, ``effective_classes`` (the exponential of the
+        entropy of the classes' shares) and the pixels' mean ``entropy``, in nats.
+    """
+    pixels = prob.flatten(2)[0]  # (C, H·W)
+    shares = pixels.argmax(0).bincount(minlength=len(pixels)) / pixels.shape[1]  # (C, )
+    entropy = torch.special.entr(pixels).sum(0).mean()
+    return {
+        'class_share': float(shares.max()),
+        'effective_classes': float(torch.special.entr(shares).sum().exp()),
+        'entropy': float(entropy),
+    }
 
 
 @HOOKS.register_module()
@@ -27,8 +48,10 @@ class HealthHook(Hook):
     the device:
 
     - A loss that is NaN or infinite ends the training with an error that names it.
-    - One class on nearly the whole target image in ``patience`` checks in a row logs a warning of
-      a collapse.
+    - One class on nearly the whole target image, or less than a third of the effective number of
+      classes of the first ``patience`` checks, in ``patience`` checks in a row logs a warning of a
+      collapse. It has the scores, and names the one that saw it first: the share of the most
+      frequent class, the effective number of classes, or the entropy.
     - A discriminator that is always correct (each ``disc.acc*`` is 1) or has nothing left to learn
       (a ``disc.loss*`` of 0) in ``patience`` checks in a row logs a warning: it gives the segmentor
       no gradient.
@@ -66,6 +89,8 @@ class HealthHook(Hook):
         self.min_disc_loss = min_disc_loss
         self.patience = patience
         self._streaks: dict[str, int] = {}
+        self._usual: list[dict[str, float]] = []  # scores of the first checks
+        self._first: dict[str, int] = {}  # iteration since which a score has seen a collapse
         self._num_seen = 0
         self._largest: dict[str, torch.Tensor] = {}  # magnitude by name in the log, on its device
 
@@ -109,15 +134,35 @@ class HealthHook(Hook):
         segments = hasattr(model, 'encode_decode')
         if segments and isinstance(data_batch, dict) and 'target' in data_batch:
             with preserve_state(model):
-                label, _ = segment(model, first_image(model, data_batch, 'target'))
-            # (1, H, W): the share of the most frequent class.
-            share = float(label.flatten().bincount().max()) / label.numel()
-            self._warn_if(
-                runner,
-                'target prediction',
-                share > self.max_class_share,
-                f'is one class on {share:.1%} of the image: the model may have collapsed',
-            )
+                prob = predict(model, first_image(model, data_batch, 'target'))  # (1, C, H, W)
+            self._check_prediction(runner, prob)
+
+    def _check_prediction(self, runner: Runner, prob: torch.Tensor) -> None:
+        """Warn of a collapse, and name the score that saw it first."""
+        scores = prediction_scores(prob)
+        if len(self._usual) < self.patience:
+            self._usual.append(scores)
+        usual = {key: sum(each[key] for each in self._usual) / len(self._usual) for key in scores}
+        seen = {
+            'class_share': scores['class_share'] > self.max_class_share,
+            **{key: scores[key] < SHRUNK * usual[key] for key in ('effective_classes', 'entropy')},
+        }
+        self._first = {
+            key: self._first.get(key, runner.iter + 1) for key, bad in seen.items() if bad
+        }
+        # Entropy alone falls in any training that goes well.
+        collapsed = seen['class_share'] or seen['effective_classes']
+        first = min(self._first, key=lambda key: self._first[key], default='')
+        values = ', '.join(
+            f'{key} {value:.3g} (first {usual[key]:.3g})' for key, value in scores.items()
+        )
+        self._warn_if(
+            runner,
+            'target prediction',
+            collapsed,
+            f'is one class on {scores["class_share"]:.1%} of the image: the model may have '
+            f'collapsed; {first} saw it first, in iteration {self._first.get(first)}; {values}',
+        )
 
     def _check_discriminators(self, runner: Runner, logs: dict[str, float]) -> None:
         accuracy: dict[str, float] = {}

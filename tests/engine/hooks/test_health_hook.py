@@ -51,11 +51,39 @@ def test_collapse_is_reported_once(runner: SimpleNamespace) -> None:
     (warning,) = look(hook, runner, 6)
     assert 'one class on 100.0% of the image' in warning
     assert 'iteration 7' in warning
+    assert '; class_share saw it first, in iteration 5; class_share 1 (first ' in warning
     runner.model.load_state_dict(before)
     assert look(hook, runner) == []
     for bias in biases:
         bias.data[2] += 1e4
     assert len(look(hook, runner, 3)) == 1  # it was well in between
+
+
+def test_the_score_that_saw_a_collapse_first(runner: SimpleNamespace) -> None:
+    def prediction(classes: int, certainty: float) -> torch.Tensor:
+        """Columns of so many classes, each as certain as that."""
+        logits = torch.zeros(1, 19, 4, 12)
+        for column in range(12):
+            logits[0, column % classes, :, column] = certainty
+        return logits.softmax(1)
+
+    hook = HealthHook(interval=1, patience=2)
+
+    def check(classes: int, certainty: float, times: int) -> list[str]:
+        runner.logger.reset_mock()
+        for _ in range(times):
+            hook._check_prediction(runner, prediction(classes, certainty))
+            runner.iter += 1
+        return [call.args[0] for call in runner.logger.warning.call_args_list]
+
+    assert check(12, 3.0, 3) == []
+    assert check(12, 9.0, 3) == []  # sure of all classes: no collapse
+    (warning,) = check(3, 9.0, 3)  # 3 of 12 classes are left, none on the whole image
+    assert 'one class on 33.3% of the image' in warning
+    assert 'entropy saw it first, in iteration 4' in warning
+    assert 'effective_classes 3 (first 12)' in warning
+    assert check(12, 3.0, 1) == []
+    assert 'effective_classes saw it first, in iteration 11' in check(3, 3.0, 2)[0]
 
 
 def test_discriminator_that_is_always_right(runner: SimpleNamespace) -> None:

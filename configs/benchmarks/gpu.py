@@ -1,0 +1,71 @@
+# What an iteration of every method costs on a GPU: time beside the bare passes, and memory, at the
+# papers' crops, in full precision, with AMP, channels-last and compiled. Images are noise and weights
+# random: neither data nor weights are needed.
+#   python tools/benchmark.py configs/benchmarks/gpu.py
+#   python tools/run_pipeline.py configs/benchmarks/gpu.py --cell gta-mic_amp
+# On a CPU, one cell in small, to try it:
+#   python tools/run_pipeline.py configs/benchmarks/gpu.py --cell gta-mic_fp32 \
+#       --cfg-options stages.mic_fp32.device=cpu stages.mic_fp32.crop="(64,64)"
+title = 'Cost on a GPU'
+description = '''
+The cell of each paper on GTA5 → Cityscapes, with its network, batch and crop, on noise. A bare pass is
+backbone and head with the cross entropy and backward, or without gradients.
+'''
+device = 'cuda'
+pairs = dict(gta='GTA5 → Cityscapes')
+configs = dict(
+    source_only='source_only/source-only_r101-deeplabv2_1xb2-250k_gta2cityscapes-512x512.py',
+    adversarial='adversarial/adversarial_r101-deeplabv2_1xb1-120k_gta2cityscapes-1280x720.py',
+    advent='advent/advent_r101-deeplabv2_1xb1-120k_gta2cityscapes-1280x720.py',
+    self_training='self_training/self-training_r101-deeplabv2_1xb1-120k_gta2cityscapes-1280x720.py',
+    cdanet='cdanet/cdanet_r101-deeplabv2_1xb1-120k_gta2cityscapes-1280x720.py',
+    sam='sam/sam_r101-deeplabv2_1xb1-120k_gta2cityscapes-1280x720.py',
+    pit='pit/pit_r101-deeplabv2_1xb4-200k_gta2cityscapes-1280x640.py',
+    dast='dast/dast_r101-deeplabv2_1xb1-150k_gta2cityscapes-1280x720.py',
+    mean_teacher='mean_teacher/mean-teacher_r101-deeplabv2_1xb2-250k_gta2cityscapes-512x512.py',
+    camix='camix/camix_r101-deeplabv2_1xb2-250k_gta2cityscapes-512x512.py',
+    proda='proda/proda_r101-deeplabv2gn_1xb4-62k_gta2cityscapes-896x512_stage1.py',
+    daformer='daformer/daformer_mit-b5-daformer_1xb2-40k_gta2cityscapes-512x512.py',
+    mic='mic/mic_mit-b5-daformer_1xb2-40k_gta2cityscapes-512x512.py')
+variants = dict(
+    fp32=dict(text='fp32'),
+    amp=dict(text='bfloat16', options={'optim_wrapper.dtype': 'bfloat16'}),
+    channels_last=dict(
+        text='bfloat16, channels last',
+        options={
+            'optim_wrapper.dtype': 'bfloat16',
+            'model.channels_last': True
+        }),
+    compiled=dict(
+        text='bfloat16, compiled', options={'optim_wrapper.dtype': 'bfloat16'}, compile=True))
+
+
+def cost(method, variant):
+    each = variants[variant]
+    return [
+        dict(
+            name=f'{method}_{variant}',
+            type='cost',
+            config=f'../{configs[method]}',
+            options=each.get('options', {}),
+            compile=each.get('compile', False),
+            noise=True,
+            device=device,
+            repeat=20)
+    ]
+
+
+cells = {
+    f'{pair}-{method}_{variant}': cost(method, variant)
+    for pair in pairs for method in configs for variant in variants
+}
+texts = {
+    f'{method}_{variant}': f'{method}, {variants[variant]["text"]}'
+    for method in configs for variant in variants
+}
+pair_texts = dict(pairs)
+baseline = bar = 'source_only_fp32'
+levels = {
+    variant: dict(methods=[f'{method}_{variant}' for method in configs], pairs=['gta'], seeds=[0])
+    for variant in variants
+}

@@ -1,0 +1,230 @@
+"""How well scores without labels choose: rank correlation with the target's mIoU, and regret."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from statistics import mean
+from typing import Any, NamedTuple
+
+from mmseg_uda.artifacts.files import explain_read_errors
+from mmseg_uda.artifacts.recipe import check_content
+from mmseg_uda.benchmark.statistics import Summary, summarize
+from mmseg_uda.benchmark.table import METRIC, SOURCE_METRIC
+from mmseg_uda.evaluation import SCORES
+
+__all__ = [
+    'LEVELS',
+    'Candidate',
+    'Choice',
+    'Study',
+    'choose_by',
+    'rank_correlation',
+    'read_candidates',
+    'study',
+]
+
+VARIANT = '__'  # between a method and its hyper-parameters in the names of a benchmark
+LEAST = 3  # candidates of which a choice is one
+EFFECTIVE = 'effective_classes'
+LEVELS = {
+    'checkpoints': 'between the checkpoints of a run',
+    'methods': 'between methods, by their last checkpoints',
+    'hyper-parameters': 'between hyper-parameters of a method, by their last checkpoints',
+}
+
+
+class Candidate(NamedTuple):
+    """A checkpoint that may be chosen.
+
+    Args:
+        pair: The pair of domains.
+        method: The method, of which hyper-parameters stand behind ``__``.
+        seed: The seed.
+        step: Its iteration.
+        miou: The target's mIoU in per cent, which no choice sees.
+        scores: Scores by name; greater is better in all of them.
+        classes: Effective number of predicted classes; NaN if unknown.
+    """
+
+    pair: str
+    method: str
+    seed: int
+    step: int
+    miou: float
+    scores: dict[str, float]
+    classes: float
+
+    @property
+    def name(self) -> str:
+        return f'{self.pair}/{self.method}-seed{self.seed}, iteration {self.step}'
+
+
+class Choice(NamedTuple):
+    """A score's choice among candidates.
+
+    Args:
+        level: A key of ``LEVELS``.
+        score: Name of the score.
+        correlation: Spearman's rank correlation with the mIoU; NaN if all values are alike.
+        regret: mIoU of the best candidate minus that of the chosen one, in points.
+        chosen: What it chose.
+        best: What the labels would choose.
+    """
+
+    level: str
+    score: str
+    correlation: float
+    regret: float
+    chosen: Candidate
+    best: Candidate
+
+
+class Study(NamedTuple):
+    """A score at a level.
+
+    Args:
+        groups: Number of choices.
+        correlation: Summary of the correlations; None without any.
+        regret: Summary of the regrets.
+        worst: The choice with the largest regret.
+    """
+
+    groups: int
+    correlation: Summary | None
+    regret: Summary
+    worst: Choice
+
+
+def read_candidates(paths: Iterable[Path]) -> Iterator[Candidate]:
+    """Read results of benchmarks.
+
+    Args:
+        paths: Files, or directories of them.
+
+    Raises:
+        FileNotFoundError: There is no result.
+        ValueError: A file is no result.
+    """
+    files = [
+        file
+        for path in paths
+        for file in (sorted(path.rglob('*.json')) if path.is_dir() else [path])
+    ]
+    if not files:
+        raise FileNotFoundError(
+            'selection study: expected results of tools/benchmark.py (*.json), but got none; run a '
+            'benchmark first'
+        )
+    for file in files:
+        with explain_read_errors('selection study', file, 'write results of tools/benchmark.py'):
+            content = check_content(json.loads(file.read_text('utf-8')))
+            check_content(content, ('points', 'pair', 'method', 'seed'))
+            for step, metrics in content['points'].items():
+                if METRIC in metrics:
+                    names = content['pair'], content['method'], int(content['seed'])
+                    yield Candidate(*names, int(step), metrics[METRIC], *_scores_of(metrics))
+
+
+def _scores_of(metrics: dict[str, Any]) -> tuple[dict[str, float], float]:
+    """Scores, of which greater is better, and the effective number of classes."""
+    scores, classes = {}, math.nan
+    if SOURCE_METRIC in metrics:
+        scores[SOURCE_METRIC] = float(metrics[SOURCE_METRIC])
+    for key, value in metrics.items():
+        name = key.rpartition('/')[2]
+        if name in SCORES:
+            scores[name] = -float(value) if SCORES[name].rule == 'less' else float(value)
+            classes = float(value) if name == EFFECTIVE else classes
+    return scores, classes
+
+
+def study(candidates: Sequence[Candidate]) -> tuple[dict[str, dict[str, Study]], list[Choice]]:
+    """Let every score choose at every level.
+
+    Returns:
+        Studies by level and score, those with the least regret first, and all choices. ``last``
+        always takes the last checkpoint, and ``any`` is the mean regret of a random choice.
+    """
+    choices = [choice for level, group in _groups(candidates) for choice in _choices(level, group)]
+    studies: dict[str, dict[str, Study]] = {}
+    for level in LEVELS:
+        found: dict[str, Study] = {}
+        for score in dict.fromkeys(each.score for each in choices if each.level == level):
+            own = [each for each in choices if (each.level, each.score) == (level, score)]
+            known = [each.correlation for each in own if not math.isnan(each.correlation)]
+            found[score] = Study(
+                len(own),
+                summarize(known) if known else None,
+                summarize([each.regret for each in own]),
+                max(own, key=lambda each: each.regret),
+            )
+        ranked = sorted(found.items(), key=lambda item: item[1].regret.mean)
+        studies[level] = dict(ranked)
+    return studies, choices
+
+
+def _groups(candidates: Sequence[Candidate]) -> Iterator[tuple[str, list[Candidate]]]:
+    """Candidates between which a choice is made, of each level."""
+    groups: dict[tuple[str, tuple[Any, ...]], list[Candidate]] = {}
+    runs: dict[tuple[str, str, int], Candidate] = {}
+    for each in candidates:
+        run = each.pair, each.method, each.seed
+        groups.setdefault(('checkpoints', run), []).append(each)
+        runs[run] = max(each, runs.get(run, each), key=lambda found: found.step)
+    for each in runs.values():
+        base = each.method.partition(VARIANT)[0]
+        groups.setdefault(('hyper-parameters', (each.pair, base, each.seed)), []).append(each)
+        if each.method == base:
+            groups.setdefault(('methods', (each.pair, each.seed)), []).append(each)
+    yield from ((level, group) for (level, _), group in groups.items() if len(group) >= LEAST)
+
+
+def _choices(level: str, group: Sequence[Candidate]) -> Iterator[Choice]:
+    best = max(group, key=lambda each: each.miou)
+    shared = set.intersection(*(set(each.scores) for each in group))
+    for score in (name for name in group[0].scores if name in shared):
+        chosen, correlation = choose_by(score, group)
+        yield Choice(level, score, correlation, best.miou - chosen.miou, chosen, best)
+    if level == 'checkpoints':
+        last = max(group, key=lambda each: each.step)
+        yield Choice(level, 'last', math.nan, best.miou - last.miou, last, best)
+    average = best.miou - mean(each.miou for each in group)
+    yield Choice(level, 'any', math.nan, average, min(group, key=lambda each: each.miou), best)
+
+
+def choose_by(score: str, group: Sequence[Candidate]) -> tuple[Candidate, float]:
+    """Choose by a score, the later candidate of equal ones; and its rank correlation."""
+    chosen = max(group, key=lambda each: (each.scores[score], each.step))
+    values = [each.scores[score] for each in group]
+    return chosen, rank_correlation(values, [each.miou for each in group])
+
+
+def rank_correlation(ours: Sequence[float], theirs: Sequence[float]) -> float:
+    """Compute Spearman's rank correlation; equal values share their mean rank.
+
+    Args:
+        ours: Values.
+        theirs: Values of the same things.
+
+    Returns:
+        In [-1, 1]; NaN if all values of one are equal.
+
+    Example:
+        >>> rank_correlation([1, 2, 3, 4], [10, 20, 40, 30])
+        0.8
+    """
+    one, other = _ranks(ours), _ranks(theirs)
+    middle = (len(one) + 1) / 2
+    products = sum((a - middle) * (b - middle) for a, b in zip(one, other))
+    squares = [sum((rank - middle) ** 2 for rank in ranks) for ranks in (one, other)]
+    return products / math.sqrt(squares[0] * squares[1]) if all(squares) else math.nan
+
+
+def _ranks(values: Sequence[float]) -> list[float]:
+    return [
+        sum(other < value for other in values) + (sum(other == value for other in values) + 1) / 2
+        for value in values
+    ]

@@ -1,0 +1,162 @@
+"""The page about choosing without labels."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from mmseg_uda.benchmark.selection import LEVELS, Candidate, Choice, Study, study
+from mmseg_uda.benchmark.statistics import Summary, summarize
+from mmseg_uda.benchmark.table import SOURCE_METRIC, format_rows
+
+__all__ = ['format_selection', 'recommend']
+
+CHOOSES_NOTHING = ('last', 'any')
+COLLAPSED = 0.7  # share of the effective classes of the best
+FAILED = 3.0  # points of mIoU
+MOST_FAILURES = 12
+INTRODUCTION = """
+**Question.** Which score, computed without any label of the target, chooses well: between
+checkpoints of a run, between methods, between hyper-parameters?
+
+**Method.** Every score chooses the candidate that it takes for the best. Its regret is the
+target's mIoU of the best candidate minus that of the chosen one, in points; the labels are used
+for that alone. The rank correlation is Spearman's, between a score (its sign so that greater is
+better) and the mIoU. Both are means over all groups of at least three candidates, ± the standard
+deviation, with the 95 % interval of the mean regret. `last` always takes the last checkpoint, and
+`any` is a random choice. `source/mIoU` needs labels of the source. Hyper-parameters of a method
+are the benchmark's methods `METHOD__VALUE`.
+"""
+LIMITS = """
+Groups share networks, seeds and pairs, so they are not independent, and the intervals are too
+narrow. A score that is better within the intervals is not better. What holds for these pairs and
+this network need not hold for others: `tools/analysis_tools/selection_study.py` computes the page
+for results of your own.
+"""
+
+
+def format_selection(candidates: Sequence[Candidate], command: str) -> str:
+    """Format the page.
+
+    Args:
+        candidates: All checkpoints.
+        command: The command that makes it.
+    """
+    studies, choices = study(candidates)
+    runs = {(each.pair, each.method, each.seed) for each in candidates}
+    lines = ['# Choosing without labels', *INTRODUCTION.splitlines()]
+    lines += [f'{len(candidates)} checkpoints of {len(runs)} runs:', '', '```bash', command, '```']
+    for level, title in LEVELS.items():
+        lines += ['', f'## Choosing {title}', '', *_table(studies[level])]
+    lines += ['', '## Failures', '', *_failures(choices)]
+    lines += ['', '## Recommendation', '', recommend(studies, choices)]
+    return '\n'.join([*lines, '', '## Limits', *LIMITS.splitlines()]).rstrip() + '\n'
+
+
+def _table(studies: Mapping[str, Study]) -> list[str]:
+    if not studies:
+        return ['There is no group of three candidates yet.']
+    header = ['score', 'groups', 'rank correlation', 'mean regret', 'largest regret', 'where']
+    rows = [
+        [
+            name,
+            str(each.groups),
+            _spread(each.correlation, 2),
+            f'{_spread(each.regret, 1)}{_interval(each.regret)}',
+            '' if name == 'any' else f'{each.worst.regret:.1f}',
+            '' if name == 'any' else each.worst.chosen.name,
+        ]
+        for name, each in studies.items()
+    ]
+    return format_rows(header, rows)
+
+
+def _failures(choices: Sequence[Choice]) -> list[str]:
+    """Large regrets, and those of them where classes have disappeared."""
+    bad = [each for each in choices if each.score not in CHOOSES_NOTHING and each.regret >= FAILED]
+    if not bad:
+        return [f'No score chose a candidate {FAILED:g} points or more below the best.']
+    rows = [
+        [
+            each.score,
+            each.chosen.name,
+            f'{each.chosen.miou:.1f}',
+            f'{each.best.miou:.1f}',
+            f'{each.chosen.classes:.1f} / {each.best.classes:.1f}',
+            'collapse' if collapsed(each) else '',
+        ]
+        for each in sorted(bad, key=lambda each: -each.regret)[:MOST_FAILURES]
+    ]
+    number = sum(map(collapsed, bad))
+    text = (
+        f'{len(bad)} choices lost {FAILED:g} points or more. In {number} of them the chosen '
+        f'network predicts less than {COLLAPSED:.0%} of the classes of the best one (effective '
+        'numbers): it is sure, and wrong. The largest:'
+    )
+    header = ['score', 'chose', 'mIoU', 'best', 'classes of both', '']
+    return [text, '', *format_rows(header, rows)]
+
+
+def collapsed(choice: Choice) -> bool:
+    """Tell whether classes have disappeared in what was chosen."""
+    return choice.chosen.classes < COLLAPSED * choice.best.classes
+
+
+def recommend(studies: Mapping[str, Mapping[str, Study]], choices: Sequence[Choice]) -> str:
+    """Say which score to take for ``save_best``, and which are as good.
+
+    Args:
+        studies: As :func:`study` gives them.
+        choices: The same.
+    """
+    usable = [name for name in studies['checkpoints'] if name not in CHOOSES_NOTHING]
+    if not usable:
+        return 'There are no results yet.'
+    best, *others = usable
+    regrets = {name: _regrets(name, choices) for name in (*usable, 'last')}
+    equal = [name for name in others if not _worse(regrets[name], regrets[best])]
+    least = studies['checkpoints'][best].regret.mean
+    text = f'Between checkpoints, `{best}` has the least regret, {least:.1f} points'
+    if equal:
+        text += f'; not worse within the interval: {", ".join(f"`{name}`" for name in equal)}'
+    if not _worse(regrets['last'], regrets[best]):
+        text += '. The last checkpoint is not worse either: no choice is needed'
+    elif best == SOURCE_METRIC:
+        text += ". Write `save_best='source/mIoU'`"
+    else:
+        text += f". Write `save_best='unlabelled/{best}'` with its rule"
+    return f'{text}.'
+
+
+def _regrets(score: str, choices: Sequence[Choice]) -> dict[str, float]:
+    """Regret by group: that of the best candidate, which all scores of a group share."""
+    return {
+        each.best.name: each.regret
+        for each in choices
+        if each.level == 'checkpoints' and each.score == score
+    }
+
+
+def _worse(ours: Mapping[str, float], theirs: Mapping[str, float]) -> bool:
+    """Tell whether a regret is larger, group by group, beyond the interval of the difference."""
+    differences = [*_differences(ours, theirs)]
+    if not differences:
+        return False
+    summary = summarize(differences)
+    return summary.half is not None and summary.mean - summary.half > 0
+
+
+def _differences(ours: Mapping[str, float], theirs: Mapping[str, float]) -> Iterator[float]:
+    yield from (ours[key] - theirs[key] for key in ours.keys() & theirs.keys())
+
+
+def _spread(summary: Summary | None, digits: int) -> str:
+    if summary is None:
+        return '–'
+    text = f'{summary.mean:.{digits}f}'
+    return text if summary.spread is None else f'{text} ± {summary.spread:.{digits}f}'
+
+
+def _interval(summary: Summary) -> str:
+    if summary.half is None:
+        return ''
+    return f' [{summary.mean - summary.half:.1f}, {summary.mean + summary.half:.1f}]'

@@ -1,0 +1,95 @@
+"""Results of a benchmark as tables: values by method and seed, and how they are written."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from mmseg_uda.benchmark.results import Results
+from mmseg_uda.benchmark.statistics import Summary, summarize
+
+__all__ = [
+    'METRIC',
+    'SOURCE_METRIC',
+    'Table',
+    'format_difference',
+    'format_number',
+    'format_rows',
+    'format_spread',
+    'mean_of',
+]
+
+METRIC, SOURCE_METRIC = 'mIoU', 'source/mIoU'
+
+
+class Table:
+    """The results of a pair: values by method and seed.
+
+    Args:
+        results: The benchmark's results.
+        pair: The pair.
+    """
+
+    def __init__(self, results: Results, pair: str) -> None:
+        self.found: dict[str, dict[int, dict[str, Any]]] = {}
+        for run, content in results:
+            if run.pair == pair:
+                self.found.setdefault(run.method, {})[run.seed] = content
+        order = [*results.benchmark.methods]
+        self.found = dict(sorted(self.found.items(), key=lambda item: order.index(item[0])))
+
+    def curves(self, method: str, metric: str) -> dict[int, dict[int, float]]:
+        """A metric by iteration and seed."""
+        curves: dict[int, dict[int, float]] = {}
+        for seed, content in self.found[method].items():
+            for point, metrics in content['points'].items():
+                if metric in metrics:
+                    curves.setdefault(int(point), {})[seed] = metrics[metric]
+        return dict(sorted(curves.items()))
+
+    def last(self, method: str, metric: str) -> dict[int, float]:
+        """A metric by seed, at the last iteration; empty for a method without results."""
+        curves = self.curves(method, metric) if method in self.found else {}
+        return curves[max(curves)] if curves else {}
+
+    def metrics(self, prefix: str) -> list[str]:
+        """Names of metrics that begin with a prefix, in their order."""
+        points = (
+            metrics
+            for seeds in self.found.values()
+            for content in seeds.values()
+            for metrics in content['points'].values()
+        )
+        return [*dict.fromkeys(key for each in points for key in each if key.startswith(prefix))]
+
+
+def format_rows(header: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+    """Write a table in Markdown."""
+    lines = [header, ['---'] * len(header), *rows]
+    return [f'| {" | ".join(line)} |' for line in lines]
+
+
+def mean_of(values: dict[int, float]) -> float:
+    return sum(values.values()) / len(values) if values else math.nan
+
+
+def format_number(value: float) -> str:
+    return '–' if math.isnan(value) else f'{value:.1f}'
+
+
+def format_spread(values: dict[int, float], digits: int = 1) -> str:
+    if not values:
+        return ''
+    summary = summarize([*values.values()])
+    text = f'{summary.mean:.{digits}f}'
+    return text if summary.spread is None else f'{text} ± {summary.spread:.{digits}f}'
+
+
+def format_difference(summary: Summary | None) -> str:
+    if summary is None:
+        return ''
+    if summary.half is None:
+        return f'{summary.mean:+.1f}'
+    low, high = summary.mean - summary.half, summary.mean + summary.half
+    return f'{summary.mean:+.1f} [{low:+.1f}, {high:+.1f}]'

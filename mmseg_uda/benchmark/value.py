@@ -1,0 +1,116 @@
+"""What adaptation and labels are worth: a page and a plot by the number of labelled images."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from pathlib import Path
+
+from mmseg_uda.artifacts.files import atomic_write
+from mmseg_uda.benchmark.config import Benchmark
+from mmseg_uda.benchmark.results import Results
+from mmseg_uda.benchmark.statistics import paired
+from mmseg_uda.benchmark.table import (
+    METRIC,
+    Table,
+    format_difference,
+    format_rows,
+    format_spread,
+    mean_of,
+)
+
+__all__ = ['value_files', 'write_value']
+
+HELP = (
+    'mIoU in per cent on the target: mean ± standard deviation over seeds. The gap is the distance '
+    'from the first method to the last, which has all labels of the target. Gains over the first '
+    'are taken seed by seed, with the 95 % interval of their mean.'
+)
+NONE = 'No run is done yet.'
+
+
+def value_files(benchmark: Benchmark) -> list[str]:
+    """Names of the page and its plot; none if the benchmark does not compare labels."""
+    name = f'{benchmark.name}-value'
+    return [f'{name}.md', f'plots/{name}.png'] if benchmark.value else []
+
+
+def write_value(results: Results, root: Path) -> None:
+    """Write the page and its plot, if the benchmark compares labels.
+
+    Args:
+        results: The benchmark's results.
+        root: Directory of all benchmarks' pages.
+    """
+    benchmark = results.benchmark
+    if not benchmark.value:
+        return
+    page, picture = value_files(benchmark)
+    tables = {pair: Table(results, pair) for pair in benchmark.pairs}
+    shown = [*benchmark.value['floor'], *benchmark.value['labels'], benchmark.value['ceiling']]
+    lines = [f'# {benchmark.title}: what labels are worth', '', HELP, '']
+    if any(name in table.found for table in tables.values() for name in shown):
+        _draw(benchmark, tables, root / picture)
+        lines += [f'![mIoU by the number of labelled target images]({picture})', '']
+    for pair, title in benchmark.pairs.items():
+        rows = [*_rows(benchmark, tables[pair])]
+        header = ['method', 'target labels', 'seeds', 'mIoU', 'gain', 'of the gap']
+        lines += [f'## {title}', '', *(format_rows(header, rows) if rows else [NONE]), '']
+    with atomic_write(root / page) as partial:
+        partial.write_text('\n'.join(lines).rstrip() + '\n', encoding='utf-8')
+
+
+def _rows(benchmark: Benchmark, table: Table) -> Iterator[list[str]]:
+    value = benchmark.value
+    first, ceiling = value['floor'][0], value['ceiling']
+    labels = {**dict.fromkeys(value['floor'], '0'), **value['labels'], ceiling: 'all'}
+    low, high = (table.last(method, METRIC) for method in (first, ceiling))
+    gap = mean_of(high) - mean_of(low)  # NaN without either
+    for method, number in labels.items():
+        scores = table.last(method, METRIC)
+        if not scores:
+            continue
+        share = (mean_of(scores) - mean_of(low)) / gap if gap else math.nan
+        yield [
+            benchmark.methods[method],
+            str(number),
+            ', '.join(map(str, sorted(scores))),
+            format_spread(scores),
+            '' if method == first else format_difference(paired(scores, low)),
+            '' if math.isnan(share) else f'{share:.0%}',
+        ]
+
+
+def _draw(benchmark: Benchmark, tables: dict[str, Table], path: Path) -> None:
+    """Draw a panel per pair: points are seeds, the line is their mean."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(5.5 * len(tables), 4.2), layout='constrained')
+    FigureCanvasAgg(figure)
+    value = benchmark.value
+    flat = {**dict.fromkeys(value['floor'], '--'), value['ceiling']: '-'}
+    panels = figure.subplots(1, len(tables), squeeze=False)[0]
+    for axes, (pair, table) in zip(panels, tables.items()):
+        for place, (method, style) in enumerate(flat.items()):
+            scores = table.last(method, METRIC)
+            if scores:
+                label = benchmark.methods[method]
+                axes.axhline(mean_of(scores), color=f'C{place + 1}', ls=style, label=label)
+        curve = {
+            number: table.last(method, METRIC)
+            for method, number in value['labels'].items()
+            if table.last(method, METRIC)
+        }
+        places = range(len(curve))
+        axes.plot(places, [mean_of(each) for each in curve.values()], color='C0', label='adapted')
+        for place, scores in zip(places, curve.values()):
+            axes.plot([place] * len(scores), [*scores.values()], 'o', color='C0', ms=4)
+        axes.set_xticks(places, [str(number) for number in curve])
+        axes.set_title(benchmark.pairs[pair])
+        axes.set_xlabel('labelled target images')
+        axes.grid(alpha=0.3)
+    panels[0].set_ylabel('mIoU, %')
+    panels[0].legend(fontsize='small')
+    with atomic_write(path) as partial:
+        figure.savefig(partial, format='png', dpi=120, metadata={'Software': None})

@@ -1,0 +1,107 @@
+"""Choosing without labels, on made results whose answers are known."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import pytest
+import toys
+
+from mmseg_uda.benchmark.results import Results
+from mmseg_uda.benchmark.selection import Candidate, rank_correlation, read_candidates, study
+from mmseg_uda.benchmark.selection_page import format_selection, recommend
+
+made = toys.load_script('tests/benchmark/made_results.py')
+METHODS = dict(low='Source only', adabn='AdaBN', dacs='DACS', dacs__lr1='1', dacs__lr2='2')
+
+
+@pytest.mark.parametrize(
+    ('ours', 'theirs', 'expected'),
+    [
+        ([1, 2, 3], [10, 20, 30], 1.0),
+        ([1, 2, 3], [3, 2, 1], -1.0),
+        ([1, 2, 3, 4], [1, 3, 2, 4], 0.8),  # 1 - 6 * 2 / (4 * 15)
+        ([1, 1, 2], [5, 7, 9], math.sqrt(3) / 2),  # ranks 1.5, 1.5, 3
+        ([0, 0, 0], [1, 2, 3], math.nan),
+    ],
+)
+def test_rank_correlation(ours: list[float], theirs: list[float], expected: float) -> None:
+    assert rank_correlation(ours, theirs) == pytest.approx(expected, nan_ok=True)
+
+
+def write(root: Path) -> Path:
+    """Entropy falls as the mIoU rises, except for the last checkpoint, which has collapsed."""
+    benchmark = made.benchmark(root, METHODS, 2, ('day',))
+    results = Results(benchmark, root / 'docs')
+    level = dict(low=20, adabn=30, dacs=35, dacs__lr1=32, dacs__lr2=33)
+    for method, base in level.items():
+        for seed in range(2):
+            points = {}
+            for step, (gain, entropy, classes) in enumerate(
+                [(0, 0.5, 8.0), (4, 0.4, 8.0), (6, 0.3, 8.0), (-5, 0.1, 2.0)], 1
+            ):
+                points[step] = {
+                    'mIoU': base + gain + seed,
+                    'source/mIoU': 60 + gain,
+                    'unlabelled/entropy': entropy - base / 1000,
+                    'unlabelled/effective_classes': classes,
+                }
+            made.write(results, 'day', method, seed, points)
+    return results.directory
+
+
+def test_answers_that_are_known(tmp_path: Path) -> None:
+    studies, choices = study([*read_candidates([write(tmp_path)])])
+    checkpoints = studies['checkpoints']
+    assert {each.groups for each in checkpoints.values()} == {10}
+    source, entropy, classes = (
+        checkpoints[name] for name in ('source/mIoU', 'entropy', 'effective_classes')
+    )
+    assert (source.correlation.mean, source.regret.mean) == (1.0, 0.0)
+    assert entropy.correlation.mean == pytest.approx(-0.2)  # of ranks 2 3 4 1 and 1 2 3 4
+    assert entropy.regret.mean == 11  # the collapsed one, 6 + 5 below the best
+    assert classes.regret.mean == 0  # of equal ones the latest
+    assert checkpoints['last'].regret.mean == 11
+    assert checkpoints['any'].regret.mean == pytest.approx(6 - 1.25)
+    # Methods: the last checkpoints of source only, AdaBN and DACS, of two seeds.
+    assert {each.groups for each in studies['methods'].values()} == {2}
+    assert studies['methods']['entropy'].correlation.mean == pytest.approx(1.0)
+    assert studies['methods']['entropy'].regret.mean == 0
+    assert studies['methods']['effective_classes'].correlation is None  # all alike
+    assert 'last' not in studies['methods']
+    hyper = studies['hyper-parameters']
+    assert {each.groups for each in hyper.values()} == {2}
+    assert hyper['any'].regret.mean == pytest.approx(35 - (35 + 32 + 33) / 3)
+    assert [*checkpoints][-1] in ('entropy', 'last')  # the least regret comes first
+    text = recommend(studies, choices)
+    assert text.startswith('Between checkpoints, `source/mIoU` has the least regret, 0.0 points')
+    assert 'not worse within the interval: `effective_classes`' in text
+    assert text.endswith("Write `save_best='source/mIoU'`.")
+
+
+def test_page(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    results = write(tmp_path)
+    tool = toys.load_script('tools/analysis_tools/selection_study.py')
+    tool.main([str(results), '--out', str(tmp_path / 'selection.md')])
+    text = (tmp_path / 'selection.md').read_text()
+    assert '40 checkpoints of 10 runs:' in text
+    assert '| source/mIoU | 10 | 1.00 ± 0.00 | 0.0 ± 0.0 [0.0, 0.0] | 0.0 |' in text
+    assert '| entropy | 10 | -0.20 ± 0.00 | 11.0 ± 0.0 [11.0, 11.0] | 11.0 | day/' in text
+    assert '10 choices lost 3 points or more. In 10 of them' in text
+    assert 'iteration 4 | 15.0 | 26.0 | 2.0 / 8.0 | collapse |' in text
+    with pytest.raises(FileNotFoundError, match='expected results of tools/benchmark.py'):
+        tool.main([str(tmp_path / 'docs/nothing'), '--out', str(tmp_path / 'other.md')])
+    (tmp_path / 'bad').mkdir()
+    (tmp_path / 'bad/a.json').write_text('{"points": {}}')
+    with pytest.raises(ValueError, match='selection study.*a.json'):
+        tool.main([str(tmp_path / 'bad'), '--out', str(tmp_path / 'other.md')])
+
+
+def test_few_candidates() -> None:
+    one = Candidate('day', 'dacs', 0, 1, 30.0, dict(entropy=-0.5), math.nan)
+    studies, choices = study([one, one._replace(step=2)])
+    assert studies == {'checkpoints': {}, 'methods': {}, 'hyper-parameters': {}}
+    text = format_selection([one], 'command')
+    assert text.count('There is no group of three candidates yet.') == 3
+    assert recommend(studies, choices) == 'There are no results yet.'
