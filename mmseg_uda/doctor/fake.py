@@ -103,11 +103,11 @@ class _Held:
         self.tensor = tensor
 
 
-class _Answers(TorchDispatchMode):
+class _Answers(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Answers the operators whose result depends on values, which the fake mode refuses."""
 
     def __init__(self, num_classes: int, live: LiveBytes) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.num_classes = num_classes
         self.live = live
 
@@ -144,7 +144,7 @@ class _Answers(TorchDispatchMode):
         return tensor.new_zeros(max(minlength, self.num_classes), dtype=dtype)
 
     def masked_select(self, tensor: Tensor, mask: Tensor) -> Tensor:
-        return tensor.new_zeros(torch.broadcast_shapes(tensor.shape, mask.shape)).flatten()
+        return (tensor.to(torch.bool) & mask).flatten().to(tensor.dtype)
 
     def equal(self, one: Tensor, other: Tensor) -> bool:
         return True

@@ -197,7 +197,7 @@ def _batch(cfg: Config, domain: str, crop: tuple[int, int] | None) -> dict[str, 
 
 def _read_prior(model: Any, data: Mapping[str, Any]) -> None:
     """Give a mixer its spatial prior, whose file need not be there."""
-    mixer = getattr(model, 'mixer', None)
+    mixer: Any = getattr(model, 'mixer', None)
     if getattr(mixer, 'prior', None):
         size = data['target']['samples'][0].prior_positions.prior_shape
         mixer.prior_values = torch.ones(model.num_classes, *size)

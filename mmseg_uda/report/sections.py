@@ -12,6 +12,7 @@ from mmseg_uda.artifacts.run_logs import PLACES, SEED, RunLog, group_seeds
 from mmseg_uda.benchmark.statistics import summarize
 from mmseg_uda.evaluation import SCORES
 from mmseg_uda.pipeline.report import COVERAGE, format_time
+from mmseg_uda.report.card import format_card
 from mmseg_uda.report.page import chart, code, page, paragraph, picture, section, table
 from mmseg_uda.report.sources import Source, StoredRun
 from mmseg_uda.utils.curves import default_keys, draw_panel, kind, panels
@@ -38,11 +39,13 @@ def format_report(sources: Sequence[Source], title: str) -> str:
     runs = [run for source in sources for run in source.runs]
     groups = group(runs)
     scored = {**groups, **group([run for source in sources for run in source.tests])}
+    logged = group([run for run in runs if not isinstance(run, StoredRun)])
     parts = [
         _overview(sources),
+        *format_card([run for run in runs if isinstance(run, StoredRun)]),
         _scores(scored),
         _classes(scored),
-        _curves(groups),
+        _curves(logged),
         _label_free(scored),
         _pseudo_labels(sources, groups),
         *(_pipeline(source) for source in sources if source.stages),

@@ -31,11 +31,17 @@ class StoredRun(RunLog):
         values: As :attr:`RunLog.curves`.
         origin: As :attr:`RunLog.facts`.
         number: The seed.
+        pair: The pair of domains.
+        method: The method.
+        cost: Time and memory of an iteration; empty if they were not measured.
     """
 
     values: dict[str, Curve] = dataclasses.field(default_factory=dict)
     origin: dict[str, str] = dataclasses.field(default_factory=dict)
     number: int | None = None
+    pair: str = ''
+    method: str = ''
+    cost: dict[str, Any] = dataclasses.field(default_factory=dict)
 
     @cached_property
     def logs(self) -> list[Path]:
@@ -166,5 +172,7 @@ def _read_result(path: Path) -> RunLog:
         code = content.get('code') or {}
         origin['code'] = ' at '.join(map(str, code.values()))
         seed = int(content['seed'])
-        name = f'{content["pair"]}/{content["method"]}-seed{seed}'
-    return StoredRun(name, path, values, origin, seed)
+        pair, method = str(content['pair']), str(content['method'])
+        cost = dict(content.get('cost') or {})
+    name = f'{pair}/{method}-seed{seed}'
+    return StoredRun(name, path, values, origin, seed, pair, method, cost)

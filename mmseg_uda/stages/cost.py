@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from statistics import median
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from mmengine.config import Config
@@ -45,7 +45,9 @@ class CostStage(TrainStage):
 
     kind = 'cost'
     makes = 'metrics'
-    optional = ('options', 'repeat', 'noise', 'crop', 'device', 'compile')
+    optional: ClassVar[tuple[str, ...]] = (
+        *('options', 'repeat', 'noise', 'crop', 'device', 'compile'),
+    )
 
     def parts(self) -> Mapping[str, str]:
         return {'output': self.makes}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from mmengine.config import Config
 from mmengine.dist import barrier
@@ -41,7 +41,7 @@ class TrainStage(ConfigStage):
     kind = 'train'
     makes = 'checkpoint'
     initialises = True
-    optional = ('options', 'metric')
+    optional: ClassVar[tuple[str, ...]] = ('options', 'metric')
     unrecorded = ('config', 'options', 'metric')  # a metric that counts is in save_best
 
     def load(self, resolve: Resolve | None = None) -> Config:

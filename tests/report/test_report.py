@@ -162,7 +162,7 @@ def test_texts_are_data(html: Path) -> None:
     assert EVIL not in text
     assert 'script' not in page.tags
     assert all(source.startswith('data:') for source in page.sources)
-    assert len(page.sources) == 6  # the icon, four charts, a picture
+    assert len(page.sources) == 8  # the icon, four charts of logs and two of results, a picture
     assert 'contact_sheet.png: no picture that can be read' in text
     assert 'python tools/train.py' in text
     # One table of their machine.

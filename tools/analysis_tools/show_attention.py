@@ -7,6 +7,7 @@ plain_points   SAM (its Figure E.4): similarity of scores to those at points, of
 discriminator  DAST (its Figure 3): where features of the target are badly aligned
 units          PIT (its Figure 3): class activation maps of each unit, for the largest classes
 prediction     the segmentation beside the labels, of any model
+extremes       the same for the N best and the N worst images of the test split (--images N)
 
 The output is one picture, with a block of rows for each target image.
 """

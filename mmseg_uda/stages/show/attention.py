@@ -16,6 +16,7 @@ from torch import Tensor
 from mmseg_uda.artifacts.checkpoint import load_into, load_weights
 from mmseg_uda.engine.observe import segment
 from mmseg_uda.models import class_attention as similar
+from mmseg_uda.stages.show.extremes import extreme_samples
 from mmseg_uda.stages.show.samples import (
     Sample,
     load_source,
@@ -34,7 +35,7 @@ __all__ = ['KINDS', 'show_attention']
 COLUMNS = 3
 KINDS = (
     *('points', 'classes', 'plain_classes', 'plain_points', 'discriminator', 'units'),
-    'prediction',
+    *('prediction', 'extremes'),
 )
 SPREAD = ((0.5, 0.2), (0.2, 0.5), (0.8, 0.5), (0.5, 0.85))  # default points, shares of the size
 SHOWN_CLASSES = 3  # of the kind `units`
@@ -62,7 +63,7 @@ def show_attention(
         checkpoint: Its weights.
         kind: One of ``KINDS``; None: the one that the model has.
         targets: Target images; None: the first ``images`` of the test split, which have labels.
-        images: Number of images of the test split.
+        images: Number of images of the test split; of ``extremes`` that of each.
         source: Source image of ``points``; None: the config's first.
         points: Points (x, y) in pixels of a target image; None: four.
         compare: Config and checkpoint of another model, for ``plain_points``.
@@ -81,7 +82,12 @@ def show_attention(
     models = [load_model(*each, device or get_device()) for each in both]
     model = models[0]
     kind = choose_kind(model, kind)
-    samples, meta = load_targets(cfg, targets, images)
+    if kind == 'extremes':
+        titled, meta = extreme_samples(cfg, model, images)
+        titles, samples = [title for title, _ in titled], [sample for _, sample in titled]
+    else:
+        samples, meta = load_targets(cfg, targets, images)
+        titles = ['target'] * len(samples)
     if kind == 'points' and len(samples) > 1:
         raise ValueError(
             f'show_attention: expected one target image for --kind points, but got {len(samples)}; '
@@ -90,7 +96,7 @@ def show_attention(
     rows: list[Tiles] = []
     seen: set[int] = set()  # classes, for the legend
     text = f'{kind} of {len(samples)} target image(s)'
-    for sample in samples:
+    for title, sample in zip(titles, samples):
         if kind == 'points':
             rows, text = draw_points(cfg, model, sample, source, points)
         elif kind == 'discriminator':
@@ -99,9 +105,9 @@ def show_attention(
             rows += plain_point_rows(models, sample, points)
         elif kind == 'units':
             rows += unit_rows(model, sample, meta, seen)
-        elif kind == 'prediction':
+        elif kind in ('prediction', 'extremes'):
             labels = label_tiles(model, sample, preprocess(model, sample), meta['palette'], seen)
-            rows.append([Tile('target', picture(sample)), *labels])
+            rows.append([Tile(title, picture(sample)), *labels])
         else:
             rows += class_rows(model, sample, meta, seen, kind == 'plain_classes')
 
@@ -138,7 +144,7 @@ def choose_kind(model: Any, wanted: str | None) -> str:
     kinds = [kind for kind, there in has.items() if there]
     if wanted is None and kinds:
         return kinds[0]
-    kinds += ['plain_classes', 'plain_points', 'prediction']  # which every model has
+    kinds += ['plain_classes', 'plain_points', 'prediction', 'extremes']  # which every model has
     if wanted in kinds:
         return wanted
     raise TypeError(

@@ -1,0 +1,184 @@
+"""The report card of a benchmark: methods on pairs, their classes, curves, cost and gain."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib import colormaps
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from mmseg_uda.benchmark.statistics import paired
+from mmseg_uda.benchmark.table import METRIC, format_difference, mean_of
+from mmseg_uda.report.page import chart, paragraph, section, table
+from mmseg_uda.report.sources import StoredRun
+from mmseg_uda.utils.curves import draw_band
+
+__all__ = ['format_card']
+
+BASELINE = 'source_only'
+LARGEST = 30.0  # points of IoU with the darkest colour
+COSTS = {'iteration_s': 'seconds per iteration', 'peak_memory_mib': 'peak memory, MiB'}
+HELP = (
+    'Points are seeds, ticks their means; the dotted line is {0}. Gains over {0} are taken seed by '
+    'seed, with the 95 % interval of their mean. Scores are those of the last iteration.'
+)
+
+# Seed by method, and the run.
+Runs = Mapping[str, Mapping[int, StoredRun]]
+
+
+def format_card(runs: Sequence[StoredRun]) -> list[str]:
+    """Format a section per pair.
+
+    Args:
+        runs: Results of a benchmark, of any pairs and methods.
+    """
+    pairs: dict[str, dict[str, dict[int, StoredRun]]] = {}
+    for run in runs:
+        pairs.setdefault(run.pair, {}).setdefault(run.method, {})[run.number or 0] = run
+    return [_pair(pair, methods) for pair, methods in pairs.items() if _scores(methods)]
+
+
+def _pair(pair: str, methods: Runs) -> str:
+    scores = _scores(methods)
+    base = BASELINE if BASELINE in scores else min(scores, key=lambda each: mean_of(scores[each]))
+    charts = [
+        chart(_points(scores, base), f'mIoU of methods on {pair}'),
+        chart(_curves(methods, scores), f'mIoU over training on {pair}'),
+        *_heat_map(methods, base, pair),
+        *_costs(methods, scores, base, pair),
+    ]
+    rows = [
+        [
+            method,
+            ', '.join(map(str, sorted(values))),
+            f'{mean_of(values):.1f}',
+            '' if method == base else format_difference(paired(values, scores[base])),
+        ]
+        for method, values in sorted(scores.items(), key=lambda item: -mean_of(item[1]))
+    ]
+    return section(
+        f'Benchmark: {pair}',
+        table(['method', 'seeds', 'mIoU', f'gain over {base}'], rows),
+        f'<div class="charts">{"".join(charts)}</div>',
+        paragraph(HELP.format(base)),
+    )
+
+
+def _scores(methods: Runs) -> dict[str, dict[int, float]]:
+    """The last mIoU by method and seed."""
+    found = {
+        method: {
+            seed: run.curves[METRIC][max(run.curves[METRIC])]
+            for seed, run in seeds.items()
+            if run.curves.get(METRIC)
+        }
+        for method, seeds in methods.items()
+    }
+    return {method: values for method, values in found.items() if values}
+
+
+def _colour(method: str, scores: Mapping[str, object]) -> Any:
+    """A colour per method: the ten strong ones of Matplotlib first, then their light ones."""
+    place = [*scores].index(method) % 20
+    return colormaps['tab20'](2 * place if place < 10 else 2 * place - 19)
+
+
+def _figure(height: float = 3.6) -> tuple[Figure, Axes]:
+    figure = Figure(figsize=(5.2, height), layout='constrained')
+    return figure, figure.subplots()
+
+
+def _points(scores: Mapping[str, Mapping[int, float]], base: str) -> Figure:
+    """A row per method, the best one on top."""
+    figure, axes = _figure(1.2 + 0.3 * len(scores))
+    ranked = sorted(scores, key=lambda method: mean_of(dict(scores[method])))
+    for place, method in enumerate(ranked):
+        values, colour = [*scores[method].values()], _colour(method, scores)
+        axes.plot(values, [place] * len(values), 'o', color=colour, ms=5, alpha=0.7)
+        axes.plot([sum(values) / len(values)], [place], '|', color=colour, ms=16, mew=2)
+    axes.axvline(mean_of(dict(scores[base])), color='0.5', ls=':')
+    axes.set_yticks(range(len(ranked)), ranked)
+    axes.set_ylim(-0.6, len(ranked) - 0.4)
+    axes.set_title('mIoU, %', fontsize='medium')
+    axes.grid(axis='x', alpha=0.3)
+    return figure
+
+
+def _curves(methods: Runs, scores: Mapping[str, object]) -> Figure:
+    figure, axes = _figure(4.2)
+    for method in scores:
+        points: dict[int, list[float]] = {}
+        for run in methods[method].values():
+            for step, value in run.curves.get(METRIC, {}).items():
+                points.setdefault(step, []).append(value)
+        colour = _colour(method, scores)
+        draw_band(axes, dict(sorted(points.items())), color=colour, label=method, lw=1.2)
+    axes.set_title('mIoU, %, over training', fontsize='medium')
+    axes.set_xlabel('iteration')
+    axes.grid(alpha=0.3)
+    figure.legend(fontsize='x-small', ncols=4, loc='outside lower center')
+    return figure
+
+
+def _heat_map(methods: Runs, base: str, pair: str) -> Iterator[str]:
+    """IoU of each class against the baseline, in points."""
+    means = {method: _class_means(seeds) for method, seeds in methods.items()}
+    known = means.get(base, {})
+    classes = [key for key in known if any(each.get(key, 0) > 0 for each in means.values())]
+    others = [method for method in means if method != base and means[method]]
+    if not classes or not others:
+        return
+    values = np.array(
+        [[means[method].get(key, np.nan) - known[key] for key in classes] for method in others]
+    )
+    figure, axes = _figure(1.6 + 0.3 * len(others))
+    axes.imshow(values, cmap='RdBu', vmin=-LARGEST, vmax=LARGEST, aspect='auto')
+    for (row, column), value in np.ndenumerate(values):
+        if not np.isnan(value):
+            colour = 'white' if abs(value) > 0.6 * LARGEST else 'black'
+            text = f'{value:+.0f}'
+            axes.text(column, row, text, ha='center', va='center', fontsize=6, color=colour)
+    axes.set_xticks(range(len(classes)), classes, rotation=60, ha='right', fontsize='x-small')
+    axes.set_yticks(range(len(others)), others, fontsize='x-small')
+    axes.set_title(f'IoU of classes against {base}, points', fontsize='medium')
+    yield chart(figure, f'IoU of each class against {base} on {pair}, in points')
+
+
+def _class_means(seeds: Mapping[int, StoredRun]) -> dict[str, float]:
+    found: dict[str, list[float]] = {}
+    for run in seeds.values():
+        for key, value in run.class_iou.items():
+            found.setdefault(key, []).append(value)
+    return {key: sum(values) / len(values) for key, values in found.items()}
+
+
+def _costs(
+    methods: Runs, scores: Mapping[str, Mapping[int, float]], base: str, pair: str
+) -> Iterator[str]:
+    """What a method costs against what it gains."""
+    for key, title in COSTS.items():
+        costs = {
+            method: values
+            for method in scores
+            if (values := [each.cost[key] for each in methods[method].values() if key in each.cost])
+        }
+        if len(costs) < 2:
+            continue
+        figure, axes = _figure()
+        for method, values in costs.items():
+            gain = paired(dict(scores[method]), dict(scores[base]))
+            if gain is None:
+                continue
+            place = sum(values) / len(values), gain.mean
+            axes.plot(*place, 'o', color=_colour(method, scores))
+            axes.annotate(method, place, (4, 3), textcoords='offset points', fontsize='x-small')
+        axes.axhline(0, color='0.5', ls=':')
+        axes.margins(0.18)
+        axes.set_xlabel(title)
+        axes.set_title(f'gain over {base}, points of mIoU', fontsize='medium')
+        axes.grid(alpha=0.3)
+        yield chart(figure, f'gain over {base} by {title} on {pair}')

@@ -1,0 +1,72 @@
+"""The report card of a benchmark, from made results."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+import toys
+
+from mmseg_uda.benchmark.results import Results
+from mmseg_uda.report import format_report, read_source
+from mmseg_uda.report.card import format_card
+
+made = toys.load_script('tests/benchmark/made_results.py')
+METHODS = dict(source_only='Source only', adabn='AdaBN', dacs='DACS')
+SCORES = dict(source_only=(20, 22), adabn=(28, 30), dacs=(31, 36))
+
+
+@pytest.fixture(scope='module')
+def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp('card')
+    found = Results(made.benchmark(root, METHODS, 2, ('day', 'dusk')), root / 'docs')
+    for method, scores in SCORES.items():
+        for seed, score in enumerate(scores):
+            points = {
+                step: {
+                    'mIoU': score - 10 + step,
+                    'IoU_road': 50.0 + score,
+                    'IoU_car': 80.0 - score,
+                    'IoU_train': 0.0,
+                    'unlabelled/entropy': 0.5,
+                }
+                for step in (5, 10)
+            }
+            made.write(found, 'day', method, seed, points)
+    return found.directory
+
+
+def test_sections(results: Path) -> None:
+    source = read_source(results)
+    (card,) = format_card(source.runs)  # dusk has no run
+    rows = re.findall('<tr>(.*?)</tr>', card)
+    cells = [re.findall('<t[dh][^>]*>(.*?)</t[dh]>', row) for row in rows]
+    assert cells == [
+        ['method', 'seeds', 'mIoU', 'gain over source_only'],
+        ['dacs', '0, 1', '33.5', '+12.5 [-6.6, +31.6]'],
+        ['adabn', '0, 1', '29.0', '+8.0 [+8.0, +8.0]'],
+        ['source_only', '0, 1', '21.0', ''],
+    ]
+    assert re.findall('alt="(.*?)"', card) == [
+        'mIoU of methods on day',
+        'mIoU over training on day',
+        'IoU of each class against source_only on day, in points',
+        'gain over source_only by seconds per iteration on day',
+        'gain over source_only by peak memory, MiB on day',
+    ]
+    page = format_report([source], 'Card')
+    assert page.count('<h2>Benchmark: ') == 1
+    assert 'Scores without labels' in page
+    assert '<script' not in page
+
+
+def test_without_classes_cost_and_baseline(results: Path) -> None:
+    runs = [run for run in read_source(results).runs if run.method != 'source_only']
+    for run in runs:
+        run.cost = {}
+        run.values = {'mIoU': run.values['mIoU']}
+    (card,) = format_card(runs)
+    assert 'gain over adabn' in card  # the least one
+    assert len(re.findall('<img', card)) == 2
+    assert format_card([]) == []
