@@ -79,6 +79,7 @@ for name in ALL:
         'proda/proda_r101',
         'sam/',
         'self_training/',
+        'vfm_uda/',
     )
     if name.startswith(families) and 'pspnet' not in name:
         FAMILIES.setdefault('_'.join(Path(name).name.split('_')[:2]), []).append(name)

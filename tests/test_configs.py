@@ -36,6 +36,8 @@ NETWORKS = {
     'mobilenetv2-035-deeplabv2': ('MobileNetV2', 'DeepLabV2Head'),
     'mit-b5-daformer': ('MixVisionTransformer', 'DAFormerHead'),
     'mit-b0-segformer': ('MixVisionTransformer', 'SegformerHead'),
+    'dinov2-b-vfm': ('TimmFeatures', 'VFMUDAHead'),
+    'dinov2-l-vfm': ('TimmFeatures', 'VFMUDAHead'),
     'r50-pspnet': ('ResNetV1c', 'PSPHead'),
     'toy': ('MobileNetV2', 'DeepLabV2Head'),
     'resnet9': ('ResNetGenerator', 9, 64),

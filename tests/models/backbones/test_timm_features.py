@@ -161,8 +161,10 @@ def test_layer_decay() -> None:
 
 def published(backbone: Any, registers: bool) -> dict[str, Tensor]:
     """A stand-in for Meta's file of this network, which was trained on larger images: 4 x 4."""
-    content = {key.removeprefix('model.'): torch.randn_like(value) for key, value in
-               backbone.state_dict().items()}
+    content = {
+        key.removeprefix('model.'): torch.randn_like(value)
+        for key, value in backbone.state_dict().items()
+    }
     content['pos_embed'] = torch.randn(1, 1 + 16, 16)
     content['mask_token'] = torch.randn(1, 16)
     if registers:

@@ -1,4 +1,4 @@
-"""Parts of VFM-UDA beside MIC's: tokens under the mask, weak augmentation, distances on the target."""
+"""Parts of VFM-UDA beside MIC's: masks of tokens, weak augmentation, distances on the target."""
 
 from __future__ import annotations
 
@@ -113,8 +113,8 @@ def test_a_regulariser_gets_the_target_if_it_asks(domains: tuple[str, ...]) -> N
         (dict(mask_at='patches'), r"MIC.mask_at: expected one of \('image', 'tokens'\)"),
         (
             dict(segmentor=toys.segmentor_cfg()),
-            "MIC.mask_at: expected 'image', as ToyBackbone has no tokens to mask, but got 'tokens'; "
-            "or write backbone.type='TimmFeatures'",
+            "MIC.mask_at: expected 'image', as ToyBackbone has no tokens to mask, but got "
+            "'tokens'; or write backbone.type='TimmFeatures'",
         ),
         (
             dict(weak_augment=dict(type='RandomFlip', prob=0.5)),
