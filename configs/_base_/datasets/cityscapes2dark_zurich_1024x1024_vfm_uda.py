@@ -4,7 +4,6 @@
 _base_ = ['./cityscapes2dark_zurich.py']
 source_scale = (2048, 1024)
 target_scale = (1821, 1024)
-ratio_range = (0.9, 1.1)
 crop_size = (1024, 1024)
 
 train_dataloader = dict(
@@ -20,7 +19,7 @@ train_dataloader = dict(
         dataset=dict(pipeline=[
             dict(type='LoadImageFromFile'),
             dict(type='LoadAnnotations'),
-            dict(type='RandomResize', scale=source_scale, ratio_range=ratio_range, keep_ratio=True),
+            dict(type='RandomResize', scale=source_scale, ratio_range=(0.9, 1.1), keep_ratio=True),
             dict(type='RandomCrop', crop_size=crop_size, cat_max_ratio=0.75),
             dict(type='RandomFlip', prob=0.5),
             dict(type='PackUDAInputs')
@@ -29,7 +28,7 @@ train_dataloader = dict(
         batch_size=2,
         dataset=dict(data_prefix=dict(img_path='rgb_anon/train'), pipeline=[
             dict(type='LoadImageFromFile'),
-            dict(type='RandomResize', scale=target_scale, ratio_range=ratio_range, keep_ratio=True),
+            dict(type='RandomResize', scale=target_scale, ratio_range=(0.9, 1.1), keep_ratio=True),
             dict(type='RandomCrop', crop_size=crop_size),
             dict(type='RandomFlip', prob=0.5),
             dict(type='PackUDAInputs')

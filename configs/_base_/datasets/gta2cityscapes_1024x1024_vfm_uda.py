@@ -6,7 +6,6 @@
 _base_ = ['./gta2cityscapes.py']
 source_scale = (2621, 1440)
 target_scale = (2048, 1024)
-ratio_range = (0.9, 1.1)
 crop_size = (1024, 1024)
 
 train_dataloader = dict(
@@ -22,7 +21,7 @@ train_dataloader = dict(
         dataset=dict(pipeline=[
             dict(type='LoadImageFromFile'),
             dict(type='LoadAnnotations'),
-            dict(type='RandomResize', scale=source_scale, ratio_range=ratio_range, keep_ratio=True),
+            dict(type='RandomResize', scale=source_scale, ratio_range=(0.9, 1.1), keep_ratio=True),
             dict(type='RandomCrop', crop_size=crop_size, cat_max_ratio=0.75),
             dict(type='RandomFlip', prob=0.5),
             dict(type='PackUDAInputs')
@@ -32,7 +31,7 @@ train_dataloader = dict(
         dataset=dict(pipeline=[
             dict(type='LoadImageFromFile'),
             dict(type='IgnoreMargins', top=0.03, bottom=0.25, left=0.03, right=0.03),
-            dict(type='RandomResize', scale=target_scale, ratio_range=ratio_range, keep_ratio=True),
+            dict(type='RandomResize', scale=target_scale, ratio_range=(0.9, 1.1), keep_ratio=True),
             dict(type='RandomCrop', crop_size=crop_size),
             dict(type='RandomFlip', prob=0.5),
             dict(type='PackUDAInputs')

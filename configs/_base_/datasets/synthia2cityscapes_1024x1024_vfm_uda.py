@@ -17,7 +17,7 @@ train_dataloader = dict(
                 dict(
                     type='RandomResize',
                     scale=(1725, 1024),
-                    ratio_range=_base_.ratio_range,
+                    ratio_range=(0.9, 1.1),
                     keep_ratio=True),
                 dict(type='RandomCrop', crop_size=_base_.crop_size, cat_max_ratio=0.75),
                 dict(type='RandomFlip', prob=0.5),

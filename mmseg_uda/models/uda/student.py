@@ -7,7 +7,6 @@ from typing import Any, ClassVar, Iterable
 
 import torch
 from mmseg.models import SegDataPreProcessor
-from mmseg.models.decode_heads.decode_head import BaseDecodeHead
 from mmseg.models.segmentors.base import BaseSegmentor
 from mmseg.registry import MODELS
 from mmseg.utils import ConfigType, OptConfigType, OptMultiConfig, OptSampleList, SampleList
@@ -17,6 +16,7 @@ from mmseg_uda.artifacts.checkpoint import raise_mismatch
 from mmseg_uda.models.decode_loss import has_stock_loss
 from mmseg_uda.models.direct_prediction import TEST_RESIZES, predict_directly
 from mmseg_uda.models.pretrained import explain_missing_weights
+from mmseg_uda.models.uda.head_checks import check_decode_head
 from mmseg_uda.structures import DOMAINS, SegOutput
 from mmseg_uda.utils.arguments import check_choice, check_number
 
@@ -149,6 +149,7 @@ def build_student(
     """
     segmentor = dict(segmentor)
     own_preprocessor = segmentor.pop('data_preprocessor', None)
+    check_decode_head(owner, segmentor)
     student = MODELS.build(segmentor)
     _check_student(owner, student)
     if data_preprocessor is None or _is_of_one_domain(data_preprocessor):
@@ -166,16 +167,6 @@ def build_student(
 
 def _check_student(owner: str, student: Any) -> None:
     head = student.decode_head
-    if isinstance(head, nn.ModuleList):
-        raise TypeError(
-            f'{owner}.segmentor: expected one decode head, but got {type(student).__name__}, a '
-            'cascade of them; write another segmentor'
-        )
-    if not isinstance(head, BaseDecodeHead):  # Mask2Former and the like classify masks
-        raise TypeError(
-            f'{owner}.segmentor.decode_head: expected a head that computes logits of each pixel, a '
-            f'BaseDecodeHead, but got {type(head).__name__}; write another decode head'
-        )
     if getattr(student, 'test_cfg', {}) is None:  # mmseg would fail in the first validation
         raise ValueError(
             f"{owner}.segmentor.test_cfg: expected a dict, but got None; write dict(mode='whole')"

@@ -92,15 +92,29 @@ def test_unknown_keyword(name: str) -> None:
         toys.build(name, professor=dict())
 
 
-def test_cascade_is_refused() -> None:
-    head = toys.segmentor_cfg()['decode_head']
-    cascade = dict(
-        toys.segmentor_cfg(), type='CascadeEncoderDecoder', num_stages=2, decode_head=[head, head]
-    )
+@pytest.mark.parametrize('name', toys.METHODS)
+def test_cascades_and_mask_classifiers_are_refused(name: str) -> None:
+    """Before they are built, which Mask2Former's needs mmdet for."""
+    segmentor, head = toys.segmentor_cfg(), toys.segmentor_cfg()['decode_head']
+    cascade = dict(segmentor, type='CascadeEncoderDecoder', num_stages=2, decode_head=[head, head])
     with pytest.raises(
-        TypeError, match='expected one decode head, but got CascadeEncoderDecoder, a cascade of'
+        TypeError,
+        match=r'\.segmentor: expected one decode head, but got CascadeEncoderDecoder, a cascade of '
+        "them; write type='EncoderDecoder' with one of its heads, and another as auxiliary_head",
     ):
-        toys.build('source_only', segmentor=cascade)
+        toys.build(name, segmentor=cascade)
+    for kind, reason in {
+        'Mask2FormerHead': 'which classifies masks',
+        'mmseg.MaskFormerHead': 'which classifies masks',
+        'IterativeDecodeHead': 'which classifies masks',
+        'OCRHead': "which refines another head's output",
+    }.items():
+        with pytest.raises(
+            TypeError,
+            match=r'\.segmentor\.decode_head: expected a head that computes logits \(N, C, h, w\), '
+            f"but got {kind.split('.')[-1]}, {reason}; write one such as 'SegformerHead', ",
+        ):
+            toys.build(name, segmentor=toys.segmentor_cfg(dict(type=kind, num_classes=4)))
 
 
 class MaskHead(BaseModule):
