@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Iterator
+from typing import Any, Callable, Iterator, Sequence
 
 import torch
 from mmseg.structures import SegDataSample
@@ -15,6 +15,8 @@ __all__ = [
     'IGNORE_INDEX',
     'NOWHERE',
     'OFFSET',
+    'Crops',
+    'Detail',
     'DomainBatch',
     'ImageBatch',
     'Losses',
@@ -68,20 +70,25 @@ class ImageBatch:
         return all('soft_label' in sample for sample in self.samples)
 
     @cached_property
+    def seeds(self) -> list[int]:
+        """Seed of each image's random choices.
+
+        A sample without one, which no :class:`UDATrainLoop` loaded, takes one of PyTorch's global
+        generator.
+        """
+        seeds = [sample.metainfo.get('seed') for sample in self.samples]
+        return [int(torch.randint(2**31, ())) if seed is None else seed for seed in seeds]
+
+    @cached_property
     def generators(self) -> list[Generator]:
         """Random generator of each image, on the images' device.
 
         Whatever a method draws for an image comes from the image's own generator: N processes then
-        draw the numbers that one process with the joint batch draws. A sample without ``seed``,
-        which no :class:`UDATrainLoop` loaded, takes one of PyTorch's global generator.
+        draw the numbers that one process with the joint batch draws.
         """
-        seeds = [sample.metainfo.get('seed') for sample in self.samples]
         # The meta device, whose tensors hold no values, has no generators.
         device = 'cpu' if self.images.is_meta else self.images.device
-        return [
-            Generator(device).manual_seed(int(torch.randint(2**31, ())) if seed is None else seed)
-            for seed in seeds
-        ]
+        return [Generator(device).manual_seed(seed) for seed in self.seeds]
 
     @property
     def image_labels(self) -> Tensor:
@@ -129,6 +136,68 @@ class DomainBatch:
 
 
 @dataclass(frozen=True)
+class Crops:
+    """One crop of each image of a batch, all of one size.
+
+    Args:
+        corners: Top row and left column of each, in pixels.
+        size: Height and width, in pixels.
+
+    Example:
+        >>> crops = Crops([(0, 2)], (2, 2))
+        >>> crops.cut(torch.arange(8).view(1, 2, 4))
+        tensor([[[2, 3],
+                 [6, 7]]])
+    """
+
+    corners: Sequence[tuple[int, int]]
+    size: tuple[int, int]
+
+    def scaled(self, divisor: int, factor: int = 1) -> Crops:
+        """Return the crops on a grid of ``factor`` positions per ``divisor`` pixels."""
+        corners = [
+            (top // divisor * factor, left // divisor * factor) for top, left in self.corners
+        ]
+        height, width = (side // divisor * factor for side in self.size)
+        return Crops(corners, (height, width))
+
+    def cut(self, maps: Tensor) -> Tensor:
+        """Cut the crops (N, ..., h, w) from maps (N, ..., H, W)."""
+        return torch.stack([each[index] for each, index in zip(maps, self._indices())])
+
+    def place(self, maps: Tensor, size: Sequence[int]) -> Tensor:
+        """Place crops (N, ..., h, w) in maps of zeros (N, ..., H, W) of a ``size`` (H, W)."""
+        placed = maps.new_zeros(*maps.shape[:-2], *size)
+        for i, index in enumerate(self._indices()):
+            placed[i][index] = maps[i]
+        return placed
+
+    def restrict(self, maps: Tensor) -> Tensor:
+        """Set maps (N, ..., H, W) to zero outside of the crops."""
+        return self.place(self.cut(maps), maps.shape[-2:])
+
+    def _indices(self) -> Iterator[tuple[Any, ...]]:
+        height, width = self.size
+        for top, left in self.corners:
+            yield ..., slice(top, top + height), slice(left, left + width)
+
+
+@dataclass(frozen=True)
+class Detail:
+    """Logits of one crop of each image, beside those of the whole images (HRDA).
+
+    Args:
+        seg_logits: Shape (N, C, h, w).
+        crops: The crops.
+        weight: Share of their loss in the loss of the pass, in [0, 1].
+    """
+
+    seg_logits: Tensor
+    crops: Crops
+    weight: float
+
+
+@dataclass(frozen=True)
 class SegOutput:
     """Output of one student pass.
 
@@ -139,6 +208,7 @@ class SegOutput:
         raw_logits: Logits before the decode head's own upsampling (FCN-8s), shape (N, C, h', w');
             for every other head the same tensor as ``seg_logits``.
         batch: The images of the pass, with their labels; None outside of training by a method.
+        detail: Logits of crops, which learn the same labels; None if there are none.
     """
 
     features: tuple[Tensor, ...]
@@ -146,6 +216,19 @@ class SegOutput:
     domain: str
     raw_logits: Tensor
     batch: ImageBatch | MixedBatch | None = None
+    detail: Detail | None = None
+
+    def parts(self) -> Iterator[tuple[str, Tensor, float, Callable[[Tensor], Tensor]]]:
+        """Yield all logits that learn labels.
+
+        Yields:
+            Name in the log, logits (N, C, h, w), weight of their loss, and a function that cuts
+            maps (N, ..., H, W) of the pass to the part of the images that the logits show.
+        """
+        detail = self.detail
+        yield 'decode', self.seg_logits, 1 - (detail.weight if detail else 0), lambda maps: maps
+        if detail:
+            yield 'detail', detail.seg_logits, detail.weight, detail.crops.cut
 
     def detach(self) -> SegOutput:
         """Return the logits without their graph and without the features."""
@@ -154,6 +237,7 @@ class SegOutput:
             features=(),
             seg_logits=self.seg_logits.detach(),
             raw_logits=self.raw_logits.detach(),
+            detail=None,
         )
 
 
@@ -168,6 +252,7 @@ class TeacherPrediction:
         significance: Weight of each pixel in the consistency loss, shape (N, H, W), in [0, 1];
             None for 1 everywhere.
         label_mask: 0 for labels that weigh nothing, else 1, shape (N, H, W); None for 1 everywhere.
+        seeds: Seed of each image's random choices; None for PyTorch's global generator.
     """
 
     probabilities: Tensor
@@ -175,6 +260,7 @@ class TeacherPrediction:
     confidence: Tensor
     significance: Tensor | None = None
     label_mask: Tensor | None = None
+    seeds: Sequence[int] | None = None
 
 
 @dataclass(frozen=True)
@@ -188,6 +274,7 @@ class MixedBatch:
         significance: As in :class:`TeacherPrediction`; 1 for ground truth; None for 1 everywhere.
         mask: 1 for pixels of the source, 0 for those of the target; shape (N, 1, H, W).
         probabilities: The teacher's softmax of the target images, unmixed, shape (N, C, H, W).
+        seeds: As in :class:`TeacherPrediction`.
     """
 
     images: Tensor
@@ -196,3 +283,11 @@ class MixedBatch:
     significance: Tensor | None
     mask: Tensor
     probabilities: Tensor
+    seeds: Sequence[int] | None = None
+
+    def cut(self, cut: Callable[[Tensor], Tensor]) -> MixedBatch:
+        """Cut parts of all maps (N, ..., H, W)."""
+        maps = ('images', 'labels', 'pixel_weight', 'significance', 'mask', 'probabilities')
+        parts: dict[str, Any] = {key: getattr(self, key) for key in maps}
+        parts = {key: cut(each) for key, each in parts.items() if each is not None}
+        return replace(self, **parts)

@@ -56,6 +56,8 @@ NETWORKS['dast'] = network(
     attention=dict(type='DiscriminatorAttention', attend_at='backbone', discriminator=DISCOVERER),
 )
 NETWORKS['dast']['type'] = 'AttendedSegmentor'
+NETWORKS['hrda'] = network(DEEPLAB, detail_size=(16, 32), stride=8)
+NETWORKS['hrda']['type'] = 'MultiResolutionSegmentor'
 NETWORKS['fcn8s'] = dict(
     network(
         dict(type='FCN8sHead', in_channels=(2, 2, 8), num_classes=toys.NUM_CLASSES),

@@ -161,6 +161,16 @@ def expanded_cfg(head: dict[str, Any] | None = None, **expansion: Any) -> dict[s
     )
 
 
+def multi_resolution_cfg(head: dict[str, Any] | None = None, **changes: Any) -> dict[str, Any]:
+    """HRDA's student, whose logits have a stride of 4."""
+    segmentor = segmentor_cfg(head, **changes.pop('backbone', {}))
+    attention = dict(segmentor['decode_head'], dilations=(1,))
+    return dict(
+        dict(segmentor, type='MultiResolutionSegmentor', attention=attention, detail_size=(16, 24)),
+        **changes,
+    )
+
+
 DISCRIMINATOR = dict(type='FCDiscriminator', in_channels=NUM_CLASSES, channels=(4, 4))
 SELF_ATTENTION_LOSS = dict(
     type='SelfAttentionLoss',
@@ -371,6 +381,12 @@ METHODS['vfm_uda'] = dict(
         )
     ),
 )
+METHODS['hrda'] = dict(
+    METHODS['daformer'],
+    segmentor=multi_resolution_cfg(),
+    regularizers=dict(fd=dict(FEATURE_DISTANCE, classes=None, input_size=(16, 24))),
+)
+METHODS['mic_hrda'] = dict(METHODS['mic'], segmentor=multi_resolution_cfg(), lambda_mask=0.5)
 # Models that translate images, which learn without labels. They join the shared tests too.
 CYCLEGAN = dict(
     type='CycleGAN',
@@ -520,7 +536,7 @@ def optim_wrapper_cfg(model_cfg: dict[str, Any], **changes: Any) -> dict[str, An
         return {**cfg, **changes}
     if 'segmentor' not in model_cfg:
         return {**cfg['optimizers']['student'], **changes}
-    if 'attention' in model_cfg.get('segmentor', {}):
+    if model_cfg.get('segmentor', {}).get('type') == 'AttendedSegmentor':
         cfg['optimizers']['student.attention'] = dict(optimizer=dict(type='Adam', lr=1e-3))
     if any('projection' in each for each in (model_cfg.get('regularizers') or {}).values()):
         cfg['optimizers']['regularizers'] = dict(optimizer=dict(type='SGD', lr=0.05))

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from mmseg_uda.structures import Losses
 
-__all__ = ['decode_loss', 'has_stock_loss']
+__all__ = ['decode_loss', 'has_stock_loss', 'scale_losses']
 
 
 def has_stock_loss(head: Any) -> bool:
@@ -69,3 +69,10 @@ def _accuracy(seg_logits: Tensor, labels: Tensor, ignore_index: int) -> Tensor:
     own = seg_logits.gather(1, labels.clamp(max=seg_logits.shape[1] - 1).unsqueeze(1)).squeeze(1)
     correct = own.ge(seg_logits.amax(1)) & valid
     return 100.0 * correct.sum() / valid.sum().clamp(min=1)
+
+
+def scale_losses(losses: Losses, weight: float) -> Losses:
+    """Weight losses, and leave diagnostics as they are."""
+    if weight == 1:
+        return losses
+    return {key: value * weight if 'loss' in key else value for key, value in losses.items()}

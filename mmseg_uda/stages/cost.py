@@ -17,9 +17,10 @@ from torch import Tensor, nn
 from mmseg_uda.artifacts.files import write_json
 from mmseg_uda.engine.noise import with_noise
 from mmseg_uda.engine.observe import unwrap_model
-from mmseg_uda.models.decode_heads.wrapping_head import raw_logits
+from mmseg_uda.models.student_pass import student_pass
 from mmseg_uda.stages.base import Resolve, Result, Stage
 from mmseg_uda.stages.train import TrainStage
+from mmseg_uda.structures import ImageBatch
 from mmseg_uda.utils.arguments import check_choice
 from mmseg_uda.utils.cli import build_runner
 from mmseg_uda.utils.measure import clock, describe_machine, peak_memory
@@ -35,8 +36,9 @@ class CostStage(TrainStage):
 
     A bare pass is the student's backbone and decode head on a batch of one domain: with the cross
     entropy and backward (``learning``), or without gradients (``labelling``), as a teacher's. An
-    iteration's passes are counted by the images that its backbones see. The rest of its time is the
-    method's own. Nothing that is trained here is kept.
+    iteration's passes are counted by the images that its backbones see, of which a pass at several
+    resolutions has more than the batch. The rest of its time is the method's own. Nothing that is
+    trained here is kept.
 
     With ``noise=True`` it trains on noise from random weights, and no file is needed; ``crop`` is
     the height and width of the images then. ``device`` refuses a machine without it, and
@@ -149,11 +151,12 @@ class _CostHook(Hook):
         samples: Any = batch['data_samples']
         if isinstance(inputs, Mapping):  # of both domains
             inputs, samples = inputs['source'], samples['source']
-        labels = torch.cat([each.gt_sem_seg.data for each in samples])  # (N, H, W)
-        learning = self._time(lambda: self._learn(inputs, labels))
-        labelling = self._time(lambda: self._label(inputs))
+        source = ImageBatch(inputs, samples)
+        self.images.clear()
+        learning = self._time(lambda: self._learn(source))
+        labelling = self._time(lambda: self._label(source))
         self.student.zero_grad()  # the next iteration's gradients are its own
-        counts = {learns: number / len(inputs) for learns, number in images.items()}
+        counts = {learns: images[learns] / number for learns, number in self.images.items()}
         passes = counts.get(True, 0) * learning + counts.get(False, 0) * labelling
         self.rows.append(
             {
@@ -181,20 +184,21 @@ class _CostHook(Hook):
         call()
         return clock(self.device) - start
 
-    def _learn(self, images: Tensor, labels: Tensor) -> None:
-        logits = self._logits(images).float()
-        size, align = labels.shape[1:], self.student.align_corners
-        logits = nn.functional.interpolate(logits, size, mode='bilinear', align_corners=align)
-        loss: Any = nn.functional.cross_entropy(logits, labels, ignore_index=255)
+    def _learn(self, source: ImageBatch) -> None:
+        labels, align = source.labels, self.student.align_corners  # (N, H, W)
+        losses = []
+        for _, logits, share, cut in student_pass(self.student, source, 'source').parts():
+            part = cut(labels)
+            logits = nn.functional.interpolate(
+                logits.float(), part.shape[1:], mode='bilinear', align_corners=align
+            )
+            losses.append(share * nn.functional.cross_entropy(logits, part, ignore_index=255))
+        loss: Any = torch.stack(losses).sum()
         loss.backward()
 
     @torch.no_grad()
-    def _label(self, images: Tensor) -> None:
-        self._logits(images)
-
-    def _logits(self, images: Tensor) -> Tensor:
-        logits, _ = raw_logits(self.student.decode_head, self.student.extract_feat(images))
-        return logits
+    def _label(self, source: ImageBatch) -> None:
+        self.student.decode_head.forward(self.student.extract_feat(source.images))
 
     def summary(self) -> dict[str, float]:
         """The median of each number, and the peak of memory."""

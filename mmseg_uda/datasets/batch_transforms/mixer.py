@@ -127,6 +127,7 @@ class Mixer(BatchTransform):
             significance=significance,
             mask=mask,
             probabilities=teacher.probabilities,
+            seeds=teacher.seeds,
         )
 
     def _check_sizes(self, batch: DomainBatch, teacher: TeacherPrediction) -> None:

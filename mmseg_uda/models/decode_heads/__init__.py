@@ -10,6 +10,7 @@ from mmseg_uda.models.decode_heads.lse_expansion_head import (
     LSEExpansionHead,
     class_shares,
 )
+from mmseg_uda.models.decode_heads.multi_resolution_head import MultiResolutionHead
 from mmseg_uda.models.decode_heads.regularized_head import RegularizedHead
 from mmseg_uda.models.decode_heads.self_attention_head import SelfAttentionHead
 from mmseg_uda.models.decode_heads.vfm_uda_head import VFMUDAHead
@@ -23,6 +24,7 @@ __all__ = [
     'DeepLabV2Head',
     'FCN8sHead',
     'LSEExpansionHead',
+    'MultiResolutionHead',
     'RegularizedHead',
     'SelfAttentionHead',
     'VFMUDAHead',

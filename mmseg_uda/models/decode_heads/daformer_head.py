@@ -33,7 +33,8 @@ class DAFormerHead(BaseDecodeHead):
         num_classes: Classes to predict.
         in_index: Index of each level; all, in their order, by default.
         channels: Channels of each embedding, of each branch and of the joined features.
-        dilations: Dilation of each branch; 1 is a 1x1 convolution.
+        dilations: Dilation of each branch; 1 is a 1x1 convolution. None for a 1x1 convolution in
+            place of branches and bottleneck (HRDA's scale attention).
         norm_cfg: Norm of branches and bottleneck.
         dropout_ratio: Dropout of whole channels before the classifier.
         align_corners: Alignment of every bilinear resize.
@@ -54,7 +55,7 @@ class DAFormerHead(BaseDecodeHead):
         num_classes: int,
         in_index: Sequence[int] | None = None,
         channels: int = 256,
-        dilations: Sequence[int] = (1, 6, 12, 18),
+        dilations: Sequence[int] | None = (1, 6, 12, 18),
         norm_cfg: dict[str, Any] | None = None,
         dropout_ratio: float = 0.1,
         align_corners: bool = False,
@@ -64,7 +65,8 @@ class DAFormerHead(BaseDecodeHead):
         check_integer('DAFormerHead.num_classes', num_classes, 1)
         check_integer('DAFormerHead.channels', channels, 1)
         check_number('DAFormerHead.dropout_ratio', dropout_ratio, '[0, 1]')
-        check_sequence('DAFormerHead.dilations', dilations, check_integer, 1)
+        if dilations is not None:
+            check_sequence('DAFormerHead.dilations', dilations, check_integer, 1)
         if in_index is not None:
             check_sequence('DAFormerHead.in_index', in_index, check_integer)
         check_sequence('DAFormerHead.in_channels', in_channels, check_integer, 1)
@@ -83,6 +85,10 @@ class DAFormerHead(BaseDecodeHead):
         self.embeddings = nn.ModuleList(nn.Conv2d(each, channels, 1) for each in in_channels)
         conv = dict(conv_cfg=self.conv_cfg, norm_cfg=self.norm_cfg, act_cfg=self.act_cfg)
         concatenated = channels * len(in_channels)
+        self.aspp: nn.Module | None = None
+        if dilations is None:
+            self.bottleneck = ConvModule(concatenated, channels, 1, **conv)
+            return
         self.aspp = DepthwiseSeparableASPPModule(
             dilations=tuple(dilations), in_channels=concatenated, channels=channels, **conv
         )
@@ -103,6 +109,8 @@ class DAFormerHead(BaseDecodeHead):
             resize(embed(each), size=size, mode='bilinear', align_corners=self.align_corners)
             for embed, each in zip(self.embeddings, levels)
         ]
-        branches = self.aspp(torch.cat(embedded, 1))
-        logits: Tensor = self.cls_seg(self.bottleneck(torch.cat(branches, 1)))
+        fused = torch.cat(embedded, 1)
+        if self.aspp is not None:
+            fused = torch.cat(self.aspp(fused), 1)
+        logits: Tensor = self.cls_seg(self.bottleneck(fused))
         return logits

@@ -1,5 +1,6 @@
 """Segmentors that MMSegmentation does not have."""
 
 from mmseg_uda.models.segmentors.attended import AttendedSegmentor
+from mmseg_uda.models.segmentors.multi_resolution import MultiResolutionSegmentor
 
-__all__ = ['AttendedSegmentor']
+__all__ = ['AttendedSegmentor', 'MultiResolutionSegmentor']

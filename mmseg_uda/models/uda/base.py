@@ -13,9 +13,9 @@ from torch import Tensor
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from mmseg_uda.models.contexts import frozen, frozen_bn_stats, set_domain
-from mmseg_uda.models.decode_heads.wrapping_head import raw_logits
-from mmseg_uda.models.decode_loss import decode_loss
+from mmseg_uda.models.decode_loss import decode_loss, scale_losses
 from mmseg_uda.models.stepwise import StepwiseModel
+from mmseg_uda.models.student_pass import student_pass
 from mmseg_uda.models.uda.student import StudentSegmentor, auxiliary_heads
 from mmseg_uda.structures import ImageBatch, Losses, MixedBatch, SegOutput
 from mmseg_uda.utils.arguments import check_choice
@@ -83,10 +83,7 @@ class BaseUDASegmentor(StepwiseModel, StudentSegmentor):
     def segment(self, batch: ImageBatch | MixedBatch, domain: str) -> SegOutput:
         """Run the student on images (N, 3, H, W); ``domain`` names the pass in the log."""
         with self.domain_pass(domain):
-            features = self.student.extract_feat(batch.images)
-            logits, upsample = raw_logits(self.student.decode_head, features)  # (N, C, h, w)
-            output = SegOutput(features, upsample(logits), domain, logits, batch)
-            return self.record(output)
+            return self.record(student_pass(self.student, batch, domain))
 
     @contextmanager
     def domain_pass(self, domain: str) -> Iterator[None]:
@@ -126,11 +123,14 @@ class BaseUDASegmentor(StepwiseModel, StudentSegmentor):
             pixel_weight: Shape (N, H, W), or None for 1.
 
         Returns:
-            ``{domain}.decode.loss_*``, ``{domain}.aux_{i}.loss_*``.
+            ``{domain}.decode.loss_*``, ``{domain}.detail.loss_*`` with several resolutions,
+            ``{domain}.aux_{i}.loss_*``.
         """
-        losses = self.decode_losses(
-            output.seg_logits, labels, f'{output.domain}.decode', pixel_weight
-        )
+        losses: Losses = {}
+        for name, logits, share, cut in output.parts():
+            weight = None if pixel_weight is None else cut(pixel_weight)
+            part = self.decode_losses(logits, cut(labels), f'{output.domain}.{name}', weight)
+            losses.update(scale_losses(part, share))
         for i, head in enumerate(auxiliary_heads(self.student)):
             part = decode_loss(head, head.forward(output.features), labels, pixel_weight)
             losses.update({f'{output.domain}.aux_{i}.{k}': v for k, v in part.items()})

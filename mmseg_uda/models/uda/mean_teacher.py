@@ -18,6 +18,7 @@ from mmseg_uda.datasets.batch_transforms.base import (
     derive_generators,
 )
 from mmseg_uda.datasets.batch_transforms.mixer import Mixer
+from mmseg_uda.models.decode_loss import scale_losses
 from mmseg_uda.models.teacher import LABEL_WEIGHTS, agreement, confidence_weight
 from mmseg_uda.models.uda.base import BaseUDASegmentor
 from mmseg_uda.structures import (
@@ -183,7 +184,9 @@ class MeanTeacher(BaseUDASegmentor):
             significance = self.significance(
                 self.teacher, images, self.iteration, generators=target.generators
             )  # (N, H, W)
-        return TeacherPrediction(probabilities, label, confidence, significance, target.label_mask)
+        return TeacherPrediction(
+            probabilities, label, confidence, significance, target.label_mask, target.seeds
+        )
 
     def confident(self, teacher: TeacherPrediction) -> Tensor:
         """Compute the mask of confident pixels: 1 or 0, shape (N, H, W), float."""
@@ -215,6 +218,7 @@ class MeanTeacher(BaseUDASegmentor):
             teacher.significance,
             torch.zeros_like(images[:, :1]),  # no pixel of the source
             teacher.probabilities,
+            teacher.seeds,
         )
 
     def target_weight(self, teacher: TeacherPrediction) -> Tensor:
@@ -235,11 +239,20 @@ class MeanTeacher(BaseUDASegmentor):
 
         Returns:
             ``{domain}.decode.loss_con``, and ``{domain}.decode.agreement``, the share of target
-            pixels on which the student agrees with the teacher.
+            pixels on which the student agrees with the teacher; ``{domain}.detail.*`` with several
+            resolutions.
         """
+        losses: Losses = {}
+        for name, logits, share, cut in output.parts():
+            part = self._consistency(logits, mixed.cut(cut))
+            part = {f'{output.domain}.{name}.{key}': value for key, value in part.items()}
+            losses.update(scale_losses(part, share))
+        return losses
+
+    def _consistency(self, seg_logits: Tensor, mixed: MixedBatch) -> Losses:
         head = self.student.decode_head
         logits = resize(
-            output.seg_logits,
+            seg_logits,
             size=mixed.labels.shape[1:],
             mode='bilinear',
             align_corners=head.align_corners,
@@ -252,10 +265,7 @@ class MeanTeacher(BaseUDASegmentor):
             ignore_index=head.ignore_index,
             probabilities=mixed.probabilities,
         )
-        return {
-            f'{output.domain}.decode.{self.consistency.loss_name}': loss,
-            f'{output.domain}.decode.agreement': agreement(logits.detach(), mixed),
-        }
+        return {self.consistency.loss_name: loss, 'agreement': agreement(logits.detach(), mixed)}
 
     def teacher_statistics(self, teacher: TeacherPrediction) -> Losses:
         """Compute the shares of confident and of significant pixels, for the log."""

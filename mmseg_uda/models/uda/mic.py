@@ -19,6 +19,7 @@ from mmseg_uda.datasets.batch_transforms.base import (
 )
 from mmseg_uda.datasets.batch_transforms.mixer import paste
 from mmseg_uda.models.contexts import MaskableTokens, mask_tokens
+from mmseg_uda.models.decode_loss import scale_losses
 from mmseg_uda.models.uda.mean_teacher import MeanTeacher
 from mmseg_uda.structures import DomainBatch, Losses, MixedBatch, TeacherPrediction
 from mmseg_uda.utils.arguments import check_choice, check_number
@@ -94,10 +95,8 @@ class MIC(MeanTeacher):
             generators = derive_generators(batch.target.generators, 3)
             mask = mask_tokens(self.student, partial(self.mask, generators=generators))
         with mask:
-            output = self.segment(masked, 'masked')
-        losses = self.consistency_losses(output, masked)
-        losses[f'masked.decode.{self.consistency.loss_name}'] *= self.lambda_mask
-        yield losses
+            losses = self.consistency_losses(self.segment(masked, 'masked'), masked)
+        yield scale_losses(losses, self.lambda_mask)
 
     @torch.no_grad()
     def masked_images(self, batch: DomainBatch, teacher: TeacherPrediction) -> MixedBatch:

@@ -69,6 +69,29 @@ def test_layers_by_hand() -> None:
     assert_close(found, by_hand(head, levels()), atol=1e-5, rtol=1e-4)
 
 
+def test_fusion_without_branches() -> None:
+    """HRDA's scale attention: one 1x1 convolution, no bottleneck."""
+    head = make(dilations=None).eval()
+    w = head.state_dict()
+    embedded = [
+        F.interpolate(
+            torch.einsum('nchw,dc->ndhw', x, w[f'embeddings.{i}.weight'][..., 0, 0])
+            + w[f'embeddings.{i}.bias'].view(1, -1, 1, 1),
+            (16, 16),
+            mode='bilinear',
+        )
+        for i, x in enumerate(levels())
+    ]
+    x = torch.einsum(
+        'nchw,dc->ndhw', torch.cat(embedded, 1), w['bottleneck.conv.weight'][..., 0, 0]
+    )
+    x = norm_relu(x, head.bottleneck.bn)
+    expected = F.conv2d(x, w['conv_seg.weight'], w['conv_seg.bias'])
+    assert_close(head(levels()), expected, atol=1e-5, rtol=1e-4)
+    head.train()(levels()).square().mean().backward()
+    assert all(param.grad is not None for param in head.parameters())
+
+
 def test_every_parameter_gets_a_gradient() -> None:
     head = make().train()
     head(levels()).square().mean().backward()
