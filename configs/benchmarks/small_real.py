@@ -177,7 +177,13 @@ methods = dict(
     dast=dict(text='DAST', stages=dast),
     dacs=dict(text='DACS', stages=lambda pair: stages_of('dacs', pair)),
     camix=dict(text='CAMix', stages=camix),
+    dacs_rcs=dict(text='DACS + RCS', stages=lambda pair: counted('dacs_rcs', pair)),
+    dacs_rcs_fd=dict(text='DACS + RCS + FD', stages=lambda pair: counted('dacs_rcs_fd', pair)),
+    dacs_rcs_fd_margins=dict(
+        text='DACS + RCS + FD + margins',
+        stages=lambda pair: counted('dacs_rcs_fd_margins', pair)),
     daformer=dict(text='DAFormer', stages=lambda pair: counted('daformer', pair)),
+    hrda=dict(text='HRDA', stages=lambda pair: counted('hrda', pair)),
     mic=dict(text='MIC', stages=lambda pair: counted('mic', pair)))
 cells = {
     f'{pair}-{method}': methods[method]['stages'](pairs[pair])
@@ -207,7 +213,10 @@ levels = dict(
         methods=['adversarial', 'self_training', 'cdanet', 'sam', 'pit', 'dast'],
         pairs=both,
         seeds=[0, 1]),
-    d=dict(methods=['daformer', 'mic'], pairs=both, seeds=[0, 1]),
+    d=dict(methods=['daformer', 'mic', 'hrda'], pairs=both, seeds=[0, 1]),
+    # From DACS to DAFormer and MIC part by part: RCS is rare class sampling, FD feature distance.
+    e=dict(
+        methods=['dacs_rcs', 'dacs_rcs_fd', 'dacs_rcs_fd_margins'], pairs=both, seeds=[0, 1]),
     value=dict(
         methods=['dacs_5', 'dacs_20', 'dacs_60', 'all_labels'], pairs=both, seeds=[0, 1, 2]),
     value_day=dict(methods=['dacs_80'], pairs=['day'], seeds=[0, 1, 2]))
