@@ -64,6 +64,21 @@ NETWORKS['fcn8s'] = dict(
     ),
     backbone=dict(type='VGG16FCN', stage_channels=(2, 2, 2, 2, 2), fc_channels=8),
 )
+NETWORKS['vfm_uda'] = dict(
+    toys.segmentor_cfg(dict(type='VFMUDAHead', in_channels=16, num_classes=toys.NUM_CLASSES)),
+    backbone=dict(
+        type='TimmFeatures',
+        model_name='vit_small_patch14_reg4_dinov2',
+        depth=1,
+        embed_dim=16,
+        num_heads=2,
+        img_size=28,
+        dynamic_img_size=True,
+        out_indices=(-1,),
+        norm=True,
+        input_scale=1.1,
+    ),
+)
 
 
 def export(root: Path, network: str | dict[str, Any]) -> torch.nn.Module:

@@ -33,6 +33,10 @@ sys.meta_path.insert(0, Block())
 PREDICT = (
     WITHOUT_US
     + """
+sys.path.insert(0, TESTS)
+from torchvision_operators import declare_torchvision_operators
+
+operators = declare_torchvision_operators()  # mmseg imports timm if it is installed
 from pathlib import Path
 import numpy as np
 from mmseg.apis import inference_model, init_model
@@ -52,7 +56,8 @@ def test_pairs_run_without_this_package(tmp_path: Path) -> None:
     np.save(tmp_path / 'image.npy', image)
     methods = {name: export(tmp_path / name, name) for name in NETWORKS}
     env = {key: value for key, value in os.environ.items() if key != 'PYTHONPATH'}
-    command = [sys.executable, '-W', 'ignore', '-c', PREDICT]
+    predict = f'TESTS = {str(Path(toys.__file__).parent)!r}\n{PREDICT}'
+    command = [sys.executable, '-W', 'ignore', '-c', predict]
     ran = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True)
     assert ran.returncode == 0, ran.stderr[-3000:]
     images = (torch.from_numpy(image).permute(2, 0, 1)[None].float() - 127) / 64
@@ -132,6 +137,12 @@ def test_datasets_and_labels_of_ours(tmp_path: Path) -> None:
     assert [step.type for step in dataset.pipeline] == ['LoadImageFromFile', 'PackSegInputs']
     assert plain.test_evaluator == []
     assert any('LoadMappedAnnotations, which stock mmseg lacks' in note for note in notes)
+
+
+def test_card_asks_for_timm(tmp_path: Path) -> None:
+    export(tmp_path / 'vfm_uda', 'vfm_uda')
+    card = (tmp_path / 'vfm_uda' / 'config.md').read_text()
+    assert 'The network is one of timm, which must be installed: pip install timm.' in card
 
 
 def test_model_card(tmp_path: Path) -> None:

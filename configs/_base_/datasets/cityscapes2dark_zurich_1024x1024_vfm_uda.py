@@ -19,7 +19,11 @@ train_dataloader = dict(
         dataset=dict(pipeline=[
             dict(type='LoadImageFromFile'),
             dict(type='LoadAnnotations'),
-            dict(type='RandomResize', scale=source_scale, ratio_range=(0.9, 1.1), keep_ratio=True),
+            dict(
+                type='RandomResize',
+                scale=source_scale,
+                ratio_range=(0.9, 1.1),
+                keep_ratio=True),
             dict(type='RandomCrop', crop_size=crop_size, cat_max_ratio=0.75),
             dict(type='RandomFlip', prob=0.5),
             dict(type='PackUDAInputs')
@@ -28,7 +32,11 @@ train_dataloader = dict(
         batch_size=2,
         dataset=dict(data_prefix=dict(img_path='rgb_anon/train'), pipeline=[
             dict(type='LoadImageFromFile'),
-            dict(type='RandomResize', scale=target_scale, ratio_range=(0.9, 1.1), keep_ratio=True),
+            dict(
+                type='RandomResize',
+                scale=target_scale,
+                ratio_range=(0.9, 1.1),
+                keep_ratio=True),
             dict(type='RandomCrop', crop_size=crop_size),
             dict(type='RandomFlip', prob=0.5),
             dict(type='PackUDAInputs')

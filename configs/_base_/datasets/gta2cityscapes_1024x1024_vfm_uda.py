@@ -1,6 +1,6 @@
 # GTA5 -> Cityscapes as in VFM-UDA: crops of 1024x1024 with flips, 2 source and 2 target images per
-# process, from images resized to a short side of 1440 and 1024, times a factor from 0.9 to 1.1. Crops of
-# lower images are padded. Rare class sampling of the source:
+# process, from images resized to a short side of 1440 and 1024, times 0.9 to 1.1. Crops of lower
+# images are padded. Rare class sampling of the source:
 #   python tools/class_counts.py CONFIG work_dirs/class_counts/gta.npz
 # IgnoreMargins: the borders of rectification and the bonnet of Cityscapes' car.
 _base_ = ['./gta2cityscapes.py']
@@ -21,7 +21,11 @@ train_dataloader = dict(
         dataset=dict(pipeline=[
             dict(type='LoadImageFromFile'),
             dict(type='LoadAnnotations'),
-            dict(type='RandomResize', scale=source_scale, ratio_range=(0.9, 1.1), keep_ratio=True),
+            dict(
+                type='RandomResize',
+                scale=source_scale,
+                ratio_range=(0.9, 1.1),
+                keep_ratio=True),
             dict(type='RandomCrop', crop_size=crop_size, cat_max_ratio=0.75),
             dict(type='RandomFlip', prob=0.5),
             dict(type='PackUDAInputs')
@@ -31,7 +35,11 @@ train_dataloader = dict(
         dataset=dict(pipeline=[
             dict(type='LoadImageFromFile'),
             dict(type='IgnoreMargins', top=0.03, bottom=0.25, left=0.03, right=0.03),
-            dict(type='RandomResize', scale=target_scale, ratio_range=(0.9, 1.1), keep_ratio=True),
+            dict(
+                type='RandomResize',
+                scale=target_scale,
+                ratio_range=(0.9, 1.1),
+                keep_ratio=True),
             dict(type='RandomCrop', crop_size=crop_size),
             dict(type='RandomFlip', prob=0.5),
             dict(type='PackUDAInputs')

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from fractions import Fraction
 from typing import Any
 
 import torch
@@ -109,9 +110,11 @@ class TimmFeatures(BaseModule):
     def _fit(self, images: Tensor) -> Tensor:
         """Resize images to whole patches."""
         size = tuple(images.shape[2:])
-        scale = 1.0 if self.input_scale is None else self.input_scale
+        # In integers, which exported files with free sizes keep.
+        scale = Fraction(self.input_scale or 1).limit_denominator(1000)
         fitted = tuple(
-            max(int(scale * side // patch), 1) * patch for side, patch in zip(size, self.patch_size)
+            side * scale.numerator // (scale.denominator * patch) * patch
+            for side, patch in zip(size, self.patch_size)
         )
         if fitted == size:
             return images

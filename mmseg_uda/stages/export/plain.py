@@ -72,6 +72,8 @@ def plain_config(cfg: Config, notes: list[str] | None = None) -> Config:
     plain['default_hooks'] = {
         key: hook for key, hook in hooks.items() if hook and hook.get('type') in STOCK_HOOKS
     }
+    if any(cls.__name__ in ('TimmFeatures', 'TIMMBackbone') for cls in _classes(model)):
+        notes.append('The network is one of timm, which must be installed: pip install timm.')
     imports = (content.get('custom_imports') or {}).get('imports') or []
     others = [name for name in imports if name.split('.')[0] != 'mmseg_uda']
     if others and any(not is_stock(cls) for cls in _classes(model) if not is_ours(cls)):
