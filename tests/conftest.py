@@ -16,7 +16,7 @@ from mmengine.registry import init_default_scope
 import mmseg_uda  # noqa: F401  (registers)
 
 sys.path.insert(0, str(Path(__file__).parent))  # tests/toys.py is what tests share
-from torchvision_operators import declare_torchvision_operators  # noqa: E402
+from torchvision_operators import declare_torchvision_operators
 
 torch.set_num_threads(1)
 TORCHVISION = declare_torchvision_operators()
