@@ -11,8 +11,14 @@ from mmseg.registry import DATASETS
 from mmseg.structures import SegDataSample
 from torch.utils.data import Dataset
 
+from mmseg_uda.utils.arguments import check_choice, check_integer, check_sequence
+
 __all__ = ['NoiseDataset']
 
+FIELDS = (
+    *('gt_sem_seg', 'pseudo_sem_seg', 'soft_label', 'image_label', 'label_mask'),
+    'prior_positions',
+)
 BLOCK = 32  # side of the label's squares, in pixels
 SOFT_STRIDE = 8  # of class probabilities on disk, in pixels
 
@@ -29,6 +35,9 @@ class NoiseDataset(Dataset[Any]):
         channels: Channels of the images.
         prior_size: Height and width of the spatial prior, for ``prior_positions``.
         length: Number of samples; a sample is a function of its index.
+
+    Raises:
+        ValueError: An argument is out of range.
     """
 
     def __init__(
@@ -40,6 +49,16 @@ class NoiseDataset(Dataset[Any]):
         prior_size: Sequence[int] = (1, 1),
         length: int = 64,
     ) -> None:
+        for key, value in (
+            ('num_classes', num_classes),
+            ('channels', channels),
+            ('length', length),
+        ):
+            check_integer(f'NoiseDataset.{key}', value, 1)
+        for field in fields:
+            check_choice('NoiseDataset.fields', field, FIELDS)
+        for key, pair in (('prior_size', prior_size), ('size', size)):
+            check_sequence(f'NoiseDataset.{key}', pair, check_integer, 1, length=2)
         self.size = tuple(size)
         self.num_classes = num_classes
         self.fields = tuple(fields)

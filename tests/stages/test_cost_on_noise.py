@@ -113,13 +113,11 @@ def test_cells_of_the_gpu_benchmark() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize('run', [run for run in read_benchmark(GPU).runs if run.level == 'fp32'])
-def test_every_method_is_measured(run: Any, tmp_path: Path) -> None:
+@pytest.mark.parametrize('name', Config.fromfile(GPU).configs)
+def test_every_method_is_measured(name: str, tmp_path: Path) -> None:
     """At a tiny size on this CPU."""
-    name = run.method
-    options = {
-        f'stages.{name}.{key}': value
-        for key, value in dict(device='cpu', crop=[64, 64], repeat=1).items()
-    }
-    read_pipeline(GPU, options, tmp_path, cell=run.cell).run()
-    assert json.loads((tmp_path / name / 'metrics.json').read_text())['iteration_s'] > 0
+    values = dict(device='cpu', crop=[64, 64], repeat=1)
+    options = {f'stages.{name}_fp32.{key}': value for key, value in values.items()}
+    read_pipeline(GPU, options, tmp_path, cell=f'gta-{name}_fp32').run()
+    cost = json.loads((tmp_path / f'{name}_fp32/metrics.json').read_text())
+    assert cost['iteration_s'] > 0
