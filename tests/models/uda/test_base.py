@@ -117,19 +117,6 @@ def test_cascades_and_mask_classifiers_are_refused(name: str) -> None:
             toys.build(name, segmentor=toys.segmentor_cfg(dict(type=kind, num_classes=4)))
 
 
-class MaskHead(BaseModule):
-    """Stands for mmseg's Mask2FormerHead, which needs mmdetection."""
-
-    num_classes = out_channels = toys.NUM_CLASSES
-    align_corners, ignore_index = False, 255
-
-
-def test_mask_classification_is_refused() -> None:
-    segmentor = dict(toys.segmentor_cfg(), decode_head=dict(type=MaskHead))
-    with pytest.raises(TypeError, match='expected a head that computes logits .* but got MaskHead'):
-        toys.build('source_only', segmentor=segmentor)
-
-
 AUXILIARY = dict(
     type='FCNHead',
     in_channels=8,
