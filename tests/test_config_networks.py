@@ -75,6 +75,7 @@ for name in ALL:
         'advent/advent_r101',
         'daformer/',
         'dast/',
+        'hrda/',
         'mic/',
         'proda/proda_r101',
         'sam/',
@@ -105,7 +106,8 @@ def test_channels_fit(family: str, monkeypatch: pytest.MonkeyPatch) -> None:
     }
     assert different
     for name in different.values():
-        losses = losses_of(name, (65, 97))
+        details = models[name].segmentor.get('detail_size')  # the least size, and not a square
+        losses = losses_of(name, (details[0], details[1] + 8) if details else (65, 97))
         assert losses['source.decode.loss_ce'].shape == (), name
         assert ('adv.loss_discoverer' in losses) == (models[name].type == 'DAST'), name
 

@@ -35,6 +35,7 @@ NETWORKS = {
     'mobilenetv2-deeplabv2': ('MobileNetV2', 'DeepLabV2Head'),
     'mobilenetv2-035-deeplabv2': ('MobileNetV2', 'DeepLabV2Head'),
     'mit-b5-daformer': ('MixVisionTransformer', 'DAFormerHead'),
+    'mit-b5-hrda': ('MixVisionTransformer', 'DAFormerHead'),
     'mit-b0-segformer': ('MixVisionTransformer', 'SegformerHead'),
     'dinov2-b-vfm': ('TimmFeatures', 'VFMUDAHead'),
     'dinov2-l-vfm': ('TimmFeatures', 'VFMUDAHead'),
@@ -94,7 +95,7 @@ def test_name_says_what_is_inside(name: str) -> None:
     assert network_of(cfg.model) == NETWORKS[match['network']]
     names = match['data'].replace('-', '_').split('2')
     roots = [
-        {Path(each.data_root).name for _, each in iter_datasets(loader.dataset)}
+        {Path(each.data_root).name.lower() for _, each in iter_datasets(loader.dataset)}
         for loader in loaders
     ]
     assert roots == [{each} for each in (names if len(names) == len(loaders) else names * 2)]

@@ -1,4 +1,4 @@
-"""What DAFormer and MIC prescribe: schedule, optimizer, network, and images."""
+"""What DAFormer, HRDA and MIC prescribe: schedule, optimizer, network, and images."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from mmseg_uda.config.building import build_model, build_optimizers
 from mmseg_uda.config.datasets import iter_datasets
 
 DAFORMER = 'daformer/daformer_mit-b5-daformer_1xb2-40k_{}-512x512.py'
+HRDA = 'hrda/hrda_mit-b5-daformer_1xb2-40k_{}-1024x1024.py'
+MIC_ON_HRDA = 'mic/mic_mit-b5-hrda_1xb2-40k_{}-1024x1024.py'
 MIC = 'mic/mic_mit-b5-daformer_1xb2-40k_{}-512x512.py'
 
 
@@ -78,17 +80,56 @@ def test_mic_is_daformer_and_its_masks(data: str) -> None:
     assert mic == daformer
 
 
+DATA = ['gta2cityscapes', 'synthia2cityscapes', 'cityscapes2acdc', 'cityscapes2dark_zurich']
+
+
+@pytest.mark.parametrize('data', DATA)
+def test_hrda_is_daformer_at_two_resolutions(data: str) -> None:
+    hrda, daformer = (load(name.format(data)).to_dict()['model'] for name in (HRDA, DAFORMER))
+    student, plain = hrda.pop('segmentor'), daformer.pop('segmentor')
+    attention = student.pop('attention')
+    assert attention.pop('dilations') is None
+    assert attention == student['decode_head']
+    assert student.pop('type') == 'MultiResolutionSegmentor'
+    assert plain.pop('type') == 'EncoderDecoder'
+    numbers = ('detail_size', 'slide_step', 'detail_weight', 'stride')
+    assert [student.pop(key) for key in numbers] == [(512, 512), (256, 256), 0.1, 4]
+    windows = dict(mode='slide', crop_size=(1024, 1024), stride=(512, 512))
+    assert student.pop('test_cfg') == windows
+    assert plain.pop('test_cfg') == dict(mode='whole')
+    assert student == plain
+    assert hrda['regularizers']['feature_distance'].pop('input_size') == (512, 512)
+    assert hrda == daformer
+
+
+@pytest.mark.parametrize('data', DATA)
+def test_mic_is_hrda_and_its_masks(data: str) -> None:
+    mic, hrda = (load(name.format(data)).to_dict() for name in (MIC_ON_HRDA, HRDA))
+    adverse = data.startswith('cityscapes2')
+    assert mic['model'].pop('mask') == dict(type='BlockMask', block_size=64, ratio=0.7)
+    assert mic['model'].pop('mask_augment', None) == (None if adverse else hrda['model']['augment'])
+    assert mic['model'].pop('mask_mode', 'target') == ('separate' if adverse else 'target')
+    assert mic['model'].pop('lambda_mask') == 1
+    assert [each['model'].pop('type') for each in (mic, hrda)] == ['MIC', 'MeanTeacher']
+    assert mic == hrda
+
+
 @pytest.mark.parametrize(
-    ('data', 'size', 'expected'),
+    ('name', 'data', 'size', 'expected'),
     [
-        ('gta2cityscapes', (1914, 1052), (1280, 704)),  # MMSegmentation 0.x kept the ratio
-        ('synthia2cityscapes', (1280, 760), (1280, 760)),
-        ('cityscapes2acdc', (2048, 1024), (1024, 512)),
-        ('cityscapes2dark_zurich', (2048, 1024), (1024, 512)),
+        (DAFORMER, 'gta2cityscapes', (1914, 1052), (1280, 704)),  # mmseg 0.x kept the ratio
+        (DAFORMER, 'synthia2cityscapes', (1280, 760), (1280, 760)),
+        (DAFORMER, 'cityscapes2acdc', (2048, 1024), (1024, 512)),
+        (DAFORMER, 'cityscapes2dark_zurich', (2048, 1024), (1024, 512)),
+        (HRDA, 'gta2cityscapes', (1914, 1052), (2560, 1407)),
+        (HRDA, 'synthia2cityscapes', (1280, 760), (2560, 1520)),
+        (HRDA, 'cityscapes2acdc', (2048, 1024), (2048, 1024)),
+        (HRDA, 'cityscapes2dark_zurich', (2048, 1024), (2048, 1024)),
     ],
 )
-def test_images(data: str, size: tuple[int, int], expected: tuple[int, int]) -> None:
-    loaders = load(DAFORMER.format(data)).train_dataloader
+def test_images(name: str, data: str, size: tuple[int, int], expected: tuple[int, int]) -> None:
+    loaders = load(name.format(data)).train_dataloader
+    side, ratio = (512, 0.5) if name == DAFORMER else (1024, 2.0)
     # Of the first part, if there are several.
     first = {domain: next(iter_datasets(each.dataset))[1] for domain, each in loaders.items()}
     steps = {domain: each.pipeline for domain, each in first.items()}
@@ -99,9 +140,13 @@ def test_images(data: str, size: tuple[int, int], expected: tuple[int, int]) -> 
         domain: next(step for step in each if step.type == 'RandomCrop')
         for domain, each in steps.items()
     }
-    assert {crop.crop_size for crop in crops.values()} == {(512, 512)}
+    assert {crop.crop_size for crop in crops.values()} == {(side, side)}
     assert (crops['source'].cat_max_ratio, crops['target'].get('cat_max_ratio', 1.0)) == (0.75, 1.0)
     margins = [step.type for step in steps['target']].count('IgnoreMargins')
     assert margins == int(data.endswith('2cityscapes'))
     sampling = loaders.source.sampling
-    assert (sampling.temperature, sampling.min_pixels, sampling.min_crop_ratio) == (0.01, 3000, 0.5)
+    assert (sampling.temperature, sampling.min_pixels, sampling.min_crop_ratio) == (
+        0.01,
+        3000,
+        ratio,
+    )

@@ -1,4 +1,4 @@
-# DAFormer, ISPRS Potsdam to Vaihingen. The paper has no number. Not trained by us.
+# DAFormer, ISPRS Potsdam to Vaihingen. Not in the paper. Not trained by us.
 _base_ = [
     '../_base_/models/daformer_mit-b5.py', '../_base_/datasets/potsdam2vaihingen.py',
     '../_base_/schedules/adamw_40k_daformer.py', '../_base_/default_runtime.py'

@@ -19,4 +19,6 @@ cells = {
     'b5-synthia': stages_of(f'{network}_synthia2cityscapes-512x512.py'),
     'b5-acdc': stages_of(f'{network}_cityscapes2acdc-512x512.py'),
     'b5-dark-zurich': stages_of(f'{network}_cityscapes2dark_zurich-512x512.py'),
+    'b5-loveda': stages_of(f'{network}_loveda-512x512_rural2urban.py'),
+    'b5-potsdam': stages_of(f'{network}_potsdam2vaihingen-512x512.py'),
 }

@@ -1,4 +1,4 @@
-# MIC on DAFormer, LoveDA, rural to urban. The paper has no number. Not trained by us.
+# MIC on DAFormer, LoveDA, rural to urban. Not in the paper. Not trained by us.
 _base_ = [
     '../_base_/models/daformer_mit-b5.py', '../_base_/datasets/loveda_rural2urban.py',
     '../_base_/schedules/adamw_40k_daformer.py', '../_base_/default_runtime.py'

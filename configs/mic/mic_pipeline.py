@@ -16,6 +16,12 @@ seed = 0
 cells = {
     'b5-gta': stages_of('mic_mit-b5-daformer_1xb2-40k_gta2cityscapes-512x512.py'),
     'b5-synthia': stages_of('mic_mit-b5-daformer_1xb2-40k_synthia2cityscapes-512x512.py'),
+    'b5-loveda': stages_of('mic_mit-b5-daformer_1xb2-40k_loveda-512x512_rural2urban.py'),
+    'b5-potsdam': stages_of('mic_mit-b5-daformer_1xb2-40k_potsdam2vaihingen-512x512.py'),
+    'hrda-gta': stages_of('mic_mit-b5-hrda_1xb2-40k_gta2cityscapes-1024x1024.py'),
+    'hrda-synthia': stages_of('mic_mit-b5-hrda_1xb2-40k_synthia2cityscapes-1024x1024.py'),
+    'hrda-acdc': stages_of('mic_mit-b5-hrda_1xb2-40k_cityscapes2acdc-1024x1024.py'),
+    'hrda-dark-zurich': stages_of('mic_mit-b5-hrda_1xb2-40k_cityscapes2dark_zurich-1024x1024.py'),
     'r101-gta': stages_of('mic_r101-deeplabv2_1xb2-40k_gta2cityscapes-512x512.py'),
     'r101-synthia': stages_of('mic_r101-deeplabv2_1xb2-40k_synthia2cityscapes-512x512.py'),
 }

@@ -1,12 +1,13 @@
 # GTA5 -> Cityscapes as in HRDA: crops of 1024x1024 of the images at full size, GTA5's enlarged to
 # 2560x1407; else as in DAFormer.
-_base_ = ['./gta2cityscapes_512x512_daformer.py']
+_base_ = ['./gta2cityscapes.py']
 source_scale = (2560, 1440)
 target_scale = (2048, 1024)
 crop_size = (1024, 1024)
 
 train_dataloader = dict(
     source=dict(
+        batch_size=2,
         sampling=dict(
             type='RareClassSampling',
             class_counts='work_dirs/class_counts/gta.npz',
@@ -22,6 +23,7 @@ train_dataloader = dict(
             dict(type='PackUDAInputs')
         ])),
     target=dict(
+        batch_size=2,
         dataset=dict(pipeline=[
             dict(type='LoadImageFromFile'),
             dict(type='Resize', scale=target_scale, keep_ratio=True),
@@ -40,6 +42,23 @@ test_pipeline = [
     dict(type='Resize', scale=target_scale, keep_ratio=True),
     dict(type='LoadAnnotations'),
     dict(type='PackSegInputs')
+]
+# For test.py --tta: mmseg's scales, and flips.
+tta_pipeline = [
+    dict(type='LoadImageFromFile'),
+    dict(
+        type='TestTimeAug',
+        transforms=[
+            [
+                dict(
+                    type='Resize',
+                    scale=(int(r * target_scale[0]), int(r * target_scale[1])),
+                    keep_ratio=True) for r in (0.5, 0.75, 1.0, 1.25, 1.5, 1.75)
+            ],
+            [dict(type='RandomFlip', prob=0.), dict(type='RandomFlip', prob=1.)],
+            [dict(type='LoadAnnotations')],
+            [dict(type='PackSegInputs')]
+        ])
 ]
 val_dataloader = dict(dataset=dict(pipeline=test_pipeline))
 test_dataloader = val_dataloader

@@ -3,7 +3,8 @@
 # Label 0 has no data and is ignored (`reduce_zero_label` of the dataset's class). Published code
 # takes the target's Val images as its training set; here they are those of Train.
 data_root = '{{$MMSEG_UDA_DATA:data}}/loveDA'
-source, target = 'Rural', 'Urban'
+source = 'Rural'
+target = 'Urban'
 crop_size = (512, 512)
 
 source_pipeline = [
@@ -23,6 +24,21 @@ test_pipeline = [
     dict(type='LoadImageFromFile'),
     dict(type='LoadAnnotations'),
     dict(type='PackSegInputs')
+]
+# For test.py --tta: mmseg's scales, and flips.
+tta_pipeline = [
+    dict(type='LoadImageFromFile'),
+    dict(
+        type='TestTimeAug',
+        transforms=[
+            [
+                dict(type='Resize', scale_factor=r, keep_ratio=True)
+                for r in (0.5, 0.75, 1.0, 1.25, 1.5, 1.75)
+            ],
+            [dict(type='RandomFlip', prob=0.), dict(type='RandomFlip', prob=1.)],
+            [dict(type='LoadAnnotations')],
+            [dict(type='PackSegInputs')]
+        ])
 ]
 train_dataloader = dict(
     source=dict(
