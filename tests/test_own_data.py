@@ -133,11 +133,19 @@ def test_test_and_export(trained: tuple[Path, Path], tmp_path: Path) -> None:
     assert check_config(Config.fromfile(tmp_path / 'out.py')) == []
 
 
-@pytest.mark.parametrize(('method', 'network'), [('minent', 'mit-b0'), ('advent', 'mobilenetv2')])
+@pytest.mark.parametrize(
+    ('method', 'network'),
+    [('minent', 'mit-b0'), ('advent', 'mobilenetv2'), ('daformer', 'mit-b0'), ('mic', 'toy')],
+)
 def test_other_methods(root: Path, tmp_path: Path, method: str, network: str) -> None:
     # The tool has checked the config.
     cfg = init(root, f'--method={method}', f'--backbone={network}', out=tmp_path)
-    assert cfg.model.type == dict(minent='MinEnt', advent='Adversarial')[method]
+    types = dict(minent='MinEnt', advent='Adversarial', daformer='MeanTeacher', mic='MIC')
+    assert cfg.model.type == types[method]
+    hooks = [hook.type for hook in cfg.custom_hooks]
+    assert ('EMATeacherHook' in hooks) == (method in ('daformer', 'mic'))
+    if method == 'mic':  # a block has its share of the crop, as 32 of 512
+        assert cfg.model.mask.block_size == cfg.crop_size[0] // 16
     assert cfg.classes == ('class_0', 'class_7', 'class_8', 'class_26')
 
 

@@ -2,8 +2,8 @@
 
 The labels may have any ids or colours; nothing is converted. Images may have any suffix and size,
 and lie in sub-directories. The label of an image has the same name but for its suffix, or but for
-an ending such as _rgb or _mask that all images and all labels have. The report says what was found;
-OUT_DIR/NAME.png shows it; OUT_DIR/NAME.py is the config.
+beginnings and endings that all images and all labels have: 7_rgb and 7_mask, img_001 and mask_001.
+The report says what was found; OUT_DIR/NAME.png shows it; OUT_DIR/NAME.py is the config.
 
 --classes FILE is a list of names, one a line, whose ids are 0, 1 and so on; or YAML that maps ids
 or colours to names:

@@ -21,28 +21,31 @@ BLOCKS = 100  # runs of neighbours into which a split cuts a dataset
 
 
 def find_stems(
-    directory: str, suffixes: Sequence[str], without: Sequence[str] = ()
+    directory: str,
+    suffixes: Sequence[str],
+    prefix: str = '',
+    without: tuple[str, Sequence[str]] | None = None,
 ) -> dict[str, str]:
     """Find the files of a directory, in sub-directories too.
 
     Args:
         directory: The directory.
         suffixes: Ends of the files' names.
-        without: Ends of the names of files to leave out.
+        prefix: Beginning of the files' names, without their directories.
+        without: Prefix and suffixes of files to leave out.
 
     Returns:
         Names by stem, sorted; both are relative to the directory, and the stem is the name without
-        the longest suffix that ends it.
+        the prefix and the longest suffix that ends it.
 
     Raises:
         ValueError: Two files have one stem.
     """
     found: dict[str, str] = {}
     for name in list_files(directory):
-        ends = [suffix for suffix in suffixes if name.endswith(suffix)]
-        if not ends or (without and name.endswith(tuple(without))):
+        stem = _stem(name, prefix, suffixes)
+        if stem is None or (without is not None and _stem(name, *without) is not None):
             continue
-        stem = name[: len(name) - len(max(ends, key=len))]
         if stem in found:
             raise ValueError(
                 f'expected one file per name, but got {found[stem]!r} and {name!r} in '
@@ -50,6 +53,15 @@ def find_stems(
             )
         found[stem] = name
     return dict(sorted(found.items()))
+
+
+def _stem(name: str, prefix: str, suffixes: Sequence[str]) -> str | None:
+    """Take prefix and suffix from a name; None if it does not have both."""
+    directory, base = osp.split(name)
+    ends = [suffix for suffix in suffixes if base.endswith(suffix)]
+    if not ends or not base.startswith(prefix):
+        return None
+    return osp.join(directory, base[len(prefix) : len(base) - len(max(ends, key=len))])
 
 
 def split_stems(stems: Sequence[str], part: str, val_share: float) -> list[str]:
@@ -83,18 +95,21 @@ class DirectoryDataset(CheckedDataset):
 
     The label of an image has the same path below its directory, but for the suffix:
     ``labels/town/7.png`` belongs to ``images/town/7.JPG``. With ``img_suffix='_rgb.png'`` and
-    ``seg_map_suffix='_mask.png'``, ``7_mask.png`` belongs to ``7_rgb.png``. A set without labels
-    has no ``seg_map_path`` in ``data_prefix``. Files must be local.
+    ``seg_map_suffix='_mask.png'``, ``7_mask.png`` belongs to ``7_rgb.png``; with
+    ``img_prefix='img_'`` and ``seg_map_prefix='mask_'``, ``mask_7.png`` to ``img_7.jpg``. A set
+    without labels has no ``seg_map_path`` in ``data_prefix``. Files must be local.
 
     Args:
         img_suffix: Suffix of the images, or several. Default: those of all image formats.
-        seg_map_suffix: The same of the labels. If labels lie among the images, what ends in it is
-            no image.
+        seg_map_suffix: The same of the labels. If labels lie among the images, what is named as
+            they are is no image.
+        img_prefix: Beginning of the images' names, without their directories.
+        seg_map_prefix: The same of the labels.
         skip_unlabelled: Leave out images without a label instead of refusing them.
         part: ``'train'`` and ``'val'`` are the parts of a split by :func:`split_stems`.
         val_share: Share of the part ``'val'``, in (0, 0.5].
         **kwargs: Arguments of :class:`mmseg.datasets.BaseSegDataset`. Lines of ``ann_file`` are
-            paths without suffix.
+            paths without prefix and suffix.
 
     Raises:
         ValueError: If a directory, an image or a label is missing, or a name is not unique.
@@ -104,6 +119,8 @@ class DirectoryDataset(CheckedDataset):
         self,
         img_suffix: str | Sequence[str] = IMAGES,
         seg_map_suffix: str | Sequence[str] = IMAGES,
+        img_prefix: str = '',
+        seg_map_prefix: str = '',
         skip_unlabelled: bool = False,
         part: str = 'all',
         val_share: float = 0.1,
@@ -111,6 +128,7 @@ class DirectoryDataset(CheckedDataset):
     ) -> None:
         check_choice('DirectoryDataset.part', part, PARTS)
         check_number('DirectoryDataset.val_share', val_share, '(0, 0.5]')
+        self.img_prefix, self.seg_map_prefix = img_prefix, seg_map_prefix
         self.skip_unlabelled = skip_unlabelled
         self.part, self.val_share = part, val_share
         super().__init__(
@@ -120,8 +138,11 @@ class DirectoryDataset(CheckedDataset):
     def _list_samples(self) -> list[dict[str, Any]]:
         image_dir, label_dir = (self.data_prefix.get(key) for key in ('img_path', 'seg_map_path'))
         among = label_dir is not None and osp.realpath(label_dir) == osp.realpath(image_dir)
-        images = find_stems(image_dir, self.img_suffix, self.seg_map_suffix if among else ())
-        labels = find_stems(label_dir, self.seg_map_suffix) if label_dir is not None else {}
+        own = self.seg_map_prefix, self.seg_map_suffix
+        images = find_stems(image_dir, self.img_suffix, self.img_prefix, own if among else None)
+        labels: dict[str, str] = {}
+        if label_dir is not None:
+            labels = find_stems(label_dir, self.seg_map_suffix, self.seg_map_prefix)
         stems: Iterable[str] = images
         if self.ann_file:
             stems = [line.strip() for line in list_from_file(self.ann_file)]

@@ -34,9 +34,14 @@ td.n { white-space: nowrap; }
 figure { margin: 0; }
 img { display: block; max-width: 100%; height: auto; }
 .charts img { width: 100%; }
+.picture { margin: 0 0 1rem; }
 figcaption, .note { color: #57606a; font-size: .875rem; }
 pre { overflow-x: auto; padding: .6rem; background: #f6f8fa; font-size: .8rem; }
-@media (max-width: 40rem) { body { padding: .6rem; font-size: 15px; } }
+@media (max-width: 40rem) {
+  body { padding: .6rem; font-size: 15px; }
+  .picture { overflow-x: auto; }
+  .picture img { max-width: none; width: 56rem; }
+}
 @media print {
   body { max-width: none; font-size: 10pt; padding: 0; }
   .scroll, pre { overflow: visible; }
@@ -104,7 +109,7 @@ def chart(figure: Figure, text: str) -> str:
     """Embed a drawing as SVG."""
     buffer = io.BytesIO()
     figure.savefig(buffer, format='svg', metadata={'Date': None})
-    return _image('svg+xml', buffer.getvalue(), text, '')
+    return f'<figure>{_image("svg+xml", buffer.getvalue(), text)}</figure>'
 
 
 def picture(path: Path) -> str:
@@ -117,11 +122,11 @@ def picture(path: Path) -> str:
         height = max(1, round(image.shape[0] * WIDTH / image.shape[1]))
         image = cv2.resize(image, (WIDTH, height), interpolation=cv2.INTER_AREA)
     content = cv2.imencode('.jpg', image, [cv2.IMWRITE_JPEG_QUALITY, 88])[1].tobytes()
-    return _image('jpeg', content, str(path), str(path))
+    caption = f'<figcaption>{escape(str(path))}</figcaption>'
+    image = _image('jpeg', content, str(path))
+    return f'<figure>{caption}<div class="picture">{image}</div></figure>'
 
 
-def _image(kind: str, content: bytes, text: str, caption: str) -> str:
+def _image(kind: str, content: bytes, text: str) -> str:
     data = base64.b64encode(content).decode('ascii')
-    below = f'<figcaption>{escape(caption)}</figcaption>' if caption else ''
-    image = f'<img alt="{escape(text)}" src="data:image/{kind};base64,{data}">'
-    return f'<figure>{image}{below}</figure>'
+    return f'<img alt="{escape(text)}" src="data:image/{kind};base64,{data}">'

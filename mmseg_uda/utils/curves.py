@@ -7,6 +7,8 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from mmseg_uda.artifacts.run_logs import Curve
 
 if TYPE_CHECKING:
@@ -18,6 +20,8 @@ __all__ = ['LINES', 'Groups', 'default_keys', 'draw_band', 'draw_panel', 'draw_p
 # Label -> seeds -> key -> curve.
 Groups = Mapping[str, Sequence[Mapping[str, Curve]]]
 LINES = ('-', '--', ':', '-.')
+INSIDE = 4  # lines of a legend that has room in its panel
+SPAN = 100.0  # of the largest loss to the smallest, from which the axis is logarithmic
 # Title of a panel, and the keys in it; the first that fits counts. Other keys have scales of their
 # own, and so a panel each.
 KINDS = {
@@ -26,6 +30,7 @@ KINDS = {
     'loss': r'loss',
     'ratio': r'ratio|rate$|share|agreement|confiden|significan',
     'entropy': r'entropy',
+    'accuracy of discriminators': r'(^|\.)disc\.acc',
     'accuracy, %': r'(^|[/.])[am]?Acc(_|$)|acc_seg',
     'learning rate': r'(^|\.)lr$',
     'time, s': r'(^|/)(data_)?time$',
@@ -113,8 +118,20 @@ def draw_panel(axes: Axes, groups: Groups, keys: Sequence[str], title: str) -> N
     axes.set_title(title.replace('$', r'\$'), fontsize='medium')
     axes.set_xlabel('iteration')
     axes.grid(alpha=0.3)
-    if axes.lines:
+    if 'loss' in title and _span_magnitudes(axes):
+        axes.set_yscale('log')
+    if len(axes.lines) > INSIDE:  # below the panel, where it hides no line
+        place = dict(loc='upper center', bbox_to_anchor=(0.5, -0.2), ncols=2, frameon=False)
+        axes.legend(fontsize='x-small', **place)
+    elif axes.lines:
         axes.legend(fontsize='x-small')
+
+
+def _span_magnitudes(axes: Axes) -> bool:
+    """Tell whether small values would lie on the axis beside large ones; never if one is 0."""
+    drawn = (np.asarray(line.get_ydata(), dtype=float) for line in axes.lines)
+    values = [value for each in drawn for value in each.tolist() if math.isfinite(value)]
+    return bool(values) and min(values) > 0 and max(values) / min(values) > SPAN
 
 
 def draw_panels(groups: Groups, keys: Sequence[str], title: str = '') -> Figure:
@@ -128,7 +145,7 @@ def draw_panels(groups: Groups, keys: Sequence[str], title: str = '') -> Figure:
     figure = Figure(figsize=(7 * columns, 4.5 * rows), layout='constrained')
     FigureCanvasAgg(figure)
     grid = figure.subplots(rows, columns, squeeze=False).flat
-    for axes, (name, names) in zip(grid, shown.items()):
+    for (name, names), axes in zip(shown.items(), grid):
         draw_panel(axes, groups, names, name)
     for axes in grid:  # what is left of the last row
         axes.remove()

@@ -104,6 +104,27 @@ def test_a_panel_per_kind(tool: ModuleType, tmp_path: Path, figures: list[Figure
     ]
 
 
+def test_panels_can_be_read(tool: ModuleType, tmp_path: Path, figures: list[Figure]) -> None:
+    """No empty axes, small losses beside large ones, legends that hide no line."""
+    losses = {f'adv.loss_{name}': 0.001 for name in 'abcd'}
+    accuracy = {f'disc.acc_source_{name}': 0.5 for name in 'abcd'}
+    records = [{'step': step, 'mIoU': 1.0, 'loss': 2.0, **losses, **accuracy} for step in (1, 2)]
+    log = write_log(tmp_path / 'a/x.json', records)
+    tool.main([log, '--out', str(tmp_path / 'x.png')])
+    names = ['mIoU, %', 'loss', 'accuracy of discriminators']
+    assert [axes.get_title() for axes in figures[0].axes] == names
+    assert [axes.get_yscale() for axes in figures[0].axes] == ['linear', 'log', 'linear']
+    figures[0].canvas.draw()
+    below = [
+        axes.get_legend().get_window_extent().y1 < axes.get_window_extent().y0
+        for axes in figures[0].axes
+    ]
+    assert below == [False, True, False]  # of one, five and four lines
+    zero = write_log(tmp_path / 'b/x.json', [{'step': 1, 'loss': 2.0, 'adv.loss_a': 0.0}])
+    tool.main([zero, '--out', str(tmp_path / 'y.png')])
+    assert figures[1].axes[0].get_yscale() == 'linear'  # a logarithm would hide the zero
+
+
 def test_seeds_become_a_band(
     tool: ModuleType, tmp_path: Path, figures: list[Figure], capsys: pytest.CaptureFixture[str]
 ) -> None:

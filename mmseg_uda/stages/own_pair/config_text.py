@@ -177,7 +177,7 @@ def config_text(
     )
     adversarial = 'discriminator' in METHODS[method]
     disc = "dict(optimizer=dict(type='Adam', lr=1e-4, betas=(0.9, 0.99)))"
-    teacher = ", dict(type='EMATeacherHook')" if 'MeanTeacher' in METHODS[method] else ''
+    teacher = ", dict(type='EMATeacherHook')" if 'EMATeacher' in METHODS[method] else ''
     step = -(-parts.num_target // MANY)
     indices = f', indices=list(range(0, {parts.num_target}, {step}))' if step > 1 else ''
     text = HEAD.format(

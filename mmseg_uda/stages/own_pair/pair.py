@@ -12,10 +12,11 @@ from mmengine.config import Config
 from mmseg_uda.artifacts.files import atomic_write, list_files
 from mmseg_uda.artifacts.outputs import check_output
 from mmseg_uda.config.check import require_sound
+from mmseg_uda.config.signatures import advice
 from mmseg_uda.datasets.class_map import IGNORE, ClassMap, name_value
 from mmseg_uda.datasets.images import IMAGES
 from mmseg_uda.stages.own_pair.config_text import Parts, config_text
-from mmseg_uda.stages.own_pair.images import Pairing, look_at_images, pair_labels
+from mmseg_uda.stages.own_pair.images import look_at_images
 from mmseg_uda.stages.own_pair.labels import (
     Classes,
     LabelValues,
@@ -24,6 +25,7 @@ from mmseg_uda.stages.own_pair.labels import (
     of_dataset,
     read_classes,
 )
+from mmseg_uda.stages.own_pair.pairing import Pairing, pair_labels
 from mmseg_uda.stages.own_pair.plan import METHODS, NETWORKS, device_memory, make_plan
 from mmseg_uda.stages.own_pair.report import (
     draw_sheet,
@@ -32,7 +34,6 @@ from mmseg_uda.stages.own_pair.report import (
     pairing_report,
     warnings_of,
 )
-from mmseg_uda.utils.arguments import check_choice
 from mmseg_uda.utils.drawing import save_picture
 
 __all__ = ['PairOptions', 'init_pair']
@@ -148,8 +149,15 @@ def init_pair(options: PairOptions, log: Callable[[str], Any] = print) -> Path:
 
 
 def _check(options: PairOptions) -> None:
-    check_choice('--method', options.method, tuple(METHODS))
-    check_choice('--backbone', options.backbone, tuple(NETWORKS))
+    for flag, name, known in (
+        ('--method', options.method, METHODS),
+        ('--backbone', options.backbone, NETWORKS),
+    ):
+        if name not in known:
+            raise ValueError(
+                f'{flag}: expected one of {", ".join(known)}, but got {name!r}; '
+                f'{advice(name, known)}'
+            )
     directories = {
         f'--{key.replace("_", "-")}': value
         for key, value in options._asdict().items()
@@ -221,6 +229,9 @@ def _dataset(images: str, labels: str, pairing: Pairing) -> dict[str, Any]:
     )
     for key in ('img_suffix', 'seg_map_suffix'):
         if getattr(pairing, key) != IMAGES:
+            found[key] = getattr(pairing, key)
+    for key in ('img_prefix', 'seg_map_prefix'):
+        if getattr(pairing, key):
             found[key] = getattr(pairing, key)
     if pairing.unlabelled:
         found['skip_unlabelled'] = True

@@ -39,12 +39,20 @@ NETWORKS = {
     'mobilenetv2': Network('deeplabv2_mobilenetv2', 3e-4, 0.1, 5200),
     'toy': Network('toy_mobilenetv2', 2e-3, 0.1, 3000),  # from scratch, for a CPU
 }
-_TEACHER = """type='MeanTeacher',
+_TEACHER = """type='{type}',
     segmentor=segmentor,
-    teacher=dict(type='EMATeacher', alpha=0.99, mode='train'),{mixer}
+    teacher=dict(type='EMATeacher', alpha={alpha}, mode='{mode}'),{mixer}
     augment=dict(type='StrongAugment'),
     consistency=dict(type='ConsistencyLoss', kind='ce', normalize='official'),
     label_weight='batch_ratio'"""
+_DACS = dict(type='MeanTeacher', alpha=0.99, mode='train')
+# DAFormer's teacher. Its sampling of rare classes needs counts of the labels, and its feature
+# distance the ids of things: docs/own_data.md adds them.
+_DAFORMER = dict(type='MeanTeacher', alpha=0.999, mode='batch_statistics')
+_MIX = "\n    mixer=dict(type='ClassMix', direction='source2target'),"
+_MASK = """,
+    mask=dict(type='BlockMask', block_size=max(1, crop_size[0] // 16), ratio=0.7),
+    mask_augment=dict(type='StrongAugment')"""
 _DISCRIMINATOR = """
     segmentor=segmentor,{align}
     discriminator=dict(type='FCDiscriminator', in_channels=len(classes)),
@@ -52,8 +60,10 @@ _DISCRIMINATOR = """
     adversarial_loss=dict(type='AdversarialLoss', loss_weight=0.001)"""
 # Arguments of `model` in a config; `segmentor` and `classes` are names in it.
 METHODS = {
-    'dacs': _TEACHER.format(mixer="\n    mixer=dict(type='ClassMix', direction='source2target'),"),
-    'mean_teacher': _TEACHER.format(mixer=''),
+    'dacs': _TEACHER.format(mixer=_MIX, **_DACS),
+    'mean_teacher': _TEACHER.format(mixer='', **_DACS),
+    'daformer': _TEACHER.format(mixer=_MIX, **_DAFORMER),
+    'mic': _TEACHER.format(mixer=_MIX, **{**_DAFORMER, 'type': 'MIC'}) + _MASK,
     'source_only': "type='SourceOnly', segmentor=segmentor",
     'minent': "type='MinEnt', segmentor=segmentor, norm_statistics='target', lambda_ent=0.001",
     'adversarial': f"type='Adversarial',{_DISCRIMINATOR.format(align='')}",

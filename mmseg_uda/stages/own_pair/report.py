@@ -13,8 +13,9 @@ from PIL import Image
 
 from mmseg_uda.datasets.class_map import IGNORE, ClassMap, name_value, read_values
 from mmseg_uda.datasets.label_files import NUM_THREADS, image_header
-from mmseg_uda.stages.own_pair.images import ImageSet, Pairing
+from mmseg_uda.stages.own_pair.images import ImageSet
 from mmseg_uda.stages.own_pair.labels import Classes, LabelValues
+from mmseg_uda.stages.own_pair.pairing import Pairing
 from mmseg_uda.utils.drawing import label_to_color, outline_similar, overlay
 from mmseg_uda.utils.palettes import legend_of
 from mmseg_uda.utils.sheets import contact_sheet

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mmseg_uda.stages.own_pair.images import Pairing, look_at_images
+from mmseg_uda.stages.own_pair.images import look_at_images
 from mmseg_uda.stages.own_pair.labels import guess_classes, look_at_labels, read_classes
+from mmseg_uda.stages.own_pair.pairing import Pairing
 from mmseg_uda.stages.own_pair.report import warnings_of
 
 
@@ -83,7 +84,7 @@ def test_what_looks_like_a_mistake(tmp_path: Path) -> None:
     label = write(tmp_path / 'c.jpg', np.full((4, 8), 7))
     (tmp_path / 'classes.yaml').write_text('1: road\n2: car\nothers: ignore')
     classes = read_classes(tmp_path / 'classes.yaml')
-    pairing = Pairing((), (), [image], [label], ['x'], ['y'])
+    pairing = Pairing('', (), '', (), [image], [label], ['x'], ['y'])
     found = list(
         warnings_of(
             look_at_images('', [image]),
