@@ -121,8 +121,13 @@ def draw_panel(axes: Axes, groups: Groups, keys: Sequence[str], title: str) -> N
     if 'loss' in title and _span_magnitudes(axes):
         axes.set_yscale('log')
     if len(axes.lines) > INSIDE:  # below the panel, where it hides no line
-        place = dict(loc='upper center', bbox_to_anchor=(0.5, -0.2), ncols=2, frameon=False)
-        axes.legend(fontsize='x-small', **place)
+        axes.legend(
+            fontsize='x-small',
+            loc='upper center',
+            bbox_to_anchor=(0.5, -0.2),
+            ncols=2,
+            frameon=False,
+        )
     elif axes.lines:
         axes.legend(fontsize='x-small')
 
