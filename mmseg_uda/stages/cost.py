@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from functools import partial
 from statistics import median
 from typing import Any, ClassVar
 
@@ -35,10 +36,11 @@ class CostStage(TrainStage):
     """Times iterations beside the bare passes that they need; ``{name}`` is a file of numbers.
 
     A bare pass is the student's backbone and decode head on a batch of one domain: with the cross
-    entropy and backward (``learning``), or without gradients (``labelling``), as a teacher's. An
-    iteration's passes are counted by the images that its backbones see, of which a pass at several
-    resolutions has more than the batch. The rest of its time is the method's own. Nothing that is
-    trained here is kept.
+    entropy and backward (``learning``), or without gradients (``labelling``), as a teacher's; or
+    that of a frozen backbone alone (``encoding``), for a feature distance. An iteration's passes
+    are counted by the images that its backbones see, of which a pass at several resolutions has
+    more than the batch. The rest of its time is the method's own. Nothing that is trained here is
+    kept.
 
     With ``noise=True`` it trains on noise from random weights, and no file is needed; ``crop`` is
     the height and width of the images then. ``device`` refuses a machine without it, and
@@ -118,18 +120,19 @@ class _CostHook(Hook):
         self.model: Any = unwrap_model(runner.model)
         self.student: Any = getattr(self.model, 'student', self.model)
         kind = type(self.student.backbone)
-        self.images: Counter[bool] = Counter()  # images that learn and that do not
+        self.images: Counter[str] = Counter()  # by the kind of their pass
         self.handles = [
-            each.register_forward_pre_hook(self._count)
-            for each in self.model.modules()
+            each.register_forward_pre_hook(partial(self._count, name.startswith('regularizers.')))
+            for name, each in self.model.named_modules()
             if type(each) is kind
         ]
         for name, each in self.model.named_modules() if self.compiles else ():
             if name.rpartition('.')[2] in COMPILED:
                 each.compile()
 
-    def _count(self, _: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-        self.images[torch.is_grad_enabled()] += len(inputs[0])
+    def _count(self, alone: bool, _: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        kind = 'learning' if torch.is_grad_enabled() else 'labelling'
+        self.images['encoding' if alone else kind] += len(inputs[0])
 
     def before_train_iter(
         self, runner: Runner, batch_idx: int, data_batch: dict[str, Any] | None = None
@@ -153,20 +156,22 @@ class _CostHook(Hook):
             inputs, samples = inputs['source'], samples['source']
         source = ImageBatch(inputs, samples)
         self.images.clear()
-        learning = self._time(lambda: self._learn(source))
-        labelling = self._time(lambda: self._label(source))
+        bare = {
+            'learning': self._time(lambda: self._learn(source)),
+            'labelling': self._time(lambda: self._label(source)),
+            'encoding': self._time(lambda: self._encode(images['encoding'], source)),
+        }
         self.student.zero_grad()  # the next iteration's gradients are its own
-        counts = {learns: images[learns] / number for learns, number in self.images.items()}
-        passes = counts.get(True, 0) * learning + counts.get(False, 0) * labelling
+        self.images['encoding'] = images['encoding']  # of one pass that has as many
+        counts = {kind: images[kind] / max(self.images[kind], 1) for kind in bare}
+        passes = sum(counts[kind] * bare[kind] for kind in bare)
         self.rows.append(
             {
                 'iteration_s': seconds,
                 'passes_s': passes,
                 'ratio': seconds / passes,
-                'learning_passes': counts.get(True, 0),
-                'labelling_passes': counts.get(False, 0),
-                'learning_pass_s': learning,
-                'labelling_pass_s': labelling,
+                **{f'{kind}_passes': count for kind, count in counts.items()},
+                **{f'{kind}_pass_s': each for kind, each in bare.items()},
             }
         )
         if batch_idx == runner.max_iters - 1:
@@ -199,6 +204,12 @@ class _CostHook(Hook):
     @torch.no_grad()
     def _label(self, source: ImageBatch) -> None:
         self.student.decode_head.forward(self.student.extract_feat(source.images))
+
+    @torch.no_grad()
+    def _encode(self, number: int, source: ImageBatch) -> None:
+        for regularizer in getattr(self.model, 'regularizers', {}).values():
+            if number and hasattr(regularizer, 'frozen_features'):
+                regularizer.frozen_features(source.images)
 
     def summary(self) -> dict[str, float]:
         """The median of each number, and the peak of memory."""

@@ -95,7 +95,8 @@ def test_a_stock_segmentor_has_one_pass() -> None:
     """Images are counted by whether they learn."""
     hook = cost._CostHook()
     hook.images = cost.Counter()
-    hook._count(nn.Identity(), (torch.zeros(2, 3, 4, 4),))
+    hook._count(False, nn.Identity(), (torch.zeros(2, 3, 4, 4),))
     with torch.no_grad():
-        hook._count(nn.Identity(), (torch.zeros(3, 3, 4, 4),))
-    assert hook.images == {True: 2, False: 3}
+        hook._count(False, nn.Identity(), (torch.zeros(3, 3, 4, 4),))
+        hook._count(True, nn.Identity(), (torch.zeros(5, 3, 4, 4),))
+    assert hook.images == {'learning': 2, 'labelling': 3, 'encoding': 5}

@@ -47,9 +47,9 @@ INTRODUCTION = f"""# From CAMix to the state of the art
 
 Each method below is the one before with some keys of its config changed, and nothing else: GTA5 →
 Cityscapes, mIoU of the papers, none of it trained by us. A table has all keys of the training in
-which the resolved configs differ, at most {LIMIT}; a dash is a key that one of them does not have. A
-part of another type is one key, with its arguments. Items of lists are named by their type. The data
-of validation and test is left out. `tools/dev/config_chain.py` writes this page.
+which the resolved configs differ, at most {LIMIT}; a dash is a key that one of them does not have.
+A part of another type is one key, with its arguments. Items of lists are named by their type. The
+data of validation and test is left out. `tools/dev/config_chain.py` writes this page.
 """
 BY_KEY = ('model', 'model.segmentor')
 """Parts that are compared key by key although their types differ."""
