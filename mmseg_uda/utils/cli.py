@@ -103,7 +103,8 @@ def run_main(main: Callable[[], Any]) -> None:
     ``--traceback`` or ``MMSEG_UDA_TRACEBACK=1``.
 
     Args:
-        main: The tool. A number that it returns is the exit code.
+        main: The tool. An integer that it returns is the exit code; all else, such as what a cost
+            tool measured, is for callers.
 
     Exit codes:
         2 for what the user wrote (an error that this package raises on purpose), 1 for what broke
@@ -114,7 +115,8 @@ def run_main(main: Callable[[], Any]) -> None:
     prepare_terminal(MMLogger.get_current_instance())
     try:
         with stop_on_signals(), _full_disk_ends_logging():
-            sys.exit(main())
+            result = main()
+            sys.exit(result if isinstance(result, int) else None)
     except KeyboardInterrupt as error:
         stop = error if isinstance(error, Stop) else Stop(signal.SIGINT)
         if is_main_process():  # all processes of a launcher are told
