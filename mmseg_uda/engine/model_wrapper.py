@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
+from contextlib import contextmanager
+from typing import Any, Iterator
 
 import torch
 import torch.distributed as dist
+import torch.utils.checkpoint
 from mmengine.model import MMDistributedDataParallel
 from mmengine.registry import MODEL_WRAPPERS  # the runner looks wrappers up in this one only
 from torch import Tensor, nn
 from torch._utils import _flatten_dense_tensors, _unflatten_dense_tensors
 from torch.nn.modules.batchnorm import _NormBase
 
-__all__ = ['UDADistributedDataParallel', 'average_buffers']
+__all__ = ['UDADistributedDataParallel', 'average_buffers', 'flat_checkpoints']
 
 
 @torch.no_grad()
@@ -31,6 +33,25 @@ def average_buffers(module: nn.Module) -> None:
         means = _unflatten_dense_tensors(flat, buffers)  # type: ignore[no-untyped-call]
         for buffer, mean in zip(buffers, means):
             buffer.copy_(mean)
+
+
+@contextmanager
+def flat_checkpoints() -> Iterator[None]:
+    """Make checkpoints whose recomputation is no backward pass inside of the backward pass.
+
+    Backbones of mmcv and mmseg (``with_cp=True``) do not say which kind they want. PyTorch's default
+    is the nested kind, with which data-parallel wrappers see some parameters twice, and fail.
+    """
+    stock = torch.utils.checkpoint.checkpoint
+
+    def checkpoint(*args: Any, **kwargs: Any) -> Any:
+        return stock(*args, **{'use_reentrant': False, **kwargs})
+
+    torch.utils.checkpoint.checkpoint = checkpoint
+    try:
+        yield
+    finally:
+        torch.utils.checkpoint.checkpoint = stock
 
 
 @MODEL_WRAPPERS.register_module()
@@ -68,9 +89,10 @@ class UDADistributedDataParallel(MMDistributedDataParallel):
 
     def train_step(self, data: Any, optim_wrapper: Any) -> dict[str, Tensor]:
         """Run one iteration; see :meth:`StepwiseModel.train_step`."""
-        if getattr(self.module, 'takes_domains', False):
-            log_vars = self.module.train_step(data, optim_wrapper, forward=self)
-        else:
-            log_vars = super().train_step(data, optim_wrapper)
+        with flat_checkpoints():
+            if getattr(self.module, 'takes_domains', False):
+                log_vars = self.module.train_step(data, optim_wrapper, forward=self)
+            else:
+                log_vars = super().train_step(data, optim_wrapper)
         average_buffers(self.module)
         return log_vars

@@ -116,3 +116,29 @@ def test_a_stock_segmentor(alone: None) -> None:
         logs.append(each.train_step(toys.batch()['source'], wrapper))
     assert_close(*logs)
     assert_close(model.state_dict(), twin.state_dict())
+
+
+@pytest.mark.parametrize('with_cp', [False, True])
+def test_checkpointing_of_mmsegs_backbones(alone: None, with_cp: bool) -> None:
+    """Of two passes that share parameters, as a method makes them, with the same result."""
+    backbone = dict(
+        type='MixVisionTransformer', embed_dims=4, num_layers=[1] * 4, drop_path_rate=0.0
+    )
+    head = dict(
+        type='DAFormerHead',
+        in_channels=(4, 8, 16, 32),
+        channels=8,
+        dilations=(1, 2),
+        num_classes=toys.NUM_CLASSES,
+        dropout_ratio=0.0,
+    )
+    states = []
+    for cfg in (backbone, dict(backbone, with_cp=with_cp)):
+        segmentor = dict(toys.segmentor_cfg(head), backbone=cfg)
+        model = toys.build('mean_teacher', segmentor=segmentor)
+        wrapper = two_processes.joint_wrapper(model, 'mean_teacher')
+        trained = UDADistributedDataParallel(model) if cfg is not backbone else model
+        trained.train()
+        trained.train_step(toys.batch(), wrapper)
+        states.append(model.student.state_dict())
+    assert_close(*states)
