@@ -24,6 +24,7 @@ OUT_OF_RANGE: dict[str, float | None] = {
     **dict.fromkeys(
         ('ignore_index', 'in_index', 'frozen_index', 'index', 'spatial_weight', 'channel_weight')
     ),
+    'out_indices': None,  # counted from the last one if below 0
     'gamma': 1e9,
 }
 WRONG: dict[type, tuple[Any, ...]] = {
@@ -82,7 +83,7 @@ def bad_values(key: str, hint: Any, default: Any) -> Iterator[Any]:
 
 def placeholder(hint: Any) -> Any:
     """A value for an argument that a constructor needs; its checks come before it builds parts."""
-    return {int: 4, float: 0.5, str: 'x'}.get(hint)
+    return {int: 4, float: 0.5, str: 'x', Sequence[int]: (4, 4)}.get(hint)
 
 
 @pytest.mark.parametrize('name', sorted(classes()))

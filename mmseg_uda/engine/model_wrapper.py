@@ -39,8 +39,8 @@ def average_buffers(module: nn.Module) -> None:
 def flat_checkpoints() -> Iterator[None]:
     """Make checkpoints whose recomputation is no backward pass inside of the backward pass.
 
-    Backbones of mmcv and mmseg (``with_cp=True``) do not say which kind they want. PyTorch's default
-    is the nested kind, with which data-parallel wrappers see some parameters twice, and fail.
+    Backbones of mmseg (``with_cp=True``) do not say which kind they want. PyTorch's default is the
+    nested one, with which a data-parallel wrapper sees some parameters twice, and fails.
     """
     stock = torch.utils.checkpoint.checkpoint
 

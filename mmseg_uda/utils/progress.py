@@ -36,9 +36,8 @@ class Progress:
         file: Where to write. Default: the standard error.
 
     Example:
-        >>> with Progress(2, 'images', sys.stdout) as progress:  # doctest: +SKIP
-        ...     work(), progress.update(2)
-        images: 2 of 2, 0.4/s, took 0:00:05
+        >>> with Progress(total=2, title='images') as progress:
+        ...     progress.update(2)
     """
 
     def __init__(self, total: int, title: str, file: TextIO | None = None) -> None:
@@ -112,7 +111,12 @@ class Progress:
 
 
 def track(items: Iterable[T], total: int, title: str) -> Iterator[T]:
-    """Yield items, and show on the standard error how many are done."""
+    """Yield items, and show on the standard error how many are done.
+
+    Example:
+        >>> [letter.upper() for letter in track('ab', total=2, title='letters')]
+        ['A', 'B']
+    """
     with Progress(total, title) as progress:
         for item in items:
             yield item

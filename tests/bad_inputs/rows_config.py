@@ -111,7 +111,7 @@ TABLES: dict[str, list[tuple[str, str, Any, str]]] = {
         # Loaders and datasets.
         ('loader: no target', TARGET, REMOVE, "UDATrainLoop.train_dataloader: expected the keys source and target, but got ['source']; write dict(source=dict(...), target=dict(...))"),
         ('loader: domain', 'train_dataloader.sorce', {}, "train_dataloader.sorce: train_dataloader has no argument 'sorce'; write 'source'"),
-        ('loader: no dict', SOURCE, 'gta', "train_dataloader.source: train_dataloader.source: expected Mapping[str, Any] | None, but got 'gta'"),
+        ('loader: no dict', SOURCE, 'gta', "train_dataloader.source: train_dataloader.source: expected Mapping[str, Any] | Sequence[Mapping[str, Any]] | None, but got 'gta'"),
         ('loader: key', f'{SOURCE}.num_worker', 1, "train_dataloader.source.num_worker: DataLoader has no argument 'num_worker'; write 'num_workers'"),
         ('loader: no image in a batch', f'{SOURCE}.batch_size', 0, 'train_dataloader.source.batch_size: DataLoader.batch_size: expected an integer from 1 on, but got 0'),
         ('loader: batch size as text', f'{SOURCE}.batch_size', '2', "train_dataloader.source.batch_size: DataLoader.batch_size: expected an integer from 1 on, but got '2'"),

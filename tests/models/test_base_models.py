@@ -49,6 +49,7 @@ NETWORKS = {
     'daformer_convnext-t': (31.637, (128, 256)),
     'daformer_dinov2-b': (97.898, (160, 320)),
     'deeplabv2_efficientnet-lite0': (3.178, (32, 64)),
+    'hrda_mit-b5': (85.686, (128, 256)),
     'vfm_uda_dinov2-s': (22.511, (160, 320)),
     'vfm_uda_dinov2-b': (88.392, (160, 320)),
     'vfm_uda_dinov2-l': (307.587, (160, 320)),

@@ -113,7 +113,8 @@ def gta(tmp_path):
 
 
 @pytest.mark.parametrize('nproc', [1, 2])
-def test_gta(gta, nproc, capsys):
+def test_gta(gta, nproc, capsys, monkeypatch):
+    monkeypatch.setattr('mmseg_uda.utils.progress.PAUSE', 0.0)
     assert convert('gta', gta, '--nproc', nproc) == 0
     expected = [CITYSCAPES.get(index, 255) for index in range(35)]
     for name in ('00001', '00002', '00003'):
@@ -125,7 +126,7 @@ def test_gta(gta, nproc, capsys):
     assert statistics['totals'] == {**{str(index): 3 for index in range(19)}, '255': 3 * 16}
     assert statistics['images']['00002'] == {**{str(index): 1 for index in range(19)}, '255': 16}
     captured = capsys.readouterr()
-    assert 'ETA' in captured.err
+    assert 'labels: 3 of 3' in captured.err
     assert '3 labels converted, 0 were already, 0 failed' in captured.out
     assert not list(gta.rglob('*.tmp'))
 

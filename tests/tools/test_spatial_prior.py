@@ -32,6 +32,7 @@ def config(tmp_path: Path) -> str:
 def test_command_line(
     config: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr('mmseg_uda.utils.progress.PAUSE', 0.0)
     out = tmp_path / 'prior.npz'
     argv = [config, str(out), '--workers', '0']
     tool.main(argv)
@@ -41,7 +42,7 @@ def test_command_line(
     said = capsys.readouterr()
     assert f'3 label maps, 4 classes, 16 x 24, SHA-256 {prior.digest}' in said.out
     assert 'never seen' not in said.out
-    assert 'ETA' in said.err
+    assert 'labels: 3 of 3' in said.err
 
     options = [
         '--size',

@@ -15,6 +15,7 @@ tool = toys.load_script('tools/dataset_converters/translate.py')
 def test_command_line(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr('mmseg_uda.utils.progress.PAUSE', 0.0)
     for seed, domain in enumerate(('source', 'target')):
         toys.write_domain(tmp_path, domain, 3, seed)
     argv = [
@@ -41,7 +42,7 @@ def test_command_line(
     assert [manifest.recipe[key] for key in ('beta', 'seed', 'max_images')] == [0.05, 2, 2]
     assert all((tmp_path / 'out' / name).is_file() for name in manifest.listed)
     assert len(manifest.listed) == 4
-    assert 'ETA' in capsys.readouterr().err
+    assert 'images: 2 of 2' in capsys.readouterr().err
     with pytest.raises(SystemExit):
         tool.main([*argv, *options, '--nproc', '0'])
     assert '--nproc: expected an integer from 1 on, but got 0' in capsys.readouterr().err

@@ -42,6 +42,7 @@ class VFMUDAHead(BaseDecodeHead):
         ValueError: ``in_channels`` or ``num_classes`` is out of range.
 
     Example:
+        >>> import torch
         >>> head = VFMUDAHead(in_channels=8, num_classes=3)
         >>> head.forward((torch.rand(1, 8, 4, 6),)).shape
         torch.Size([1, 3, 16, 24])
@@ -59,6 +60,7 @@ class VFMUDAHead(BaseDecodeHead):
     ) -> None:
         check_integer('VFMUDAHead.in_channels', in_channels, 4)
         check_integer('VFMUDAHead.num_classes', num_classes, 1)
+        check_integer('VFMUDAHead.in_index', in_index)
         check_number('VFMUDAHead.dropout_ratio', dropout_ratio, '[0, 1]')
         half, channels = in_channels // 2, in_channels // 4
         super().__init__(

@@ -39,7 +39,7 @@ def draw_crops(
     Example:
         >>> crops = draw_crops(torch.empty(3, 3, 24, 32), (16, 16), divisor=8, seeds=[1, 2, 3])
         >>> crops.corners
-        [(0, 16), (0, 0), (8, 8)]
+        [(0, 8), (8, 0), (8, 0)]
     """
     sides = images.shape[2:]
     for side, least in zip(sides, size):
@@ -149,7 +149,12 @@ def _average(maps: Tensor, axis: int, index: Tensor, size: int) -> Tensor:
 
 
 def to_size(maps: Tensor, size: Sequence[Any]) -> Tensor:
-    """Resize maps (N, C, h, w) to a size; exporters keep the resize where it changes nothing."""
+    """Resize maps (N, C, h, w) to a size; exporters keep the resize where it changes nothing.
+
+    Example:
+        >>> to_size(torch.zeros(1, 2, 4, 6), (8, 12)).shape
+        torch.Size([1, 2, 8, 12])
+    """
     if not torch.compiler.is_compiling() and tuple(maps.shape[2:]) == tuple(size):
         return maps
     return F.interpolate(maps, tuple(size), mode='bilinear', align_corners=False)
