@@ -55,6 +55,10 @@ NO_NEWS = (
     'The prefix is not set in metric class',
     'The draw is False, it means',  # pictures are another hook's
     'Distributed training is not used, all SyncBatchNorm',
+    'Setting MKL_NUM_THREADS environment variable',
+    'Setting OMP_NUM_THREADS environment variable',
+    'Grad strides do not match bucket view strides',  # of convolutions of one pixel
+    '`broadcast_buffers` is deprecated',  # torch's new name, which older versions lack
     'Exp name: ',
     'Using env variable',
 )
