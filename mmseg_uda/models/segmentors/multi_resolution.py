@@ -67,6 +67,8 @@ class MultiResolutionSegmentor(ExtendedSegmentor):
     ) -> None:
         name = type(self).__name__
         check_number(f'{name}.detail_weight', detail_weight, '[0, 1)')
+        check_number(f'{name}.stride', stride, '(0, inf)')
+        check_integer(f'{name}.downscale', downscale, 2)
         check_sequence(f'{name}.detail_size', detail_size, check_integer, 1, length=2)
         if slide_step is not None:
             check_sequence(f'{name}.slide_step', slide_step, check_integer, 1, length=2)
