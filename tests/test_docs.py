@@ -43,6 +43,11 @@ def test_relative_links_resolve(name: str) -> None:
     assert broken_links(ROOT / name) == []
 
 
+def test_every_page_is_in_the_navigation_of_the_site() -> None:
+    navigation = (ROOT / 'mkdocs.yml').read_text(encoding='utf-8')
+    assert [name for name in FILES if f': {name}\n' not in navigation] == []
+
+
 def test_broken_links_are_found(tmp_path: Path) -> None:
     path = tmp_path / 'a.md'
     path.write_text(

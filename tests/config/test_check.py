@@ -36,7 +36,7 @@ CAMIX = 'camix/camix_r101-deeplabv2_1xb2-250k_gta2cityscapes-512x512.py'
 # Names that shipped configs give to parts of themselves; any other that nothing reads is a mistake.
 OWN_NAMES = re.compile(
     r'\w*_pipeline|\w*scale|\w+_root|\w+_dir|\w+_type|vis_backends|segmentor'
-    r'|conditions|crop_size|data_preprocessor|img_ratios|norm_cfg|optimizer|pipeline|student|tta_model'
+    r'|conditions|crop_size|data_preprocessor|img_ratios|norm_cfg|optimizer|pipeline|source|student|target|tta_model'
 )
 # Key path, wrong value, what the problem says.
 BROKEN: dict[str, tuple[str, Any, str]] = {
