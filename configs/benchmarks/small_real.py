@@ -184,7 +184,9 @@ methods = dict(
         stages=lambda pair: counted('dacs_rcs_fd_margins', pair)),
     daformer=dict(text='DAFormer', stages=lambda pair: counted('daformer', pair)),
     hrda=dict(text='HRDA', stages=lambda pair: counted('hrda', pair)),
-    mic=dict(text='MIC', stages=lambda pair: counted('mic', pair)))
+    mic=dict(text='MIC', stages=lambda pair: counted('mic', pair)),
+    vfm_uda=dict(
+        text='VFM-UDA++ without DINOv2', stages=lambda pair: counted('vfm_uda', pair)))
 cells = {
     f'{pair}-{method}': methods[method]['stages'](pairs[pair])
     for pair in pairs for method in methods
