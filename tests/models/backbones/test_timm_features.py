@@ -9,12 +9,14 @@ from typing import Any
 import pytest
 import torch
 import torch.nn.functional as F
+from mmengine.config import Config
 from mmengine.optim import build_optim_wrapper
 from mmseg.registry import MODELS
 from torch import Tensor, nn
 from torch.testing import assert_close
 
 from mmseg_uda.artifacts.checkpoint_sources import resolve_checkpoint
+from mmseg_uda.doctor.weights import check_weights
 
 DINO = dict(
     type='TimmFeatures',
@@ -211,6 +213,18 @@ def test_weights_of_another_network(tmp_path: Path) -> None:
         r'missing or of another shape, the first is model.blocks.2.norm1.weight; write a file',
     ):
         build(init_cfg=init).init_weights()
+
+
+@pytest.mark.parametrize(('depth', 'verdict'), [(3, 'ok'), (8, 'wrong')])
+def test_doctor_knows_their_names(depth: int, verdict: str, tmp_path: Path) -> None:
+    """A file of the authors has all tensors of this network, or of a deeper one."""
+    torch.save(published(build(depth=depth), False), tmp_path / 'dinov2.pth')
+    init = dict(type='Pretrained', checkpoint=str(tmp_path / 'dinov2.pth'))
+    model = dict(segmentor=dict(backbone=dict(DINO, init_cfg=init)))
+    network = nn.ModuleDict(dict(backbone=build(init_cfg=init)))
+    (finding,) = check_weights(Config(dict(model=model)), network)
+    assert finding.verdict == verdict
+    assert 'has 48 of 48 tensors of backbone, 100%' in finding.message
 
 
 def test_names_of_weights() -> None:
