@@ -42,6 +42,7 @@ CHAIN = (
     ),
     Cell('HRDA', '73.8', 'hrda/hrda_mit-b5-daformer_1xb2-40k_gta2cityscapes-1024x1024.py'),
     Cell('MIC on HRDA', '75.9', 'mic/mic_mit-b5-hrda_1xb2-40k_gta2cityscapes-1024x1024.py'),
+    Cell('VFM-UDA', '78.4', 'vfm_uda/vfm-uda_dinov2-l-vfm_4xb2-40k_gta2cityscapes-1024x1024.py'),
 )
 INTRODUCTION = f"""# From CAMix to the state of the art
 
