@@ -26,9 +26,10 @@ configs = dict(
     camix='camix/camix_r101-deeplabv2_1xb2-250k_gta2cityscapes-512x512.py',
     proda='proda/proda_r101-deeplabv2gn_1xb4-62k_gta2cityscapes-896x512_stage1.py',
     daformer='daformer/daformer_mit-b5-daformer_1xb2-40k_gta2cityscapes-512x512.py',
-    hrda='hrda/hrda_mit-b5-daformer_1xb2-40k_gta2cityscapes-1024x1024.py',
     mic='mic/mic_mit-b5-daformer_1xb2-40k_gta2cityscapes-512x512.py',
-    mic_hrda='mic/mic_mit-b5-hrda_1xb2-40k_gta2cityscapes-1024x1024.py')
+    hrda='hrda/hrda_mit-b5-daformer_1xb2-40k_gta2cityscapes-1024x1024.py',
+    mic_hrda='mic/mic_mit-b5-hrda_1xb2-40k_gta2cityscapes-1024x1024.py',
+    vfm_uda='vfm_uda/vfm-uda_dinov2-b-vfm_4xb2-40k_gta2cityscapes-1024x1024.py')
 variants = dict(
     fp32=dict(text='fp32'),
     amp=dict(text='bfloat16', options={'optim_wrapper.dtype': 'bfloat16'}),
