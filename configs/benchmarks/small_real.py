@@ -215,7 +215,7 @@ levels = dict(
         methods=['adversarial', 'self_training', 'cdanet', 'sam', 'pit', 'dast'],
         pairs=both,
         seeds=[0, 1]),
-    d=dict(methods=['daformer', 'mic', 'hrda'], pairs=both, seeds=[0, 1]),
+    d=dict(methods=['daformer', 'mic', 'hrda', 'vfm_uda'], pairs=both, seeds=[0, 1]),
     # From DACS to DAFormer and MIC part by part: RCS is rare class sampling, FD feature distance.
     e=dict(
         methods=['dacs_rcs', 'dacs_rcs_fd', 'dacs_rcs_fd_margins'], pairs=both, seeds=[0, 1]),
