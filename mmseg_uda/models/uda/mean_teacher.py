@@ -106,12 +106,9 @@ class MeanTeacher(BaseUDASegmentor):
             )
             self.mixer.check(self.student.num_classes)
         self.augment = TRANSFORMS.build(augment) if augment else None
+        kind = (BatchTransform, 'a transform of whole batches', 'StrongAugment')
         self.weak_augment = weak_augment and build_batch_transform(
-            f'{name}.weak_augment',
-            weak_augment,
-            BatchTransform,
-            'a transform of whole batches',
-            'StrongAugment',
+            f'{name}.weak_augment', weak_augment, *kind
         )
         self.significance = MODELS.build(significance) if significance else None
         self.pseudo_threshold = pseudo_threshold
