@@ -35,7 +35,7 @@ def predict_directly(
         ValueError: An image is padded or flipped.
     """
     head = segmentor.decode_head
-    scores = head.forward(segmentor.extract_feat(images)).float()  # (N, C, h, w)
+    scores = segmentor.forward(images).float()  # (N, C, h, w)
     if test_resize == 'probabilities':
         scores = scores.softmax(1)
     for score, sample in zip(scores, samples):

@@ -42,7 +42,8 @@ def plain_config(cfg: Config, notes: list[str] | None = None) -> Config:
         notes: A list to which sentences about what a user should know are added.
 
     Raises:
-        ValueError: The config is not one of a method of this package.
+        ValueError: The config is not one of a method of this package, or its segmentor is an
+            ensemble.
     """
     notes = [] if notes is None else notes
     content = cfg.to_dict()
@@ -50,6 +51,11 @@ def plain_config(cfg: Config, notes: list[str] | None = None) -> Config:
         raise ValueError(
             f"export_segmentor: the config's model {content['model'].get('type')!r} has no key "
             '`segmentor`; pass the config of a method of mmseg_uda'
+        )
+    if _name(content['model']['segmentor']) == 'EnsembleSegmentor':
+        raise ValueError(
+            'export_segmentor: expected one network, but got an EnsembleSegmentor, whose networks '
+            'have a checkpoint each; export each with the config of its training'
         )
     model = _plain_model(content['model'])
     resize = content['model'].get('test_resize', 'twice')
