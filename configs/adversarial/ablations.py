@@ -1,6 +1,7 @@
 # AdaptSegNet at one level (cross entropy as in the paper, least squares with the weight of its code)
 # and at two, and ADVENT, with the literature's mIoU; over 13 classes on SYNTHIA with ResNet-101. The
-# papers that cite ADVENT give the mean of both its networks (45.5 and 48.0). Not trained by us.
+# papers that cite ADVENT give the mean of both its networks (45.5 and 48.0), which
+# ../advent/advent_pipeline.py tests. Not trained by us.
 #   python tools/train.py configs/adversarial/ablations.py --row ls --cell r101-gta
 seed = 0
 cells = {

@@ -20,37 +20,59 @@ from mmseg_uda.stages import base
 pytestmark = pytest.mark.slow
 ITERATIONS = 10
 CAMVID = (0, 1, 2, 5, 7, 8, 9, 10, 11, 13, 18)  # train ids
-PIPELINES = {
-    'adversarial/bdl_pipeline.py': {},
-    'camix/camix_pipeline.py': {},
-    'cdanet/cdanet_pipeline.py': {'translated': True},  # with CycleGAN
-    'dast/dast_pipeline.py': {},
-    'pit/pit_pipeline.py': {},
-    'proda/proda_pipeline.py': {},
-    'sam/sam_pipeline.py': {},
-    'self_training/self-training_pipeline.py': {},
+# The cell, and options. Transformers have no small cell: the test makes their networks small.
+PIPELINES: dict[str, tuple[str, dict[str, Any]]] = {
+    'adversarial/bdl_pipeline.py': ('small-day', {}),
+    'advent/advent_pipeline.py': ('small-day', {}),
+    'camix/camix_pipeline.py': ('small-day', {}),
+    'cdanet/cdanet_pipeline.py': ('small-day', {'translated': True}),  # with CycleGAN
+    'daformer/daformer_pipeline.py': ('b5-gta', {}),
+    'dast/dast_pipeline.py': ('small-day', {}),
+    'hrda/hrda_pipeline.py': ('b5-gta', {}),
+    'mic/mic_pipeline.py': ('hrda-gta', {}),
+    'pit/pit_pipeline.py': ('small-day', {}),
+    'proda/proda_pipeline.py': ('small-day', {}),
+    'sam/sam_pipeline.py': ('small-day', {}),
+    'self_training/self-training_pipeline.py': ('small-day', {}),
+    'vfm_uda/vfm-uda_pipeline.py': ('b-gta', {}),
+}
+SIZES = {'crop_size', 'detail_size', 'input_size', 'scale', 'size', 'slide_step', 'stride'}
+LEVELS = [8, 16, 40, 64]  # channels of the small MiT
+SMALL = {
+    'MixVisionTransformer': dict(embed_dims=8, num_layers=[1, 1, 1, 1], init_cfg=None),
+    'DAFormerHead': dict(in_channels=LEVELS, channels=16),
+    'FeatureDistance': dict(allow_untrained=True),
+    'RareClassSampling': dict(min_pixels=100),
+    'TimmFeatures': dict(model_name='vit_tiny_patch16_224', depth=1, init_cfg=None),
+    'VFMUDAHead': dict(in_channels=192),
 }
 read_config = base.read_config
 
 
 def write_data(root: Path) -> None:
-    """Six source and four target images of 60x45 pixels in coloured blocks, and their labels."""
+    """Six source and some target images of 60x45 pixels in coloured blocks, and their labels."""
     generator = np.random.default_rng(0)
-    for domain, split, count in (
-        ('synth_street', 'train', 6),
-        ('camvid_day', 'train', 4),
-        ('camvid_day', 'val', 2),
+    frame, label_ids = '{0}_leftImg8bit.png', '{0}_gtFine_labelTrainIds.png'
+    for images, labels, count in (
+        ('synth_street/images/train/{0}.jpg', 'synth_street/labels/train/{0}.png', 6),
+        ('camvid_day/images/train/{0}.jpg', 'camvid_day/labels/train/{0}.png', 4),
+        ('camvid_day/images/val/{0}.jpg', 'camvid_day/labels/val/{0}.png', 2),
+        ('gta/images/{0}.png', 'gta/labels/{0}_labelTrainIds.png', 6),
+        *(
+            (f'cityscapes/leftImg8bit/{split}/{frame}', f'cityscapes/gtFine/{split}/{label_ids}', 2)
+            for split in ('train', 'val')
+        ),
     ):
-        for kind in ('images', 'labels'):
-            (root / domain / kind / split).mkdir(parents=True)
+        for path in (images, labels):
+            (root / path).parent.mkdir(parents=True)
         for index in range(count):
             blocks = generator.choice(CAMVID, (3, 4)).astype(np.uint8)
             label = np.kron(blocks, np.ones((15, 15), np.uint8))
             shades = np.stack([label * 13, 255 - label * 7, label * 3 + 40], 2).astype(np.uint8)
             noise = generator.integers(0, 20, shades.shape).astype(np.uint8)
-            image = cv2.add(shades, noise)
-            assert cv2.imwrite(str(root / domain / 'images' / split / f'{index}.jpg'), image)
-            assert cv2.imwrite(str(root / domain / 'labels' / split / f'{index}.png'), label)
+            assert cv2.imwrite(str(root / images.format(index)), cv2.add(shades, noise))
+            assert cv2.imwrite(str(root / labels.format(index)), label)
+    (root / 'gta/train.txt').write_text('\n'.join(map(str, range(6))))
 
 
 @pytest.fixture(scope='module', autouse=True)
@@ -69,7 +91,7 @@ def _small_world(tmp_path_factory: pytest.TempPathFactory) -> Any:
 
 
 def shortened(path: Path) -> Config:
-    """Read a config, with ten iterations, no workers, and images of a quarter of the size."""
+    """Read a config, with ten iterations, no workers, and images of a part of the size."""
     cfg = read_config(path)
     cfg.train_cfg.max_iters = ITERATIONS
     cfg.default_hooks.checkpoint.interval = ITERATIONS
@@ -82,10 +104,14 @@ def shorten(node: Any) -> None:
     if isinstance(node, dict):
         if 'num_workers' in node:
             node.update(num_workers=0, persistent_workers=False)
-        if node.get('type') == 'Resize':
-            node['scale'] = (60, 45)
-        if node.get('type') == 'RandomCrop':
-            node['crop_size'] = (44, 44)
+        node.update(SMALL.get(node.get('type'), {}))
+        for key in SIZES & node.keys():
+            if isinstance(node[key], (list, tuple)) and min(node[key]) >= 256:
+                node[key] = tuple(side // 16 for side in node[key])
+            elif node.get('type') == 'Resize':
+                node['scale'] = (60, 45)
+            elif node.get('type') == 'RandomCrop':
+                node['crop_size'] = (44, 44)
     for child in node.values() if isinstance(node, dict) else node:
         if isinstance(child, (dict, list, tuple)):
             shorten(child)
@@ -94,7 +120,8 @@ def shorten(node: Any) -> None:
 @pytest.mark.parametrize('name', PIPELINES)
 def test_runs_to_its_end(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    pipeline = read_pipeline(FOLDER / name, PIPELINES[name], tmp_path / 'work', cell='small-day')
+    cell, options = PIPELINES[name]
+    pipeline = read_pipeline(FOLDER / name, options, tmp_path / 'work', cell=cell)
     pipeline.run()
     records = State(tmp_path / 'work').stages
     assert {record.status for record in records.values()} == {'done'}

@@ -28,7 +28,10 @@ PAPERS = {
     'PIT': ('PIT', ('pit',)),
     'DAST': ('DAST', ('dast',)),
     'CAMix': ('CAMix', ('camix', 'mean_teacher')),
-    'baselines': ('Methods that the papers build on', ('adversarial', 'cyclegan', 'proda')),
+    'baselines': (
+        'Methods that the papers build on',
+        ('adversarial', 'advent', 'cyclegan', 'proda'),
+    ),
 }
 HEADING = re.compile(r'^## (?:What the papers? leaves? open|Deviations from).*$', re.MULTILINE)
 LINK = re.compile(r'\]\((?!\w+:)([^)]+)\)')

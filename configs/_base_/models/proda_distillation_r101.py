@@ -1,6 +1,6 @@
 # Stages 2 and 3 of ProDA: a new network, whose classifier begins with a batch norm, learns from that
 # of stage 1. The backbone starts from SimCLRv2 (r101_1x_sk0), whose weights Google publishes for
-# TensorFlow. Convert them to torchvision's names and set SIMCLR_R101 to the file, or start from
+# TensorFlow. configs/proda/README.md says how to convert them; SIMCLR_R101 is the file. Or start from
 # ImageNet:
 #   --cfg-options model.segmentor.backbone.init_cfg.checkpoint=\
 #       https://download.pytorch.org/models/resnet101-63fe2227.pth

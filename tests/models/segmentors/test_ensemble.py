@@ -92,13 +92,17 @@ def test_errors(trained: dict[Path, Any], tmp_path: Path) -> None:
     first, *_ = trained
     for wrong in ([], 'file.pth', [3]):
         segmentor = dict(ensemble_cfg()['segmentor'], checkpoints=wrong)
-        with pytest.raises(ValueError, match='EnsembleSegmentor.checkpoints: expected a list of pa'):
+        with pytest.raises(
+            ValueError, match='EnsembleSegmentor.checkpoints: expected a list of pa'
+        ):
             MODELS.build(segmentor)
     missing = loaded(first, tmp_path / 'missing.pth')
     with pytest.raises(FileNotFoundError, match=r'missing\.pth does not exist; train that stage'):
         missing.test_step(toys.batch()['target'])
     torch.save(dict(state_dict={'student.x': torch.ones(1)}), tmp_path / 'other.pth')
-    with pytest.raises(ValueError, match='expected a checkpoint of this method or of its segmentor'):
+    with pytest.raises(
+        ValueError, match='expected a checkpoint of this method or of its segmentor'
+    ):
         loaded(first, tmp_path / 'other.pth')
     with pytest.raises(ValueError, match='expected one network, but got an EnsembleSegmentor'):
         plain_config(Config(dict(model=ensemble_cfg(first))))
