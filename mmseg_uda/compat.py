@@ -25,6 +25,7 @@ __all__ = [
     'NO_NEWS',
     'check_versions',
     'deferred_timm',
+    'hidden_torchvision',
     'import_timm',
     'quiet_imports',
 ]
@@ -199,6 +200,26 @@ def import_timm() -> Any:
             f'torchvision {_installed_version("torchvision")} ({error}); run `pip install '
             f'--force-reinstall torch torchvision{index}`, which takes both from one index'
         ) from error
+
+
+@contextmanager
+def hidden_torchvision() -> Iterator[None]:
+    """Hide a torchvision that does not fit torch, as if it were not installed.
+
+    mmengine imports it for its version, and stops at any other error than that it is missing.
+    """
+    try:
+        import_module('torchvision')
+    except RuntimeError:
+        sys.modules['torchvision'] = None  # type: ignore[assignment] # imports say it is missing
+        try:
+            yield
+        finally:
+            del sys.modules['torchvision']
+        return
+    except ImportError:
+        pass
+    yield
 
 
 @contextmanager

@@ -15,6 +15,7 @@ import toys
 from mmengine.config import Config
 from mmengine.model import BaseModel
 from mmengine.runner import Runner
+from mmengine.utils.dl_utils import collect_env
 from mmseg.registry import MODELS
 from packaging.requirements import Requirement
 from torch import Tensor, nn
@@ -209,6 +210,19 @@ class TestTimm:
         backbone = dict(type='TIMMBackbone', model_name='resnet10t', pretrained=False)
         with pytest.raises(ImportError, match='expected timm, but got'):
             MODELS.build(backbone)
+
+    def test_mmengine_logs_its_environment_beside_it(self, monkeypatch, tmp_path):
+        """It would stop at any other error than that torchvision is missing."""
+        (tmp_path / 'torchvision').mkdir()
+        (tmp_path / 'torchvision/__init__.py').write_text('raise RuntimeError("no nms")')
+        monkeypatch.syspath_prepend(tmp_path)
+        for name in [each for each in sys.modules if each.split('.')[0] == 'torchvision']:
+            monkeypatch.delitem(sys.modules, name)
+        with pytest.raises(RuntimeError, match='no nms'):
+            collect_env()
+        with compat.hidden_torchvision():
+            assert 'TorchVision' not in collect_env()
+        assert 'torchvision' not in sys.modules
 
     def test_extras_say_the_same(self):
         read = load_setup().read_requirements

@@ -21,6 +21,7 @@ from mmengine.runner import Runner
 from mmseg.registry import RUNNERS
 
 from mmseg_uda.artifacts.files import explain_full_disk, is_disk_full
+from mmseg_uda.compat import hidden_torchvision
 from mmseg_uda.config.check import check_runnable, require_sound
 from mmseg_uda.config.options import merge_options
 from mmseg_uda.config.problems import ConfigError
@@ -202,10 +203,14 @@ def build_runner(cfg: Config) -> Runner:
 
 
 class _Runner(Runner):
-    """Lets the log processor prepare the logger, before anything is logged."""
+    """Lets the log processor prepare the logger, and logs no version that cannot be read."""
 
     def build_logger(self, *args: Any, **kwargs: Any) -> MMLogger:
         logger = super().build_logger(*args, **kwargs)
         if hasattr(self.log_processor, 'prepare'):
             self.log_processor.prepare(logger)
         return logger
+
+    def _log_env(self, env_cfg: dict[str, Any]) -> None:
+        with hidden_torchvision():
+            super()._log_env(env_cfg)

@@ -229,6 +229,8 @@ def test_families_train_and_leave(name: str, tmp_path: Path) -> None:
     config.merge_from_dict(dict(model=TINY[name]))
     segmentor = dict(config.model.to_dict(), test_cfg=dict(mode='whole'))
     segmentor['backbone']['init_cfg'] = None
+    if 'size' in segmentor['data_preprocessor']:  # 1024 x 1024, to which it pads
+        segmentor['data_preprocessor']['size'] = toys.SIZE
     method = toys.build('mic', segmentor=segmentor, regularizers=None)
     wrapper = build_optim_wrapper(method, toys.optim_wrapper_cfg(dict(segmentor=segmentor)))
     gradients = two_processes.gradients(method, wrapper)
