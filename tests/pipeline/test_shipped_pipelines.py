@@ -96,7 +96,7 @@ def shortened(path: Path) -> Config:
     cfg.train_cfg.max_iters = ITERATIONS
     cfg.default_hooks.checkpoint.interval = ITERATIONS
     cfg.log_level = 'WARNING'
-    shorten(cfg)
+    shorten([*cfg.values()])
     return cfg
 
 

@@ -52,7 +52,7 @@ class EnsembleSegmentor(ExtendedSegmentor):
         other = dict(segmentor, type=segmentor_type)
         others = [FixedTeacher(deepcopy(other), each) for each in checkpoints]
         super().__init__(segmentor_type, **segmentor)
-        self.others = nn.ModuleList(others)
+        self.others: Any = nn.ModuleList(others)
 
     def encode_decode(self, inputs: Tensor, batch_img_metas: list[dict[str, Any]]) -> Tensor:
         """Compute the mean logits (N, C, H, W) of normalised images (N, 3, H, W), at their size."""
