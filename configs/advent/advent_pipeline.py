@@ -19,6 +19,7 @@ def stages_of(name):
 
 
 seed = 0
+translation = '../cyclegan/cyclegan_pipeline.py'
 cells = {
     'r101-gta': stages_of('r101-deeplabv2_1xb1-120k_gta2cityscapes-1280x720'),
     'r101-synthia': stages_of('r101-deeplabv2_1xb1-120k_synthia2cityscapes-1280x760'),

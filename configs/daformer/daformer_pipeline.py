@@ -13,6 +13,7 @@ def stages_of(config):
 
 
 seed = 0
+translation = '../cyclegan/cyclegan_pipeline.py'
 network = 'daformer_mit-b5-daformer_1xb2-40k'
 cells = {
     'b5-gta': stages_of(f'{network}_gta2cityscapes-512x512.py'),

@@ -13,6 +13,7 @@ def stages_of(config):
 
 
 seed = 0
+translation = '../cyclegan/cyclegan_pipeline.py'
 cells = {
     'b5-gta': stages_of('mic_mit-b5-daformer_1xb2-40k_gta2cityscapes-512x512.py'),
     'b5-synthia': stages_of('mic_mit-b5-daformer_1xb2-40k_synthia2cityscapes-512x512.py'),

@@ -73,6 +73,7 @@ def small(pair):
 
 
 seed = 0
+translation = '../cyclegan/cyclegan_pipeline.py'
 gta = 'proda_r101-deeplabv2gn_1xb4-62k_gta2cityscapes-896x512'
 synthia = 'proda_r101-deeplabv2gn_1xb4-62k_synthia2cityscapes-896x512'
 imagenet = {

@@ -13,6 +13,7 @@ def stages_of(config):
 
 
 seed = 0
+translation = '../cyclegan/cyclegan_pipeline.py'
 base, large = 'vfm-uda_dinov2-b-vfm_4xb2-40k', 'vfm-uda_dinov2-l-vfm_4xb2-40k'
 cells = {
     'b-gta': stages_of(f'{base}_gta2cityscapes-1024x1024.py'),
