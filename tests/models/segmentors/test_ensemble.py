@@ -80,6 +80,16 @@ def test_predicts_with_all(trained: dict[Path, Any], test_resize: str) -> None:
     assert (scores[0] - scores[2]).abs().max() > 0.01
 
 
+def test_in_a_stock_model(trained: dict[Path, Any]) -> None:
+    """It needs no method around it."""
+    first, other, stock = trained
+    segmentor = MODELS.build(ConfigDict(ensemble_cfg(first, other)['segmentor'])).eval()
+    load_checkpoint(segmentor, str(stock))
+    images = torch.randn(1, 3, 32, 48)
+    with torch.no_grad():
+        assert_close(segmentor(images), loaded(first, other, stock)(images))
+
+
 def test_holds_the_first_network_alone(trained: dict[Path, Any]) -> None:
     """The others are fixed, and no part of a checkpoint."""
     first, other, _ = trained
