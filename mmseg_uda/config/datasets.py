@@ -125,7 +125,7 @@ def unlabelled_images(cfg: Config, pipeline: Sequence[Any] | None = None) -> dic
     Args:
         cfg: Config of a dataset, or of a wrapper.
         pipeline: Replaces the pipeline of each dataset. Default: keep it. Either way label loaders
-            are left out.
+            are left out, as by :func:`without_labels`.
 
     Raises:
         ValueError: If a step is not known to load labels or not.
@@ -195,6 +195,8 @@ def is_random(step: Any) -> bool:
 def without_labels(steps: Sequence[Any]) -> list[Any]:
     """Leave out the steps of a pipeline that load labels, inside wrappers too.
 
+    Crops are not chosen by labels then: ``RandomCrop`` gets ``cat_max_ratio=1``.
+
     Raises:
         ValueError: If a step is not known to load labels or not.
     """
@@ -252,8 +254,17 @@ def _without(steps: Sequence[Any], unwanted: Callable[[Any], bool]) -> list[Any]
             if not inner:
                 continue
             step = {**step, 'transforms': inner}
+        elif unwanted is loads_labels and _crops_by_labels(step):
+            step = {**step, 'cat_max_ratio': 1.0}
         kept.append(step)
     return kept
+
+
+def _crops_by_labels(step: Any) -> bool:
+    """Tell whether a step is a crop that reads the labels in order to choose its place."""
+    return isinstance(step, Mapping) and (
+        issubclass(transform_class(step), stock.RandomCrop) and step.get('cat_max_ratio', 1) < 1
+    )
 
 
 def _inside(step: Config, unwanted: Callable[[Any], bool]) -> list[Any]:

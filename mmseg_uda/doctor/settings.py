@@ -18,6 +18,8 @@ from mmseg_uda.doctor.finding import Finding, look, ok, wrong
 __all__ = ['check_batch_norm', 'check_paper', 'check_settings', 'loader_of']
 
 SIZES = 1.2  # ratio of the sides in training and in validation
+RESIZES = ('Resize', 'ResizeShortestEdge')
+LOADERS = ('LoadAnnotations', 'LoadMappedAnnotations')
 RATES = 1.5  # ratio of batch x learning rate to the paper's
 
 
@@ -64,16 +66,16 @@ def _check_evaluation(cfg: Config) -> Iterator[Finding]:
             'write val_dataloader, val_evaluator and val_cfg if the target has any labels',
         )
         return
-    size, own = _setting(steps, 'Resize', 'scale'), _setting(trained, 'Resize', 'scale')
-    kinds = [_kind(step) for step in steps]
-    text = f'images are resized to {size or "no other size"}, in training to {own or "none"}'
+    size, own = _resize(steps), _resize(trained)
+    text = f'images are {_resized(size)} in validation, {_resized(own)} in training'
     differ = bool(size) != bool(own) or (size and own and _ratio(max(size), max(own)) > SIZES)
     if differ and 'RandomResize' not in map(_kind, trained):
         remedy = 'write the same Resize in the validation and in the target pipeline'
         yield wrong('evaluation', text, remedy)
         return
-    labels = kinds.index('LoadAnnotations') if 'LoadAnnotations' in kinds else len(kinds)
-    if 'Resize' in kinds[labels:]:
+    kinds = [_kind(step) for step in steps]
+    labels = next((i for i, kind in enumerate(kinds) if kind in LOADERS), len(kinds))
+    if {*RESIZES} & {*kinds[labels:]}:
         remedy = 'load them after Resize, as papers score at full size'
         yield look('evaluation', 'labels are resized with their images', remedy)
         return
@@ -83,6 +85,16 @@ def _check_evaluation(cfg: Config) -> Iterator[Finding]:
     classes = (segmentor_of(cfg).get('decode_head') or {}).get('num_classes')
     network = f'{classes} classes' if classes else 'the classes of the network'
     yield ok('evaluation', f'{names} over {network}; {text}')
+
+
+def _resize(steps: list[Any]) -> tuple[int, ...]:
+    """Size to which a pipeline resizes images, of the short edge alone, or () for none."""
+    scale = next(filter(None, (_setting(steps, kind, 'scale') for kind in RESIZES)), ())
+    return (scale,) if isinstance(scale, int) else tuple(scale)
+
+
+def _resized(size: tuple[int, ...]) -> str:
+    return f'resized to {" x ".join(map(str, size))}' if size else 'not resized'
 
 
 def _ratio(one: float, other: float) -> float:

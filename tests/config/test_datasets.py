@@ -146,6 +146,17 @@ def test_images_without_labels() -> None:
     assert [each['pipeline'] for each in found['datasets']] == [[PACK]] * 2
 
 
+def test_crops_without_labels() -> None:
+    """mmseg's crop reads the labels to choose its place unless `cat_max_ratio` is 1."""
+    crop = dict(type='RandomCrop', crop_size=(4, 4), cat_max_ratio=0.75)
+    steps = [LOAD, dict(type='RandomApply', transforms=[crop]), crop, PACK]
+    found = unlabelled_images(inner('a'), steps)['pipeline']
+    free = dict(crop, cat_max_ratio=1.0)
+    assert found == [LOAD, dict(type='RandomApply', transforms=[free]), free, PACK]
+    assert without_randomness([LOAD, crop]) == [LOAD]
+    assert crop['cat_max_ratio'] == 0.75
+
+
 def test_steps_of_a_class() -> None:
     resize = dict(type='mmseg.Resize', scale=(4, 4))
     cfg = dict(datasets=[dict(pipeline=[LOAD, resize]), dict(), dict(pipeline=[dict(type=Resize)])])

@@ -126,7 +126,12 @@ def target_is_source(cfg: Config, root: Path) -> None:
         (mean_in_another_range, 'normalisation', 'wrong', 'which is of images in [0, 1]'),
         (too_many_classes, 'config', 'wrong', '19'),
         (ids_for_train_ids, 'labels', 'wrong', 'got the value 26 in 100.0% of'),
-        (evaluation_at_another_size, 'evaluation', 'wrong', 'are resized to (96, 64), in training'),
+        (
+            evaluation_at_another_size,
+            'evaluation',
+            'wrong',
+            'to 96 x 64 in validation, not resized in',
+        ),
         (half_changed, 'schedule', 'wrong', 'the last 90% of the training have the smallest'),
         (another_depth, 'weights', 'wrong', 'such as layer3.6.conv1.weight, have no place'),
         (batch_of_one, 'batch norm', 'look', 'normalise by the statistics of one image'),
