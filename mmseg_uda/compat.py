@@ -61,6 +61,7 @@ NO_NEWS = (
     'Grad strides do not match bucket view strides',  # of convolutions of one pixel
     '`broadcast_buffers` is deprecated',  # torch's new name, which older versions lack
     'Exp name: ',
+    'paramwise_options -- ',  # a line for each parameter
     'Using env variable',
 )
 MMCV_FROM_SOURCE = (

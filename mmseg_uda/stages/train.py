@@ -18,6 +18,7 @@ from mmseg_uda.config.selection import save_best_of, selects_by_target_labels
 from mmseg_uda.engine.hooks import StopHook
 from mmseg_uda.stages.base import ConfigStage, Resolve, Result, Stage
 from mmseg_uda.utils.cli import build_runner
+from mmseg_uda.utils.terminal import show_tables
 from mmseg_uda.utils.work_dir import TRAIN_LOCK, lock_directory, resume_latest
 
 __all__ = ['TrainStage', 'run_training']
@@ -144,6 +145,7 @@ def run_training(
     if checkpoint_on_signal:
         runner.register_hook(StopHook())
     runner.register_hook(validation)
+    show_tables(runner.logger, False)  # the log file has one for each validation
     runner.train()
     return runner, validation.metrics
 

@@ -12,6 +12,7 @@ from mmengine.config import Config
 from mmengine.logging import MMLogger
 
 from mmseg_uda.artifacts.run_logs import RunLog
+from mmseg_uda.stages.train import run_training
 from mmseg_uda.utils.cli import build_runner
 
 TIME = r'\d\d/\d\d \d\d:\d\d:\d\d  '
@@ -36,7 +37,7 @@ def config(root: Path, **processor: Any) -> Config:
 
 def train(cfg: Config) -> None:
     MMLogger._instance_dict.pop(cfg.experiment_name, None)
-    build_runner(cfg).train()
+    run_training(cfg)
 
 
 def test_terminal_is_short_and_the_file_is_whole(
@@ -81,6 +82,18 @@ def test_what_reads_logs_is_as_before(tmp_path: Path) -> None:
         assert read.facts['sys.platform'] == sys.platform
     assert runs['TerminalLogProcessor'] == runs['LogProcessor']
     assert len(runs['LogProcessor']) > 10
+
+
+def test_tables_are_for_the_file_from_the_first_validation_on(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cfg = config(tmp_path)
+    cfg.default_hooks.logger.interval = 100  # no line about the training comes before
+    train(cfg)
+    text = capsys.readouterr().out
+    assert text.count('validation at ') == 2
+    assert '+--' not in text
+    assert 'per class results' not in text
 
 
 def test_switched_off(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

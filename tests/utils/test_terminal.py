@@ -32,6 +32,7 @@ def test_terminal_gets_less_than_the_file(
     logger.info(LogLine('loss: 1.0 loss_ce: 1.0', 'loss 1'))
     logger.info(LogLine('not for the terminal', ''))
     logger.warning('The prefix is not set in metric class IoUMetric.')
+    logger.info('paramwise_options -- student.backbone.bn.weight:weight_decay=0.0')
     logger.warning('The model and loaded state dict do not match\na\nb\nc\nd\ne')
     logger.info(TABLE)
     show_tables(logger, False)
@@ -44,7 +45,13 @@ def test_terminal_gets_less_than_the_file(
     assert lines[3:8] == ['a', 'b', 'c', 'd', 'e']  # warnings are whole
     assert lines[9:] == TABLE.splitlines()[1:]  # once
     text = (tmp_path / 'log').read_text()
-    for part in ('d = 4', 'loss: 1.0 loss_ce: 1.0', 'not for the terminal', 'The prefix is'):
+    for part in (
+        'd = 4',
+        'loss: 1.0 loss_ce: 1.0',
+        'not for the terminal',
+        'The prefix is',
+        'paramwise_',
+    ):
         assert part in text
     assert text.count(TABLE) == 2
 

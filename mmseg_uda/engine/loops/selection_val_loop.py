@@ -16,6 +16,7 @@ from torch.utils.data import DataLoader
 from mmseg_uda.datasets.checks import check_dataset
 from mmseg_uda.datasets.folders import check_folders
 from mmseg_uda.utils.arguments import expect
+from mmseg_uda.utils.terminal import LogLine
 
 __all__ = ['SelectionValLoop']
 
@@ -63,7 +64,8 @@ class _Sets:
         metrics: dict[str, Any] = {}
         selection: list[dict[str, Any]] = []
         for name, (loader, evaluator) in self.sets.items():
-            print_log(f'Validation on {name or "the target"}:', 'current')
+            # The terminal has no table of the set below this line.
+            print_log(LogLine(f'Validation on {name or "the target"}:', ''), 'current')
             result = evaluator.evaluate(len(loader.dataset))
             metrics.update(_prefixed(name, result))
             if name != TARGET:

@@ -12,6 +12,7 @@ import toys
 from mmengine.config import Config
 from mmengine.evaluator import BaseMetric
 from mmengine.hooks import Hook
+from mmengine.logging import print_log
 from mmengine.runner import Runner
 from mmseg.engine.hooks import SegVisualizationHook
 from mmseg.registry import METRICS
@@ -129,7 +130,14 @@ def test_metrics_are_those_of_each_set_alone(tmp_path: Path) -> None:
         assert metrics[f'mean/{key}'] == pytest.approx((one + other) / 2)
 
 
-def test_hooks_see_one_validation(tmp_path: Path) -> None:
+def test_hooks_see_one_validation(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    said: list[str] = []
+
+    def log(text: str, logger: str) -> None:
+        said.append(text)
+        print_log(text, logger)
+
+    monkeypatch.setattr('mmseg_uda.engine.loops.selection_val_loop.print_log', log)
     cfg = config(tmp_path, 'hooks', log_level='INFO')
     cfg.default_hooks.logger.interval = 1
     runner, recorder = run(cfg)
@@ -142,6 +150,7 @@ def test_hooks_see_one_validation(tmp_path: Path) -> None:
     assert f'Iter(val) [ 8/{total}]' in text
     assert f'Iter(val) [{total}/{total}] ' in text
     assert 'Validation on first' in text
+    assert {getattr(each, 'terminal', None) for each in said} == {''}  # as tables are
     assert 'mean/mIoU: ' in text
 
 
