@@ -19,8 +19,10 @@ import argparse
 
 import mmseg_uda  # noqa: F401 (checks the toolboxes, registers the classes)
 from mmseg_uda.artifacts.outputs import check_output
+from mmseg_uda.config.tables import read_config
 from mmseg_uda.stages.export import export_segmentor
-from mmseg_uda.stages.export.formats import FORMATS, compare, export_format, find_images
+from mmseg_uda.stages.export.formats import FORMATS, compare, export_format
+from mmseg_uda.stages.export.images import find_images
 from mmseg_uda.utils.cli import run_main
 from mmseg_uda.utils.parser import ToolParser
 
@@ -56,7 +58,8 @@ def convert(kind: str, args: argparse.Namespace) -> bool:
     path = vars(args)[kind]
     network, run = export_format(kind, args.out_config, args.out, path, args.labels)
     print(f'wrote {path}: {"labels" if args.labels else "logits"} of normalised images')
-    found = list(compare(network, run, find_images(args.out_config, args.images)))
+    trained = read_config(args.config)
+    found = list(compare(network, run, find_images(args.out_config, args.images, trained)))
     print('  against PyTorch' + (', on noise: no images found' if found[0].is_noise else ''))
     for each in found:
         print(f'  {each}' + ('' if each.fits else ' - TOO MUCH'))

@@ -17,8 +17,8 @@ from mmseg_uda.stages.export.formats import (
     WholeNetwork,
     compare,
     export_format,
-    find_images,
 )
+from mmseg_uda.stages.export.images import find_images
 
 SLOW = pytest.mark.slow
 
@@ -38,6 +38,7 @@ def test_output_has_the_size_of_the_images(pair: Path) -> None:
     network, run = export_format('torchscript', pair / 'config.py', pair / 'a.pth', pair / 'a.pt')
     images = torch.randn(1, 3, 37, 50)
     assert run(images).shape == (1, toys.NUM_CLASSES, 37, 50)
+    assert not any(module.training for module in network.modules())  # or the exporter warns
     found = list(compare(network, run, find_images(pair / 'config.py')))
     assert [each.name for each in found] == ['0.png', 'part of 0.png', '3.png', 'part of 3.png']
     assert found[1].size == (24, 32)

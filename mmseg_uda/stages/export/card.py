@@ -150,7 +150,7 @@ def _metrics(checkpoint: str, meta: Mapping[str, Any], seed: Any) -> list[str]:
         return [f'| {seed} | {meta.get("iter", FILL)} | mIoU | {FILL} | {FILL} |']
     iteration = meta['iter']
     return [
-        f'| {seed} | {iteration} | {key} | {value} | validation during training |'
+        f'| {seed} | {iteration} | {key} | {value:.4g} | validation during training |'
         for key, value in found.items()
     ]
 

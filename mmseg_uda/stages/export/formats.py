@@ -5,35 +5,30 @@ The packages onnx, onnxscript and onnxruntime are imported where they are used: 
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, redirect_stdout, suppress
+from contextlib import contextmanager, redirect_stdout
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-from mmengine.config import Config
-from mmengine.dataset import Compose
 from mmseg.apis import init_model
 from mmseg.models.decode_heads.decode_head import BaseDecodeHead
 from mmseg.models.utils import resize
-from mmseg.registry import DATASETS
 from torch import Tensor, nn
 
-from mmseg_uda.artifacts.files import atomic_write, list_files
-from mmseg_uda.config.datasets import iter_datasets, unlabelled_images, without_labels
-from mmseg_uda.datasets.images import IMAGES
+from mmseg_uda.artifacts.files import atomic_write
 
-__all__ = ['FORMATS', 'Comparison', 'WholeNetwork', 'compare', 'export_format', 'find_images']
+__all__ = ['FORMATS', 'Comparison', 'WholeNetwork', 'compare', 'export_format']
 
 Run = Callable[[Tensor], Tensor]
 
 # A batch of 1 or a square image would make the exporter take sides of a size for equal.
 EXAMPLE = (2, 3, 224, 288)
-NUM_IMAGES = 2
 NOISE = 'noise'
 TOLERANCE = 1e-3
 """Largest share of pixels with another label, and of a logit's range by which it may differ."""
@@ -49,8 +44,9 @@ class WholeNetwork(nn.Module):
 
     def __init__(self, segmentor: Any, labels: bool = False) -> None:
         super().__init__()
-        self.segmentor = segmentor.eval().requires_grad_(False)
+        self.segmentor = segmentor.requires_grad_(False)
         self.labels = labels
+        self.eval()
 
     def forward(self, images: Tensor) -> Tensor:
         """Compute logits (N, C, H, W) or labels (N, H, W) of normalised images (N, 3, H, W)."""
@@ -106,7 +102,9 @@ def _read_onnx(path: Path) -> Run:
 def _write_torch_export(network: WholeNetwork, path: Path, properties: dict[str, str]) -> None:
     sizes = _any_size()
     program = torch.export.export(network, (torch.randn(EXAMPLE),), dynamic_shapes=sizes)
-    torch.export.save(program, str(path), extra_files=dict(properties))
+    content = io.BytesIO()  # of the path torch wants another ending
+    torch.export.save(program, content, extra_files=dict(properties))
+    path.write_bytes(content.getvalue())
 
 
 def _read_torch_export(path: Path) -> Run:
@@ -226,41 +224,6 @@ def _quiet() -> Iterator[None]:
         yield
 
 
-def find_images(config: str | Path, directory: str | Path | None = None) -> Iterator[Any]:
-    """Find images to compare with, prepared as for testing.
-
-    Args:
-        config: Plain config of the pair.
-        directory: Directory of images; the test set by default.
-
-    Yields:
-        Name, and inputs as the data preprocessor takes them; none if the test set is not there.
-
-    Raises:
-        FileNotFoundError: The directory has no image.
-    """
-    cfg = Config.fromfile(str(config))
-    dataset = (cfg.get('test_dataloader') or {}).get('dataset')
-    pipeline = cfg.get('test_pipeline')
-    if dataset and not pipeline:
-        pipeline = next(each for _, each in iter_datasets(dataset))['pipeline']
-    paths: list[str] = []
-    if directory is not None:
-        names = sorted(name for name in list_files(directory) if name.endswith(IMAGES))
-        paths = [str(Path(directory, name)) for name in names]
-        if not paths:
-            raise FileNotFoundError(
-                f'--images: expected a directory of images, but got {str(directory)!r} without any'
-            )
-    elif dataset:
-        with suppress(OSError, ValueError):  # the test set is not on this machine
-            images = DATASETS.build(unlabelled_images(dataset))
-            paths = [images.get_data_info(index)['img_path'] for index in range(len(images))]
-    prepare = Compose(without_labels(pipeline or [dict(type='LoadImageFromFile')]))
-    for path in paths[:: max(1, len(paths) // NUM_IMAGES)][:NUM_IMAGES]:
-        yield Path(path).name, prepare(dict(img_path=path))
-
-
 @torch.no_grad()
 def compare(network: WholeNetwork, run: Run, images: Iterator[Any]) -> Iterator[Comparison]:
     """Compare a file with PyTorch on images, and on parts of them, which have another size.
@@ -268,7 +231,8 @@ def compare(network: WholeNetwork, run: Run, images: Iterator[Any]) -> Iterator[
     Args:
         network: The network in PyTorch.
         run: Runs the file.
-        images: As :func:`find_images` gives them; noise if there are none.
+        images: As :func:`~mmseg_uda.stages.export.images.find_images` gives them; noise if there
+            are none.
     """
     found = [(name, _normalise(network, sample)) for name, sample in images]
     found = found or [(NOISE, torch.randn(1, 3, 256, 320))]

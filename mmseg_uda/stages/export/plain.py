@@ -215,7 +215,7 @@ def _plain_dataset(dataset: dict[str, Any], notes: list[str]) -> dict[str, Any]:
         return plain
     notes.append(
         f'The test images are of a {cls.__name__}, which stock mmseg lacks: write their '
-        'directories into test_dataloader.dataset.'
+        'directory and suffix into test_dataloader.dataset, data_prefix.img_path and img_suffix.'
     )
     plain['data_prefix'] = {'img_path': 'images', 'seg_map_path': 'labels'}
     return plain
@@ -231,9 +231,10 @@ def _plain_steps(steps: Any, notes: list[str]) -> Any:
         elif _name(step) == 'PackUDAInputs':
             kept.append({**step, 'type': 'PackSegInputs'})
         elif is_ours(step, TRANSFORMS):
+            loads = _has_labels([step])
             notes.append(
-                f'The test pipeline has {_name(step)}, which stock mmseg lacks: it is left out, '
-                'and with a loader of labels the metrics are.'
+                f'The test pipeline has {_name(step)}, which stock mmseg lacks: it is left out'
+                + (', so that no labels are loaded and the test has no metrics.' if loads else '.')
             )
         elif isinstance(step, Mapping) and 'transforms' in step:
             kept.append({**step, 'transforms': _plain_steps(step['transforms'], notes)})
