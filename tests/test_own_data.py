@@ -17,6 +17,8 @@ from PIL import Image
 
 from mmseg_uda.apis import adapt, predict
 from mmseg_uda.config.check import check_config
+from mmseg_uda.doctor import examine
+from mmseg_uda.stages.export.images import find_images
 
 SIZE = (40, 56)  # height, width
 
@@ -131,6 +133,26 @@ def test_test_and_export(trained: tuple[Path, Path], tmp_path: Path) -> None:
         [str(checkpoint), *out, '--config', str(path)]
     )
     assert check_config(Config.fromfile(tmp_path / 'out.py')) == []
+    # Stock mmseg lacks the dataset; the images to compare with are those of the training's config.
+    assert list(find_images(tmp_path / 'out.py')) == []
+    found = list(find_images(tmp_path / 'out.py', trained=Config.fromfile(path)))
+    assert [name for name, _ in found] == ['5.PNG']
+
+
+def test_doctor(written: Config, tmp_path: Path) -> None:
+    findings = {each.check: each for each in examine(written, out=tmp_path / 'batch.png')}
+    assert 'target: 32 x 32 pixels after its pipeline' in findings['pixels'].message
+    text = 'IoUMetric over 2 classes; images are resized to 40 in validation, resized to 40 in'
+    assert findings['evaluation'].message.startswith(text)
+    assert (tmp_path / 'batch.png').exists()
+
+
+def test_iterations(root: Path, tmp_path: Path) -> None:
+    cfg = init(root, '--max-iters=50', out=tmp_path)
+    assert cfg.train_cfg.max_iters == cfg.param_scheduler[-1].end == 50
+    assert cfg.default_hooks.checkpoint.interval == cfg.train_cfg.val_interval == 5
+    with pytest.raises(ValueError, match='--max-iters: expected an integer of at least 1, but got'):
+        adapt(source_images='', source_labels='', target_images='', max_iters=0)
 
 
 @pytest.mark.parametrize(
@@ -221,13 +243,13 @@ def test_notebook(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
         (tmp_path / name).symlink_to(root / name)
     monkeypatch.chdir(tmp_path)
     scope: dict[str, Any] = {}
-    settings: dict[str, Any] = {'train_cfg.max_iters': 2}
+    settings: dict[str, Any] = {}
     for loader in ('train_dataloader.source', 'train_dataloader.target', 'val_dataloader'):
         settings |= {f'{loader}.num_workers': 0, f'{loader}.persistent_workers': False}
     for cell in cells:
         exec(''.join(cell['source']), scope)
         if cell['metadata'].get('tags') == ['parameters']:
-            scope.update(backbone='toy', device='cpu', settings=settings)
+            scope.update(backbone='toy', max_iters=2, device='cpu', settings=settings)
     assert scope['checkpoint'] == tmp_path / 'work_dirs/sim2camera/iter_2.pth'
     assert scope['unreadable'] == []
     assert len(scope['overlays']) == 6

@@ -24,7 +24,7 @@ import mmseg_uda  # noqa: F401 (checks the toolboxes, registers the classes)
 from mmseg_uda.stages.own_pair import PairOptions, init_pair
 from mmseg_uda.stages.own_pair.plan import METHODS, NETWORKS
 from mmseg_uda.utils.cli import run_main
-from mmseg_uda.utils.parser import ToolParser
+from mmseg_uda.utils.parser import ToolParser, at_least
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -44,6 +44,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     add('--out-dir', default='own', metavar='DIR', help='where to write them (default: own)')
     add('--method', default='dacs', choices=METHODS, help='default: dacs')
     add('--backbone', default='mit-b0', choices=NETWORKS, help='default: mit-b0')
+    add('--max-iters', type=at_least(1), metavar='N', help='iterations (default: by the device)')
     return parser.parse_args(argv)
 
 

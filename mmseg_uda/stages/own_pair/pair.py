@@ -34,6 +34,7 @@ from mmseg_uda.stages.own_pair.report import (
     pairing_report,
     warnings_of,
 )
+from mmseg_uda.utils.arguments import check_integer
 from mmseg_uda.utils.drawing import save_picture
 
 __all__ = ['PairOptions', 'init_pair']
@@ -59,6 +60,7 @@ class PairOptions(NamedTuple):
         out_dir: Directory of the files.
         method: Name in ``METHODS``.
         backbone: Name in ``NETWORKS``.
+        max_iters: Iterations; None to choose them by the device.
     """
 
     source_images: str
@@ -72,6 +74,7 @@ class PairOptions(NamedTuple):
     out_dir: str = 'own'
     method: str = 'dacs'
     backbone: str = 'mit-b0'
+    max_iters: int | None = None
 
 
 def init_pair(options: PairOptions, log: Callable[[str], Any] = print) -> Path:
@@ -121,9 +124,11 @@ def init_pair(options: PairOptions, log: Callable[[str], Any] = print) -> Path:
     memory, on_gpu = device_memory()
     short_side = min(source.short_side, target.short_side)
     plan = make_plan(short_side, NETWORKS[options.backbone], memory, on_gpu)
+    if options.max_iters is not None:
+        plan = plan._replace(max_iters=options.max_iters)
     text = config_text(
         path,
-        title=f'{options.method} of {options.backbone}: {name}, written by tools/init_pair.py.',
+        title=f'{name}: {options.method} with {options.backbone}, written by tools/init_pair.py.',
         summary=f'Source: {len(source.paths)} images with labels. Target: {len(target.paths)}.',
         classes=classes,
         parts=Parts(
@@ -158,6 +163,8 @@ def _check(options: PairOptions) -> None:
                 f'{flag}: expected one of {", ".join(known)}, but got {name!r}; '
                 f'{advice(name, known)}'
             )
+    if options.max_iters is not None:
+        check_integer('--max-iters', options.max_iters, 1)
     directories = {
         f'--{key.replace("_", "-")}': value
         for key, value in options._asdict().items()
