@@ -16,7 +16,7 @@ from typing import Any
 
 from mmseg_uda.artifacts.files import explain_read_errors
 
-__all__ = ['PLACES', 'SEED', 'Curve', 'RunLog', 'group_seeds']
+__all__ = ['SEED', 'Curve', 'RunLog', 'group_seeds']
 
 Curve = dict[int, float]  # step -> value
 SCALARS = 'vis_data/scalars.json'
@@ -109,6 +109,14 @@ class RunLog:
                 for target in node.targets
                 if isinstance(target, ast.Name)
             }
+
+    @property
+    def own_settings(self) -> dict[str, Any]:
+        """The config without what any start of it would change: places, and how it was resumed."""
+        own = {key: value for key, value in self.settings.items() if key not in PLACES}
+        if self.settings.get('resume'):  # the checkpoint of an earlier start
+            own.pop('load_from', None)
+        return own
 
     @cached_property
     def _text(self) -> list[str]:
@@ -209,11 +217,9 @@ def group_seeds(runs: Sequence[RunLog]) -> dict[str, list[RunLog]]:
 
 def _seedless(run: RunLog) -> str:
     """The config as text without what differs between seeds."""
-    settings = {key: value for key, value in run.settings.items() if key not in PLACES}
+    settings = run.own_settings
     if not settings:
         return ''
-    if run.settings.get('resume'):  # the checkpoint of an earlier start
-        settings.pop('load_from', None)
     randomness = settings.get('randomness')
     if isinstance(randomness, dict):
         settings['randomness'] = {**randomness, 'seed': None}

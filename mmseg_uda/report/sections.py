@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from matplotlib.figure import Figure
 
 from mmseg_uda.artifacts.recipe import differences
-from mmseg_uda.artifacts.run_logs import PLACES, SEED, RunLog, group_seeds
+from mmseg_uda.artifacts.run_logs import SEED, RunLog, group_seeds
 from mmseg_uda.benchmark.statistics import summarize
 from mmseg_uda.evaluation import SCORES
 from mmseg_uda.pipeline.report import COVERAGE, format_time
@@ -227,11 +227,7 @@ def _pictures(sources: Sequence[Source]) -> str:
 
 def _configs(groups: Groups) -> str:
     """Differences of each group's config from the first one's."""
-    known = {
-        name: {key: value for key, value in runs[0].settings.items() if key not in PLACES}
-        for name, runs in groups.items()
-        if runs[0].settings
-    }
+    known = {name: runs[0].own_settings for name, runs in groups.items() if runs[0].settings}
     if len(known) < 2:
         return ''
     (first, base), *others = known.items()

@@ -21,6 +21,7 @@ __all__ = ['LINES', 'Groups', 'default_keys', 'draw_band', 'draw_panel', 'draw_p
 Groups = Mapping[str, Sequence[Mapping[str, Curve]]]
 LINES = ('-', '--', ':', '-.')
 INSIDE = 4  # lines of a legend that has room in its panel
+NARROW = 30  # letters of a legend's line of which two have room side by side
 SPAN = 100.0  # of the largest loss to the smallest, from which the axis is logarithmic
 # Title of a panel, and the keys in it; the first that fits counts. Other keys have scales of their
 # own, and so a panel each.
@@ -95,10 +96,16 @@ def draw_band(axes: Axes, points: Mapping[int, Sequence[float]], **style: Any) -
 def draw_panel(axes: Axes, groups: Groups, keys: Sequence[str], title: str) -> None:
     """Draw the keys of one panel: a colour per group, a kind of line per key.
 
-    With one group, a colour per key. A single key stands in the title, not in the legend.
+    With one group, a colour per key. A single key stands in the title, not in the legend. Of
+    several groups and keys, the legend names each once.
     """
+    from matplotlib.lines import Line2D
+    from matplotlib.ticker import MaxNLocator
+
     if len(keys) == 1 and not title.startswith(keys[0]):
         title = f'{title}: {keys[0]}'
+    colors: dict[str, str] = {}  # of the groups
+    styles: dict[str, str] = {}  # of the keys
     for number, (label, runs) in enumerate(groups.items()):
         for place, key in enumerate(keys):
             alone = len(groups) == 1
@@ -107,29 +114,40 @@ def draw_panel(axes: Axes, groups: Groups, keys: Sequence[str], title: str) -> N
             if len(keys) > 1:
                 text = key if alone else f'{text}: {key}'
             color, line = (place, 0) if alone else (number, place)
-            draw_band(
-                axes,
-                merge_seeds([curves[key] for curves in runs if key in curves]),
-                color=f'C{color % 10}',
-                ls=LINES[line % len(LINES)],
-                lw=1.2,
-                label=text.replace('$', r'\$'),
-            )
-    axes.set_title(title.replace('$', r'\$'), fontsize='medium')
+            points = merge_seeds([curves[key] for curves in runs if key in curves])
+            if points:
+                colors[f'{label}{seeds}'] = shade = f'C{color % 10}'
+                styles[key] = style = LINES[line % len(LINES)]
+                draw_band(axes, points, color=shade, ls=style, lw=1.2, label=_plain(text))
+    axes.set_title(_plain(title), fontsize='medium')
     axes.set_xlabel('iteration')
+    axes.xaxis.set_major_locator(MaxNLocator('auto', integer=True, min_n_ticks=1))
     axes.grid(alpha=0.3)
     if 'loss' in title and _span_magnitudes(axes):
         axes.set_yscale('log')
-    if len(axes.lines) > INSIDE:  # below the panel, where it hides no line
+    handles = [*axes.lines]
+    if len(colors) > 1 and len(styles) > 1:
+        handles = [Line2D([], [], color=each, label=_plain(name)) for name, each in colors.items()]
+        handles += [
+            Line2D([], [], color='0.4', ls=each, label=_plain(key)) for key, each in styles.items()
+        ]
+    if len(handles) > INSIDE:  # below the panel, where it hides no line
+        longest = max(len(str(each.get_label())) for each in handles)
         axes.legend(
+            handles=handles,
             fontsize='x-small',
             loc='upper center',
             bbox_to_anchor=(0.5, -0.2),
-            ncols=2,
+            ncols=2 if longest <= NARROW else 1,
             frameon=False,
         )
-    elif axes.lines:
-        axes.legend(fontsize='x-small')
+    elif handles:
+        axes.legend(handles=handles, fontsize='x-small')
+
+
+def _plain(text: str) -> str:
+    """Escape what would begin a formula."""
+    return text.replace('$', r'\$')
 
 
 def _span_magnitudes(axes: Axes) -> bool:
@@ -155,5 +173,5 @@ def draw_panels(groups: Groups, keys: Sequence[str], title: str = '') -> Figure:
     for axes in grid:  # what is left of the last row
         axes.remove()
     if title:
-        figure.suptitle(title.replace('$', r'\$'))
+        figure.suptitle(_plain(title))
     return figure

@@ -85,6 +85,8 @@ def html(tool: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> Path:
         write_training(root / 'dacs-seed1', 1, 0.5, 44.0, 80.0),
         write_training(root / 'mic', 0, 0.25, 50.0, 90.0),
     ]
+    with (runs[2] / '20260101_000000/vis_data/config.py').open('a') as file:
+        file.write("resume = True\nload_from = 'iter_1.pth'\n")
     cv2.imwrite(str(runs[0] / 'contact_sheet.png'), np.full((40, 2000, 3), 90, np.uint8))
     (runs[1] / 'contact_sheet.png').write_text('no picture')
     pipeline = root / 'pipeline-seed4'
@@ -153,6 +155,7 @@ def test_numbers(html: Path) -> None:
         ['code', '1.0 at abc'],
     ):
         assert row in rows
+    assert not any('load_from' in cell for row in rows for cell in row)  # of a resumed run
 
 
 def test_texts_are_data(html: Path) -> None:

@@ -9,8 +9,12 @@ from typing import Any
 
 import cv2
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from toys import load_script, method_cfg, runner_cfg, train
+
+from mmseg_uda.artifacts.run_logs import RunLog
+from mmseg_uda.utils.curves import draw_panel
 
 
 @pytest.fixture(scope='module')
@@ -70,6 +74,13 @@ def test_plots_several_runs(
     assert cv2.imread(str(tmp_path / 'out/x.png')).shape == (675, 1050, 3)
     assert [path.name for path in (tmp_path / 'out').iterdir()] == ['x.png']
     assert 'theirs: entropy/wrong 20 at 2 (2 points)' in capsys.readouterr().out
+    legend = axes.get_legend()
+    assert [(text.get_text()) for text in legend.get_texts()] == [
+        'ours',
+        'theirs',
+        'entropy/right',
+        'entropy/wrong',
+    ]
     out = tmp_path / 'x.pdf'
     tool.main([paths[0], '--keys', 'entropy/wrong', '--title', 'over time', '--out', str(out)])
     (axes,) = figures[1].axes
@@ -120,6 +131,17 @@ def test_panels_can_be_read(tool: ModuleType, tmp_path: Path, figures: list[Figu
         for axes in figures[0].axes
     ]
     assert below == [False, True, False]  # of one, five and four lines
+    one = write_log(tmp_path / 'c/x.json', records[:1])
+    name = 'a_directory/with_a_long_name/of_a_run_on_some_pair'
+    for runs, labels in (([one], [name]), ([log, one], ['a', name])):
+        groups = dict(zip(labels, ([RunLog('', Path(run)).curves] for run in runs)))
+        figure = Figure(figsize=(5.2, 3.6), layout='constrained')
+        FigureCanvasAgg(figure)
+        axes = figure.subplots()
+        draw_panel(axes, groups, ['loss', *losses], 'loss')
+        figure.canvas.draw()
+        assert axes.get_position().width > 0.6  # a wide legend leaves the panel its room
+        assert all(tick == int(tick) for tick in axes.get_xticks())
     zero = write_log(tmp_path / 'b/x.json', [{'step': 1, 'loss': 2.0, 'adv.loss_a': 0.0}])
     tool.main([zero, '--out', str(tmp_path / 'y.png')])
     assert figures[1].axes[0].get_yscale() == 'linear'  # a logarithm would hide the zero

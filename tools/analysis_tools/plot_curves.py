@@ -94,7 +94,8 @@ def main(argv: list[str] | None = None) -> None:
             if key in run.curves:
                 curve = run.curves[key]
                 step = [*curve][-1]
-                print(f'{run.name}: {key} {curve[step]:.4g} at {step} ({len(curve)} points)')
+                count = f'{len(curve)} point{"s" * (len(curve) > 1)}'
+                print(f'{run.name}: {key} {curve[step]:.4g} at {step} ({count})')
     print(args.out)
 
 
