@@ -15,6 +15,7 @@ from mmseg_uda.config.problems import ConfigError, Problem
 from mmseg_uda.config.tables import read_config, read_file
 from mmseg_uda.pipeline import read_pipeline
 from mmseg_uda.utils.cli import config_parser, run_main
+from mmseg_uda.utils.errors import REFUSALS
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -47,7 +48,8 @@ def find_problems(path: str, args: argparse.Namespace) -> list[Problem]:
     except ConfigError as error:
         return error.problems
     except Exception as error:  # configs are programs: anything can happen in them
-        return [Problem(path, f'[{type(error).__name__}] {error}')]
+        text = str(error) if isinstance(error, REFUSALS) else f'[{type(error).__name__}] {error}'
+        return [Problem(path, text.removeprefix(path).lstrip(':, '))]
     return []
 
 

@@ -190,6 +190,8 @@ def read_file(path: str | Path) -> Config:
         while isinstance(first, ImportError) and isinstance(first.__context__, ImportError):
             first = first.__context__  # mmengine's own lists all directories of modules
         text = ' '.join(str(getattr(first, 'msg', first)).split())
+        if isinstance(first, ModuleNotFoundError):
+            text += '; correct custom_imports, or write its directory into PYTHONPATH'
         raise ValueError(f'{path}{where}: [{type(first).__name__}] {text}') from error
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from torch import nn
 
-__all__ = ['describe_error', 'error_context']
+__all__ = ['REFUSALS', 'describe_error', 'error_context']
 
 # Classes of the errors with which checks refuse what a user wrote.
 REFUSALS = (ValueError, TypeError, FileNotFoundError, FileExistsError, ImportError)

@@ -175,7 +175,7 @@ TABLES: dict[str, list[tuple[str, str, Any, str]]] = {
         ('environment: seed as text', 'randomness.seed', 'three', "randomness.seed: randomness.seed: expected int | None, but got 'three'"),
         ('environment: log level', 'log_level', 'LOUD', "log_level: Runner.log_level: expected one of ..., but got 'LOUD'"),
         ('environment: scope', 'default_scope', 'mmsegg', "default_scope: expected the scope of a toolbox, but got 'mmsegg'; write 'mmseg'"),
-        ('environment: module', 'custom_imports', dict(imports=['toyz'], allow_failed_imports=False), "config.py: [ModuleNotFoundError] No module named 'toyz'"),
+        ('environment: module', 'custom_imports', dict(imports=['toyz'], allow_failed_imports=False), "config.py: [ModuleNotFoundError] No module named 'toyz'; correct custom_imports, or write its directory into PYTHONPATH"),
         ('environment: log processor', 'log_processor.by_epochs', False, "log_processor.by_epochs: LogProcessor has no argument 'by_epochs'; write 'by_epoch'"),
         ('top level: name', 'optim_wraper', {}, "optim_wraper: nothing reads this name; write 'optim_wrapper', or choose another one"),
         ('top level: flag', 'resume', 'yes', "resume: Runner.resume: expected bool, but got 'yes'"),

@@ -71,7 +71,20 @@ def test_json_and_pipelines(
     assert sound == {'config': CDANET, 'problems': []}
     (problem,) = unreadable['problems']
     assert problem['path'] == str(broken)
-    assert 'SyntaxError' in problem['message']
+    assert problem['message'].startswith('line 1: [SyntaxError]')
+
+
+def test_module_that_is_not_found(
+    tool: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / 'config.py'
+    path.write_text("custom_imports = dict(imports=['my_paper'])")
+    assert tool.main([str(path)]) == 2
+    assert capsys.readouterr().out.splitlines() == [
+        f'{path}:',
+        f"  {path}: [ModuleNotFoundError] No module named 'my_paper'; correct custom_imports, or "
+        'write its directory into PYTHONPATH',
+    ]
 
 
 def test_stock_config(tool: ModuleType, capsys: pytest.CaptureFixture[str]) -> None:
