@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from mmengine.config import Config
 from numpy.testing import assert_array_equal
 from PIL import Image
 
+from mmseg_uda import apis
 from mmseg_uda.apis import adapt, predict
 from mmseg_uda.config.check import check_config
 from mmseg_uda.doctor import examine
@@ -118,6 +120,27 @@ def test_training_without_target_labels(trained: tuple[Path, Path]) -> None:
         assert score in last
     classes = torch.load(checkpoint, weights_only=False)['meta']['dataset_meta']['classes']
     assert classes == ('road', 'car')
+
+
+def test_one_command_trains(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With the directories and the iterations that are given."""
+    ran: list[Config] = []
+
+    def run(cfg: Config) -> tuple[Any, None]:
+        ran.append(cfg)
+        hub = SimpleNamespace(get_info=lambda key: f'{cfg.work_dir}/{key}.pth')
+        return SimpleNamespace(message_hub=hub), None
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(apis, 'run_training', run)
+    classes = f'--classes={root / "classes.yaml"}'
+    written = init(root, classes, '--max-iters=7', '--train', out=tmp_path / 'own')
+    (cfg,) = ran
+    assert cfg.train_cfg.max_iters == written.train_cfg.max_iters == 7
+    assert str(root / 'camera') in str(cfg.train_dataloader.target.dataset)
+    assert capsys.readouterr().out.endswith('work_dirs/sim2camera/last_ckpt.pth\n')
 
 
 def test_test_and_export(trained: tuple[Path, Path], tmp_path: Path) -> None:

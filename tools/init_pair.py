@@ -3,7 +3,8 @@
 The labels may have any ids or colours; nothing is converted. Images may have any suffix and size,
 and lie in sub-directories. The label of an image has the same name but for its suffix, or but for
 beginnings and endings that all images and all labels have: 7_rgb and 7_mask, img_001 and mask_001.
-The report says what was found; OUT_DIR/NAME.png shows it; OUT_DIR/NAME.py is the config.
+The report says what was found; OUT_DIR/NAME.png shows it; OUT_DIR/NAME.py is the config. --train
+trains it at once; if that was stopped, `tools/train.py OUT_DIR/NAME.py --resume` goes on.
 
 --classes FILE is a list of names, one a line, whose ids are 0, 1 and so on; or YAML that maps ids
 or colours to names:
@@ -21,6 +22,7 @@ from __future__ import annotations
 import argparse
 
 import mmseg_uda  # noqa: F401 (checks the toolboxes, registers the classes)
+from mmseg_uda.apis import adapt
 from mmseg_uda.stages.own_pair import PairOptions, init_pair
 from mmseg_uda.stages.own_pair.plan import METHODS, NETWORKS
 from mmseg_uda.utils.cli import run_main
@@ -45,11 +47,16 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     add('--method', default='dacs', choices=METHODS, help='default: dacs')
     add('--backbone', default='mit-b0', choices=NETWORKS, help='default: mit-b0')
     add('--max-iters', type=at_least(1), metavar='N', help='iterations (default: by the device)')
+    add('--train', action='store_true', help='also train: tools/train.py OUT_DIR/NAME.py')
     return parser.parse_args(argv)
 
 
 def main(argv: list[str] | None = None) -> None:
-    init_pair(PairOptions(**vars(parse_args(argv))))
+    args = vars(parse_args(argv))
+    if args.pop('train'):
+        print(adapt(**args))
+    else:
+        init_pair(PairOptions(**args))
 
 
 if __name__ == '__main__':

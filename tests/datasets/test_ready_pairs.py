@@ -79,7 +79,14 @@ TREES: dict[str, tuple[tuple[str, ...], tuple[str, ...], list[int], list[int]]] 
 }
 
 
-@pytest.mark.parametrize('name', TREES)
+# Of two directions one is enough for every run.
+OTHER_DIRECTIONS = ('loveda_urban2rural', 'vaihingen2potsdam')
+
+
+@pytest.mark.parametrize(
+    'name',
+    [pytest.param(n, marks=pytest.mark.slow) if n in OTHER_DIRECTIONS else n for n in TREES],
+)
 def test_pair(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     images, labels, values, train_ids = TREES[name]
     rows = np.array([values, values], np.uint8)  # of one row the stock loader makes a vector
