@@ -162,6 +162,7 @@ def test_test_and_export(trained: tuple[Path, Path], tmp_path: Path) -> None:
     assert [name for name, _ in found] == ['5.PNG']
 
 
+@pytest.mark.slow
 def test_doctor(written: Config, tmp_path: Path) -> None:
     findings = {each.check: each for each in examine(written, out=tmp_path / 'batch.png')}
     assert 'target: 32 x 32 pixels after its pipeline' in findings['pixels'].message

@@ -82,7 +82,12 @@ def test_mistakes_are_printed_without_a_traceback(capsys: pytest.CaptureFixture[
 @pytest.mark.parametrize(
     ('error', 'code', 'line'),
     [
-        ("raise ValueError('a.b: expected 1, but got 2')", 2, 'error: a.b: expected 1, but got 2'),
+        pytest.param(
+            "raise ValueError('a.b: expected 1, but got 2')",
+            2,
+            'error: a.b: expected 1, but got 2',
+            marks=pytest.mark.slow,
+        ),
         pytest.param(
             "json.loads('{')",
             1,

@@ -194,7 +194,7 @@ def test_probabilities_at_the_size_of_the_images(name: str, expected: list[int])
 
 
 @every_model
-@pytest.mark.parametrize('backward', ['sequential', 'joint'])
+@pytest.mark.parametrize('backward', ['sequential', pytest.param('joint', marks=pytest.mark.slow)])
 def test_an_iteration_stays_on_the_device(
     name: str, backward: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
