@@ -71,11 +71,14 @@ def write_report(results: Results) -> Path:
         lines += [f'## {title}', '']
         if table.metrics(''):
             picture = Path('plots', f'{benchmark.name}-{pair}.png')
-            draw_curves(table, benchmark.methods, root / picture, (METRIC, SOURCE_METRIC))
             lines += [*_main_table(results, table), '']
-            lines += [f'![mIoU over training]({picture.as_posix()})', '', PLOT_HELP, '']
+            known = (METRIC, SOURCE_METRIC)
+            if drawn := [key for key in known if _has_curve(table, key)]:
+                draw_curves(table, benchmark.methods, root / picture, drawn)
+                lines += [f'![mIoU over training]({picture.as_posix()})', '', PLOT_HELP, '']
             lines += ['### Classes', '', *_class_table(results, table), '']
-            lines += ['### Scores without labels', '', *_score_table(results, table), '']
+            if scores := _score_table(results, table):
+                lines += ['### Scores without labels', '', *scores, '']
         lines += ['### Cost', '', COST_HELP, '', *_cost_table(results, table), '']
     lines += ['## Origin', '', *_origin(results)]
     with atomic_write(page) as partial:
@@ -93,6 +96,11 @@ def _recorded(manifest: Path) -> dict[str, str]:
     except (OSError, ValueError):
         return {}
     return found if isinstance(found, dict) else {}
+
+
+def _has_curve(table: Table, metric: str) -> bool:
+    """Tell whether a method has a value of a metric at two points of the training."""
+    return any(len(table.curves(method, metric)) > 1 for method in table.found)
 
 
 def _main_table(results: Results, table: Table) -> list[str]:
@@ -129,6 +137,8 @@ def _class_table(results: Results, table: Table) -> list[str]:
 
 def _score_table(results: Results, table: Table) -> list[str]:
     keys = [key for key in table.metrics('') if key.rpartition('/')[2] in SCORES]
+    if not keys:
+        return []
     names = [key.rpartition('/')[2] for key in keys]
     header = [f'{name} {"↓" if SCORES[name].rule == "less" else "↑"}' for name in names]
     rows = (

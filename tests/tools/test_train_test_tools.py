@@ -96,7 +96,9 @@ def test_both_build_the_runner_that_the_config_names(config):
     before = toys.CountedRunner.count
     work_dir = train(config, *options)
     assert toys.CountedRunner.count == before + 1
-    load_tool('test').main([config, str(work_dir / 'iter_4.pth'), *options])
+    load_tool('test').main(
+        [config, str(work_dir / 'iter_4.pth'), *options, '--work-dir', str(work_dir / 'test')]
+    )
     assert toys.CountedRunner.count == before + 2
 
 
