@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from mmseg_uda.benchmark.selection import LEVELS, Candidate, Choice, Study, study
-from mmseg_uda.benchmark.statistics import Summary, summarize
-from mmseg_uda.benchmark.table import SOURCE_METRIC, format_rows
+from mmseg_uda.benchmark.statistics import Summary, paired
+from mmseg_uda.benchmark.table import SOURCE_METRIC, format_rows, format_summary
 
 __all__ = ['format_selection', 'recommend']
 
@@ -60,8 +60,8 @@ def _table(studies: Mapping[str, Study]) -> list[str]:
         [
             name,
             str(each.groups),
-            _spread(each.correlation, 2),
-            f'{_spread(each.regret, 1)}{_interval(each.regret)}',
+            format_summary(each.correlation, 2) if each.correlation else '–',
+            f'{format_summary(each.regret)}{_interval(each.regret)}',
             '' if name == 'any' else f'{each.worst.regret:.1f}',
             '' if name == 'any' else each.worst.chosen.name,
         ]
@@ -138,22 +138,8 @@ def _regrets(score: str, choices: Sequence[Choice]) -> dict[str, float]:
 
 def _worse(ours: Mapping[str, float], theirs: Mapping[str, float]) -> bool:
     """Tell whether a regret is larger, group by group, beyond the interval of the difference."""
-    differences = [*_differences(ours, theirs)]
-    if not differences:
-        return False
-    summary = summarize(differences)
-    return summary.half is not None and summary.mean - summary.half > 0
-
-
-def _differences(ours: Mapping[str, float], theirs: Mapping[str, float]) -> Iterator[float]:
-    yield from (ours[key] - theirs[key] for key in ours.keys() & theirs.keys())
-
-
-def _spread(summary: Summary | None, digits: int) -> str:
-    if summary is None:
-        return '–'
-    text = f'{summary.mean:.{digits}f}'
-    return text if summary.spread is None else f'{text} ± {summary.spread:.{digits}f}'
+    summary = paired(ours, theirs)
+    return bool(summary and summary.half is not None and summary.mean - summary.half > 0)
 
 
 def _interval(summary: Summary) -> str:

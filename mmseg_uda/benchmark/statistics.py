@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from statistics import mean, stdev
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 __all__ = ['Summary', 'paired', 'summarize', 't_quantile']
 
@@ -42,12 +42,12 @@ def summarize(values: Sequence[float], confidence: float = 0.95) -> Summary:
 
 
 def paired(
-    ours: Mapping[int, float], theirs: Mapping[int, float], confidence: float = 0.95
+    ours: Mapping[Any, float], theirs: Mapping[Any, float], confidence: float = 0.95
 ) -> Summary | None:
     """Summarize the differences of two methods seed by seed; None without a common seed.
 
     Args:
-        ours: Value by seed.
+        ours: Value by seed, or by another key that sorts.
         theirs: The same of the other method, which is subtracted.
         confidence: As for :func:`summarize`.
     """

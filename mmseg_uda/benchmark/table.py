@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from mmseg_uda.benchmark.results import Results
@@ -17,6 +17,7 @@ __all__ = [
     'format_number',
     'format_rows',
     'format_spread',
+    'format_summary',
     'mean_of',
 ]
 
@@ -70,7 +71,7 @@ def format_rows(header: Sequence[str], rows: Iterable[Sequence[str]]) -> list[st
     return [f'| {" | ".join(line)} |' for line in lines]
 
 
-def mean_of(values: dict[int, float]) -> float:
+def mean_of(values: Mapping[Any, float]) -> float:
     return sum(values.values()) / len(values) if values else math.nan
 
 
@@ -78,12 +79,14 @@ def format_number(value: float) -> str:
     return '–' if math.isnan(value) else f'{value:.1f}'
 
 
-def format_spread(values: dict[int, float], digits: int = 1) -> str:
-    if not values:
-        return ''
-    summary = summarize([*values.values()])
+def format_summary(summary: Summary, digits: int = 1) -> str:
+    """Write a mean and, of several values, their standard deviation."""
     text = f'{summary.mean:.{digits}f}'
     return text if summary.spread is None else f'{text} ± {summary.spread:.{digits}f}'
+
+
+def format_spread(values: Mapping[Any, float], digits: int = 1) -> str:
+    return format_summary(summarize([*values.values()]), digits) if values else ''
 
 
 def format_difference(summary: Summary | None) -> str:

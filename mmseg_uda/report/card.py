@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from statistics import mean
 from typing import Any
 
 import numpy as np
@@ -95,12 +96,12 @@ def _figure(height: float = 3.6) -> tuple[Figure, Axes]:
 def _points(scores: Mapping[str, Mapping[int, float]], base: str) -> Figure:
     """A row per method, the best one on top."""
     figure, axes = _figure(1.2 + 0.3 * len(scores))
-    ranked = sorted(scores, key=lambda method: mean_of(dict(scores[method])))
+    ranked = sorted(scores, key=lambda method: mean_of(scores[method]))
     for place, method in enumerate(ranked):
         values, colour = [*scores[method].values()], _colour(method, scores)
         axes.plot(values, [place] * len(values), 'o', color=colour, ms=5, alpha=0.7)
-        axes.plot([sum(values) / len(values)], [place], '|', color=colour, ms=16, mew=2)
-    axes.axvline(mean_of(dict(scores[base])), color='0.5', ls=':')
+        axes.plot([mean(values)], [place], '|', color=colour, ms=16, mew=2)
+    axes.axvline(mean_of(scores[base]), color='0.5', ls=':')
     axes.set_yticks(range(len(ranked)), ranked)
     axes.set_ylim(-0.6, len(ranked) - 0.4)
     axes.set_title('mIoU, %', fontsize='medium')
@@ -153,13 +154,13 @@ def _class_means(seeds: Mapping[int, StoredRun]) -> dict[str, float]:
     for run in seeds.values():
         for key, value in run.class_iou.items():
             found.setdefault(key, []).append(value)
-    return {key: sum(values) / len(values) for key, values in found.items()}
+    return {key: mean(values) for key, values in found.items()}
 
 
 def _costs(
     methods: Runs, scores: Mapping[str, Mapping[int, float]], base: str, pair: str
 ) -> Iterator[str]:
-    """What a method costs against what it gains."""
+    """Draw the cost of each method against its gain."""
     for key, title in COSTS.items():
         costs = {
             method: values
@@ -170,10 +171,10 @@ def _costs(
             continue
         figure, axes = _figure()
         for method, values in costs.items():
-            gain = paired(dict(scores[method]), dict(scores[base]))
+            gain = paired(scores[method], scores[base])
             if gain is None:
                 continue
-            place = sum(values) / len(values), gain.mean
+            place = mean(values), gain.mean
             axes.plot(*place, 'o', color=_colour(method, scores))
             axes.annotate(method, place, (4, 3), textcoords='offset points', fontsize='x-small')
         axes.axhline(0, color='0.5', ls=':')

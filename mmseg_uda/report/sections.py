@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from mmseg_uda.artifacts.recipe import differences
 from mmseg_uda.artifacts.run_logs import SEED, RunLog, group_seeds
 from mmseg_uda.benchmark.statistics import summarize
+from mmseg_uda.benchmark.table import format_summary
 from mmseg_uda.evaluation import SCORES
 from mmseg_uda.pipeline.report import COVERAGE, format_time
 from mmseg_uda.report.card import format_card
@@ -78,12 +79,9 @@ def _keys(groups: Groups) -> list[str]:
 def _spread(values: Sequence[float], digits: int = 2) -> str:
     if not values:
         return '–'
-    summary = summarize(values)
-    text = f'{summary.mean:.{digits}f}'
-    if summary.spread is None:
-        return text
+    text = format_summary(summarize(values), digits)
     ends = ', '.join(f'{end(values):.{digits}f}' for end in (min, max))
-    return f'{text} ± {summary.spread:.{digits}f} [{ends}]'
+    return text if len(values) == 1 else f'{text} [{ends}]'
 
 
 def _seeds(runs: Iterable[RunLog]) -> str:
