@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from mmseg_uda.config.problems import Problem
 from mmseg_uda.structures import DOMAINS
 
-__all__ = ['check_sources', 'domain_dataset', 'domain_loaders']
+__all__ = ['check_sources', 'domain_dataset', 'domain_loaders', 'unequal_arguments']
 
 Config = Mapping[str, Any]
 
@@ -62,10 +62,23 @@ def check_sources(content: Mapping[str, Any]) -> Iterator[Problem]:
     if not sources and 'source' in (content.get('train_dataloader') or {}):
         text = 'UDATrainLoop: expected at least one source, but got none; write dict(dataset=...)'
         yield Problem('train_dataloader.source', text)
+    for place, expected, got in unequal_arguments(sources):
+        text = f'UDATrainLoop: expected {expected}, but got {got!r}; write the same ({SHARES})'
+        yield Problem(place, text)
+
+
+def unequal_arguments(sources: Sequence[tuple[str, Config]]) -> Iterator[tuple[str, str, Any]]:
+    """Find the arguments of dataloaders that differ from those of the first source.
+
+    Args:
+        sources: Place and config of each, from :func:`domain_loaders`.
+
+    Yields:
+        Place, what is expected there, and the value.
+    """
     for place, other in sources[1:]:
-        first = sources[0][1]
-        for key in [*first, *(key for key in other if key not in first)]:
+        first_place, first = sources[0]
+        for key in {**first, **other}:
             if key not in OF_ONE_SOURCE and first.get(key) != other.get(key):
-                text = f'UDATrainLoop: expected {first.get(key)!r}, as in {sources[0][0]}, because '
-                text += f'one loader reads all sources, but got {other.get(key)!r}; write the same'
-                yield Problem(f'{place}.{key}', f'{text} ({SHARES})')
+                expected = f'{first.get(key)!r}, as in {first_place}, because one loader reads all'
+                yield f'{place}.{key}', f'{expected} sources', other.get(key)

@@ -11,6 +11,7 @@ from mmengine.registry import DATASETS
 from mmengine.runner import Runner
 from mmseg.registry import DATA_SAMPLERS
 
+from mmseg_uda.config.domains import unequal_arguments
 from mmseg_uda.datasets.checks import (
     check_dataset,
     check_image_labels,
@@ -54,11 +55,9 @@ def build_stream(
         ratios.append(cfg.pop('ratio', 1))
         check_integer(f'UDATrainLoop.{key}.ratio', ratios[-1], 1)
         streams.append(_build_one(runner, domain, key, cfg))
-        for name in {**options, **cfg} if len(streams) > 1 else ():
-            first, got = options.get(name), cfg.get(name)
-            known = f'{first!r}, as in {loaders[0][0]}, because one loader reads all'
-            expect(got == first, f'UDATrainLoop.{key}.{name}', known, got)
-        options = cfg
+        options = cfg  # of the loader, the same in all
+    for place, known, got in unequal_arguments(loaders):
+        expect(False, f'UDATrainLoop.{place}', known, got)
     return MixedStream(streams, ratios), options
 
 
