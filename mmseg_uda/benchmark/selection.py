@@ -1,4 +1,4 @@
-"""How well scores without labels choose: rank correlation with the target's mIoU, and regret."""
+"""Study of choices by scores without labels: rank correlation with the target's mIoU, regret."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What adaptation and labels are worth: a page and a plot by the number of labelled images."""
+"""Worth of adaptation and of labels: a page and a plot by the number of labelled images."""
 
 from __future__ import annotations
 

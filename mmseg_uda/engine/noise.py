@@ -36,6 +36,7 @@ SIZES: tuple[tuple[type, str, bool], ...] = (
     (RandomCrop, 'crop_size', False),
     (Pad, 'size', True),
 )
+PARTS = ('dataloader', 'cfg', 'evaluator')  # of a validation or test
 # The first that fits counts: soft labels are a kind of pseudo labels.
 FIELDS: tuple[tuple[type, str], ...] = (
     (LoadSoftLabels, 'soft_label'),
@@ -72,9 +73,6 @@ def with_noise(cfg: Config, crop: tuple[int, int] | None = None) -> Config:
     changed.load_from = None
     changed.model = _without_files(cfg.model)
     return changed
-
-
-PARTS = ('dataloader', 'cfg', 'evaluator')
 
 
 def _without_files(node: Any) -> Any:

@@ -31,7 +31,8 @@ def prediction_scores(prob: torch.Tensor) -> dict[str, float]:
         entropy of the classes' shares) and the pixels' mean ``entropy``, in nats.
     """
     pixels = prob.flatten(2)[0]  # (C, H·W)
-    shares = pixels.argmax(0).bincount(minlength=len(pixels)) / pixels.shape[1]  # (C, )
+    # argmax takes twice the time on a CPU.
+    shares = pixels.max(0).indices.bincount(minlength=len(pixels)) / pixels.shape[1]  # (C, )
     entropy = torch.special.entr(pixels).sum(0).mean()
     return {
         'class_share': float(shares.max()),

@@ -1,4 +1,4 @@
-"""Which label belongs to which image, by their names."""
+"""Pairs of images and labels, found by their names."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ RUN = re.compile(r'\d+|[^\W\d_]+|[\W_]')
 
 
 class Affixes(NamedTuple):
-    """What stands in all names before and after the part that an image and its label share.
+    """Text of all names before and after the part that an image and its label share.
 
     Args:
         prefix: Beginning of the last part of a path.
