@@ -197,13 +197,23 @@ def _digest_of(reference: str, digests: Mapping[str, str]) -> str:
 
 
 def _without_paths(value: Any) -> Any:
-    """Leave out paths, whose content is among the inputs; digests in their place stay."""
+    """Leave out paths, whose content is among the inputs; outputs of stages stay."""
     if isinstance(value, Mapping):
-        return {
-            key: _without_paths(item)
+        kept = {
+            key: _outputs(item) if key in PATHS else _without_paths(item)
             for key, item in value.items()
-            if key not in PATHS or (isinstance(item, str) and item.startswith('<'))
         }
+        return {key: item for key, item in kept.items() if key not in PATHS or item}
     if isinstance(value, (list, tuple)):
         return [_without_paths(item) for item in value]
     return value
+
+
+def _outputs(paths: Any) -> Any:
+    """Keep the outputs of stages among the paths of one key; None or empty if there are none."""
+    if isinstance(paths, Mapping):
+        kept = {key: _outputs(item) for key, item in paths.items()}
+        return {key: item for key, item in kept.items() if item}
+    if isinstance(paths, (list, tuple)):
+        return [item for item in map(_outputs, paths) if item]
+    return paths if isinstance(paths, str) and paths.startswith('<') else None

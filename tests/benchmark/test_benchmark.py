@@ -120,6 +120,26 @@ def test_digest_covers_values_not_names(
     assert digests()[1] != before[1]
 
 
+def test_digest_covers_the_images_that_an_earlier_stage_wrote(tmp_path: Path) -> None:
+    """The link lies within ``data_prefix``, whose other values are paths."""
+    images = 'train_dataloader.source.dataset.data_prefix.img_path'
+
+    def cell(beta: float) -> list[dict[str, Any]]:
+        train, score, _ = toy.stages('source_only')
+        train['options'] = {**train['options'], images: '{translate}/images'}
+        folders = dict(source='data/source/images', target='data/target/images')
+        translate = dict(name='translate', type='translate', method='fda', beta=beta, **folders)
+        return [translate, train, score]
+
+    cells = {f'pair-{beta}': cell(beta) for beta in (0.01, 0.02)}
+    texts = dict.fromkeys(['0.01', '0.02'], 'FDA')
+    level = dict(methods=[*texts], pairs=['pair'], seeds=[0])
+    changes = dict(cells=cells, texts=texts, levels=dict(a=level), baseline='0.01', bar='0.01')
+    benchmark = read_benchmark(toy.write(tmp_path, **changes))
+    one, other = map(benchmark.digest, benchmark.runs)
+    assert one != other
+
+
 def test_stale_results_are_known(
     done: tuple[Benchmark, Results, list[str]], tmp_path: Path
 ) -> None:
