@@ -226,6 +226,8 @@ class ConfigStage(Stage):
     fingerprint_keys: ClassVar[tuple[str, ...]] = ()
     # Whether the stage initialises a network, and so reads the weights that the config names.
     initialises: ClassVar[bool] = False
+    # What check() found sound: a later stage with the same config need not look again.
+    checked: dict[str, Any] | None = None
 
     def load(self, resolve: Resolve | None = None) -> Config:
         """Read the config with the pipeline's seed and the stage's options.
@@ -280,7 +282,10 @@ class ConfigStage(Stage):
         return list(find_inputs(self.config_parts(), self.initialises))
 
     def check(self, earlier: Mapping[str, Stage]) -> None:
-        self.refuse(check_config(self.load()))
+        content = self.load().to_dict()
+        if content not in [getattr(stage, 'checked', None) for stage in earlier.values()]:
+            self.refuse(check_config(content))
+        self.checked = content
         super().check(earlier)
 
 
