@@ -21,7 +21,7 @@ ROOT = Path(__file__).resolve().parent
 VENV = Path(os.environ.get('MMSEG_UDA_VENV', ROOT / '.venv')).absolute()
 PYTHON = VENV / ('Scripts/python.exe' if os.name == 'nt' else 'bin/python')
 STAMP = VENV / 'mmseg_uda.digest'
-PACKAGES = ['torch==2.13.0', '--editable', f'{ROOT}[onedl,tests]']
+PACKAGES = ['torch==2.13.0', '--editable', f'{ROOT}[onedl,quickstart,tests]']
 
 
 def requirements_digest() -> str:

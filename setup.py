@@ -118,6 +118,7 @@ if __name__ == '__main__':
             'openmmlab': read_requirements('openmmlab'),
             'image_labels': read_requirements('timm'),  # old name
             'onnx': read_requirements('onnx'),
+            'quickstart': read_requirements('quickstart'),
             'timm': read_requirements('timm'),
             'tests': tests,
             'docs': read_requirements('docs'),

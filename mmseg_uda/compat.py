@@ -45,6 +45,8 @@ FAMILIES: dict[str, dict[str, tuple[str, str]]] = {
         'mmseg': ('mmsegmentation', '==1.2.2'),
     },
 }
+# Declarations of operators last as long as what holds them.
+_DECLARED: list[Any] = []
 # Beginnings of the toolboxes' messages about which nobody can or should do anything.
 NO_NEWS = (
     'Could not import OneDL',  # an optional package
@@ -185,22 +187,52 @@ def quiet_imports() -> Iterator[None]:
 def import_timm() -> Any:
     """Import timm, which an extra of this package installs.
 
+    A package index may pair torch for CPUs with a torchvision that is compiled for CUDA, whose
+    operators are missing then. timm imports torchvision and calls none of them, so that they are
+    declared, and a warning says what does not fit.
+
     Raises:
-        ImportError: It is not installed, or it imports a torchvision that does not fit torch.
+        ImportError: It is not installed, or it imports a torchvision that is broken otherwise.
     """
+    declared: set[str] = set()
+    while True:
+        try:
+            timm = import_module('timm')
+            break
+        except ImportError as error:
+            raise ImportError(f'expected timm, but got {error}; run `pip install timm`') from error
+        except RuntimeError as error:  # of torchvision, for the first operator that it lacks
+            found = re.search(r'operator torchvision::(\w+) does not exist', str(error))
+            if not found or found[1] in declared or not _declare_operator(found[1]):
+                raise ImportError(_torchvision_misfit(str(error))) from error
+            declared.add(found[1])
+    if declared:
+        warnings.warn(_torchvision_misfit('timm works without its operators'), stacklevel=2)
+    return timm
+
+
+def _declare_operator(name: str) -> bool:
+    """Declare an operator of torchvision without an implementation; False if there is one."""
+    from torch.library import Library
+
+    library = Library('torchvision', 'FRAGMENT')
     try:
-        return import_module('timm')
-    except ImportError as error:
-        raise ImportError(f'expected timm, but got {error}; run `pip install timm`') from error
-    except RuntimeError as error:  # of torchvision, for each of its compiled operators that lacks
-        torch = _installed_version('torch') or ''
-        build = torch.partition('+')[2]  # cpu, cu130, ...; none on PyPI
-        index = f' --index-url https://download.pytorch.org/whl/{build}' if build else ''
-        raise ImportError(
-            f'expected a torchvision that fits torch {torch}, because timm imports it, but got '
-            f'torchvision {_installed_version("torchvision")} ({error}); run `pip install '
-            f'--force-reinstall torch torchvision{index}`, which takes both from one index'
-        ) from error
+        library.define(f'{name}(Tensor x) -> Tensor')
+    except RuntimeError:
+        return False
+    _DECLARED.append(library)
+    return True
+
+
+def _torchvision_misfit(what: str) -> str:
+    torch = _installed_version('torch') or ''
+    build = torch.partition('+')[2]  # cpu, cu130, ...; none on PyPI
+    index = f' --index-url https://download.pytorch.org/whl/{build}' if build else ''
+    return (
+        f'expected a torchvision that fits torch {torch}, because timm imports it, but got '
+        f'torchvision {_installed_version("torchvision")} ({what}); run `pip install '
+        f'--force-reinstall torch torchvision{index}`, which takes both from one index'
+    )
 
 
 @contextmanager

@@ -16,10 +16,8 @@ from mmengine.registry import init_default_scope
 import mmseg_uda  # noqa: F401  (registers)
 
 sys.path.insert(0, str(Path(__file__).parent))  # tests/toys.py is what tests share
-from torchvision_operators import declare_torchvision_operators
 
 torch.set_num_threads(1)
-TORCHVISION = declare_torchvision_operators()
 gc.freeze()  # mmengine collects garbage often; what was imported stays
 
 

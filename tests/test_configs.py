@@ -34,6 +34,7 @@ NETWORKS = {
     'vgg16-fcn8s': ('VGG16FCN', 'FCN8sHead'),
     'mobilenetv2-deeplabv2': ('MobileNetV2', 'DeepLabV2Head'),
     'mobilenetv2-035-deeplabv2': ('MobileNetV2', 'DeepLabV2Head'),
+    'efficientnet-lite0-deeplabv3plus': ('TimmFeatures', 'DepthwiseSeparableASPPHead'),
     'mit-b5-daformer': ('MixVisionTransformer', 'DAFormerHead'),
     'mit-b5-hrda': ('MixVisionTransformer', 'DAFormerHead'),
     'mit-b0-segformer': ('MixVisionTransformer', 'SegformerHead'),

@@ -199,6 +199,22 @@ class TestTimm:
             f'--force-reinstall {command}, which takes both from one index'
         )
 
+    def test_works_beside_a_torchvision_without_operators(self, monkeypatch, install):
+        """As of an index that has torch for CPUs, and torchvision for CUDA."""
+        lacking = ['made_up', 'other']
+
+        def fail(name: str) -> str:
+            if not hasattr(torch.ops.torchvision, lacking[0]):
+                raise RuntimeError(f'operator torchvision::{lacking[0]} does not exist')
+            if lacking.pop(0) == 'made_up':
+                raise RuntimeError('operator torchvision::other does not exist')
+            return name
+
+        install({'torch': '2.13.0+cpu', 'torchvision': '0.28.0'})
+        monkeypatch.setattr(compat, 'import_module', fail)
+        with pytest.warns(UserWarning, match='timm works without its operators.*; run `pip'):
+            assert compat.import_timm() == 'timm'
+
     def test_mmseg_imports_it_at_its_first_use(self, monkeypatch):
         monkeypatch.delitem(sys.modules, 'timm', raising=False)
         with compat.deferred_timm():

@@ -37,7 +37,7 @@ def test_installs_once(quickstart):
     venv, pip, demo = quickstart.commands
     assert venv[1:] == ['-m', 'venv', str(quickstart.VENV)]
     assert 'torch==2.13.0' in pip
-    assert pip[-1].endswith('[onedl,tests]')
+    assert pip[-1].endswith('[onedl,quickstart,tests]')
     assert demo == [str(quickstart.PYTHON), str(PATH.parent / 'tools' / 'quickstart.py')]
     quickstart.main()
     assert quickstart.commands[3:] == [demo]

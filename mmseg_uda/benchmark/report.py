@@ -161,14 +161,18 @@ def _cost_table(results: Results, table: Table) -> list[str]:
         keys = 'iteration_s passes_s ratio learning_passes labelling_passes peak_memory_mib'
         values = {key: summarize([cost[key] for cost in costs]).mean for key in keys.split()}
         passes = f'{values["learning_passes"]:g} + {values["labelling_passes"]:g}'
-        seconds = [content['seconds'][method] for content in seeds.values()]
+        seconds = [
+            content['seconds'][content['training']]
+            for content in seeds.values()
+            if content['training']
+        ]
         rows.append(
             [
                 results.benchmark.methods[method],
                 *(f'{values[key]:.2f}' for key in ('iteration_s', 'passes_s', 'ratio')),
                 passes,
                 f'{values["peak_memory_mib"]:.0f}',
-                format_time(summarize(seconds).mean),
+                format_time(summarize(seconds).mean) if seconds else '-',
             ]
         )
     return format_rows([*header, 'peak memory, MiB', 'training, h:m:s'], rows)

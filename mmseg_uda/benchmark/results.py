@@ -88,6 +88,7 @@ def collect(benchmark: Benchmark, run: Run, work_dir: Path, command: str) -> dic
     directory = pipeline.context.work_dir
     records = State(directory).stages
     outputs: dict[str, Any] = {'score': {}, 'cost': {}}
+    trainings = [name for name, stage in pipeline.stages.items() if stage.kind == 'train']
     for name, stage in pipeline.stages.items():
         record = records.get(name)
         if record is None or record.status != 'done':
@@ -104,6 +105,7 @@ def collect(benchmark: Benchmark, run: Run, work_dir: Path, command: str) -> dic
         'points': {point: _compact(metrics) for point, metrics in outputs['score'].items()},
         'cost': outputs['cost'],
         'seconds': {name: round(records[name].seconds, 1) for name in pipeline.stages},
+        'training': trainings[-1] if trainings else None,
         'code': code_version(),
         'machine': f'{processor_name()}, {platform.system()}',
         'command': command,

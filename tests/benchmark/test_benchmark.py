@@ -77,6 +77,7 @@ def test_result_holds_scores_cost_and_origin(done: tuple[Benchmark, Results, lis
     assert cost['ratio'] == pytest.approx(cost['iteration_s'] / cost['passes_s'])
     assert cost['peak_memory_mib'] > 0.1
     assert set(content['seconds']) == {'source_only', 'source_only_score', 'source_only_cost'}
+    assert content['training'] == 'source_only'
     assert content['code']['version']
     assert content['command'].endswith('--cell pair-source_only --cfg-options seed=0')
     # AdaBN changes the target's scores through the same weights.
@@ -257,7 +258,8 @@ def fake(results: Results, values: dict[tuple[str, int], tuple[float, float]]) -
                         peak_memory_mib=100.4,
                         machine='torch',
                     ),
-                    seconds={run.method: 61.0},
+                    seconds={'first': 9.0, run.method: 61.0},
+                    training=run.method,
                     code=dict(version='1', commit='abc'),
                     machine='m',
                     command=f'run {run.name}',

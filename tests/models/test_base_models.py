@@ -38,6 +38,7 @@ NETWORKS = {
     'deeplabv2gn_r101': (65.064, (65, 129)),
     'deeplabv2_mobilenetv2-035_two_levels': (0.349, (64, 128)),
     'deeplabv3plus_mobilenetv2': (2.810, (128, 256)),
+    'deeplabv3plus_efficientnet-lite0': (3.957, (128, 256)),
     'segformer_mit-b0': (3.720, (128, 256)),
     'daformer_mit-b0': (6.901, (128, 256)),
     'daformer_mit-b1': (16.864, (128, 256)),
@@ -53,6 +54,12 @@ NETWORKS = {
     'vfm_uda_dinov2-s': (22.511, (160, 320)),
     'vfm_uda_dinov2-b': (88.392, (160, 320)),
     'vfm_uda_dinov2-l': (307.587, (160, 320)),
+}
+MADE = {
+    'deeplabv2_mobilenetv2-035': 'mobilenetv2_035_imagenet',
+    'deeplabv2_mobilenetv2-035_two_levels': 'mobilenetv2_035_imagenet',
+    'deeplabv3plus_mobilenetv2': 'mobilenetv2_imagenet',
+    'deeplabv3plus_efficientnet-lite0': 'efficientnet_lite0',
 }
 NO_SEGMENTORS = {'cyclegan_resnet9', 'proda_distillation_r101'}
 
@@ -73,9 +80,8 @@ def test_network(name: str) -> None:
     init_cfg = model.backbone.init_cfg
     if name == 'toy_mobilenetv2':
         assert all(cfg['type'] != 'Pretrained' for cfg in init_cfg)
-    elif '035' in name or 'v3plus' in name:  # no public file: the config says how to make it
-        width = '_035' if '035' in name else ''
-        assert init_cfg['checkpoint'] == f'checkpoints/mobilenetv2{width}_imagenet.pth'
+    elif name in MADE:  # no public file: the config says how to make it
+        assert init_cfg['checkpoint'] == f'checkpoints/{MADE[name]}.pth'
     else:
         assert init_cfg['checkpoint'].startswith(('https://', 'http://', 'mmcls://', 'timm://'))
         assert resolve_checkpoint(init_cfg['checkpoint']).startswith('http')

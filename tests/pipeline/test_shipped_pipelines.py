@@ -9,10 +9,12 @@ import cv2
 import numpy as np
 import pytest
 import torch
+import toys
 from config_files import FOLDER
 from mmengine.config import Config
 from mmseg.registry import MODELS
 
+from mmseg_uda.compat import import_timm
 from mmseg_uda.pipeline import read_pipeline
 from mmseg_uda.pipeline.state import State
 from mmseg_uda.stages import base
@@ -29,6 +31,7 @@ PIPELINES: dict[str, tuple[str, dict[str, Any]]] = {
     'daformer/daformer_pipeline.py': ('b5-gta', {}),
     'dast/dast_pipeline.py': ('small-day', {}),
     'hrda/hrda_pipeline.py': ('b5-gta', {}),
+    'mean_teacher/mean-teacher_pipeline.py': ('toy', {}),
     'mic/mic_pipeline.py': ('hrda-gta', {}),
     'pit/pit_pipeline.py': ('small-day', {}),
     'proda/proda_pipeline.py': ('small-day', {}),
@@ -43,7 +46,7 @@ SMALL = {
     'DAFormerHead': dict(in_channels=LEVELS, channels=16),
     'FeatureDistance': dict(allow_untrained=True),
     'RareClassSampling': dict(min_pixels=100),
-    'TimmFeatures': dict(model_name='vit_tiny_patch16_224', depth=1, init_cfg=None),
+    'vit_base_patch14_dinov2': dict(model_name='vit_tiny_patch16_224', depth=1, init_cfg=None),
     'VFMUDAHead': dict(in_channels=192),
 }
 read_config = base.read_config
@@ -82,9 +85,14 @@ def _small_world(tmp_path_factory: pytest.TempPathFactory) -> Any:
     write_data(root)
     backbone = MODELS.build(dict(type='mmseg.MobileNetV2', widen_factor=0.35))
     torch.save(backbone.state_dict(), root / 'mobilenetv2_035.pth')
+    network = import_timm().create_model('tf_efficientnet_lite0')
+    torch.save(network.state_dict(), root / 'efficientnet_lite0.pth')
+    toy_street = toys.load_script('tools/dataset_converters/toy_street.py')
+    toy_street.main([str(root / 'toy_street'), '--train=4', '--val=2', '--nproc=1'])
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv('MMSEG_UDA_DATA', str(root))
         patch.setenv('MOBILENETV2_035', str(root / 'mobilenetv2_035.pth'))
+        patch.setenv('EFFICIENTNET_LITE0', str(root / 'efficientnet_lite0.pth'))
         patch.setattr(base, 'read_config', shortened)
         patch.setattr('yapf.yapflib.yapf_api.FormatCode', lambda text, **_: (text, True))
         yield
@@ -104,7 +112,7 @@ def shorten(node: Any) -> None:
     if isinstance(node, dict):
         if 'num_workers' in node:
             node.update(num_workers=0, persistent_workers=False)
-        node.update(SMALL.get(node.get('type'), {}))
+        node.update(SMALL.get(node.get('model_name', node.get('type')), {}))
         for key in SIZES & node.keys():
             if isinstance(node[key], (list, tuple)) and min(node[key]) >= 256:
                 node[key] = tuple(side // 16 for side in node[key])
