@@ -25,7 +25,7 @@ from mmseg_uda.datasets.checks import (
 from mmseg_uda.datasets.images import left_out_images, shared_images
 from mmseg_uda.datasets.label_values import check_label_values, look_at_labels
 from mmseg_uda.doctor.finding import Finding, look, ok, wrong
-from mmseg_uda.doctor.settings import loader_of
+from mmseg_uda.doctor.settings import crop_of, loader_of
 from mmseg_uda.doctor.weights import normalisation_of
 from mmseg_uda.structures import DOMAINS, IGNORE_INDEX
 from mmseg_uda.utils.drawing import label_to_color, loaded_to_rgb, outline_similar, overlay
@@ -150,6 +150,7 @@ def check_pixels(cfg: Config, datasets: Mapping[str, Any]) -> Iterator[Finding]:
         except (OSError, ValueError) as error:
             yield wrong('pixels', str(error), 'correct it')
             continue
+        yield from _check_size(domain, images, crop_of(cfg, domain))
         pixels = np.concatenate([each.reshape(3, -1) for each in images], 1).astype(np.float64)
         pixels = pixels[::-1] if own.get('bgr_to_rgb') else pixels
         mean, deviation = pixels.mean(1), pixels.std(1)
@@ -164,6 +165,22 @@ def check_pixels(cfg: Config, datasets: Mapping[str, Any]) -> Iterator[Finding]:
             yield wrong('pixels', text, 'correct mean, or how the images are stored')
         else:
             yield ok('pixels', text)
+
+
+def _check_size(domain: str, images: list[NDArray[Any]], crop: Any) -> Iterator[Finding]:
+    """Find images smaller than the crop: they stay as they are, and batches are padded."""
+    if crop is None:
+        return
+    rows, columns = np.broadcast_to(crop, 2)  # mmseg takes a number, too
+    sizes = [each.shape[1:] for each in images]
+    small = [(height, width) for height, width in sizes if height < rows or width < columns]
+    if small:
+        height, width = min(small)
+        text = (
+            f'{domain}: {len(small)} of {len(images)} images are smaller than the crop of '
+            f'{rows} x {columns} (height, width), the smallest is {height} x {width}'
+        )
+        yield look('crop', text, 'write a smaller crop_size, or a larger scale before it')
 
 
 def _some_images(cfg: Config, domain: str, number: int = NUM_IMAGES) -> list[NDArray[Any]]:

@@ -15,7 +15,7 @@ from mmseg_uda.config.domains import domain_loaders
 from mmseg_uda.config.method import segmentor_of
 from mmseg_uda.doctor.finding import Finding, look, ok, wrong
 
-__all__ = ['check_batch_norm', 'check_paper', 'check_settings', 'loader_of']
+__all__ = ['check_batch_norm', 'check_paper', 'check_settings', 'crop_of', 'loader_of']
 
 SIZES = 1.2  # ratio of the sides in training and in validation
 RESIZES = ('Resize', 'ResizeShortestEdge')
@@ -54,6 +54,11 @@ def _setting(steps: list[Any], kind: str, key: str) -> Any:
 def loader_of(cfg: Config, domain: str) -> Any:
     """Give the config of a domain's dataloader, of several sources that of the first one."""
     return next((loader for _, loader in domain_loaders(cfg.get('train_dataloader'), domain)), {})
+
+
+def crop_of(cfg: Config, domain: str) -> Any:
+    """Give the height and width of a domain's random crops; None if it has none."""
+    return _setting(_steps(loader_of(cfg, domain)), 'RandomCrop', 'crop_size')
 
 
 def _check_evaluation(cfg: Config) -> Iterator[Finding]:
@@ -103,10 +108,7 @@ def _ratio(one: float, other: float) -> float:
 
 def _check_crops(cfg: Config) -> Iterator[Finding]:
     """Methods mix both domains pixel by pixel, and networks expect one size."""
-    crops = {
-        domain: _setting(_steps(loader_of(cfg, domain)), 'RandomCrop', 'crop_size')
-        for domain in ('source', 'target')
-    }
+    crops = {domain: crop_of(cfg, domain) for domain in ('source', 'target')}
     if not any(crops.values()):
         return
     if crops['source'] != crops['target']:

@@ -114,6 +114,12 @@ def batch_of_one(cfg: Config, root: Path) -> None:
         cfg.train_dataloader[domain].batch_size = 1
 
 
+def crops_larger_than_images(cfg: Config, root: Path) -> None:
+    for domain in ('source', 'target'):
+        crop = dict(type='RandomCrop', crop_size=(32, 96))
+        cfg.train_dataloader[domain].dataset.pipeline.insert(-1, crop)
+
+
 def target_is_source(cfg: Config, root: Path) -> None:
     cfg.train_dataloader.target.dataset.data_root = cfg.train_dataloader.source.dataset.data_root
 
@@ -135,6 +141,12 @@ def target_is_source(cfg: Config, root: Path) -> None:
         (half_changed, 'schedule', 'wrong', 'the last 90% of the training have the smallest'),
         (another_depth, 'weights', 'wrong', 'such as layer3.6.conv1.weight, have no place'),
         (batch_of_one, 'batch norm', 'look', 'normalise by the statistics of one image'),
+        (
+            crops_larger_than_images,
+            'crop',
+            'look',
+            'source: 5 of 5 images are smaller than the crop of 32 x 96 (height, width), the',
+        ),
         (target_is_source, 'domains', 'wrong', 'source and target share 5 of 5 and 5 images'),
     ],
 )
