@@ -213,14 +213,15 @@ def import_timm() -> Any:
 
 def _declare_operator(name: str) -> bool:
     """Declare an operator of torchvision without an implementation; False if there is one."""
-    from torch.library import Library
+    from torch import library
 
-    library = Library('torchvision', 'FRAGMENT')
+    untyped: Any = library
+    fragment = untyped.Library('torchvision', 'FRAGMENT')
     try:
-        library.define(f'{name}(Tensor x) -> Tensor')
+        fragment.define(f'{name}(Tensor x) -> Tensor')
     except RuntimeError:
         return False
-    _DECLARED.append(library)
+    _DECLARED.append(fragment)
     return True
 
 

@@ -49,7 +49,10 @@ def published() -> tuple[dict[str, Tensor], dict[str, Tensor]]:
 
 
 def test_tensors_get_their_places(
-    published: tuple[dict[str, Tensor], dict[str, Tensor]], tmp_path: Path
+    published: tuple[dict[str, Tensor], dict[str, Tensor]],
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     expected, content = published
     torch.save(content, tmp_path / 'in.pth')
@@ -63,6 +66,7 @@ def test_tensors_get_their_places(
         dict(type='TimmFeatures', model_name='tf_efficientnet_lite0', init_cfg=init_cfg)
     )
     backbone.init_weights()
+    assert 'unexpected key' not in caplog.text + ''.join(capsys.readouterr())
     assert backbone.model.conv_stem.weight.equal(expected['conv_stem.weight'])
 
 

@@ -74,6 +74,7 @@ class TimmFeatures(BaseModule):
             self.model: Any = timm.create_model(
                 model_name, pretrained=False, num_classes=0, **kwargs
             )
+            whole = {*self.model.state_dict()}
             self.out_indices = self.model.prune_intermediate_layers(
                 list(out_indices), prune_norm=not norm
             )
@@ -82,6 +83,13 @@ class TimmFeatures(BaseModule):
                 f'{key}: {known} cannot be built as {model_name!r} with '
                 f'out_indices={tuple(out_indices)} and {kwargs} ({error}); write other arguments'
             ) from error
+        classifiers = self.model.pretrained_cfg.get('classifier') or ()
+        classifiers = (classifiers,) if isinstance(classifiers, str) else tuple(classifiers)
+        # Layers of a file that this network has not.
+        self.removed = (
+            *(whole - {*self.model.state_dict()}),
+            *(f'{each}.' for each in classifiers),
+        )
         if with_cp:
             self.model.set_grad_checkpointing()
         self.norm = norm
@@ -144,7 +152,13 @@ class TimmFeatures(BaseModule):
         # Resamples embeddings, and knows the names that authors gave.
         convert = getattr(sys.modules[type(self.model).__module__], 'checkpoint_filter_fn', None)
         weights = weights if convert is None else convert(weights, self.model)
-        state_dict.update({f'{prefix}model.{key}': value for key, value in weights.items()})
+        state_dict.update(
+            {
+                f'{prefix}model.{key}': value
+                for key, value in weights.items()
+                if not key.startswith(self.removed)
+            }
+        )
         return True
 
     def _load_from_state_dict(
