@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import random
 import sys
+import warnings
 from pathlib import Path
 from typing import Iterator
 
@@ -14,10 +15,14 @@ import torch
 from mmengine.registry import init_default_scope
 
 import mmseg_uda  # noqa: F401  (registers)
+from mmseg_uda.compat import import_timm
 
 sys.path.insert(0, str(Path(__file__).parent))  # tests/toys.py is what tests share
 
 torch.set_num_threads(1)
+with warnings.catch_warnings():  # declares what an unfit torchvision lacks, of which it warns
+    warnings.simplefilter('ignore')
+    import_timm()
 gc.freeze()  # mmengine collects garbage often; what was imported stays
 
 

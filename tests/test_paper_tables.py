@@ -115,8 +115,8 @@ CHECKED: dict[str, Any] = {}
 check_config = base.check_config
 
 
-def check_once(cfg: Config) -> Any:
-    key = digest_config(cfg.to_dict())
+def check_once(cfg: dict[str, Any]) -> Any:
+    key = digest_config(cfg)
     if key not in CHECKED:
         CHECKED[key] = list(check_config(cfg))
     return CHECKED[key]

@@ -15,6 +15,7 @@ COMMANDS: dict[str, str] = {
     'doctor config.py --jsn': "expected known arguments, but got --jsn; write '--json'",
     'analysis_tools/memory_plan config.py --gpu-memory 0': 'argument --gpu-memory: expected GiB above 0, but got 0.0',
     'analysis_tools/memory_plan config.py --crop 0 512': 'argument --crop: expected an integer from 1 on, but got 0',
+    'model_converters/efficientnet_lite out.pth --checkpoint none.pth': 'expected a PyTorch checkpoint, but there is no file none.pth',
     'model_converters/simclrv2 none.pth out.pth': 'expected a PyTorch checkpoint, but there is no file none.pth',
     'analysis_tools/selection_study --out page.html': 'argument --out: expected a name that ends in .md, but got page.html',
     'export_segmentor model.pth out.pth --onnx out.onnx': 'expected --config and --out-config with --onnx, --torch-export and --torchscript, but got none; write them',

@@ -1,5 +1,4 @@
 # Minutes on a CPU: AdamW, ten times the rate for the head, batch 2.
-max_iters = 400
 optim_wrapper = dict(
     constructor='JointOptimWrapperConstructor',
     optimizers=dict(
@@ -9,8 +8,8 @@ optim_wrapper = dict(
                 norm_decay_mult=0., custom_keys={'decode_head': dict(lr_mult=10.)}))))
 param_scheduler = [
     dict(type='LinearLR', start_factor=1e-3, begin=0, end=50, by_epoch=False),
-    dict(type='PolyLR', eta_min=0., power=0.9, begin=0, end=max_iters, by_epoch=False)
+    dict(type='PolyLR', eta_min=0., power=0.9, begin=0, end=400, by_epoch=False)
 ]
-train_cfg = dict(type='UDATrainLoop', max_iters=max_iters, val_interval=max_iters)
+train_cfg = dict(type='UDATrainLoop', max_iters=400, val_interval=400)
 val_cfg = dict(type='ValLoop')
 test_cfg = dict(type='TestLoop')

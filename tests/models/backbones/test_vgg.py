@@ -11,7 +11,6 @@ import torch.nn.functional as F
 from mmengine.runner import load_checkpoint
 from torch import Tensor, nn
 
-from mmseg_uda import compat
 from mmseg_uda.models.backbones import VGG16FCN, VGG16DeepLab
 
 WIDTHS = (2, 3, 4, 5, 6)
@@ -162,7 +161,6 @@ def test_pytorch_vggs_names_load(backbone: type) -> None:
 
 
 def test_names_are_torchvisions() -> None:
-    compat.import_timm()  # declares what an unfit torchvision lacks
     torchvision = pytest.importorskip('torchvision')
     with torch.device('meta'):
         state = torchvision.models.vgg16().state_dict()
