@@ -72,6 +72,12 @@ def test_table_and_sheet_and_nothing_twice(
     TOOL.main(['--work-dir', str(tmp_path)])
     again = capfd.readouterr().out
     assert again.split('IoU on')[1].splitlines()[:23] == first.split('IoU on')[1].splitlines()[:23]
+    # A damaged checkpoint is trained again.
+    path = tmp_path / 'seed0/dacs/iter_2.pth'
+    path.write_bytes(path.read_bytes()[:-99])
+    DefaultScope._instance_dict.clear()
+    with pytest.raises(AssertionError, match='computed again'):
+        TOOL.main(['--work-dir', str(tmp_path)])
 
 
 def test_table_numbers() -> None:

@@ -126,9 +126,16 @@ def prepare(shared: Path) -> None:
                 default_hooks=dict(checkpoint=dict(interval=1)),
             ),
         )
-        test = dict(name=f'{stage}_test', type='test', checkpoint=f'{{{stage}}}')
-        quick += [dict(name=stage, type='train', config=config), dict(test, config=config)]
-        quick[-1]['options'] = dict(test_evaluator=scores)
+        quick += [
+            dict(name=stage, type='train', config=config),
+            dict(
+                name=f'{stage}_test',
+                type='test',
+                config=config,
+                checkpoint=f'{{{stage}}}',
+                options=dict(test_evaluator=scores),
+            ),
+        ]
     _write_config(shared / 'cfg_quick_pipeline.py', dict(cells=dict(toy=quick)))
     backbone = MODELS.build(networks['backbone'] | dict(batch_norm=False))
     torch.save(backbone.state_dict(), shared / 'net.pth')

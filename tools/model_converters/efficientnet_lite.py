@@ -48,11 +48,7 @@ def rename(weights: Mapping[str, Tensor], network: nn.Module) -> dict[str, Tenso
 def find_checkpoint() -> Path:
     """Find the file of the installed package."""
     spec = find_spec(PACKAGE)
-    files = [
-        path
-        for root in (spec and spec.submodule_search_locations) or ()
-        for path in sorted(Path(root).rglob('*.pth'))
-    ]
+    files = sorted(Path(spec.origin).parent.rglob('*.pth')) if spec and spec.origin else []
     if not files:
         raise FileNotFoundError(
             f'expected the package {PACKAGE}, but got none; run `pip install {PACKAGE}`, or write '

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -38,7 +38,7 @@ def find_images(
         FileNotFoundError: The directory has no image.
     """
     cfg = Config.fromfile(str(config))
-    dataset = (cfg.get('test_dataloader') or {}).get('dataset')
+    dataset = _test_set(cfg)
     pipeline = cfg.get('test_pipeline')
     if dataset and not pipeline:
         pipeline = next(each for _, each in iter_datasets(dataset))['pipeline']
@@ -51,12 +51,14 @@ def find_images(
                 f'--images: expected a directory of images, but got {str(directory)!r} without any'
             )
     else:
-        paths = _paths_of(dataset) or _paths_of(
-            (trained or {}).get('test_dataloader', {}).get('dataset')
-        )
+        paths = _paths_of(dataset) or _paths_of(_test_set(trained or {}))
     prepare = Compose(without_labels(pipeline or [dict(type='LoadImageFromFile')]))
     for path in paths[:: max(1, len(paths) // NUM_IMAGES)][:NUM_IMAGES]:
         yield Path(path).name, prepare(dict(img_path=path))
+
+
+def _test_set(cfg: Mapping[str, Any]) -> Any:
+    return (cfg.get('test_dataloader') or {}).get('dataset')
 
 
 def _paths_of(dataset: Any) -> list[str]:
