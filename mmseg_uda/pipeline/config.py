@@ -16,7 +16,8 @@ from mmseg_uda.pipeline.run import Pipeline
 from mmseg_uda.pipeline.tables import select_stages, successors
 from mmseg_uda.pipeline.translated import translate_source
 from mmseg_uda.stages import STAGES
-from mmseg_uda.stages.base import PipelineContext, Stage
+from mmseg_uda.stages.base import Stage
+from mmseg_uda.stages.context import PipelineContext
 from mmseg_uda.utils.arguments import check_choice
 
 __all__ = ['read_pipeline']

@@ -24,7 +24,8 @@ from mmseg_uda.pipeline.report import format_report
 from mmseg_uda.pipeline.reuse import adopt, find_finished
 from mmseg_uda.pipeline.state import StageRecord, State
 from mmseg_uda.pipeline.tables import format_table
-from mmseg_uda.stages.base import PipelineContext, Stage
+from mmseg_uda.stages.base import Stage
+from mmseg_uda.stages.context import PipelineContext
 from mmseg_uda.stages.references import split_reference
 from mmseg_uda.utils.processes import on_main
 from mmseg_uda.utils.terminal import prepare_terminal

@@ -17,36 +17,13 @@ from mmseg_uda.config.options import merge_options
 from mmseg_uda.config.problems import ConfigError, Problem
 from mmseg_uda.config.signatures import check_values
 from mmseg_uda.config.tables import choose, read_config
+from mmseg_uda.stages.context import PipelineContext
 from mmseg_uda.stages.inputs import Input, find_inputs
 from mmseg_uda.stages.references import find_references, split_reference, substitute
 
-__all__ = ['CheckpointStage', 'ConfigStage', 'PipelineContext', 'Resolve', 'Result', 'Stage']
+__all__ = ['CheckpointStage', 'ConfigStage', 'Resolve', 'Result', 'Stage']
 
 Resolve = Callable[[str], str]  # gives the path behind a reference
-
-
-@dataclasses.dataclass(frozen=True)
-class PipelineContext:
-    """Values that the stages of a pipeline share.
-
-    Args:
-        name: Name of the pipeline.
-        directory: Directory of its config, to which paths of configs are relative.
-        work_dir: Directory that holds everything it writes.
-        seed: ``randomness.seed`` of every stage with a config; None leaves that to the configs.
-        launcher: As for mmengine's runner.
-        checkpoint_on_signal: A training that SIGTERM or SIGINT stops saves a checkpoint first.
-        select: Checkpoint of a training that later stages get: ``'last'``, or the best by
-            ``'target_labels'`` of the validation split.
-    """
-
-    name: str
-    directory: Path
-    work_dir: Path
-    seed: int | None = None
-    launcher: str = 'none'
-    checkpoint_on_signal: bool = False
-    select: str = 'last'
 
 
 @dataclasses.dataclass

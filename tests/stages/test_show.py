@@ -13,7 +13,7 @@ from mmseg.registry import MODELS
 
 from mmseg_uda.config.tables import Table
 from mmseg_uda.pipeline.tables import table_stages
-from mmseg_uda.stages.base import PipelineContext
+from mmseg_uda.stages.context import PipelineContext
 from mmseg_uda.stages.show import ShowStage
 
 

@@ -9,7 +9,8 @@ from mmengine.config import Config
 
 from mmseg_uda.config.check import check_config
 from mmseg_uda.config.reads import FILES
-from mmseg_uda.stages.base import CheckpointStage, PipelineContext, Resolve, Result, Stage
+from mmseg_uda.stages.base import CheckpointStage, Resolve, Result, Stage
+from mmseg_uda.stages.context import PipelineContext
 from mmseg_uda.stages.inputs import Input
 from mmseg_uda.stages.show.attention import KINDS, show_attention
 from mmseg_uda.utils.arguments import check_choice, check_integer

@@ -14,7 +14,7 @@ from torch.testing import assert_close
 
 from mmseg_uda.artifacts.prototypes import PrototypeFile
 from mmseg_uda.models.layers import class_means, running_mean
-from mmseg_uda.stages.base import PipelineContext
+from mmseg_uda.stages.context import PipelineContext
 from mmseg_uda.stages.prototypes import PrototypeStage, make_prototype_config
 
 NUM_IMAGES = 7

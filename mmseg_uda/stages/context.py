@@ -1,0 +1,32 @@
+"""Values that the stages of a pipeline share."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+__all__ = ['PipelineContext']
+
+
+@dataclasses.dataclass(frozen=True)
+class PipelineContext:
+    """Values that the stages of a pipeline share.
+
+    Args:
+        name: Name of the pipeline.
+        directory: Directory of its config, to which paths of configs are relative.
+        work_dir: Directory that holds everything it writes.
+        seed: ``randomness.seed`` of every stage with a config; None leaves that to the configs.
+        launcher: As for mmengine's runner.
+        checkpoint_on_signal: A training that SIGTERM or SIGINT stops saves a checkpoint first.
+        select: Checkpoint of a training that later stages get: ``'last'``, or the best by
+            ``'target_labels'`` of the validation split.
+    """
+
+    name: str
+    directory: Path
+    work_dir: Path
+    seed: int | None = None
+    launcher: str = 'none'
+    checkpoint_on_signal: bool = False
+    select: str = 'last'
