@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import gc
+import os
 import random
+import shutil
 import sys
+import tempfile
 import warnings
 from pathlib import Path
 from typing import Iterator
@@ -12,6 +16,7 @@ from typing import Iterator
 import numpy as np
 import pytest
 import torch
+from mmengine.optim.optimizer import default_constructor
 from mmengine.registry import init_default_scope
 
 import mmseg_uda  # noqa: F401  (registers)
@@ -23,6 +28,10 @@ torch.set_num_threads(1)
 with warnings.catch_warnings():  # declares what an unfit torchvision lacks, of which it warns
     warnings.simplefilter('ignore')
     import_timm()
+# Tests write and remove 100,000 small files, many of them copies of configs that mmengine makes.
+MEMORY = Path('/dev/shm')
+if os.access(MEMORY, os.W_OK) and shutil.disk_usage(MEMORY).free > 4 * 2**30:
+    tempfile.tempdir = str(MEMORY)
 gc.freeze()  # mmengine collects garbage often; what was imported stays
 
 
@@ -32,6 +41,15 @@ def _plain_configs() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         for place in ('yapf.yapflib.yapf_api.FormatCode', 'mmengine.config.config.FormatCode'):
             patch.setattr(place, lambda text, **_: (text, True), raising=False)
+        yield
+
+
+@pytest.fixture(autouse=True, scope='session')
+def _one_look_for_mmcv() -> Iterator[None]:
+    """An optimizer's constructor tries to import mmcv's operators again for every module."""
+    with pytest.MonkeyPatch.context() as patch:
+        looks = functools.cache(default_constructor.mmcv_full_available)
+        patch.setattr(default_constructor, 'mmcv_full_available', looks)
         yield
 
 

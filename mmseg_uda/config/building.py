@@ -89,8 +89,10 @@ def cannot_be_judged(error: Exception) -> bool:
 
 def build_model(cfg: Mapping[str, Any]) -> nn.Module:
     """Build the model of a config on the meta device."""
-    with no_trace(), _Meta():
-        return MODELS.build(copy.deepcopy(ConfigDict(cfg['model']))).to('meta')
+    with no_trace():
+        with _Meta():
+            model = MODELS.build(copy.deepcopy(ConfigDict(cfg['model'])))
+        return model.to('meta')
 
 
 def build_part(node: Node) -> Any:
