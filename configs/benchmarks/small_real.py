@@ -62,6 +62,23 @@ def stages_of(method, pair, links={}):
     ]
 
 
+def renamed(stages, old, new):
+    """Name stages, and the checkpoint that they read, after another training."""
+    return [
+        dict(each, name=each['name'].replace(old, new, 1),
+             **({'checkpoint': f'{{{new}}}'} if 'checkpoint' in each else {}))
+        for each in stages
+    ]
+
+
+def continued(method, pair):
+    """Train source only, then the method from its weights."""
+    source_only, *_ = stages_of('source_only', pair)
+    train, *others = renamed(stages_of(method, pair), method, f'{method}_continued')
+    start = {'load_from': '{source_only}'}
+    return [source_only, dict(train, options={**train['options'], **start}), *others]
+
+
 def adabn(pair):
     train, score, _ = stages_of('source_only', pair)
     hook = dict(type='AdaBNHook', num_images=200)
@@ -145,22 +162,14 @@ def few(pair, number):
         moved['train_dataloader.source.0.dataset.data_root'] = train.pop(source)
         moved['train_dataloader.source.1.dataset.data_root'] = train[target]
     stages = stages_of('dacs_few', dict(pair, train={**train, **moved}))
-    return [
-        dict(each, name=f'dacs_{number}{each["name"].removeprefix("dacs_few")}',
-             **({'checkpoint': f'{{dacs_{number}}}'} if 'checkpoint' in each else {}))
-        for each in stages
-    ]
+    return renamed(stages, 'dacs_few', f'dacs_{number}')
 
 
 def all_labels(pair):
     """Supervised by all labels of the target: the ceiling."""
     target = pair['train'].get('train_dataloader.target.dataset.data_root', f'{root}camvid_day')
     link = {'train_dataloader.source.dataset.data_root': target}
-    return [
-        dict(each, name=f'all_labels{each["name"].removeprefix("source_only")}',
-             **({'checkpoint': '{all_labels}'} if 'checkpoint' in each else {}))
-        for each in stages_of('source_only', pair, link)
-    ]
+    return renamed(stages_of('source_only', pair, link), 'source_only', 'all_labels')
 
 
 labels = 'train_dataloader.target.dataset.pipeline.1.pseudo_dir'
@@ -177,6 +186,8 @@ methods = dict(
     dast=dict(text='DAST', stages=dast),
     dacs=dict(text='DACS', stages=lambda pair: stages_of('dacs', pair)),
     camix=dict(text='CAMix', stages=camix),
+    dacs_continued=dict(
+        text='DACS from source only', stages=lambda pair: continued('dacs', pair)),
     dacs_rcs=dict(text='DACS + RCS', stages=lambda pair: counted('dacs_rcs', pair)),
     dacs_rcs_fd=dict(text='DACS + RCS + FD', stages=lambda pair: counted('dacs_rcs_fd', pair)),
     dacs_rcs_fd_margins=dict(
@@ -219,6 +230,8 @@ levels = dict(
     # From DACS to DAFormer and MIC part by part: RCS is rare class sampling, FD feature distance.
     e=dict(
         methods=['dacs_rcs', 'dacs_rcs_fd', 'dacs_rcs_fd_margins'], pairs=both, seeds=[0, 1]),
+    # What init_pair.py should write: one change of DACS at a time.
+    recipe=dict(methods=['dacs_continued'], pairs=both, seeds=[0, 1, 2]),
     value=dict(
         methods=['dacs_5', 'dacs_20', 'dacs_60', 'all_labels'], pairs=both, seeds=[0, 1, 2]),
     value_day=dict(methods=['dacs_80'], pairs=['day'], seeds=[0, 1, 2]))
