@@ -8,21 +8,21 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from mmcv.transforms import LoadAnnotations
 from mmengine.optim import OptimWrapperDict
-from mmseg.datasets import transforms as stock
+from mmengine.registry import WEIGHT_INITIALIZERS
 from mmseg.models import EncoderDecoder
 from mmseg.registry import DATASETS, OPTIM_WRAPPER_CONSTRUCTORS, TRANSFORMS
 from torch import nn
+from torch.nn.modules import batchnorm, instancenorm
 from torch.utils.data import DataLoader
 
 from mmseg_uda.config.building import build_optimizers, build_schedulers, explain
 from mmseg_uda.config.domains import check_sources
+from mmseg_uda.config.loaders import check_loaders
 from mmseg_uda.config.method import check_method
-from mmseg_uda.config.places import ANYWHERE, CONSTRUCTORS, Node, find_class
+from mmseg_uda.config.places import ALL, ANYWHERE, CONSTRUCTORS, Node, find_class, known_names
 from mmseg_uda.config.problems import Problem
-from mmseg_uda.config.signatures import is_stock, signature_of
-from mmseg_uda.structures import DOMAINS
+from mmseg_uda.config.signatures import advice, is_stock, signature_of
 
 __all__ = ['check_agreement', 'check_optimizers']
 
@@ -31,10 +31,6 @@ HEAD = re.compile(r'^model\..*head')
 MODES = ('whole', 'slide', 'slide_flip')
 # Heads that learn something else than the classes.
 OTHER_LABELS = ('STDCHead',)
-# Transforms that clip pixels to 0..255 or take them for 8-bit numbers, and those that change the
-# number of channels unless it is three; ours state `eight_bits` and `colour`.
-EIGHT_BITS = (stock.AdjustGamma, stock.PhotoMetricDistortion)
-COLOUR = (stock.PhotoMetricDistortion,)
 
 
 def check_agreement(content: Mapping[str, Any], nodes: list[Node]) -> Iterator[Problem]:
@@ -53,24 +49,6 @@ def check_agreement(content: Mapping[str, Any], nodes: list[Node]) -> Iterator[P
         text = 'expected False, as each domain has its own batch size, but got True; set lr instead'
         yield Problem('auto_scale_lr.enable', text)
     yield from check_method(content, nodes)
-
-
-def _check_target(nodes: list[Node]) -> Iterator[Problem]:
-    """Training must not see labels of the target, and a translation none at all."""
-    translates = any(node.path == 'model' and 'generator' in node.cfg for node in nodes)
-    for node in nodes:
-        loader, _, rest = node.path.partition('.')
-        domain = rest.split('.')[0]
-        unlabelled = domain == 'target' or (domain == 'source' and translates)
-        target = node.target
-        if loader != 'train_dataloader' or not unlabelled or not inspect.isclass(target):
-            continue
-        if issubclass(target, LoadAnnotations):
-            text = f'{node.name} loads labels of the {domain}; remove it'
-            yield Problem(f'{node.path}.type', text)
-        elif issubclass(target, stock.RandomCrop) and node.cfg.get('cat_max_ratio', 1.0) != 1:
-            text = f'{node.name} looks at labels of the {domain}; write 1.0'
-            yield Problem(f'{node.path}.cat_max_ratio', text)
 
 
 def _check_classes(nodes: list[Node]) -> Iterator[Problem]:
@@ -126,67 +104,19 @@ def _class_counts(node: Node) -> Iterator[tuple[str, Any]]:
             yield f'{path}.class_weight', len(weights)
 
 
-def _check_maps(nodes: list[Node]) -> Iterator[Problem]:
-    """Loaders that map labels by name and their datasets have the same classes."""
-    for node in nodes:
-        if not getattr(node.target, 'maps_labels', False):
-            continue
-        around = [each for each in nodes if node.path.startswith(f'{each.path}.pipeline.')]
-        dataset = next((each for each in around[::-1] if DATASETS in each.place.registries), node)
-        metainfo = dataset.cfg.get('metainfo') or getattr(dataset.target, 'METAINFO', None)
-        expected = _get(metainfo, 'classes')
-        got = node.cfg.get('classes')
-        if expected and got and list(expected) != list(got):
-            text = f'expected the classes of its dataset, {list(expected)}, but got {list(got)}'
-            yield Problem(f'{node.path}.classes', f'{node.name}: {text}; write the same')
-
-
 def _get(value: Any, key: str) -> Any:
     return value.get(key) if isinstance(value, Mapping) else None
 
 
-def _check_pixels(nodes: list[Node]) -> Iterator[Problem]:
-    """Transforms meet images of as many bits and channels as they are for."""
-    largest: dict[str, float] = {}  # mean by domain; '' for both
-    channels = 3
+def _check_layers(nodes: list[Node]) -> Iterator[Problem]:
+    """Initialisations name classes of layers, and do nothing for those that do not exist."""
+    known = {*dir(nn), *dir(batchnorm), *dir(instancenorm), *known_names(ALL)}
     for node in nodes:
-        if 'data_preprocessor' in node.path and isinstance(node.cfg.get('mean'), (list, tuple)):
-            domain = next((each for each in DOMAINS if node.path.endswith(f'.{each}')), '')
-            largest[domain] = max(
-                (x for x in node.cfg['mean'] if type(x) in (int, float)), default=0
-            )
-        elif node.path in ('model.backbone', 'model.segmentor.backbone'):
-            channels = node.cfg.get('in_channels', 3)
-    of_source = largest.get('source', largest.get('', 0))
-    of_target = largest.get('target', of_source)
-    for node in nodes:
-        target = node.target
-        if node.place.registries != (TRANSFORMS,) or not inspect.isclass(target):
-            continue
-        mean = of_source if node.path.startswith('train_dataloader.source') else of_target
-        if mean > 255 and (issubclass(target, EIGHT_BITS) or getattr(target, 'eight_bits', False)):
-            text = f'expected images of 8 bits, but got data_preprocessor.mean={mean:g}; remove it'
-            text += ', or scale images to 0..255 before it'
-            yield Problem(f'{node.path}.type', f'{node.name}: {text}')
-        if channels != 3 and (issubclass(target, COLOUR) or getattr(target, 'colour', False)):
-            text = f'expected images of 3 channels, but got backbone.in_channels={channels}'
-            yield Problem(f'{node.path}.type', f'{node.name}: {text}; remove it')
-
-
-def _check_loaders(nodes: list[Node]) -> Iterator[Problem]:
-    """Numbers of a domain are numbers; workers that persist or fetch in advance exist."""
-    for node in nodes:
-        for key, least in (('skip_broken', 0), ('ratio', 1), ('num_images', 1)):
-            got = node.cfg.get(key, least) if key in node.place.aside else least
-            if type(got) is not int or got < least:
-                text = f'UDATrainLoop: expected an integer of at least {least}, but got {got!r}'
-                yield Problem(f'{node.path}.{key}', text)
-        if node.target is DataLoader and not node.cfg.get('num_workers'):
-            for key in ('persistent_workers', 'prefetch_factor'):
-                if node.cfg.get(key):
-                    text = f'DataLoader.{key}: expected no value without workers, but got '
-                    text += f'{node.cfg[key]!r}; write num_workers, or None'
-                    yield Problem(f'{node.path}.{key}', text)
+        layers = node.cfg.get('layer') if WEIGHT_INITIALIZERS in node.place.registries else None
+        for layer in [layers] if isinstance(layers, str) else layers or ():
+            if layer not in known:
+                text = f'{node.name}: no layer is called {layer!r}; {advice(layer, known)}'
+                yield Problem(f'{node.path}.layer', text)
 
 
 def _check_domains(nodes: list[Node]) -> Iterator[Problem]:
@@ -204,6 +134,17 @@ def _check_domains(nodes: list[Node]) -> Iterator[Problem]:
         text = f'expected a loop of mmengine, as {model.name} trains on one domain, but got '
         text += f"{loop.name}; write 'IterBasedTrainLoop', or a method around the model, such as "
         yield Problem('train_cfg', f"{text}model=dict(type='SourceOnly', segmentor=...)")
+    loader = parts.get('train_dataloader')
+    if loader is not None and loader.cfg and expected is not None:
+        got = loader.target is not DataLoader
+        if expected and not got:
+            text = f'expected the keys source and target, as {model.name} trains on two domains, '
+            text += f'but got {", ".join(map(str, loader.cfg))}; '
+            yield Problem('train_dataloader', f'{text}write dict(source=dict(...), target=...)')
+        if got and not expected:
+            text = f'expected one dataset, as {model.name} trains on one domain, but got '
+            text += f'{" and ".join(map(str, loader.cfg))}; write dict(dataset=...)'
+            yield Problem('train_dataloader', text)
 
 
 def _takes_domains(target: Any) -> bool | None:
@@ -234,20 +175,23 @@ def _check_test_mode(nodes: list[Node]) -> Iterator[Problem]:
                 text = f'{node.name}.test_cfg.mode: expected one of {MODES}, but got {mode!r}'
                 yield Problem(f'{node.path}.test_cfg.mode', text)
             for key in ('crop_size', 'stride') if mode == 'slide' else ():
-                if not node.cfg['test_cfg'].get(key):
+                got = node.cfg['test_cfg'].get(key)
+                if not got:
                     text = f'{node.name}.test_cfg: expected {key} for mode slide, but got none; '
                     yield Problem(f'{node.path}.test_cfg', text + f'write {key}=(H, W)')
                     break
+                sizes = got if isinstance(got, (list, tuple)) else ()
+                if len(sizes) != 2 or any(type(size) is not int or size < 1 for size in sizes):
+                    text = f'{node.name}.test_cfg: expected two integers, but got {got!r}; write '
+                    yield Problem(f'{node.path}.test_cfg.{key}', f'{text}(H, W)')
 
 
 CHECKS = (
-    _check_target,
+    check_loaders,
     _check_classes,
     _check_subsets,
-    _check_maps,
-    _check_pixels,
     _check_test_mode,
-    _check_loaders,
+    _check_layers,
     _check_domains,
 )
 

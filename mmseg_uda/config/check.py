@@ -8,7 +8,7 @@ from __future__ import annotations
 import difflib
 import inspect
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from importlib.util import find_spec
 from typing import Any
 
@@ -25,13 +25,16 @@ from mmseg_uda.config.places import (
     ALL,
     CONSTRUCTORS,
     RUNNER_NAMES,
+    TOOL_NAMES,
     Node,
     find_class,
     known_names,
     walk,
 )
 from mmseg_uda.config.problems import ConfigError, Problem
-from mmseg_uda.config.signatures import advice, check_names, check_values, is_stock
+from mmseg_uda.config.shapes import check_shapes
+from mmseg_uda.config.signatures import advice, check_names, is_stock
+from mmseg_uda.config.values import check_values
 
 __all__ = ['check_config', 'check_runnable', 'require_sound']
 
@@ -42,6 +45,11 @@ BUILT = {
     HOOKS: ('mmengine', 'mmseg_uda'),
     METRICS: ('mmseg_uda',),
 }
+# Of mmengine's runner, by name, and mmseg's.
+DEFAULT_HOOKS = (
+    'runtime_info', 'timer', 'sampler_seed', 'logger', 'param_scheduler', 'checkpoint',
+    'visualization',
+)  # fmt: skip
 OPTIMIZED = {'optim_wrapper', 'param_scheduler'}
 NO_TYPE = "expected a dict with 'type'"
 
@@ -86,6 +94,9 @@ def check_config(cfg: Config | Mapping[str, Any]) -> list[Problem]:
         cfg: Config for mmengine's runner, whole or in part.
     """
     content = _plain(cfg.to_dict() if isinstance(cfg, Config) else cfg)
+    problems = list(check_shapes(content))
+    if problems:
+        return problems  # what follows reads dicts
     try:
         import_modules_from_strings(**(content.get('custom_imports') or {'imports': []}))
     except (ImportError, TypeError) as error:
@@ -131,11 +142,20 @@ def _check_top_level(content: Mapping[str, Any]) -> Iterator[Problem]:
         hint = advice(runner, known_names((RUNNERS,)))
         yield Problem('runner_type', f'expected a registered runner, but got {runner!r}; {hint}')
     for name in content:
-        if name not in RUNNER_NAMES:
-            for similar in difflib.get_close_matches(name, RUNNER_NAMES, n=1, cutoff=0.88):
-                yield Problem(
-                    name, f'nothing reads this name; write {similar!r}, or choose another one'
-                )
+        yield from _near_miss(name, name, RUNNER_NAMES)
+        yield from _near_miss(name, name, TOOL_NAMES, 0.95)  # test_pipeline is another one
+    hooks = content.get('default_hooks')
+    for name in hooks if isinstance(hooks, Mapping) else ():
+        yield from _near_miss(f'default_hooks.{name}', name, DEFAULT_HOOKS)
+
+
+def _near_miss(
+    path: str, name: str, known: Collection[str], cutoff: float = 0.88
+) -> Iterator[Problem]:
+    if name not in known:
+        for similar in difflib.get_close_matches(name, known, n=1, cutoff=cutoff):
+            text = f'nothing reads this name; write {similar!r}, or choose another one'
+            yield Problem(path, text)
 
 
 def _plain(node: Any) -> Any:

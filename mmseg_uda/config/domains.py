@@ -57,11 +57,13 @@ def domain_dataset(loaders: Config | None, domain: str) -> dict[str, Any] | None
 
 
 def check_sources(content: Mapping[str, Any]) -> Iterator[Problem]:
-    """Several sources are read by one loader."""
-    sources = domain_loaders(content.get('train_dataloader'), 'source')
-    if not sources and 'source' in (content.get('train_dataloader') or {}):
-        text = 'UDATrainLoop: expected at least one source, but got none; write dict(dataset=...)'
-        yield Problem('train_dataloader.source', text)
+    """Both domains have images, and one loader reads those of several sources."""
+    loaders = content.get('train_dataloader') or {}
+    sources = domain_loaders(loaders, 'source')
+    for domain in DOMAINS if set(DOMAINS) & loaders.keys() else ():
+        if not loaders.get(domain):
+            text = f'UDATrainLoop: expected images of the {domain}, but got none; '
+            yield Problem(f'train_dataloader.{domain}', f'{text}write dict(dataset=...)')
     for place, expected, got in unequal_arguments(sources):
         text = f'UDATrainLoop: expected {expected}, but got {got!r}; write the same ({SHARES})'
         yield Problem(place, text)

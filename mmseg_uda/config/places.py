@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from mmengine.evaluator import Evaluator
+from mmengine.model import MMDistributedDataParallel
 from mmengine.registry import WEIGHT_INITIALIZERS, Registry
 from mmengine.runner import (
     EpochBasedTrainLoop,
@@ -84,7 +85,10 @@ def train_dataloader(
 
 
 def env_cfg(
-    cudnn_benchmark: bool = False, mp_cfg: Any = None, dist_cfg: Any = None, resource_limit: int = 0
+    cudnn_benchmark: bool = False,
+    mp_cfg: Mapping[str, Any] | None = None,
+    dist_cfg: Mapping[str, Any] | None = None,
+    resource_limit: int = 0,
 ) -> None: ...
 
 
@@ -124,12 +128,13 @@ _LOOP = ('runner', 'dataloader', 'evaluator')
 # The first pattern that is found in a path counts.
 PLACES = (
     Place(r'norm_cfg$', (mm.MODELS,), None, aside=('requires_grad',)),
-    Place(r'init_cfg(\.override)?$', (WEIGHT_INITIALIZERS,), aside=('override', 'name')),
+    Place(r'init_cfg$', (WEIGHT_INITIALIZERS,), aside=('override', 'name'), needs_type=True),
+    Place(r'init_cfg\.override$', (WEIGHT_INITIALIZERS,), aside=('name',)),
     Place(r'^(model|data_preprocessor)$', (mm.MODELS,), needs_type=True),
     Place(r'^model\.(mixer|augment|mask|mask_augment)$', (mm.TRANSFORMS,)),
     Place(r'^model\.', ALL, None),
     Place(r'^tta_model$', (mm.MODELS,), ('module',), needs_type=True),
-    Place(r'^model_wrapper_cfg$', (mm.MODEL_WRAPPERS,), ('module',)),
+    Place(r'^model_wrapper_cfg$', (mm.MODEL_WRAPPERS,), ('module',), MMDistributedDataParallel),
     Place(r'(pipeline|\.transforms)$', (mm.TRANSFORMS,), needs_type=True),
     Place(r'datasets?$', (mm.DATASETS,), needs_type=True),
     Place(r'batch_sampler$', (mm.DATA_SAMPLERS,), ('sampler', 'batch_size')),

@@ -15,8 +15,8 @@ from mmengine.config import Config
 from mmseg_uda.config.check import check_config
 from mmseg_uda.config.options import merge_options
 from mmseg_uda.config.problems import ConfigError, Problem
-from mmseg_uda.config.signatures import check_values
 from mmseg_uda.config.tables import choose, read_config
+from mmseg_uda.config.values import check_values
 from mmseg_uda.stages.context import PipelineContext
 from mmseg_uda.stages.inputs import Input, find_inputs
 from mmseg_uda.stages.references import find_references, split_reference, substitute

@@ -19,7 +19,7 @@ TABLES: dict[str, list[tuple[str, str, Any, str]]] = {
     'config.py': [
         # The method and its student.
         ('model: type', 'model.type', 'Adversarail', "model.type: expected the name of a registered model, but got 'Adversarail'; write 'Adversarial'"),
-        ('model: no dict', 'model', 'Adversarial', "model: Runner.model: expected Union[torch.nn.modules.module.Module, Dict], but got 'Adversarial'"),
+        ('model: no dict', 'model', 'Adversarial', "model: expected a dict, but got 'Adversarial'; write dict(type='Adversarial')"),
         ('model: none', 'model', REMOVE, "model: expected a dict with 'type', but got none; write it"),
         ('model: key', 'model.segmentr', {}, "model.segmentr: Adversarial has no argument 'segmentr'; write 'segmentor'"),
         ('model: flag', 'model.channels_last', 'yes', "model.channels_last: Adversarial.channels_last: expected bool, but got 'yes'"),
@@ -72,7 +72,7 @@ TABLES: dict[str, list[tuple[str, str, Any, str]]] = {
         ),
         # Optimizers and schedulers.
         ('optimizer: none', 'optim_wrapper', REMOVE, 'optim_wrapper: expected one beside train_dataloader and train_cfg, but got none; write it, or None for all three'),
-        ('optimizer: no dict', 'optim_wrapper', 'SGD', "optim_wrapper: Runner.optim_wrapper: expected Union[mmengine.optim.optimizer.optimizer_wrapper.OptimWrapper, Dict, None], but got 'SGD'"),
+        ('optimizer: no dict', 'optim_wrapper', 'SGD', "optim_wrapper: expected a dict, but got 'SGD'; write dict(type='SGD')"),
         ('optimizer: constructor', 'optim_wrapper.constructor', 'JointOptimWraperConstructor', "optim_wrapper.constructor: no class is called 'JointOptimWraperConstructor'; write 'JointOptimWrapperConstructor'"),
         ('optimizer: type', f'{STUDENT}.optimizer.type', 'SDG', "optim_wrapper.optimizers.student.optimizer.type: expected the name of a registered optimizer, but got 'SDG'; write 'SGD'"),
         ('optimizer: key', f'{STUDENT}.optimizer.learning_rate', 0.1, "optim_wrapper.optimizers.student.optimizer.learning_rate: SGD has no argument 'learning_rate'; write one of ..."),
@@ -130,7 +130,7 @@ TABLES: dict[str, list[tuple[str, str, Any, str]]] = {
         ('transform: type', f'{STEPS}.2.type', 'RandomFlp', "train_dataloader.source.dataset.pipeline.2.type: expected the name of a registered transform, but got 'RandomFlp'; write 'RandomFlip'"),
         ('transform: key', f'{STEPS}.2.probability', 0.5, "train_dataloader.source.dataset.pipeline.2.probability: RandomFlip has no argument 'probability'; write one of ..."),
         ('transform: probability', f'{STEPS}.2.prob', 2.0, 'train_dataloader.source.dataset.pipeline.2.prob: RandomFlip.prob: expected a number from 0 to 1, but got 2.0'),
-        ('transform: no dict', f'{STEPS}.2', 'RandomFlip', "train_dataloader.source.dataset.pipeline.2: expected a dict with 'type'"),
+        ('transform: no dict', f'{STEPS}.2', 'RandomFlip', "train_dataloader.source.dataset.pipeline.2: expected a dict, but got 'RandomFlip'; write dict(type='RandomFlip')"),
         ('transform: size', f'{STEPS}.2', dict(type='Resize', scale=(480, '240')), "train_dataloader.source.dataset.pipeline.2.scale: Resize.scale: expected Union[int, Tuple[int, int], None], but got (480, '240')"),
         ('transform: crop', f'{STEPS}.2', dict(type='RandomCrop', crop_size=(0, 32)), 'train_dataloader.source.dataset.pipeline.2.crop_size: RandomCrop.crop_size: expected an integer from 1 on, but got (0, 32)'),
         ('transform: another registry', f'{STEPS}.2.type', 'IoUMetric', "train_dataloader.source.dataset.pipeline.2.type: expected the name of a registered transform, but got 'IoUMetric'; remove it"),

@@ -147,7 +147,7 @@ WRONG_VALUES: dict[str, tuple[str, Any, str]] = {
     'index': ('model.segmentor.decode_head.classifier.in_index', 'x', 'in_index: expected int'),
     'test mode': ('model.segmentor.test_cfg.mode', 'wohle', "expected one of ('whole', 'slide'"),
     'initialiser': ('model.segmentor.backbone.init_cfg.type', 'Pretraind', "write 'Pretrained'"),
-    'step': ('val_dataloader.dataset.pipeline.0', 'Resize', "expected a dict with 'type'"),
+    'step': ('val_dataloader.dataset.pipeline.0', 'Resize', "write dict(type='Resize')"),
     'domain': ('train_dataloader.source', 'x', 'source: expected '),
     'part': ('model.segmentor', 'EncoderDecoder', 'segmentor: expected'),
     'whole part': ('optim_wrapper', 'SGD', 'optim_wrapper: expected'),
@@ -181,6 +181,90 @@ WRONG_VALUES: dict[str, tuple[str, Any, str]] = {
         'StrongAugment',
         "write model.augment=dict(type='StrongAugment', ...)",
     ),
+    'whole part in a list': ('train_cfg', [dict(max_iters=1)], 'remove the brackets around it'),
+    'loader in a list': ('train_dataloader', [dict(source={})], 'remove the brackets around it'),
+    'part in a list': (
+        'optim_wrapper.optimizers.student',
+        [dict(optimizer=dict(type='SGD', lr=0.1))],
+        'expected a dict, but got a list',
+    ),
+    'number for a part': ('log_processor', 3, 'expected a dict, but got 3; write dict(...)'),
+    'no step': ('val_dataloader.dataset.pipeline.0', None, 'expected a dict, but got None'),
+    'no steps': ('val_dataloader.dataset.pipeline', None, 'expected a list, but got None'),
+    'no dataset': ('val_dataloader.dataset', None, 'expected a dict, but got None; write it'),
+    'no update': ('optim_wrapper.optimizers.student.optimizer', None, 'a dict, but got None'),
+    'no target': ('train_dataloader.target', None, 'expected images of the target, but got none'),
+    'loader of one domain': (
+        'train_dataloader',
+        dict(batch_size=2, dataset=dict(type='GTADataset')),
+        'expected the keys source and target, as CDANet trains on two domains, but got '
+        'batch_size, dataset',
+    ),
+    'directory': (
+        'val_dataloader.dataset.data_prefix',
+        dict(img_path='images', seg_path='labels'),
+        "CityscapesDataset.data_prefix has no 'seg_path'; write 'seg_map_path'",
+    ),
+    'directory of images': (
+        'train_dataloader.target.dataset.data_prefix',
+        dict(seg_map_path=''),
+        'expected the directory of the images, but got none',
+    ),
+    'directory of labels': (
+        'train_dataloader.source.dataset.data_prefix.seg_map_path',
+        None,
+        'expected the directory of the labels that LoadAnnotations loads, but got none',
+    ),
+    'no directory': (
+        'train_dataloader.source.dataset.data_prefix.img_path',
+        dict(type='Path'),
+        "expected a directory, but got {'type': 'Path'}",
+    ),
+    'interpolation': (
+        'train_dataloader.source.dataset.pipeline.2.interpolation',
+        'biliner',
+        "expected one of ('nearest', 'bilinear',",
+    ),
+    'backend of a transform': (
+        'train_dataloader.source.dataset.pipeline.2.backend',
+        'pil',
+        "expected one of ('cv2', 'pillow'), but got 'pil'",
+    ),
+    'dict for a size': (
+        'train_dataloader.source.dataset.pipeline.2.scale',
+        dict(type='Fixed'),
+        "scale: expected Union[int, Tuple[int, int], None], but got {'type': 'Fixed'}",
+    ),
+    'dict for a flag': ('val_dataloader.pin_memory', dict(type='Pin'), 'pin_memory: expected bool'),
+    'dict for a suffix': ('val_dataloader.dataset.img_suffix', dict(type='Png'), 'expected str'),
+    'several numbers of workers': ('val_dataloader.num_workers', [1], 'from 0 on, but got [1]'),
+    'initialiser of no layer': (
+        'model.segmentor.decode_head.classifier.init_cfg',
+        dict(type='Normal', std=0.01, layer='Con2d'),
+        "no layer is called 'Con2d'; write 'Conv2d'",
+    ),
+    'initialiser without a type': (
+        'model.segmentor.decode_head.classifier.init_cfg',
+        dict(tpye='Normal'),
+        "expected a dict with 'type', but got the keys tpye",
+    ),
+    'negative factor': (
+        'optim_wrapper.optimizers.student.paramwise_cfg.custom_keys.decode_head.lr_mult',
+        -1.0,
+        'expected a number from 0 on, but got -1.0',
+    ),
+    'slide with one number': (
+        'model.segmentor.test_cfg',
+        dict(mode='slide', crop_size=(32, 32), stride=16),
+        'expected two integers, but got 16; write (H, W)',
+    ),
+    'hook of nearly that name': (
+        'default_hooks.chekpoint',
+        dict(type='CheckpointHook'),
+        "nothing reads this name; write 'checkpoint'",
+    ),
+    'type of the wrapper': ('model_wrapper_cfg', dict(tpye='DDP'), "has no argument 'tpye'"),
+    'test-time steps of nearly that name': ('tta_pipline', [], "write 'tta_pipeline'"),
     "dataset's classes": (
         'val_dataloader.dataset.metainfo',
         dict(classes=('road', 'car')),
@@ -312,6 +396,18 @@ def test_wrong_value(case: str) -> None:
     path, value, finding = WRONG_VALUES[case]
     problem = next(each for each in find(SMALL, path, value) if finding in str(each))
     assert problem.path.startswith(path.rpartition('.')[0]) or path.startswith(problem.path)
+
+
+def test_stock_model_takes_one_domain() -> None:
+    problems = find(STOCK, 'train_dataloader', load(SMALL).train_dataloader)
+    assert (
+        Problem(
+            'train_dataloader',
+            'expected one dataset, as EncoderDecoder trains on one domain, but got source and '
+            'target; write dict(dataset=...)',
+        )
+        in problems
+    )
 
 
 def test_all_mistakes_at_once() -> None:

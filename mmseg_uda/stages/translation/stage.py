@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from mmseg_uda.config.check import check_config
-from mmseg_uda.config.signatures import check_names, check_values
+from mmseg_uda.config.signatures import check_names
 from mmseg_uda.config.tables import choose, read_config
+from mmseg_uda.config.values import check_values
 from mmseg_uda.stages.base import Resolve, Result, Stage
 from mmseg_uda.stages.inputs import Input
 from mmseg_uda.stages.references import substitute

@@ -151,7 +151,7 @@ def test_lists_that_are_refused(data: Path, tmp_path: Path) -> None:
     cfg.train_dataloader.target = [cfg.train_dataloader.target] * 2
     (problem,) = check_config(cfg)
     assert str(problem).startswith(
-        'train_dataloader.target: train_dataloader.target: expected Mapping'
+        'train_dataloader.target: expected a dict, but got a list'
     )
     with pytest.raises(ValueError, match='target: expected a dict, whose dataset may be a Concat'):
         toys.train(cfg)
