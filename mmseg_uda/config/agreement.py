@@ -169,9 +169,10 @@ def _check_constructor(content: Mapping[str, Any], nodes: list[Node]) -> Iterato
 def _check_test_mode(nodes: list[Node]) -> Iterator[Problem]:
     """Segmentors read how they are tested in the first validation."""
     for node in nodes:
-        if inspect.isclass(node.target) and issubclass(node.target, EncoderDecoder):
+        stock = is_stock(node.target)
+        if inspect.isclass(node.target) and (stock or issubclass(node.target, EncoderDecoder)):
             mode = _get(node.cfg.get('test_cfg'), 'mode')
-            if is_stock(node.target) and mode not in (None, *MODES):
+            if stock and mode not in (None, *MODES):
                 text = f'{node.name}.test_cfg.mode: expected one of {MODES}, but got {mode!r}'
                 yield Problem(f'{node.path}.test_cfg.mode', text)
             for key in ('crop_size', 'stride') if mode == 'slide' else ():

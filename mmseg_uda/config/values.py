@@ -158,7 +158,9 @@ def _in_range(value: Any, kind: type, least: float, most: float) -> bool:
 # By name: arguments that mean the same in all classes of the toolboxes and of this package.
 RANGES: dict[str, tuple[type, float, float]] = {
     **dict.fromkeys(('max_iters', 'max_epochs', 'val_interval', 'batch_size'), (int, 1, math.inf)),
-    **dict.fromkeys(('num_classes', 'base_batch_size', 'crop_size'), (int, 1, math.inf)),
+    **dict.fromkeys(
+        ('num_classes', 'base_batch_size', 'crop_size', 'size_divisor'), (int, 1, math.inf)
+    ),
     **dict.fromkeys(('num_workers', 'workers', 'val_begin', 'begin'), (int, 0, math.inf)),
     **dict.fromkeys(('interval', 'max_keep_ckpts'), (int, -1, math.inf)),  # -1 for never
     **dict.fromkeys(('lr', 'weight_decay', 'loss_weight', 'eta_min'), (float, 0, math.inf)),

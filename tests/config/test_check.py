@@ -287,6 +287,12 @@ BROKEN_IN: dict[str, tuple[str, str, Any, str]] = {
     'wrapped head': (STAGE_A, 'model.segmentor.decode_head.classifier.brnches', 2, 'brnches'),
     'attended segmentor': (DAST, 'model.segmentor.neckk', {}, 'neckk'),
     'attended type': (DAST, 'model.segmentor.segmentor_type', 'EncoderDecodr', 'EncoderDecodr'),
+    'attended test mode': (
+        DAST,
+        'model.segmentor.test_cfg.mode',
+        'wohle',
+        "expected one of ('whole'",
+    ),
     'attended part': (DAST, 'model.segmentor.backbone.dept', 101, 'dept'),
     'attention': (DAST, 'model.segmentor.attention.atend', False, 'atend'),
     'attended module': (DAST, 'model.segmentor.attention.attend_at', 'backbone.layer5', 'layer5'),

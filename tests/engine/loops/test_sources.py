@@ -158,7 +158,7 @@ def test_lists_that_are_refused(data: Path, tmp_path: Path) -> None:
     cfg = config(data, tmp_path)
     cfg.train_dataloader.source = []
     (problem,) = check_config(cfg)
-    assert str(problem).startswith('train_dataloader.source: UDATrainLoop: expected at least one')
+    assert str(problem).startswith('train_dataloader.source: UDATrainLoop: expected images of the source')
     with pytest.raises(ValueError, match='source: expected at least one dataset, but got'):
         toys.train(cfg)
 
