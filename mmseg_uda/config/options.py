@@ -52,5 +52,11 @@ def _merge(cfg: Config, key: Any, value: Any) -> Problem | None:
             return Problem(key, f'{path} has no {part!r}; {advice(part, node)}')
         else:
             break
+    else:
+        if isinstance(value, Mapping) and not isinstance(node, Mapping):
+            if node is not None and not value.get('_delete_'):
+                text = f'expected a value such as {node!r}, but got {value!r}; '
+                return Problem(key, f"{text}add '_delete_': True to replace it by a dict")
+            value = {**value, '_delete_': True}  # or mmengine would not put a dict there
     cfg.merge_from_dict({key: value})
     return None

@@ -162,6 +162,7 @@ RANGES: dict[str, tuple[type, float, float]] = {
         ('num_classes', 'base_batch_size', 'crop_size', 'size_divisor'), (int, 1, math.inf)
     ),
     **dict.fromkeys(('num_workers', 'workers', 'val_begin', 'begin'), (int, 0, math.inf)),
+    'seed': (int, 0, 2**32 - 1),  # as NumPy takes it
     **dict.fromkeys(('interval', 'max_keep_ckpts'), (int, -1, math.inf)),  # -1 for never
     **dict.fromkeys(('lr', 'weight_decay', 'loss_weight', 'eta_min'), (float, 0, math.inf)),
     **dict.fromkeys(('lr_mult', 'decay_mult', 'power'), (float, 0, math.inf)),

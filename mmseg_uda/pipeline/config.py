@@ -71,11 +71,14 @@ def read_pipeline(
         translate_source(content, path, cell)
     _apply(content, options)
     seed = content.get('seed')
-    if seed is not None and (not isinstance(seed, int) or isinstance(seed, bool)):
-        raise ValueError(f'{path}: seed got {seed!r}; write an integer')
+    if seed is not None and (not isinstance(seed, int) or isinstance(seed, bool) or seed < 0):
+        raise ValueError(f'{path}: seed got {seed!r}; write an integer from 0 on')
     select = content.get('select', 'last')
     check_choice(f'{path}: select', select, SELECTIONS)
-    work_dir = Path(work_dir or content.get('work_dir') or Path('work_dirs') / name).resolve()
+    given = work_dir or content.get('work_dir') or Path('work_dirs') / name
+    if not isinstance(given, (str, Path)):
+        raise ValueError(f'{path}: work_dir got {given!r}; write the path of a directory')
+    work_dir = Path(given).resolve()
     context = PipelineContext(
         name, path.resolve().parent, work_dir, seed, launcher, checkpoint_on_signal, select
     )

@@ -231,8 +231,11 @@ class ConfigStage(Stage):
     @functools.cached_property
     def _config(self) -> Config:
         """The config's file, read once: what was checked at the start is what runs later."""
+        path = self.arguments['config']
+        if not isinstance(path, (str, Path)):
+            raise self.error('config', f'got {path!r}; write the path of a config')
         with self.error_context('config'):
-            return read_config(Path(self.context.directory, self.arguments['config']))
+            return read_config(Path(self.context.directory, path))
 
     def load_to_run(self, resolve: Resolve, experiment: str) -> Config:
         """Read the config with the stage's directory, and with names that no other runner has.
@@ -270,6 +273,12 @@ class CheckpointStage(ConfigStage):
     """A stage that runs a config with a checkpoint: a file, or an earlier stage's."""
 
     required: ClassVar[tuple[str, ...]] = ('config', 'checkpoint')
+
+    def check(self, earlier: Mapping[str, Stage]) -> None:
+        value = self.arguments['checkpoint']
+        if not isinstance(value, (str, Path)):
+            raise self.error('checkpoint', f'got {value!r}; write a path, or {{STAGE}}')
+        super().check(earlier)
 
     def inputs(self) -> list[Input]:
         return [

@@ -169,6 +169,7 @@ WRONG_VALUES: dict[str, tuple[str, Any, str]] = {
         'AdversarialLoss.disc_weight: expected a number in [0, inf), but got -0.5',
     ),
     'seed': ('randomness', dict(sead=3), "has no argument 'sead'; write 'seed'"),
+    'negative seed': ('randomness', dict(seed=-1), 'expected an integer from 0 to 4294967295'),
     'environment': ('env_cfg.cudnn_benchmrk', True, "write 'cudnn_benchmark'"),
     'no type': ('default_hooks.extra', dict(interval=1), "expected a dict with 'type'"),
     'transform of batches': (
@@ -722,7 +723,11 @@ def test_options_that_have_a_place() -> None:
             'model.segmentor.test_cfg.mode': 'whole',
             'param_scheduler.0.power': 2.0,
             'load_from': 'a.pth',
+            'model.segmentor.backbone.init_cfg': None,
+            'model.segmentor.decode_head.classifier.init_cfg': dict(type='Normal', std=0.01),
         },
     )
+    merge_options(cfg, {'model.segmentor.backbone.init_cfg': dict(type='Kaiming', layer='Conv2d')})
     require_sound(cfg)
+    assert cfg.model.segmentor.backbone.init_cfg == dict(type='Kaiming', layer='Conv2d')
     assert (cfg.randomness.seed, cfg.param_scheduler[0].power) == (1, 2.0)

@@ -101,7 +101,16 @@ WRONG: list[tuple[dict[str, Any], str]] = [
         "stage 'generation1': model.segmentor.decode_head.num_classes: .* expected 4, .* got 7",
     ),
     ({'export.module': 3}, "stage 'export': module: .* expected str, but got 3"),
-    ({'labels1.options': {'train_dataloader.target': None}}, 'no train_dataloader.target'),
+    (
+        {'labels1.options': {'train_dataloader.target': None}},
+        "stage 'labels1': train_dataloader.target: .*expected images of the target, but got none",
+    ),
+    ({'labels1.checkpoint': ['a.pth']}, r"checkpoint got \['a.pth'\]; write a path, or \{STAGE\}"),
+    ({'labels1.config': 3}, "stage 'labels1': config got 3; write the path of a config"),
+    (
+        {OPTIONS: {'train_cfg.val_interval': {'type': 'Never'}}},
+        "stage 'generation1': train_cfg.val_interval: expected a value such as .*_delete_",
+    ),
     ({'test.options': {'test_evaluator': None}}, "stage 'test': config has no test_evaluator"),
 ]
 
@@ -162,6 +171,10 @@ def test_wrong_top_level(folder: Path) -> None:
         read(folder, {}, sead=1)
     with pytest.raises(ValueError, match="seed got '0'; write an integer"):
         read(folder, {}, {'seed': '0'})
+    with pytest.raises(ValueError, match='work_dir got 3; write the path of a directory'):
+        read_pipeline(run_toy.write_pipeline(folder, run_toy.STAGES, work_dir=3))
+    with pytest.raises(ValueError, match='seed got -1; write an integer from 0 on'):
+        read(folder, {}, {'seed': -1})
     path = folder / 'empty_pipeline.py'
     for text in ('stages = []', 'stagse = 1', 'seed = 1'):
         path.write_text(text)

@@ -150,15 +150,15 @@ def test_lists_that_are_refused(data: Path, tmp_path: Path) -> None:
     cfg = config(data, tmp_path)
     cfg.train_dataloader.target = [cfg.train_dataloader.target] * 2
     (problem,) = check_config(cfg)
-    assert str(problem).startswith(
-        'train_dataloader.target: expected a dict, but got a list'
-    )
+    assert str(problem).startswith('train_dataloader.target: expected a dict, but got a list')
     with pytest.raises(ValueError, match='target: expected a dict, whose dataset may be a Concat'):
         toys.train(cfg)
     cfg = config(data, tmp_path)
     cfg.train_dataloader.source = []
     (problem,) = check_config(cfg)
-    assert str(problem).startswith('train_dataloader.source: UDATrainLoop: expected images of the source')
+    assert str(problem).startswith(
+        'train_dataloader.source: UDATrainLoop: expected images of the source'
+    )
     with pytest.raises(ValueError, match='source: expected at least one dataset, but got'):
         toys.train(cfg)
 
