@@ -125,6 +125,51 @@ def test_pictures_table_and_plot(
     assert cv2.imread(str(tmp_path / 'out/coverage.png')) is not None
 
 
+def test_true_labels_judge(
+    tool: ModuleType, tmp_path: Path, rounds: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """All of class 2, but for a column that has no label and one of class 0."""
+    truth = tmp_path / 'data/target/truth'
+    truth.mkdir()
+    for index in range(7):
+        label = np.full(SIZE, 2, np.uint8)
+        label[:, 0], label[:, 1] = 255, 0
+        cv2.imwrite(str(truth / f'{index}.png'), label)
+    run(tool, tmp_path, *rounds, '--labels', 'truth')
+    text = (tmp_path / 'out/coverage.md').read_text()
+    assert text.strip() in capsys.readouterr().out
+    kept, right, iou = (part.splitlines()[2:] for part in text.split(', %\n\n')[1:])
+    assert '| **all** | 25.0 | 50.0 |' in kept
+    width = WIDTH - 1  # of the pixels whose truth is known
+    expected: dict[str, list[list[float]]] = {'right': [], 'iou': []}
+    for rows in (8, 16):
+        zeros, twos = 21, 7 * rows - 21  # rows of labels of class 0 and 2
+        right_zeros, right_twos = zeros, twos * (width - 1)
+        expected['right'].append(
+            [1 / width, (width - 1) / width, (zeros + right_twos) / (7 * rows * width)]
+        )
+        union_zeros = zeros * width + 7 * HEIGHT - right_zeros
+        union_twos = twos * width + 7 * HEIGHT * (width - 1) - right_twos
+        shares = [right_zeros / union_zeros, right_twos / union_twos]
+        expected['iou'].append([*shares, sum(shares) / 2])
+    for lines, columns in zip((right, iou), expected.values()):
+        values = 100 * np.array(columns).T
+        a, b, c, d, mean = lines[:5]
+        assert b == '| b | – | – |'
+        assert d == '| d | – | – |'
+        for line, name, row in zip((a, c, mean), ('a', 'c', '**all**'), values):
+            assert line == f'| {name} | {row[0]:.1f} | {row[1]:.1f} |'
+
+
+def test_true_labels_that_are_missing(tool: ModuleType, tmp_path: Path, rounds: list[str]) -> None:
+    with pytest.raises(ValueError, match='truth'):
+        run(tool, tmp_path, *rounds, '--labels', 'truth')
+    nothing = ['val_dataloader=None', 'val_cfg=None', 'val_evaluator=None']
+    with pytest.raises(ValueError, match='expected val_dataloader in the config'):
+        run(tool, tmp_path, *rounds, '--labels', 'truth', '--cfg-options', *nothing)
+    assert not (tmp_path / 'out').exists()
+
+
 def test_captions_and_spread(tool: ModuleType, tmp_path: Path, rounds: list[str]) -> None:
     cfg = tool.Config.fromfile(tmp_path / 'config.py')
     dataset = tool.target_dataset(cfg)

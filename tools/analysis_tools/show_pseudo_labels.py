@@ -28,6 +28,7 @@ from mmseg_uda.artifacts.outputs import check_output
 from mmseg_uda.artifacts.pseudo_labels import Manifest
 from mmseg_uda.config.reads import FILES, read_paths
 from mmseg_uda.engine.hooks.reference_context_hook import plain_dataset
+from mmseg_uda.pseudo_labels.quality import label_quality, labelled_images
 from mmseg_uda.structures import IGNORE_INDEX
 from mmseg_uda.utils.cli import config_parser, load_config, run_main
 from mmseg_uda.utils.drawing import label_to_color, outline_similar, save_picture
@@ -45,6 +46,12 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     add('rounds', nargs='+', metavar='ROUND_DIR', help=rounds_help)
     add('--config', required=True, help='config whose target images were labelled')
     add('--out', required=True, metavar='DIR')
+    add(
+        '--labels',
+        metavar='DIR',
+        help='true labels of the images, relative to the data_root of train_dataloader.target; '
+        'read as the validation set reads its own',
+    )
     images_help = 'images to show, spread over the dataset (default: 4)'
     add('--images', type=at_least(1), default=4, metavar='N', help=images_help)
     add('--cell-width', type=at_least(1), default=384, help='of one picture, in pixels')
@@ -127,8 +134,23 @@ def percentages(manifests: list[Manifest]) -> np.ndarray:
     return 100 * np.array(columns, dtype=float).T  # None becomes NaN
 
 
+def quality(
+    cfg: Config, labels: str, directories: list[str], manifests: list[Manifest]
+) -> list[np.ndarray]:
+    """Judge the labels of each round; precision and IoU, (C + 1, rounds) each, in percent."""
+    validation = (cfg.get('val_dataloader') or {}).get('dataset')
+    if not validation:
+        raise ValueError(
+            'show_pseudo_labels: expected val_dataloader in the config, whose dataset says how '
+            'labels are read, but got none; write it'
+        )
+    dataset = labelled_images(cfg.train_dataloader.target.dataset, validation, labels)
+    found = [label_quality(*each, dataset) for each in zip(directories, manifests)]
+    return [100 * np.stack(columns, axis=1) for columns in zip(*found)]
+
+
 def table(classes: Sequence[str], coverage: np.ndarray) -> str:
-    """Format the coverage as a Markdown table, with a dash for NaN."""
+    """Format shares as a Markdown table, with a dash for NaN."""
     rounds = [f'round {number}' for number in range(1, coverage.shape[1] + 1)]
     lines = [f'| class | {" | ".join(rounds)} |', '|---' * (1 + len(rounds)) + '|']
     for name, values in zip([*classes, '**all**'], coverage):
@@ -165,12 +187,17 @@ def main(argv: list[str] | None = None) -> None:
     manifests = read_manifests(args.rounds, len(classes))
     rows, seen = image_rows(dataset, args.rounds, manifests, args.images)
     coverage = percentages(manifests)
+    text = table(classes, coverage)
+    if args.labels:
+        precision, iou = quality(cfg, args.labels, args.rounds, manifests)
+        text = f'Kept of the predicted pixels, %\n\n{text}\n'
+        text += f'Right of the kept pixels, %\n\n{table(classes, precision)}\n'
+        text += f'IoU, a pixel without a label being a miss, %\n\n{table(classes, iou)}'
     palette = dataset.metainfo['palette']
     sheet = tile_panel(
         rows, args.cell_width, lambda width: legend_of(seen, classes, palette, width)
     )
     save_picture(sheet, out / 'labels.png')
-    text = table(classes, coverage)
     with atomic_write(out / 'coverage.md', keep=True) as partial:
         partial.write_text(text, encoding='utf-8')
     figure = plot(classes, palette, coverage)
