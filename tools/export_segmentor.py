@@ -17,6 +17,8 @@ from __future__ import annotations
 
 import argparse
 
+from mmengine.config import Config
+
 import mmseg_uda  # noqa: F401 (checks the toolboxes, registers the classes)
 from mmseg_uda.artifacts.outputs import check_output
 from mmseg_uda.config.tables import read_config
@@ -53,12 +55,11 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     return args
 
 
-def convert(kind: str, args: argparse.Namespace) -> bool:
+def convert(kind: str, args: argparse.Namespace, trained: Config | None) -> bool:
     """Write one format and compare it; False if it differs."""
     path = vars(args)[kind]
     network, run = export_format(kind, args.out_config, args.out, path, args.labels)
     print(f'wrote {path}: {"labels" if args.labels else "logits"} of normalised images')
-    trained = read_config(args.config)
     found = list(compare(network, run, find_images(args.out_config, args.images, trained)))
     print('  against PyTorch' + (', on noise: no images found' if found[0].is_noise else ''))
     for each in found:
@@ -80,7 +81,9 @@ def main(argv: list[str] | None = None) -> int:
         print(f'wrote {path}')
     for note in exported.notes:
         print(f'note: {note}')
-    fits = [convert(kind, args) for kind in FORMATS if vars(args)[kind]]
+    kinds = [kind for kind in FORMATS if vars(args)[kind]]
+    trained = read_config(args.config) if kinds else None
+    fits = [convert(kind, args, trained) for kind in kinds]
     return 0 if all(fits) else 1
 
 
