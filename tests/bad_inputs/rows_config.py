@@ -172,7 +172,7 @@ TABLES: dict[str, list[tuple[str, str, Any, str]]] = {
         ('environment: key', 'env_cfg', dict(cudnn_benchmrk=True), "env_cfg.cudnn_benchmrk: env_cfg has no argument 'cudnn_benchmrk'; write 'cudnn_benchmark'"),
         ('environment: start method', 'env_cfg', dict(mp_cfg=dict(mp_start_method='frok')), "env_cfg.mp_cfg.mp_start_method: set_multi_processing.mp_start_method: expected one of ..., but got 'frok'"),
         ('environment: seed', 'randomness', dict(sead=3), "randomness.sead: randomness has no argument 'sead'; write 'seed'"),
-        ('environment: seed as text', 'randomness.seed', 'three', "randomness.seed: randomness.seed: expected int | None, but got 'three'"),
+        ('environment: seed as text', 'randomness.seed', 'three', "randomness.seed: randomness.seed: expected an integer from 0 to 4294967295, but got 'three'"),
         ('environment: log level', 'log_level', 'LOUD', "log_level: Runner.log_level: expected one of ..., but got 'LOUD'"),
         ('environment: scope', 'default_scope', 'mmsegg', "default_scope: expected the scope of a toolbox, but got 'mmsegg'; write 'mmseg'"),
         ('environment: module', 'custom_imports', dict(imports=['toyz'], allow_failed_imports=False), "config.py: [ModuleNotFoundError] No module named 'toyz'; correct custom_imports, or write its directory into PYTHONPATH"),

@@ -405,18 +405,6 @@ def test_wrong_value(case: str) -> None:
     assert problem.path.startswith(path.rpartition('.')[0]) or path.startswith(problem.path)
 
 
-def test_stock_model_takes_one_domain() -> None:
-    problems = find(STOCK, 'train_dataloader', load(SMALL).train_dataloader)
-    assert (
-        Problem(
-            'train_dataloader',
-            'expected one dataset, as EncoderDecoder trains on one domain, but got source and '
-            'target; write dict(dataset=...)',
-        )
-        in problems
-    )
-
-
 def test_all_mistakes_at_once() -> None:
     cfg = copy.deepcopy(load(SMALL))
     cfg.train_cfg.max_iter = cfg.default_hooks.timer.interval = 1
