@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import inspect
 import re
 from collections import Counter
@@ -20,11 +21,11 @@ from mmseg_uda.config.building import build_optimizers, build_schedulers, explai
 from mmseg_uda.config.domains import check_sources
 from mmseg_uda.config.loaders import check_loaders
 from mmseg_uda.config.method import check_method
-from mmseg_uda.config.places import ALL, ANYWHERE, CONSTRUCTORS, Node, find_class, known_names
+from mmseg_uda.config.places import ANYWHERE, CONSTRUCTORS, Node, find_class
 from mmseg_uda.config.problems import Problem
-from mmseg_uda.config.signatures import advice, is_stock, signature_of
+from mmseg_uda.config.signatures import is_stock, signature_of
 
-__all__ = ['check_agreement', 'check_optimizers']
+__all__ = ['check_agreement', 'check_layers', 'check_optimizers']
 
 HEAD = re.compile(r'^model\..*head')
 # Of inference; the last one is a depth estimator's.
@@ -108,17 +109,6 @@ def _get(value: Any, key: str) -> Any:
     return value.get(key) if isinstance(value, Mapping) else None
 
 
-def _check_layers(nodes: list[Node]) -> Iterator[Problem]:
-    """Initialisations name classes of layers, and do nothing for those that do not exist."""
-    known = {*dir(nn), *dir(batchnorm), *dir(instancenorm), *known_names(ALL)}
-    for node in nodes:
-        layers = node.cfg.get('layer') if WEIGHT_INITIALIZERS in node.place.registries else None
-        for layer in [layers] if isinstance(layers, str) else layers or ():
-            if layer not in known:
-                text = f'{node.name}: no layer is called {layer!r}; {advice(layer, known)}'
-                yield Problem(f'{node.path}.layer', text)
-
-
 def _check_domains(nodes: list[Node]) -> Iterator[Problem]:
     """Methods are trained on batches of two domains, stock models on those of one."""
     parts = {node.path: node for node in nodes}
@@ -187,9 +177,21 @@ CHECKS = (
     _check_classes,
     _check_subsets,
     _check_test_mode,
-    _check_layers,
     _check_domains,
 )
+
+
+def check_layers(nodes: list[Node], model: nn.Module) -> Iterator[Problem]:
+    """Initialisations name classes of layers, and pass over those that the model does not have."""
+    known = {*dir(nn), *dir(batchnorm), *dir(instancenorm)}
+    present = {base.__name__ for module in model.modules() for base in type(module).__mro__}
+    for node in nodes:
+        layers = node.cfg.get('layer') if WEIGHT_INITIALIZERS in node.place.registries else None
+        for layer in [layers] if isinstance(layers, str) else layers or ():
+            for similar in difflib.get_close_matches(layer, known, n=1, cutoff=0.85):
+                if layer not in known | present:
+                    text = f'{node.name}: no layer is called {layer!r}; write {similar!r}'
+                    yield Problem(f'{node.path}.layer', text)
 
 
 def check_optimizers(content: Mapping[str, Any], model: nn.Module) -> list[Problem]:

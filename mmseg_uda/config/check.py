@@ -17,7 +17,7 @@ from mmengine.utils import import_modules_from_strings
 from mmseg.registry import HOOKS, METRICS, MODELS, RUNNERS, TRANSFORMS
 from torch import nn
 
-from mmseg_uda.config.agreement import check_agreement, check_optimizers
+from mmseg_uda.config.agreement import check_agreement, check_layers, check_optimizers
 from mmseg_uda.config.building import build_model, build_part, cannot_be_judged, explain, no_trace
 from mmseg_uda.config.method import check_statistics
 from mmseg_uda.config.metrics import check_metrics
@@ -112,7 +112,7 @@ def check_config(cfg: Config | Mapping[str, Any]) -> list[Problem]:
         broken = {problem.path.split('.')[0] for problem in problems}
         optimized = isinstance(content.get('optim_wrapper'), Mapping) and not broken & OPTIMIZED
         if model is not None:
-            problems += check_statistics(nodes, model)
+            problems += [*check_statistics(nodes, model), *check_layers(nodes, model)]
             problems += check_optimizers(content, model) if optimized else []
     places = Counter(problem.path for problem in problems)
     return [

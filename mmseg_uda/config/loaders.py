@@ -115,7 +115,13 @@ def _check_prefixes(nodes: list[Node]) -> Iterator[Problem]:
     """Datasets look for their directories by name, and labels that are loaded lie in one."""
     for node in nodes:
         prefixes = node.cfg.get('data_prefix')
-        if node.place.registries != (DATASETS,) or not isinstance(prefixes, Mapping):
+        if node.place.registries != (DATASETS,):
+            continue
+        for key in ('pipeline', 'data_prefix') if is_stock(node.target) else ():
+            if node.cfg.get(key, ()) is None:
+                text = f'{node.name}.{key}: expected a value, but got None; write it'
+                yield Problem(f'{node.path}.{key}', text)
+        if not isinstance(prefixes, Mapping):
             continue
         known = signature_of(node.target).defaults.get('data_prefix') if node.target else None
         if not isinstance(known, Mapping) or not is_stock(node.target):

@@ -250,7 +250,8 @@ def _place_of(path: str, cfg: Mapping[str, Any]) -> Place | None:
                 return Place('', default=train_dataloader)
             if place.default is IterBasedTrainLoop and cfg.get('by_epoch'):
                 place = place._replace(default=EpochBasedTrainLoop)
-            built = 'type' in cfg or place.default or place.needs_type
+            nothing = not cfg and bare.endswith('init_cfg')  # an empty one initialises nothing
+            built = 'type' in cfg or place.default or (place.needs_type and not nothing)
             return place if built else None
     return ANYWHERE if 'type' in cfg else None
 

@@ -35,10 +35,7 @@ SCALARS = (type(None), bool, int, float, str)
 # Any class of a user's may take other values; what is not in `model` goes to mmengine's runner.
 OPEN = 'model.'
 # These are built whatever else is given.
-NEEDED = re.compile(
-    r'dataloader(\.source|\.target)?\.dataset$|\.pipeline$|\.data_prefix$'
-    r'|^optim_wrapper(\..*)?\.optimizer$'
-)
+NEEDED = re.compile(r'dataloader(\.source|\.target)?\.dataset$|^optim_wrapper(\..*)?\.optimizer$')
 
 
 def check_shapes(content: Mapping[str, Any]) -> Iterator[Problem]:
@@ -67,8 +64,7 @@ def _check(value: Any, path: str) -> Iterator[Problem]:
         for i, child in enumerate(value):
             yield from _check(child, f'{path}.{i}')
     elif value is None and NEEDED.search(path):
-        kind = 'list' if path.endswith('pipeline') else 'dict'
-        yield Problem(path, f'expected a {kind}, but got None; write it')
+        yield Problem(path, 'expected a dict, but got None; write it')
     elif isinstance(value, SCALARS) and not path.startswith(OPEN):
         is_part = ONE.search(path) if value is not None else None
         if is_part or ITEM.search(path):

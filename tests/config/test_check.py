@@ -191,7 +191,12 @@ WRONG_VALUES: dict[str, tuple[str, Any, str]] = {
     ),
     'number for a part': ('log_processor', 3, 'expected a dict, but got 3; write dict(...)'),
     'no step': ('val_dataloader.dataset.pipeline.0', None, 'expected a dict, but got None'),
-    'no steps': ('val_dataloader.dataset.pipeline', None, 'expected a list, but got None'),
+    'no steps': ('val_dataloader.dataset.pipeline', None, 'expected a value, but got None'),
+    'no directories': (
+        'val_dataloader.dataset.data_prefix',
+        None,
+        'expected a value, but got None',
+    ),
     'no dataset': ('val_dataloader.dataset', None, 'expected a dict, but got None; write it'),
     'no update': ('optim_wrapper.optimizers.student.optimizer', None, 'a dict, but got None'),
     'no target': ('train_dataloader.target', None, 'expected images of the target, but got none'),
@@ -712,7 +717,10 @@ def test_options_that_have_a_place() -> None:
             'param_scheduler.0.power': 2.0,
             'load_from': 'a.pth',
             'model.segmentor.backbone.init_cfg': None,
-            'model.segmentor.decode_head.classifier.init_cfg': dict(type='Normal', std=0.01),
+            'model.segmentor.decode_head.classifier.init_cfg': dict(
+                type='Normal', std=0.01, layer=['Conv2d', '_BatchNorm', 'DepthwiseSeparableASPP']
+            ),
+            'model.discriminator.init_cfg': {},
         },
     )
     merge_options(cfg, {'model.segmentor.backbone.init_cfg': dict(type='Kaiming', layer='Conv2d')})
