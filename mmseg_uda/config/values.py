@@ -166,7 +166,8 @@ RANGES: dict[str, tuple[type, float, float]] = {
     **dict.fromkeys(('interval', 'max_keep_ckpts'), (int, -1, math.inf)),  # -1 for never
     **dict.fromkeys(('lr', 'weight_decay', 'loss_weight', 'eta_min'), (float, 0, math.inf)),
     **dict.fromkeys(('lr_mult', 'decay_mult', 'power'), (float, 0, math.inf)),
-    **dict.fromkeys(('prob', 'drop_path_rate', 'cat_max_ratio', 'dropout_ratio'), (float, 0, 1)),
+    **dict.fromkeys(('prob', 'drop_path_rate', 'cat_max_ratio'), (float, 0, 1)),
+    'dropout_ratio': (float, -1, 1),  # -1 for none, as in mmseg's OCRNet
 }
 SEVERAL = ('crop_size', 'prob', 'dropout_ratio', 'loss_weight', 'num_classes')  # or one of these
 # Arguments whose hints do not say what they may be, by name, or by class and name; of a list, each
