@@ -48,7 +48,7 @@ TABLES: dict[str, list[tuple[str, str, Any, str]]] = {
         ('head: dilations', f'{HEAD}.dilations', 2, 'model.segmentor.decode_head.dilations: DeepLabV2Head.dilations: expected Sequence[int], but got 2'),
         ('head: index', f'{HEAD}.in_index', 'last', "model.segmentor.decode_head.in_index: DeepLabV2Head.in_index: expected int, but got 'last'"),
         ('head: index beyond the backbone', f'{HEAD}.in_index', 3, 'IndexError in model.segmentor.decode_head (DeepLabV2Head): tuple index out of range'),
-        ('head: dropout', f'{HEAD}.dropout_ratio', 2.0, 'model.segmentor.decode_head.dropout_ratio: DeepLabV2Head.dropout_ratio: expected a number from 0 to 1, but got 2.0'),
+        ('head: dropout', f'{HEAD}.dropout_ratio', 2.0, 'model.segmentor.decode_head.dropout_ratio: DeepLabV2Head.dropout_ratio: expected a number from -1 to 1, but got 2.0'),
         ('loss: type', f'{HEAD}.loss_decode.type', 'PixelCrosEntropyLoss', "model.segmentor.decode_head.loss_decode.type: expected the name of a registered class, but got 'PixelCrosEntropyLoss'; write 'PixelCrossEntropyLoss'"),
         ('loss: key', f'{HEAD}.loss_decode.weight', 1.0, "model.segmentor.decode_head.loss_decode.weight: PixelCrossEntropyLoss has no argument 'weight'; write 'loss_weight'"),
         ('loss: weight as text', f'{HEAD}.loss_decode.loss_weight', '1.0', "model.segmentor.decode_head.loss_decode.loss_weight: PixelCrossEntropyLoss.loss_weight: expected a number from 0 on, but got '1.0'"),
