@@ -19,7 +19,6 @@ ONE = re.compile(
         | optim_wrapper(\.optimizers(\.[^.]+)?)? | default_hooks(\.[^.]+)? | custom_imports
         | env_cfg(\.(mp|dist)_cfg)? | visualizer | log_processor | randomness | auto_scale_lr
         | optim_wrapper\..*(optimizer|paramwise_cfg|clip_grad|custom_keys)
-        | model\.(.*\.)?(segmentor|backbone|data_preprocessor|discriminator|teacher)
     )$
     | (^|_|\.)dataloader(\.target|(\.source)?\.sampling)?$
     | (_|\.)dataloader(\.source|\.target)?\.(dataset|sampler|batch_sampler)$
@@ -32,7 +31,7 @@ ITEM = re.compile(
     r'(\.\d+)+$|^train_dataloader\.source\.\d+$'
 )
 SCALARS = (type(None), bool, int, float, str)
-# Any class of a user's may take other values; what is not in `model` goes to mmengine's runner.
+# A class of a user's may take any value; what is not in `model` goes to mmengine's runner.
 OPEN = 'model.'
 # These are built whatever else is given.
 NEEDED = re.compile(r'dataloader(\.source|\.target)?\.dataset$|^optim_wrapper(\..*)?\.optimizer$')
