@@ -112,38 +112,36 @@ def _check_numbers(nodes: list[Node]) -> Iterator[Problem]:
 
 
 def _check_prefixes(nodes: list[Node]) -> Iterator[Problem]:
-    """Datasets look for their directories by name, and labels that are loaded lie in one."""
+    """Datasets look for their directories by name."""
     for node in nodes:
-        prefixes = node.cfg.get('data_prefix')
-        if node.place.registries != (DATASETS,):
+        if node.place.registries != (DATASETS,) or not is_stock(node.target):
             continue
-        for key in ('pipeline', 'data_prefix') if is_stock(node.target) else ():
+        for key in ('pipeline', 'data_prefix'):
             if node.cfg.get(key, ()) is None:
                 text = f'{node.name}.{key}: expected a value, but got None; write it'
                 yield Problem(f'{node.path}.{key}', text)
-        if not isinstance(prefixes, Mapping):
-            continue
         known = signature_of(node.target).defaults.get('data_prefix') if node.target else None
-        if not isinstance(known, Mapping) or not is_stock(node.target):
+        given = node.cfg.get('data_prefix')
+        if not isinstance(known, Mapping) or not isinstance(given, Mapping):
             continue
         path = f'{node.path}.data_prefix'
-        for key, value in prefixes.items():
+        for key, value in given.items():
             if key not in known:
                 text = f'{node.name}.data_prefix has no {key!r}; {advice(key, known)}'
                 yield Problem(f'{path}.{key}', text)
             elif not isinstance(value, (str, type(None))):
                 text = f'{node.name}.data_prefix: expected a directory, but got {value!r}'
                 yield Problem(f'{path}.{key}', text)
-        if 'img_path' in known and prefixes.get('img_path') is None:
-            text = f'{node.name}: expected the directory of the images, but got none; write it'
-            yield Problem(f'{path}.img_path', text)
-        loaders = [
-            each
-            for each in nodes
-            if each.path.startswith(f'{node.path}.pipeline.')
-            and inspect.isclass(each.target)
-            and issubclass(each.target, LoadAnnotations)
-        ]
-        if loaders and 'seg_map_path' in known and prefixes.get('seg_map_path') is None:
-            text = f'{node.name}: expected the directory of the labels that {loaders[0].name} loads'
-            yield Problem(f'{path}.seg_map_path', f'{text}, but got none; write it')
+        for key, needed in (('img_path', 'images'), ('seg_map_path', _labels_needed(node, nodes))):
+            if needed and key in known and given.get(key) is None:
+                text = f'{node.name}: expected the directory of the {needed}, but got none'
+                yield Problem(f'{path}.{key}', f'{text}; write it')
+
+
+def _labels_needed(dataset: Node, nodes: list[Node]) -> str | None:
+    """Name the labels that a training set loads; other sets may be read by tools without labels."""
+    steps = [each for each in nodes if each.path.startswith(f'{dataset.path}.pipeline.')]
+    for step in steps if dataset.path.startswith('train_dataloader.') else ():
+        if inspect.isclass(step.target) and issubclass(step.target, LoadAnnotations):
+            return f'labels that {step.name} loads'
+    return None
