@@ -40,6 +40,7 @@ class Candidate(NamedTuple):
     """A checkpoint that may be chosen.
 
     Args:
+        benchmark: Its benchmark; between candidates of two nothing is chosen.
         pair: The pair of domains.
         method: The method, of which hyper-parameters stand behind ``__``.
         seed: The seed.
@@ -49,6 +50,7 @@ class Candidate(NamedTuple):
         classes: Effective number of predicted classes; NaN if unknown.
     """
 
+    benchmark: str
     pair: str
     method: str
     seed: int
@@ -121,11 +123,13 @@ def read_candidates(paths: Iterable[Path]) -> Iterator[Candidate]:
     for file in files:
         with explain_read_errors('selection study', file, 'write results of tools/benchmark.py'):
             content = check_content(json.loads(file.read_text('utf-8')))
-            check_content(content, ('points', 'pair', 'method', 'seed'))
+            check_content(content, ('points', 'benchmark', 'pair', 'method', 'seed'))
             for step, metrics in content['points'].items():
                 if METRIC in metrics:
-                    names = content['pair'], content['method'], int(content['seed'])
-                    yield Candidate(*names, int(step), metrics[METRIC], *_scores_of(metrics))
+                    yield Candidate(
+                        content['benchmark'], content['pair'], content['method'],
+                        int(content['seed']), int(step), metrics[METRIC], *_scores_of(metrics),
+                    )  # fmt: skip
 
 
 def _scores_of(metrics: dict[str, Any]) -> tuple[dict[str, float], float]:
@@ -169,16 +173,17 @@ def study(candidates: Sequence[Candidate]) -> tuple[dict[str, dict[str, Study]],
 def _groups(candidates: Sequence[Candidate]) -> Iterator[tuple[str, list[Candidate]]]:
     """Candidates between which a choice is made, of each level."""
     groups: dict[tuple[str, tuple[Any, ...]], list[Candidate]] = {}
-    runs: dict[tuple[str, str, int], Candidate] = {}
+    runs: dict[tuple[Any, ...], Candidate] = {}
     for each in candidates:
-        run = each.pair, each.method, each.seed
+        run = each.benchmark, each.pair, each.method, each.seed
         groups.setdefault(('checkpoints', run), []).append(each)
         runs[run] = max(each, runs.get(run, each), key=lambda found: found.step)
     for each in runs.values():
         base = each.method.partition(VARIANT)[0]
-        groups.setdefault(('hyper-parameters', (each.pair, base, each.seed)), []).append(each)
+        place = each.benchmark, each.pair, each.seed
+        groups.setdefault(('hyper-parameters', (*place, base)), []).append(each)
         if each.method == base:
-            groups.setdefault(('methods', (each.pair, each.seed)), []).append(each)
+            groups.setdefault(('methods', place), []).append(each)
     yield from ((level, group) for (level, _), group in groups.items() if len(group) >= LEAST)
 
 

@@ -99,8 +99,21 @@ def test_page(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         tool.main([str(tmp_path / 'bad'), '--out', str(tmp_path / 'other.md')])
 
 
+def test_benchmarks_are_not_mixed() -> None:
+    """The same pair, method and seed in another benchmark are other runs."""
+    run = [
+        Candidate('one', 'day', 'dacs', 0, step, 30.0 + step, dict(entropy=step / 10), math.nan)
+        for step in range(3)
+    ]
+    other = [each._replace(benchmark='other', step=9, scores={}) for each in run[:1]]
+    studies, choices = study([*run, *other])
+    assert studies['checkpoints']['entropy'].groups == 1
+    assert all(each.best == run[-1] for each in choices)
+    assert '4 checkpoints of 2 runs:' in format_selection([*run, *other], 'command')
+
+
 def test_few_candidates() -> None:
-    one = Candidate('day', 'dacs', 0, 1, 30.0, dict(entropy=-0.5), math.nan)
+    one = Candidate('toy', 'day', 'dacs', 0, 1, 30.0, dict(entropy=-0.5), math.nan)
     studies, choices = study([one, one._replace(step=2)])
     assert studies == {'checkpoints': {}, 'methods': {}, 'hyper-parameters': {}}
     text = format_selection([one], 'command')
