@@ -60,6 +60,11 @@ class Candidate(NamedTuple):
     classes: float
 
     @property
+    def run(self) -> tuple[str, str, str, int]:
+        """The run that wrote it: benchmark, pair, method and seed."""
+        return self.benchmark, self.pair, self.method, self.seed
+
+    @property
     def name(self) -> str:
         return f'{self.pair}/{self.method}-seed{self.seed}, iteration {self.step}'
 
@@ -175,9 +180,8 @@ def _groups(candidates: Sequence[Candidate]) -> Iterator[tuple[str, list[Candida
     groups: dict[tuple[str, tuple[Any, ...]], list[Candidate]] = {}
     runs: dict[tuple[Any, ...], Candidate] = {}
     for each in candidates:
-        run = each.benchmark, each.pair, each.method, each.seed
-        groups.setdefault(('checkpoints', run), []).append(each)
-        runs[run] = max(each, runs.get(run, each), key=lambda found: found.step)
+        groups.setdefault(('checkpoints', each.run), []).append(each)
+        runs[each.run] = max(each, runs.get(each.run, each), key=lambda found: found.step)
     for each in runs.values():
         base = each.method.partition(VARIANT)[0]
         place = each.benchmark, each.pair, each.seed

@@ -42,7 +42,7 @@ def format_selection(candidates: Sequence[Candidate], command: str) -> str:
         command: The command that makes it.
     """
     studies, choices = study(candidates)
-    runs = {(each.benchmark, each.pair, each.method, each.seed) for each in candidates}
+    runs = {each.run for each in candidates}
     lines = ['# Choosing without labels', *INTRODUCTION.splitlines()]
     lines += [f'{len(candidates)} checkpoints of {len(runs)} runs:', '', '```bash', command, '```']
     for level, title in LEVELS.items():

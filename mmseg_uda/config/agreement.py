@@ -187,11 +187,11 @@ def check_layers(nodes: list[Node], model: nn.Module) -> Iterator[Problem]:
     present = {base.__name__ for module in model.modules() for base in type(module).__mro__}
     for node in nodes:
         layers = node.cfg.get('layer') if WEIGHT_INITIALIZERS in node.place.registries else None
-        for layer in [layers] if isinstance(layers, str) else layers or ():
+        named = [layers] if isinstance(layers, str) else layers or ()
+        for layer in (each for each in named if each not in known and each not in present):
             for similar in difflib.get_close_matches(layer, known, n=1, cutoff=0.85):
-                if layer not in known | present:
-                    text = f'{node.name}: no layer is called {layer!r}; write {similar!r}'
-                    yield Problem(f'{node.path}.layer', text)
+                text = f'{node.name}: no layer is called {layer!r}; write {similar!r}'
+                yield Problem(f'{node.path}.layer', text)
 
 
 def check_optimizers(content: Mapping[str, Any], model: nn.Module) -> list[Problem]:

@@ -63,7 +63,7 @@ def _is_other(value: Any, default: Any) -> bool:
 
 
 class Rules(NamedTuple):
-    """How far hints are believed.
+    """Rules by which values are compared with type hints.
 
     Args:
         scalars: Types of the values that a hint's type takes.

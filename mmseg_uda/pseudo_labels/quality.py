@@ -1,4 +1,4 @@
-"""How right pseudo labels are, where true labels of their images are known."""
+"""Comparison of pseudo labels with true labels of the same images."""
 
 from __future__ import annotations
 
