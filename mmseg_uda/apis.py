@@ -11,6 +11,7 @@ from mmengine.device import get_device
 from mmseg_uda.config.check import require_sound
 from mmseg_uda.config.options import merge_options
 from mmseg_uda.config.tables import read_config
+from mmseg_uda.pipeline import read_pipeline
 from mmseg_uda.stages.own_pair import PairOptions, init_pair
 from mmseg_uda.stages.prediction import PredictOptions, find_config, run_prediction
 from mmseg_uda.stages.train import run_training
@@ -26,13 +27,13 @@ def adapt(
     cfg_options: dict[str, Any] | None = None,
     **pair: Any,
 ) -> Path:
-    """Train a config as ``tools/train.py`` does, or one that ``tools/init_pair.py`` would write.
+    """Train a config as ``tools/train.py`` does, or the pipeline of ``tools/init_pair.py``.
 
     Args:
-        config: A config; None to write one from ``pair``.
-        work_dir: Directory of logs and checkpoints. Default: ``work_dirs/<name of the config>``.
-        resume: Go on from the latest checkpoint in ``work_dir``.
-        cfg_options: Settings of the config to override, by key path.
+        config: A config; None to write one, and its pipeline, from ``pair``.
+        work_dir: Directory of logs and checkpoints. Default: ``work_dirs/<name of the file>``.
+        resume: Go on from the latest checkpoint in ``work_dir``. A pipeline always does.
+        cfg_options: Settings to override, by key path, in the config or in both of the pipeline.
         pair: Arguments of :class:`~mmseg_uda.stages.own_pair.PairOptions`, without a config:
             ``adapt(source_images=..., source_labels=..., target_images=...)``.
 
@@ -44,7 +45,11 @@ def adapt(
     """
     if (config is None) == (not pair):
         raise ValueError('adapt: expected a config or directories, but got both or none; write one')
-    path = init_pair(PairOptions(**pair)) if config is None else Path(config)
+    if config is None:
+        config, pipeline = init_pair(PairOptions(**pair))
+        if pipeline is not None:
+            return _run_pipeline(pipeline, work_dir, cfg_options or {})
+    path = Path(config)
     cfg = _load(path, cfg_options)
     cfg.work_dir = str(work_dir or cfg.get('work_dir') or Path('work_dirs', path.stem))
     cfg.resume = resume
@@ -87,3 +92,13 @@ def _load(path: str | Path, options: dict[str, Any] | None) -> Config:
     merge_options(cfg, options or {})
     require_sound(cfg)
     return cfg
+
+
+def _run_pipeline(path: Path, work_dir: str | Path | None, options: dict[str, Any]) -> Path:
+    """Run a pipeline with settings for all of its stages; give its last training's checkpoint."""
+    names = read_pipeline(path, check=False).stages
+    changes = {f'stages.{name}.options.{key}': options[key] for name in names for key in options}
+    pipeline = read_pipeline(path, changes, work_dir)
+    pipeline.run()
+    *_, last = (name for name, stage in pipeline.stages.items() if stage.kind == 'train')
+    return pipeline.output(last)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -16,10 +15,10 @@ from mmengine.config import Config
 from numpy.testing import assert_array_equal
 from PIL import Image
 
-from mmseg_uda import apis
 from mmseg_uda.apis import adapt, predict
 from mmseg_uda.config.check import check_config
 from mmseg_uda.doctor import examine
+from mmseg_uda.pipeline import Pipeline, read_pipeline
 from mmseg_uda.stages.export.images import find_images
 
 SIZE = (40, 56)  # height, width
@@ -125,22 +124,26 @@ def test_training_without_target_labels(trained: tuple[Path, Path]) -> None:
 def test_one_command_trains(
     root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """With the directories and the iterations that are given."""
-    ran: list[Config] = []
-
-    def run(cfg: Config) -> tuple[Any, None]:
-        ran.append(cfg)
-        hub = SimpleNamespace(get_info=lambda key: f'{cfg.work_dir}/{key}.pth')
-        return SimpleNamespace(message_hub=hub), None
-
+    """With the directories and the iterations that are given: source only, then DACS from it."""
+    ran: list[Pipeline] = []
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(apis, 'run_training', run)
+    monkeypatch.setattr(Pipeline, 'run', lambda self: ran.append(self))
+    monkeypatch.setattr(
+        Pipeline, 'output', lambda self, name: self.context.work_dir / f'{name}/iter_7.pth'
+    )
     classes = f'--classes={root / "classes.yaml"}'
-    written = init(root, classes, '--max-iters=7', '--train', out=tmp_path / 'own')
-    (cfg,) = ran
-    assert cfg.train_cfg.max_iters == written.train_cfg.max_iters == 7
-    assert str(root / 'camera') in str(cfg.train_dataloader.target.dataset)
-    assert capsys.readouterr().out.endswith('work_dirs/sim2camera/last_ckpt.pth\n')
+    init(root, classes, '--max-iters=7', '--train', out=tmp_path / 'own')
+    (pipeline,) = ran
+    first, second = (stage.load() for stage in pipeline.stages.values())
+    assert [first.model.type, second.model.type] == ['SourceOnly', 'MeanTeacher']
+    assert second.load_from == '{source_only}'
+    assert first.model.segmentor == second.model.segmentor
+    for cfg in (first, second):
+        assert cfg.train_cfg.max_iters == 7
+        assert str(root / 'camera') in str(cfg.train_dataloader.target.dataset)
+    out = capsys.readouterr().out
+    assert f'  python tools/run_pipeline.py {tmp_path / "own/sim2camera_pipeline.py"}' in out
+    assert out.endswith('work_dirs/sim2camera_pipeline/dacs/iter_7.pth\n')
 
 
 def test_test_and_export(trained: tuple[Path, Path], tmp_path: Path) -> None:
@@ -190,9 +193,18 @@ def test_other_methods(root: Path, tmp_path: Path, method: str, network: str) ->
     assert cfg.model.type == types[method]
     hooks = [hook.type for hook in cfg.custom_hooks]
     assert ('EMATeacherHook' in hooks) == (method in ('daformer', 'mic'))
+    assert check_config(Config.fromfile(tmp_path / 'sim2camera_source_only.py')) == []
+    pipeline = read_pipeline(tmp_path / 'sim2camera_pipeline.py')  # checks both
+    assert list(pipeline.stages) == ['source_only', method]
     if method == 'mic':  # a block has its share of the crop, as 32 of 512
         assert cfg.model.mask.block_size == cfg.crop_size[0] // 16
     assert cfg.classes == ('class_0', 'class_7', 'class_8', 'class_26')
+
+
+def test_source_only_needs_no_pipeline(root: Path, tmp_path: Path, capsys: Any) -> None:
+    init(root, '--method=source_only', out=tmp_path)
+    assert {path.name for path in tmp_path.glob('*.py')} == {'sim2camera.py'}
+    assert f'  python tools/train.py {tmp_path / "sim2camera.py"}' in capsys.readouterr().out
 
 
 def write_labelled(root: Path) -> None:
@@ -219,6 +231,10 @@ def test_labels_in_colours_and_a_validation_set(root: Path, tmp_path: Path, caps
     assert cfg.val_cfg == dict(type='ValLoop')
     assert 'part' not in cfg.train_dataloader.source.dataset
     assert 'no labels of the target' not in capsys.readouterr().out
+    pipeline = read_pipeline(tmp_path / 'own/sim2camera_pipeline.py')
+    assert list(pipeline.stages) == ['source_only', 'adabn', 'dacs']
+    (hook,) = pipeline.stages['adabn'].load().custom_hooks
+    assert hook == dict(type='AdaBNHook', num_images=6)
 
 
 def test_ids_of_a_dataset_of_mmseg(root: Path, tmp_path: Path, capsys: Any) -> None:
@@ -274,7 +290,10 @@ def test_notebook(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
         exec(''.join(cell['source']), scope)
         if cell['metadata'].get('tags') == ['parameters']:
             scope.update(backbone='toy', max_iters=2, device='cpu', settings=settings)
-    assert scope['checkpoint'] == tmp_path / 'work_dirs/sim2camera/iter_2.pth'
+    work_dir = tmp_path / 'work_dirs/sim2camera_pipeline'
+    assert scope['checkpoint'] == work_dir / 'dacs/iter_2.pth'
+    log = next((work_dir / 'dacs').glob('*/*.log')).read_text()
+    assert f'Load checkpoint from {work_dir}/source_only/iter_2.pth' in log
     assert scope['unreadable'] == []
     assert len(scope['overlays']) == 6
     label = np.asarray(Image.open('predictions/labels/town0/0.png'))

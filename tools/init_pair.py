@@ -3,8 +3,9 @@
 The labels may have any ids or colours; nothing is converted. Images may have any suffix and size,
 and lie in sub-directories. The label of an image has the same name but for its suffix, or but for
 beginnings and endings that all images and all labels have: 7_rgb and 7_mask, img_001 and mask_001.
-The report says what was found; OUT_DIR/NAME.png shows it; OUT_DIR/NAME.py is the config. --train
-trains it at once; if that was stopped, `tools/train.py OUT_DIR/NAME.py --resume` goes on.
+The report says what was found; OUT_DIR/NAME.png shows it; OUT_DIR/NAME.py is the config, and
+OUT_DIR/NAME_pipeline.py trains it, from the weights of source only. --train does so at once; if
+that was stopped, `tools/run_pipeline.py OUT_DIR/NAME_pipeline.py` goes on.
 
 --classes FILE is a list of names, one a line, whose ids are 0, 1 and so on; or YAML that maps ids
 or colours to names:
@@ -47,7 +48,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     add('--method', default='dacs', choices=METHODS, help='default: dacs')
     add('--backbone', default='mit-b0', choices=NETWORKS, help='default: mit-b0')
     add('--max-iters', type=at_least(1), metavar='N', help='iterations (default: by the device)')
-    add('--train', action='store_true', help='also train: tools/train.py OUT_DIR/NAME.py')
+    add('--train', action='store_true', help='also run OUT_DIR/NAME_pipeline.py')
     return parser.parse_args(argv)
 
 

@@ -6,6 +6,7 @@ Li et al., "Revisiting Batch Normalization for Practical Domain Adaptation",
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable
 from types import MethodType
 from typing import Any
@@ -125,7 +126,8 @@ def reestimate_batch_norm(
 
     Args:
         model: Any mmseg segmentor, with or without a data-parallel wrapper.
-        batches: Collated ``dict(inputs, data_samples)``. Only the images are used.
+        batches: Collated ``dict(inputs, data_samples)``. Only the images are used. A batch of
+            several sizes passes in one part per size.
         num_images: Stop after the batch that reaches this number of images in this process. None
             for all images.
 
@@ -159,7 +161,7 @@ def reestimate_batch_norm(
 
 def _feed(model: BaseSegmentor, batches: Iterable[dict[str, Any]], num_images: int | None) -> int:
     count = 0
-    for batch in batches:
+    for batch in itertools.chain.from_iterable(map(_split_by_size, batches)):
         data = model.data_preprocessor(batch, False)
         metas = [sample.metainfo for sample in data['data_samples']]
         model.encode_decode(data['inputs'], metas)
@@ -167,3 +169,14 @@ def _feed(model: BaseSegmentor, batches: Iterable[dict[str, Any]], num_images: i
         if num_images is not None and count >= num_images:
             break
     return count
+
+
+def _split_by_size(batch: dict[str, Any]) -> list[dict[str, Any]]:
+    """Split a batch into parts whose images have one size: padding would change the statistics."""
+    parts: dict[torch.Size, list[int]] = {}
+    for index, image in enumerate(batch['inputs']):
+        parts.setdefault(image.shape, []).append(index)
+    return [
+        {key: [values[index] for index in part] for key, values in batch.items()}
+        for part in parts.values()
+    ]

@@ -158,6 +158,10 @@ class Pipeline:
             report = self.context.work_dir / 'report.md'
             log.info(f'all {len(self.stages)} stages are done, see {report}')
 
+    def output(self, name: str) -> Path:
+        """Give the path of what a finished stage made, ``{NAME}`` in the config."""
+        return self.context.work_dir / State(self.context.work_dir).stages[name].outputs['output']
+
     def _title(self, name: str) -> str:
         return f'[{list(self.stages).index(name) + 1}/{len(self.stages)}] {name}'
 

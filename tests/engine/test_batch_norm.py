@@ -131,6 +131,18 @@ def test_first_layer_does_not_depend_on_the_batches() -> None:
     assert_close(one, other, atol=1e-6, rtol=1e-5)
 
 
+def test_images_of_several_sizes() -> None:
+    """Each size passes by itself, without padding."""
+    small, large = make_batches(2)
+    large['inputs'] = [image.repeat(1, 2, 1) for image in large['inputs']]
+    mixed = {key: [*small[key][:1], *large[key], *small[key][1:]] for key in small}
+    models = [make_model(), make_model()]
+    assert reestimate_batch_norm(models[0], [mixed]) == 4
+    reestimate_batch_norm(models[1], [small, large])
+    for name, values in statistics(models[1]).items():
+        assert_close(statistics(models[0])[name], values)
+
+
 def test_everything_else_stays() -> None:
     model = make_model().train()
     model.backbone.eval()

@@ -15,7 +15,12 @@ from mmseg_uda.config.check import require_sound
 from mmseg_uda.config.signatures import advice
 from mmseg_uda.datasets.class_map import IGNORE, ClassMap, name_value
 from mmseg_uda.datasets.images import IMAGES
-from mmseg_uda.stages.own_pair.config_text import Parts, config_text
+from mmseg_uda.stages.own_pair.config_text import (
+    Parts,
+    config_text,
+    pipeline_text,
+    source_only_text,
+)
 from mmseg_uda.stages.own_pair.images import look_at_images
 from mmseg_uda.stages.own_pair.labels import (
     Classes,
@@ -37,7 +42,7 @@ from mmseg_uda.stages.own_pair.report import (
 from mmseg_uda.utils.arguments import check_integer
 from mmseg_uda.utils.drawing import save_picture
 
-__all__ = ['PairOptions', 'init_pair']
+__all__ = ['PairFiles', 'PairOptions', 'init_pair']
 
 MANY = 500  # images that are held out at most
 # Names of directories that say nothing about the domain.
@@ -77,18 +82,32 @@ class PairOptions(NamedTuple):
     max_iters: int | None = None
 
 
-def init_pair(options: PairOptions, log: Callable[[str], Any] = print) -> Path:
+class PairFiles(NamedTuple):
+    """What trains.
+
+    Args:
+        config: Config of the method.
+        pipeline: Pipeline of source only and the method; None if the method is source only.
+    """
+
+    config: Path
+    pipeline: Path | None
+
+
+def init_pair(options: PairOptions, log: Callable[[str], Any] = print) -> PairFiles:
     """Look at two domains and write a config that trains on them.
 
-    Three files are written, of which older ones with other content are moved aside:
-    ``NAME.py``, the config; ``NAME.png``, a contact sheet; and ``NAME.txt``, the report.
+    These files are written, of which older ones with other content are moved aside: ``NAME.py``,
+    the config; ``NAME_source_only.py`` and ``NAME_pipeline.py``, if the method is another one, to
+    train it from the weights of source only; ``NAME.png``, a contact sheet; and ``NAME.txt``, the
+    report.
 
     Args:
         options: Directories and wishes.
         log: Gets each line of the report.
 
     Returns:
-        Path of the config.
+        Paths of the config and of the pipeline.
 
     Raises:
         FileNotFoundError: There is no such directory or file.
@@ -126,31 +145,41 @@ def init_pair(options: PairOptions, log: Callable[[str], Any] = print) -> Path:
     plan = make_plan(short_side, NETWORKS[options.backbone], memory, on_gpu)
     if options.max_iters is not None:
         plan = plan._replace(max_iters=options.max_iters)
+    parts = Parts(
+        source_set,
+        dict(data_prefix=dict(img_path=osp.abspath(options.target_images))),
+        validation,
+        len(target.paths),
+    )
+    pipeline, source_only = (path.with_stem(f'{name}_{end}') for end in ('pipeline', 'source_only'))
+    adapts = options.method != 'source_only'
+    command = f'python tools/{f"run_pipeline.py {pipeline}" if adapts else f"train.py {path}"}'
     text = config_text(
         path,
         title=f'{name}: {options.method} with {options.backbone}, written by tools/init_pair.py.',
         summary=f'Source: {len(source.paths)} images with labels. Target: {len(target.paths)}.',
+        command=command,
         classes=classes,
-        parts=Parts(
-            source_set,
-            dict(data_prefix=dict(img_path=osp.abspath(options.target_images))),
-            validation,
-            len(target.paths),
-        ),
+        parts=parts,
         plan=plan,
         method=options.method,
         network=options.backbone,
     )
-    with atomic_write(path, keep=True) as partial:
-        partial.write_text(text, encoding='utf-8')
+    texts = {path: text}
+    if adapts:
+        texts[source_only] = source_only_text(name, options.method)
+        texts[pipeline] = pipeline_text(pipeline, name, options.method, parts)
+    for file, text in texts.items():
+        with atomic_write(file, keep=True) as partial:
+            partial.write_text(text, encoding='utf-8')
     require_sound(Config.fromfile(path))
     sheet = draw_sheet(pairing, target.paths, classes, values.colours)
     save_picture(sheet, path.with_suffix('.png'))
     say(f'wrote {path} and {path.with_suffix(".png")}; look at both, then run')
-    say(f'  python tools/train.py {path}')
+    say(f'  {command}')
     with atomic_write(path.with_suffix('.txt'), keep=True) as partial:
         partial.write_text('\n'.join([*lines, '']), encoding='utf-8')
-    return path
+    return PairFiles(path, pipeline if adapts else None)
 
 
 def _check(options: PairOptions) -> None:

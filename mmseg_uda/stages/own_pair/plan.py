@@ -44,7 +44,8 @@ _TEACHER = """type='{type}',
     teacher=dict(type='EMATeacher', alpha={alpha}, mode='{mode}'),{mixer}
     augment=dict(type='StrongAugment'),
     consistency=dict(type='ConsistencyLoss', kind='ce', normalize='official'),
-    label_weight='batch_ratio'"""
+    label_weight='batch_ratio',
+    norm_statistics='target'"""
 _DACS = dict(type='MeanTeacher', alpha=0.99, mode='train')
 # DAFormer's teacher. Its sampling of rare classes needs counts of the labels, and its feature
 # distance the ids of things: docs/own_data.md adds them.
