@@ -81,9 +81,19 @@ def continued(method, pair):
 
 def adabn(pair):
     train, score, _ = stages_of('source_only', pair)
+    return [train, adapted(score)]
+
+
+def adapted(score):
+    """Score with the target's batch-norm statistics."""
     hook = dict(type='AdaBNHook', num_images=200)
-    options = {**score['options'], 'custom_hooks': [hook]}
-    return [train, dict(score, name='adabn_score', options=options)]
+    return dict(score, name='adabn_score', options={**score['options'], 'custom_hooks': [hook]})
+
+
+def adabn_continued(pair):
+    """AdaBN of source only that was trained as long as a method that continues from it."""
+    *trains, score, _ = continued('source_only', pair)
+    return [*trains, adapted(score)]
 
 
 def camix(pair):
@@ -188,6 +198,7 @@ methods = dict(
     camix=dict(text='CAMix', stages=camix),
     dacs_continued=dict(
         text='DACS from source only', stages=lambda pair: continued('dacs', pair)),
+    adabn_continued=dict(text='AdaBN after 4,000 iterations', stages=adabn_continued),
     dacs_rcs=dict(text='DACS + RCS', stages=lambda pair: counted('dacs_rcs', pair)),
     dacs_rcs_fd=dict(text='DACS + RCS + FD', stages=lambda pair: counted('dacs_rcs_fd', pair)),
     dacs_rcs_fd_margins=dict(
@@ -231,7 +242,7 @@ levels = dict(
     e=dict(
         methods=['dacs_rcs', 'dacs_rcs_fd', 'dacs_rcs_fd_margins'], pairs=both, seeds=[0, 1]),
     # What init_pair.py should write: one change of DACS at a time.
-    recipe=dict(methods=['dacs_continued'], pairs=both, seeds=[0, 1, 2]),
+    recipe=dict(methods=['dacs_continued', 'adabn_continued'], pairs=both, seeds=[0, 1, 2]),
     value=dict(
         methods=['dacs_5', 'dacs_20', 'dacs_60', 'all_labels'], pairs=both, seeds=[0, 1, 2]),
     value_day=dict(methods=['dacs_80'], pairs=['day'], seeds=[0, 1, 2]))
