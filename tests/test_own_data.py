@@ -256,6 +256,8 @@ def test_ids_of_a_dataset_of_mmseg(root: Path, tmp_path: Path, capsys: Any) -> N
         (['--target-val-images={camera}'], 'expected both --target-val-images and'),
         (['--source-labels={camera}/town0'], 'expected labels in .* with the names of images'),
         (['--out-dir={camera}/own'], '--out-dir: expected a place apart from --target-images'),
+        (["--name=it's / 1"], "--name: expected letters, .* but got .*; write 'it_s___1'"),
+        (['--name=.x'], "--name: expected letters, .* but got '.x'; write '_x'"),
         (['--classes=nowhere.yaml'], '--classes: no file nowhere.yaml; write a list of names'),
     ],
 )

@@ -134,7 +134,7 @@ custom_hooks = [hook for hook in _base_.custom_hooks if hook['type'] != 'EMATeac
 """
 PIPELINE = """\
 # {name}: source only, {adabn_title}then {method} from its weights.
-#   python tools/run_pipeline.py {path}
+#   {command}
 # The same command goes on where it was stopped; what is done is not done again.
 config, source_only = '{name}.py', '{name}_source_only.py'
 stages = [
@@ -247,22 +247,22 @@ def source_only_text(name: str, method: str) -> str:
     return SOURCE_ONLY.format(name=name, method=method)
 
 
-def pipeline_text(path: Path, name: str, method: str, parts: Parts) -> str:
+def pipeline_text(name: str, method: str, command: str, parts: Parts) -> str:
     """Write a pipeline: source only, then a method from its weights.
 
     With labels of the target it tests AdaBN of source only, too.
 
     Args:
-        path: Its file, beside the configs.
-        name: Name of the method's config.
+        name: Name of the method's config, which lies beside it.
         method: Name in ``METHODS``.
+        command: The command that runs it.
         parts: Datasets.
     """
     labelled = parts.validation is not None
     return PIPELINE.format(
-        path=osp.relpath(path),
         name=name,
         method=method,
+        command=command,
         adabn_title='its AdaBN, ' if labelled else '',
         adabn=ADABN.format(images=min(MANY, parts.num_target)) if labelled else '',
     )

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os.path as osp
+import re
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -153,7 +155,8 @@ def init_pair(options: PairOptions, log: Callable[[str], Any] = print) -> PairFi
     )
     pipeline, source_only = (path.with_stem(f'{name}_{end}') for end in ('pipeline', 'source_only'))
     adapts = options.method != 'source_only'
-    command = f'python tools/{f"run_pipeline.py {pipeline}" if adapts else f"train.py {path}"}'
+    tool, trained = ('run_pipeline', pipeline) if adapts else ('train', path)
+    command = shlex.join(['python', f'tools/{tool}.py', str(trained)])
     text = config_text(
         path,
         title=f'{name}: {options.method} with {options.backbone}, written by tools/init_pair.py.',
@@ -168,7 +171,7 @@ def init_pair(options: PairOptions, log: Callable[[str], Any] = print) -> PairFi
     texts = {path: text}
     if adapts:
         texts[source_only] = source_only_text(name, options.method)
-        texts[pipeline] = pipeline_text(pipeline, name, options.method, parts)
+        texts[pipeline] = pipeline_text(name, options.method, command, parts)
     for file, text in texts.items():
         with atomic_write(file, keep=True) as partial:
             partial.write_text(text, encoding='utf-8')
@@ -192,6 +195,12 @@ def _check(options: PairOptions) -> None:
                 f'{flag}: expected one of {", ".join(known)}, but got {name!r}; '
                 f'{advice(name, known)}'
             )
+    wanted = options.name or ''
+    if wanted != _file_name(wanted):
+        raise ValueError(
+            f'--name: expected letters, digits, "-", "_" and ".", but got {wanted!r}; write '
+            f'{_file_name(wanted)!r}'
+        )
     if options.max_iters is not None:
         check_integer('--max-iters', options.max_iters, 1)
     directories = {
@@ -284,4 +293,9 @@ def _images(directory: str) -> list[str]:
 def _domain(directory: str) -> str:
     """The last part of a path that says something, in characters for names of files."""
     parts = [part for part in Path(directory).absolute().parts if part.lower() not in PLAIN]
-    return ''.join(char if char.isalnum() or char in '-_' else '_' for char in parts[-1])
+    return _file_name(parts[-1]).replace('.', '_')
+
+
+def _file_name(text: str) -> str:
+    """Replace what neither a shell nor a config's text takes as it is."""
+    return re.sub(r'[^\w.-]|^[.-]', '_', text)
