@@ -71,10 +71,10 @@ def renamed(stages, old, new):
     ]
 
 
-def continued(method, pair):
+def continued(method, pair, links={}):
     """Train source only, then the method from its weights."""
     source_only, *_ = stages_of('source_only', pair)
-    train, *others = renamed(stages_of(method, pair), method, f'{method}_continued')
+    train, *others = renamed(stages_of(method, pair, links), method, f'{method}_continued')
     start = {'load_from': '{source_only}'}
     return [source_only, dict(train, options={**train['options'], **start}), *others]
 
@@ -102,12 +102,12 @@ def camix(pair):
     return [prior, *stages_of('camix', pair, {'model.mixer.prior': '{prior}'})]
 
 
-def counted(method, pair):
+def counted(method, pair, stages=stages_of):
     """Count the source's classes, for rare class sampling."""
     config = f'small_real/{method}.py'
     counts = dict(name='counts', type='class_counts', config=config, options=pair['train'])
     link = {'train_dataloader.source.sampling.class_counts': '{counts}'}
-    return [counts, *stages_of(method, pair, link)]
+    return [counts, *stages(method, pair, link)]
 
 
 def labels_of(name, pair, rule):
@@ -198,6 +198,9 @@ methods = dict(
     camix=dict(text='CAMix', stages=camix),
     dacs_continued=dict(
         text='DACS from source only', stages=lambda pair: continued('dacs', pair)),
+    dacs_rcs_continued=dict(
+        text='DACS + RCS from source only',
+        stages=lambda pair: counted('dacs_rcs', pair, continued)),
     adabn_continued=dict(text='AdaBN after 4,000 iterations', stages=adabn_continued),
     dacs_rcs=dict(text='DACS + RCS', stages=lambda pair: counted('dacs_rcs', pair)),
     dacs_rcs_fd=dict(text='DACS + RCS + FD', stages=lambda pair: counted('dacs_rcs_fd', pair)),
@@ -242,7 +245,10 @@ levels = dict(
     e=dict(
         methods=['dacs_rcs', 'dacs_rcs_fd', 'dacs_rcs_fd_margins'], pairs=both, seeds=[0, 1]),
     # What init_pair.py should write: one change of DACS at a time.
-    recipe=dict(methods=['dacs_continued', 'adabn_continued'], pairs=both, seeds=[0, 1, 2]),
+    recipe=dict(
+        methods=['dacs_continued', 'adabn_continued', 'dacs_rcs_continued'],
+        pairs=both,
+        seeds=[0, 1, 2]),
     value=dict(
         methods=['dacs_5', 'dacs_20', 'dacs_60', 'all_labels'], pairs=both, seeds=[0, 1, 2]),
     value_day=dict(methods=['dacs_80'], pairs=['day'], seeds=[0, 1, 2]))
