@@ -102,37 +102,43 @@ def collapsed(choice: Choice) -> bool:
 
 
 def recommend(studies: Mapping[str, Mapping[str, Study]], choices: Sequence[Choice]) -> str:
-    """Say which score to take for ``save_best``, and which are as good.
+    """Say which score chose best at each level, which are as good, and whether one is needed.
 
     Args:
         studies: As :func:`study` gives them.
         choices: The same.
     """
-    usable = [name for name in studies['checkpoints'] if name not in CHOOSES_NOTHING]
-    if not usable:
-        return 'There are no results yet.'
-    best, *others = usable
-    regrets = {name: _regrets(name, choices) for name in (*usable, 'last')}
-    equal = [name for name in others if not _worse(regrets[name], regrets[best])]
-    least = studies['checkpoints'][best].regret.mean
-    text = f'Between checkpoints, `{best}` has the least regret, {least:.1f} points'
-    if equal:
-        text += f'; not worse within the interval: {", ".join(f"`{name}`" for name in equal)}'
-    if not _worse(regrets['last'], regrets[best]):
-        text += '. The last checkpoint is not worse either: no choice is needed'
-    elif best == SOURCE_METRIC:
-        text += ". Write `save_best='source/mIoU'`"
-    else:
-        text += f". Write `save_best='unlabelled/{best}'` with its rule"
-    return f'{text}.'
+    sentences = []
+    for level, title in LEVELS.items():
+        usable = [name for name in studies[level] if name not in CHOOSES_NOTHING]
+        if not usable:
+            continue
+        best, *others = usable
+        regrets = {name: _regrets(level, name, choices) for name in (*usable, 'last')}
+        equal = [f'`{name}`' for name in others if not _worse(regrets[name], regrets[best])]
+        least = studies[level][best].regret.mean
+        first = title.partition(',')[0].capitalize()
+        text = f'{first}, `{best}` has the least regret, {least:.1f} points'
+        if equal:
+            text += f'; not worse within the interval: {", ".join(equal)}'
+        sentences.append(f'{text}.')
+        if level != 'checkpoints':
+            continue
+        if not _worse(regrets['last'], regrets[best]):
+            sentences.append('The last checkpoint is not worse either: no choice is needed.')
+        elif best == SOURCE_METRIC:
+            sentences.append(f"Write `save_best='{SOURCE_METRIC}'`.")
+        else:
+            sentences.append(f"Write `save_best='unlabelled/{best}'` with its rule.")
+    return ' '.join(sentences) or 'There are no results yet.'
 
 
-def _regrets(score: str, choices: Sequence[Choice]) -> dict[str, float]:
+def _regrets(level: str, score: str, choices: Sequence[Choice]) -> dict[str, float]:
     """Regret by group: that of the best candidate, which all scores of a group share."""
     return {
         each.best.name: each.regret
         for each in choices
-        if each.level == 'checkpoints' and each.score == score
+        if each.level == level and each.score == score
     }
 
 

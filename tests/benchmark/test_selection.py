@@ -75,9 +75,12 @@ def test_answers_that_are_known(tmp_path: Path) -> None:
     assert hyper['any'].regret.mean == pytest.approx(35 - (35 + 32 + 33) / 3)
     assert [*checkpoints][-1] in ('entropy', 'last')  # the least regret comes first
     text = recommend(studies, choices)
-    assert text.startswith('Between checkpoints, `source/mIoU` has the least regret, 0.0 points')
-    assert 'not worse within the interval: `effective_classes`' in text
-    assert text.endswith("Write `save_best='source/mIoU'`.")
+    first, others = text.split(" Write `save_best='source/mIoU'`. ")
+    best = 'Between the checkpoints of a run, `source/mIoU` has the least regret, 0.0 points'
+    assert first.startswith(best)
+    assert 'not worse within the interval: `effective_classes`' in first
+    assert others.startswith('Between methods, `')
+    assert '. Between hyper-parameters of a method, `source/mIoU` has' in others
 
 
 def test_page(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
