@@ -87,7 +87,8 @@ def adabn(pair):
 def adapted(score):
     """Score with the target's batch-norm statistics."""
     hook = dict(type='AdaBNHook', num_images=200)
-    return dict(score, name='adabn_score', options={**score['options'], 'custom_hooks': [hook]})
+    name = score['name'].replace('source_only', 'adabn')
+    return dict(score, name=name, options={**score['options'], 'custom_hooks': [hook]})
 
 
 def adabn_continued(pair):
