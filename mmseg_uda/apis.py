@@ -10,7 +10,7 @@ from mmengine.device import get_device
 
 from mmseg_uda.config.check import require_sound
 from mmseg_uda.config.options import merge_options
-from mmseg_uda.config.tables import read_config
+from mmseg_uda.config.tables import read_config, read_file
 from mmseg_uda.pipeline import read_pipeline
 from mmseg_uda.stages.own_pair import PairOptions, init_pair
 from mmseg_uda.stages.prediction import PredictOptions, find_config, run_prediction
@@ -95,10 +95,9 @@ def _load(path: str | Path, options: dict[str, Any] | None) -> Config:
 
 
 def _run_pipeline(path: Path, work_dir: str | Path | None, options: dict[str, Any]) -> Path:
-    """Run a pipeline with settings for all of its stages; give its last training's checkpoint."""
-    names = read_pipeline(path, check=False).stages
+    """Run a pipeline with settings for all of its stages; give the last one's output."""
+    names = [stage['name'] for stage in read_file(path).stages]
     changes = {f'stages.{name}.options.{key}': options[key] for name in names for key in options}
     pipeline = read_pipeline(path, changes, work_dir)
     pipeline.run()
-    *_, last = (name for name, stage in pipeline.stages.items() if stage.kind == 'train')
-    return pipeline.output(last)
+    return pipeline.output(names[-1])

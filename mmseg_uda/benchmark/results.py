@@ -85,8 +85,8 @@ def collect(benchmark: Benchmark, run: Run, work_dir: Path, command: str) -> dic
         ValueError: The pipeline is not finished.
     """
     pipeline = benchmark.pipeline(run, work_dir, check=False)
-    directory = pipeline.context.work_dir
-    records = State(directory).stages
+    state = State(pipeline.context.work_dir)
+    records = state.stages
     outputs: dict[str, Any] = {'score': {}, 'cost': {}}
     trainings = [name for name, stage in pipeline.stages.items() if stage.kind == 'train']
     for name, stage in pipeline.stages.items():
@@ -94,8 +94,7 @@ def collect(benchmark: Benchmark, run: Run, work_dir: Path, command: str) -> dic
         if record is None or record.status != 'done':
             raise ValueError(f'{run.name}: stage {name!r} is not done; run the benchmark again')
         if stage.kind in outputs:
-            text = (directory / record.outputs['output']).read_text('utf-8')
-            outputs[stage.kind] = json.loads(text)
+            outputs[stage.kind] = json.loads(state.output(name).read_text('utf-8'))
     return {
         'benchmark': benchmark.name,
         'pair': run.pair,

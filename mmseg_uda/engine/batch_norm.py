@@ -6,7 +6,6 @@ Li et al., "Revisiting Batch Normalization for Practical Domain Adaptation",
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterable
 from types import MethodType
 from typing import Any
@@ -161,11 +160,12 @@ def reestimate_batch_norm(
 
 def _feed(model: BaseSegmentor, batches: Iterable[dict[str, Any]], num_images: int | None) -> int:
     count = 0
-    for batch in itertools.chain.from_iterable(map(_split_by_size, batches)):
-        data = model.data_preprocessor(batch, False)
-        metas = [sample.metainfo for sample in data['data_samples']]
-        model.encode_decode(data['inputs'], metas)
-        count += len(metas)
+    for batch in batches:
+        for part in _split_by_size(batch):
+            data = model.data_preprocessor(part, False)
+            metas = [sample.metainfo for sample in data['data_samples']]
+            model.encode_decode(data['inputs'], metas)
+            count += len(metas)
         if num_images is not None and count >= num_images:
             break
     return count

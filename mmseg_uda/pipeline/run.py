@@ -160,7 +160,7 @@ class Pipeline:
 
     def output(self, name: str) -> Path:
         """Give the path of what a finished stage made, ``{NAME}`` in the config."""
-        return self.context.work_dir / State(self.context.work_dir).stages[name].outputs['output']
+        return State(self.context.work_dir).output(name)
 
     def _title(self, name: str) -> str:
         return f'[{list(self.stages).index(name) + 1}/{len(self.stages)}] {name}'

@@ -133,6 +133,10 @@ class State:
         record.started = time.time()  # so that a second stop adds no time
         return record
 
+    def output(self, name: str) -> Path:
+        """Give the path of what a finished stage made, ``{NAME}`` in the pipeline's config."""
+        return self.directory / self.stages[name].outputs['output']
+
     def changed_output(self, name: str) -> str:
         """Find the first output of a finished stage that has changed; empty if none has."""
         record = self.stages[name]

@@ -1,4 +1,4 @@
-"""The text of the configs for two domains of a user's own."""
+"""The text of a config for two domains of a user's own."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from mmseg_uda.datasets.class_map import name_value
 from mmseg_uda.stages.own_pair.labels import Classes
 from mmseg_uda.stages.own_pair.plan import METHODS, NETWORKS, Plan
 
-__all__ = ['Parts', 'config_text', 'configs_directory', 'pipeline_text', 'source_only_text']
+__all__ = ['MANY', 'Parts', 'config_text', 'configs_directory']
 
 HEAD = """\
 # {title}
@@ -124,33 +124,6 @@ val_cfg = dict(
                             dict(type='LoadImageFromFile'), resize, dict(type='PackSegInputs')
                         ]))),
             evaluator=dict(type='LabelFreeMetric'))))"""
-SOURCE_ONLY = """\
-# {name}: source only, from whose weights {method} starts.
-_base_ = ['./{name}.py']
-model = dict(_delete_=True, type='SourceOnly', segmentor=_base_.segmentor)
-optim_wrapper = dict(
-    optimizers=dict(_delete_=True, student=_base_.optim_wrapper.optimizers.student))
-custom_hooks = [hook for hook in _base_.custom_hooks if hook['type'] != 'EMATeacherHook']
-"""
-PIPELINE = """\
-# {name}: source only, {adabn_title}then {method} from its weights.
-#   {command}
-# The same command goes on where it was stopped; what is done is not done again.
-config, source_only = '{name}.py', '{name}_source_only.py'
-stages = [
-    dict(name='source_only', type='train', config=source_only),
-{adabn}    dict(
-        name='{method}', type='train', config=config,
-        options={{'load_from': '{{source_only}}'}}),
-]
-"""
-# AdaBN costs seconds, so a method is worth what it has above it. The report has the trainings' last
-# validations beside it.
-ADABN = """\
-    dict(
-        name='adabn', type='test', config=source_only, checkpoint='{{source_only}}',
-        options={{'custom_hooks': [dict(type='AdaBNHook', num_images={images})]}}),
-"""
 MANY = 200  # images of the target that a validation without labels, and AdaBN, look at
 
 
@@ -234,37 +207,6 @@ def config_text(
         method=METHODS[method],
         disc=f',\n        discriminators={disc}' if adversarial else '',
         hooks=f'[*_base_.custom_hooks{teacher}]',
-    )
-
-
-def source_only_text(name: str, method: str) -> str:
-    """Write a config of source only on what the config of a method says.
-
-    Args:
-        name: Name of the method's config, which lies beside it.
-        method: Name in ``METHODS``.
-    """
-    return SOURCE_ONLY.format(name=name, method=method)
-
-
-def pipeline_text(name: str, method: str, command: str, parts: Parts) -> str:
-    """Write a pipeline: source only, then a method from its weights.
-
-    With labels of the target it tests AdaBN of source only, too.
-
-    Args:
-        name: Name of the method's config, which lies beside it.
-        method: Name in ``METHODS``.
-        command: The command that runs it.
-        parts: Datasets.
-    """
-    labelled = parts.validation is not None
-    return PIPELINE.format(
-        name=name,
-        method=method,
-        command=command,
-        adabn_title='its AdaBN, ' if labelled else '',
-        adabn=ADABN.format(images=min(MANY, parts.num_target)) if labelled else '',
     )
 
 

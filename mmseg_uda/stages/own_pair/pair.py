@@ -4,25 +4,17 @@ from __future__ import annotations
 
 import os.path as osp
 import re
-import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from mmengine.config import Config
-
 from mmseg_uda.artifacts.files import atomic_write, list_files
 from mmseg_uda.artifacts.outputs import check_output
-from mmseg_uda.config.check import require_sound
 from mmseg_uda.config.signatures import advice
 from mmseg_uda.datasets.class_map import IGNORE, ClassMap, name_value
 from mmseg_uda.datasets.images import IMAGES
-from mmseg_uda.stages.own_pair.config_text import (
-    Parts,
-    config_text,
-    pipeline_text,
-    source_only_text,
-)
+from mmseg_uda.stages.own_pair.config_text import Parts
+from mmseg_uda.stages.own_pair.configs import PairFiles, write_configs
 from mmseg_uda.stages.own_pair.images import look_at_images
 from mmseg_uda.stages.own_pair.labels import (
     Classes,
@@ -44,7 +36,7 @@ from mmseg_uda.stages.own_pair.report import (
 from mmseg_uda.utils.arguments import check_integer
 from mmseg_uda.utils.drawing import save_picture
 
-__all__ = ['PairFiles', 'PairOptions', 'init_pair']
+__all__ = ['PairOptions', 'init_pair']
 
 MANY = 500  # images that are held out at most
 # Names of directories that say nothing about the domain.
@@ -82,18 +74,6 @@ class PairOptions(NamedTuple):
     method: str = 'dacs'
     backbone: str = 'mit-b0'
     max_iters: int | None = None
-
-
-class PairFiles(NamedTuple):
-    """What trains.
-
-    Args:
-        config: Config of the method.
-        pipeline: Pipeline of source only and the method; None if the method is source only.
-    """
-
-    config: Path
-    pipeline: Path | None
 
 
 def init_pair(options: PairOptions, log: Callable[[str], Any] = print) -> PairFiles:
@@ -147,42 +127,28 @@ def init_pair(options: PairOptions, log: Callable[[str], Any] = print) -> PairFi
     plan = make_plan(short_side, NETWORKS[options.backbone], memory, on_gpu)
     if options.max_iters is not None:
         plan = plan._replace(max_iters=options.max_iters)
-    parts = Parts(
-        source_set,
-        dict(data_prefix=dict(img_path=osp.abspath(options.target_images))),
-        validation,
-        len(target.paths),
-    )
-    pipeline, source_only = (path.with_stem(f'{name}_{end}') for end in ('pipeline', 'source_only'))
-    adapts = options.method != 'source_only'
-    tool, trained = ('run_pipeline', pipeline) if adapts else ('train', path)
-    command = shlex.join(['python', f'tools/{tool}.py', str(trained)])
-    text = config_text(
+    files = write_configs(
         path,
         title=f'{name}: {options.method} with {options.backbone}, written by tools/init_pair.py.',
         summary=f'Source: {len(source.paths)} images with labels. Target: {len(target.paths)}.',
-        command=command,
         classes=classes,
-        parts=parts,
+        parts=Parts(
+            source_set,
+            dict(data_prefix=dict(img_path=osp.abspath(options.target_images))),
+            validation,
+            len(target.paths),
+        ),
         plan=plan,
         method=options.method,
         network=options.backbone,
     )
-    texts = {path: text}
-    if adapts:
-        texts[source_only] = source_only_text(name, options.method)
-        texts[pipeline] = pipeline_text(name, options.method, command, parts)
-    for file, text in texts.items():
-        with atomic_write(file, keep=True) as partial:
-            partial.write_text(text, encoding='utf-8')
-    require_sound(Config.fromfile(path))
     sheet = draw_sheet(pairing, target.paths, classes, values.colours)
     save_picture(sheet, path.with_suffix('.png'))
     say(f'wrote {path} and {path.with_suffix(".png")}; look at both, then run')
-    say(f'  {command}')
+    say(f'  {files.command}')
     with atomic_write(path.with_suffix('.txt'), keep=True) as partial:
         partial.write_text('\n'.join([*lines, '']), encoding='utf-8')
-    return PairFiles(path, pipeline if adapts else None)
+    return files
 
 
 def _check(options: PairOptions) -> None:

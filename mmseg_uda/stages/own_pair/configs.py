@@ -1,0 +1,99 @@
+"""The configs for two domains of a user's own: the method's, source only's and their pipeline."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from mmengine.config import Config
+
+from mmseg_uda.artifacts.files import atomic_write
+from mmseg_uda.config.check import require_sound
+from mmseg_uda.stages.own_pair.config_text import MANY, Parts, config_text
+
+__all__ = ['PairFiles', 'write_configs']
+
+SOURCE_ONLY = """\
+# {name}: source only, from whose weights {method} starts.
+_base_ = ['./{name}.py']
+model = dict(_delete_=True, type='SourceOnly', segmentor=_base_.segmentor)
+optim_wrapper = dict(
+    optimizers=dict(_delete_=True, student=_base_.optim_wrapper.optimizers.student))
+custom_hooks = [hook for hook in _base_.custom_hooks if hook['type'] != 'EMATeacherHook']
+"""
+PIPELINE = """\
+# {name}: source only, {adabn_title}then {method} from its weights.
+#   {command}
+# The same command goes on where it was stopped; what is done is not done again.
+config, source_only = '{name}.py', '{name}_source_only.py'
+stages = [
+    dict(name='source_only', type='train', config=source_only),
+{adabn}    dict(
+        name='{method}', type='train', config=config,
+        options={{'load_from': '{{source_only}}'}}),
+]
+"""
+# AdaBN costs seconds, so a method is worth what it has above it. The report has the trainings' last
+# validations beside it.
+ADABN = """\
+    dict(
+        name='adabn', type='test', config=source_only, checkpoint='{{source_only}}',
+        options={{'custom_hooks': [dict(type='AdaBNHook', num_images={images})]}}),
+"""
+
+
+class PairFiles(NamedTuple):
+    """Paths of the config of a pair and of its pipeline.
+
+    Args:
+        config: Config of the method.
+        pipeline: Pipeline of source only and the method; None if the method is source only.
+    """
+
+    config: Path
+    pipeline: Path | None
+
+    @property
+    def command(self) -> str:
+        """The command that trains."""
+        if self.pipeline is None:
+            return shlex.join(['python', 'tools/train.py', str(self.config)])
+        return shlex.join(['python', 'tools/run_pipeline.py', str(self.pipeline)])
+
+
+def write_configs(path: Path, *, method: str, parts: Parts, **text: Any) -> PairFiles:
+    """Write a config of a method and, unless that is source only, what trains it from source only.
+
+    Beside ``NAME.py`` these are ``NAME_source_only.py`` and ``NAME_pipeline.py``. With labels of
+    the target the pipeline tests AdaBN of source only, too. Older files with other content are
+    moved aside.
+
+    Args:
+        path: The method's config, ``NAME.py``.
+        method: Name in ``METHODS``.
+        parts: Datasets.
+        text: Further arguments of :func:`config_text`.
+
+    Raises:
+        ConfigError: The method's config is not sound.
+    """
+    name = path.stem
+    adapts = method != 'source_only'
+    files = PairFiles(path, path.with_stem(f'{name}_pipeline') if adapts else None)
+    texts = {path: config_text(path, command=files.command, method=method, parts=parts, **text)}
+    if files.pipeline is not None:
+        labelled = parts.validation is not None
+        texts[path.with_stem(f'{name}_source_only')] = SOURCE_ONLY.format(name=name, method=method)
+        texts[files.pipeline] = PIPELINE.format(
+            name=name,
+            method=method,
+            command=files.command,
+            adabn_title='its AdaBN, ' if labelled else '',
+            adabn=ADABN.format(images=min(MANY, parts.num_target)) if labelled else '',
+        )
+    for file, content in texts.items():
+        with atomic_write(file, keep=True) as partial:
+            partial.write_text(content, encoding='utf-8')
+    require_sound(Config.fromfile(path))
+    return files
