@@ -134,13 +134,23 @@ def test_one_command_trains(
     classes = f'--classes={root / "classes.yaml"}'
     init(root, classes, '--max-iters=7', '--train', out=tmp_path / 'own')
     (pipeline,) = ran
-    first, second = (stage.load() for stage in pipeline.stages.values())
+    assert list(pipeline.stages) == ['source_only', 'counts', 'dacs']
+    first, second = (pipeline.stages[name].load() for name in ('source_only', 'dacs'))
     assert [first.model.type, second.model.type] == ['SourceOnly', 'MeanTeacher']
     assert second.load_from == '{source_only}'
     assert first.model.segmentor == second.model.segmentor
     for cfg in (first, second):
         assert cfg.train_cfg.max_iters == 7
         assert str(root / 'camera') in str(cfg.train_dataloader.target.dataset)
+    assert 'sampling' not in first.train_dataloader.source
+    # 0.15 % of the labels' 44 x 56 pixels, which are resized from 48 rows to 40.
+    assert second.train_dataloader.source.sampling == dict(
+        type='RareClassSampling',
+        class_counts='{counts}',
+        min_pixels=4,
+        min_crop_ratio=0.694,
+        skip_missing=True,
+    )
     out = capsys.readouterr().out
     assert f'  python tools/run_pipeline.py {tmp_path / "own/sim2camera_pipeline.py"}' in out
     assert out.endswith('work_dirs/sim2camera_pipeline/dacs/iter_7.pth\n')
@@ -195,7 +205,8 @@ def test_other_methods(root: Path, tmp_path: Path, method: str, network: str) ->
     assert ('EMATeacherHook' in hooks) == (method in ('daformer', 'mic'))
     assert check_config(Config.fromfile(tmp_path / 'sim2camera_source_only.py')) == []
     pipeline = read_pipeline(tmp_path / 'sim2camera_pipeline.py')  # checks both
-    assert list(pipeline.stages) == ['source_only', method]
+    counts = ['counts'] if method in ('daformer', 'mic') else []
+    assert list(pipeline.stages) == ['source_only', *counts, method]
     if method == 'mic':  # a block has its share of the crop, as 32 of 512
         assert cfg.model.mask.block_size == cfg.crop_size[0] // 16
     assert cfg.classes == ('class_0', 'class_7', 'class_8', 'class_26')
@@ -232,7 +243,7 @@ def test_labels_in_colours_and_a_validation_set(root: Path, tmp_path: Path, caps
     assert 'part' not in cfg.train_dataloader.source.dataset
     assert 'no labels of the target' not in capsys.readouterr().out
     pipeline = read_pipeline(tmp_path / 'own/sim2camera_pipeline.py')
-    assert list(pipeline.stages) == ['source_only', 'adabn', 'dacs']
+    assert list(pipeline.stages) == ['source_only', 'adabn', 'counts', 'dacs']
     (hook,) = pipeline.stages['adabn'].load().custom_hooks
     assert hook == dict(type='AdaBNHook', num_images=6)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -76,11 +77,13 @@ class RareClassSampling:
         min_crop_ratio: Depends on crop and resize: 0.5 in DAFormer (512x512), 2 in HRDA
             (1024x1024, of images resized to twice the height and width).
         retries: Further crops after the first; the last one is not checked. At least 0.
+        skip_missing: A class that occurs, but in no image with enough pixels, is not drawn, with a
+            warning; otherwise it is an error.
 
     Raises:
         FileNotFoundError: There is no such file.
-        ValueError: An argument is out of range, the file does not fit the dataset, or a class has
-            no image with enough pixels.
+        ValueError: An argument is out of range, the file does not fit the dataset, or a class, or
+            with ``skip_missing`` each class, has no image with enough pixels.
     """
 
     def __init__(
@@ -91,6 +94,7 @@ class RareClassSampling:
         min_pixels: int = 3000,
         min_crop_ratio: float = 0.5,
         retries: int = 10,
+        skip_missing: bool = False,
     ) -> None:
         check_number('RareClassSampling.temperature', temperature, '(0, inf)')
         check_integer('RareClassSampling.min_pixels', min_pixels, 0)
@@ -103,15 +107,21 @@ class RareClassSampling:
         self.wanted: int | None = None  # class that a crop must show; None outside of `load`
         self.classes = tuple(dataset.metainfo['classes'])
         counts = self._read(class_counts)  # (M, C)
-        self.probabilities = class_probabilities(counts, temperature)
         self.images = [np.flatnonzero(pixels > min_pixels) for pixels in counts.T]
-        for name, pixels, images in zip(self.classes, counts.T, self.images):
-            if pixels.any() and not len(images):
-                raise ValueError(
-                    f'RareClassSampling.min_pixels: expected images with more than {min_pixels} '
-                    f'pixels of {name!r}, but got at most {pixels.max()}; write a number below '
-                    f'{pixels.max()}'
-                )
+        largest = counts.max(0, initial=0)  # (C, )
+        self.missing = {
+            name: int(pixels)
+            for name, pixels in zip(self.classes, largest)
+            if 0 < pixels <= min_pixels
+        }  # largest number of pixels in an image
+        drawn = largest > min_pixels
+        if self.missing and not (skip_missing and drawn.any()):
+            name, pixels = min(self.missing.items(), key=operator.itemgetter(1))
+            raise ValueError(
+                f'RareClassSampling.min_pixels: expected images with more than {min_pixels} pixels '
+                f'of {name!r}, but got at most {pixels}; write a number below {pixels}'
+            )
+        self.probabilities = class_probabilities(counts * drawn, temperature)
         _retry_crops_of(dataset, self)
 
     def _read(self, path: str) -> NDArray[np.int64]:
@@ -157,6 +167,11 @@ class RareClassSampling:
             if len(self.images[c])
         ]
         few = [
+            f'RareClassSampling: no image has more than {self.min_pixels} pixels of {name!r}, but '
+            f'at most {pixels}, so it is not drawn; write a smaller min_pixels to draw it'
+            for name, pixels in self.missing.items()
+        ]
+        few += [
             f'RareClassSampling: only {len(self.images[c])} of {len(self.dataset)} images have '
             f'more than {self.min_pixels} pixels of {self.classes[c]!r}, which is drawn with '
             f'probability {self.probabilities[c]:.3f}; write a smaller min_pixels for more'

@@ -119,6 +119,21 @@ def test_threshold_is_strict(data: Path) -> None:
         sampling(data, min_pixels=24)
 
 
+def test_classes_that_no_image_shows_are_left_out(data: Path) -> None:
+    rare = sampling(data, min_pixels=24, skip_missing=True)
+    assert rare.missing == {'c': 24}
+    assert [len(images) for images in rare.images] == [10, 5, 0, 0]
+    assert rare.probabilities[2:].tolist() == [0, 0]
+    np.testing.assert_allclose(rare.probabilities.sum(), 1)
+    assert 2 not in {rare.draw(0, position).rare_class for position in range(100)}
+    assert rare.describe()[1] == [
+        "RareClassSampling: no image has more than 24 pixels of 'c', but at most 24, so it is not "
+        'drawn; write a smaller min_pixels to draw it'
+    ]
+    with pytest.raises(ValueError, match=r"more than 100000 pixels of 'c', but got at most 24; "):
+        sampling(data, min_pixels=100000, skip_missing=True)
+
+
 @pytest.mark.parametrize('retries', [0, 1, 10])
 def test_crops_by_a_loop(data: Path, retries: int) -> None:
     """Crops of the same image, until one has more than 10 pixels; the last one is not checked."""

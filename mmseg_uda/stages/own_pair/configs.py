@@ -11,6 +11,7 @@ from mmengine.config import Config
 from mmseg_uda.artifacts.files import atomic_write
 from mmseg_uda.config.check import require_sound
 from mmseg_uda.stages.own_pair.config_text import MANY, Parts, config_text
+from mmseg_uda.stages.own_pair.plan import SAMPLES_RARE_CLASSES
 
 __all__ = ['PairFiles', 'write_configs']
 
@@ -27,12 +28,23 @@ PIPELINE = """\
 #   {command}
 # The same command goes on where it was stopped; what is done is not done again.
 config, source_only = '{name}.py', '{name}_source_only.py'
-stages = [
+{rare_classes}stages = [
     dict(name='source_only', type='train', config=source_only),
-{adabn}    dict(
+{adabn}{counts}    dict(
         name='{method}', type='train', config=config,
-        options={{'load_from': '{{source_only}}'}}),
+        options={{'load_from': '{{source_only}}'{more_options}}}),
 ]
+"""
+RARE_CLASSES = """\
+# Source images and crops with rare classes are drawn more often, as in DAFormer. An image shows a
+# class by more than min_pixels pixels of its label; a class that none shows so is not drawn.
+rare_classes = {{
+    'train_dataloader.source.sampling': dict(
+        type='RareClassSampling', class_counts='{{counts}}', min_pixels={min_pixels},
+        min_crop_ratio={min_crop_ratio:.3g}, skip_missing=True)}}
+"""
+COUNTS = """\
+    dict(name='counts', type='class_counts', config=config),
 """
 # AdaBN costs seconds, so a method is worth what it has above it. The report has the trainings' last
 # validations beside it.
@@ -62,17 +74,28 @@ class PairFiles(NamedTuple):
         return shlex.join(['python', 'tools/run_pipeline.py', str(self.pipeline)])
 
 
-def write_configs(path: Path, *, method: str, parts: Parts, **text: Any) -> PairFiles:
+def write_configs(
+    path: Path,
+    *,
+    method: str,
+    parts: Parts,
+    min_pixels: int,
+    min_crop_ratio: float,
+    **text: Any,
+) -> PairFiles:
     """Write a config of a method and, unless that is source only, what trains it from source only.
 
     Beside ``NAME.py`` these are ``NAME_source_only.py`` and ``NAME_pipeline.py``. With labels of
-    the target the pipeline tests AdaBN of source only, too. Older files with other content are
-    moved aside.
+    the target the pipeline tests AdaBN of source only, too. For the methods in
+    ``SAMPLES_RARE_CLASSES`` it counts the source's classes and draws rare ones more often. Older
+    files with other content are moved aside.
 
     Args:
         path: The method's config, ``NAME.py``.
         method: Name in ``METHODS``.
         parts: Datasets.
+        min_pixels: As in ``RareClassSampling``.
+        min_crop_ratio: As in ``RareClassSampling``.
         text: Further arguments of :func:`config_text`.
 
     Raises:
@@ -83,7 +106,8 @@ def write_configs(path: Path, *, method: str, parts: Parts, **text: Any) -> Pair
     files = PairFiles(path, path.with_stem(f'{name}_pipeline') if adapts else None)
     texts = {path: config_text(path, command=files.command, method=method, parts=parts, **text)}
     if files.pipeline is not None:
-        labelled = parts.validation is not None
+        labelled, rare = parts.validation is not None, method in SAMPLES_RARE_CLASSES
+        rare_classes = RARE_CLASSES.format(min_pixels=min_pixels, min_crop_ratio=min_crop_ratio)
         texts[path.with_stem(f'{name}_source_only')] = SOURCE_ONLY.format(name=name, method=method)
         texts[files.pipeline] = PIPELINE.format(
             name=name,
@@ -91,6 +115,9 @@ def write_configs(path: Path, *, method: str, parts: Parts, **text: Any) -> Pair
             command=files.command,
             adabn_title='its AdaBN, ' if labelled else '',
             adabn=ADABN.format(images=min(MANY, parts.num_target)) if labelled else '',
+            rare_classes=rare_classes if rare else '',
+            counts=COUNTS if rare else '',
+            more_options=', **rare_classes' if rare else '',
         )
     for file, content in texts.items():
         with atomic_write(file, keep=True) as partial:

@@ -55,6 +55,11 @@ class LabelValues(NamedTuple):
     total: int
     unreadable: list[str]
 
+    @property
+    def mean_size(self) -> float:
+        """Pixels of a label, on average."""
+        return self.pixels.total() / max(1, self.looked_at - len(self.unreadable))
+
     def share(self, value: int) -> float:
         """Share of a value among all pixels, in [0, 1]."""
         return self.pixels[value] / max(1, self.pixels.total())

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import torch
 
-__all__ = ['METHODS', 'NETWORKS', 'Plan', 'device_memory', 'make_plan']
+__all__ = ['METHODS', 'NETWORKS', 'SAMPLES_RARE_CLASSES', 'Plan', 'device_memory', 'make_plan']
 
 GIB = 2**30
 LARGEST_CROP = 512
@@ -47,8 +47,7 @@ _TEACHER = """type='{type}',
     label_weight='batch_ratio',
     norm_statistics='target'"""
 _DACS = dict(type='MeanTeacher', alpha=0.99, mode='train')
-# DAFormer's teacher. Its sampling of rare classes needs counts of the labels, and its feature
-# distance the ids of things: docs/own_data.md adds them.
+# DAFormer's teacher. Its feature distance needs the ids of things: docs/own_data.md adds it.
 _DAFORMER = dict(type='MeanTeacher', alpha=0.999, mode='batch_statistics')
 _MIX = "\n    mixer=dict(type='ClassMix', direction='source2target'),"
 _MASK = """,
@@ -71,6 +70,8 @@ METHODS = {
     'advent': "type='Adversarial',"
     + _DISCRIMINATOR.format(align="\n    align='self_information',"),
 }
+# Methods whose pipelines draw rare classes of the source more often: those that paste them.
+SAMPLES_RARE_CLASSES = ('dacs', 'daformer', 'mic')
 
 
 class Plan(NamedTuple):
