@@ -237,14 +237,15 @@ both = ['day', 'dusk']
 levels = dict(
     a=dict(methods=['source_only', 'adabn', 'dacs', 'camix'], pairs=both, seeds=[0, 1]),
     b=dict(methods=['source_only', 'adabn', 'dacs', 'camix'], pairs=both, seeds=[2]),
+    b2=dict(methods=['mic', 'dacs_rcs'], pairs=both, seeds=[0, 1, 2]),
     c=dict(
         methods=['adversarial', 'self_training', 'cdanet', 'sam', 'pit', 'dast'],
         pairs=both,
         seeds=[0, 1]),
-    d=dict(methods=['daformer', 'mic', 'hrda', 'vfm_uda'], pairs=both, seeds=[0, 1]),
-    # From DACS to DAFormer and MIC part by part: RCS is rare class sampling, FD feature distance.
-    e=dict(
-        methods=['dacs_rcs', 'dacs_rcs_fd', 'dacs_rcs_fd_margins'], pairs=both, seeds=[0, 1]),
+    d=dict(methods=['daformer', 'hrda', 'vfm_uda'], pairs=both, seeds=[0, 1]),
+    # With `dacs_rcs` and `mic` from DACS to MIC part by part: RCS is rare class sampling, FD feature
+    # distance.
+    e=dict(methods=['dacs_rcs_fd', 'dacs_rcs_fd_margins'], pairs=both, seeds=[0, 1]),
     # What init_pair.py should write: one change of DACS at a time.
     recipe=dict(
         methods=['dacs_continued', 'adabn_continued', 'dacs_rcs_continued'],
