@@ -149,7 +149,8 @@ def test_one_command_trains(
         class_counts='{counts}',
         min_pixels=4,
         min_crop_ratio=0.694,
-        skip_missing=True,
+        max_probability=0.4,
+        max_repeats=2,
     )
     out = capsys.readouterr().out
     assert f'  python tools/run_pipeline.py {tmp_path / "own/sim2camera_pipeline.py"}' in out

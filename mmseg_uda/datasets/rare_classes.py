@@ -45,12 +45,12 @@ class RareDraw(NamedTuple):
     """Choice for a position of the stream.
 
     Args:
-        rare_class: The class that was drawn.
+        rare_class: The class that was drawn; None for any.
         images: Indices of all images with it, in random order: the first one is the sample, the
             others may take its place if it is damaged.
     """
 
-    rare_class: int
+    rare_class: int | None
     images: NDArray[np.int64]
 
 
@@ -77,13 +77,18 @@ class RareClassSampling:
         min_crop_ratio: Depends on crop and resize: 0.5 in DAFormer (512x512), 2 in HRDA
             (1024x1024, of images resized to twice the height and width).
         retries: Further crops after the first; the last one is not checked. At least 0.
-        skip_missing: A class that occurs, but in no image with enough pixels, is not drawn, with a
-            warning; otherwise it is an error.
+        max_probability: Limit of P(c), in (0, 1]. Not in the paper, as the next one; what limits
+            take away is drawn uniformly from all images. They are for sets with few classes, of
+            which P leaves one or two.
+        max_repeats: Limit of P(c) as a multiple of the share of images with c: an image is drawn
+            for a class at most so many times as often as without sampling. > 0; None for no limit.
+            With one, a class without an image with enough pixels is never drawn, and a warning
+            says so; otherwise it is an error.
 
     Raises:
         FileNotFoundError: There is no such file.
-        ValueError: An argument is out of range, the file does not fit the dataset, or a class, or
-            with ``skip_missing`` each class, has no image with enough pixels.
+        ValueError: An argument is out of range, the file does not fit the dataset, or a class has
+            no image with enough pixels.
     """
 
     def __init__(
@@ -94,12 +99,16 @@ class RareClassSampling:
         min_pixels: int = 3000,
         min_crop_ratio: float = 0.5,
         retries: int = 10,
-        skip_missing: bool = False,
+        max_probability: float = 1,
+        max_repeats: float | None = None,
     ) -> None:
         check_number('RareClassSampling.temperature', temperature, '(0, inf)')
         check_integer('RareClassSampling.min_pixels', min_pixels, 0)
         check_number('RareClassSampling.min_crop_ratio', min_crop_ratio, '[0, inf)')
         check_integer('RareClassSampling.retries', retries, 0)
+        check_number('RareClassSampling.max_probability', max_probability, '(0, 1]')
+        if max_repeats is not None:
+            check_number('RareClassSampling.max_repeats', max_repeats, '(0, inf)')
         self.dataset = dataset
         self.min_pixels = min_pixels
         self.min_crop_pixels = min_pixels * min_crop_ratio
@@ -114,14 +123,19 @@ class RareClassSampling:
             for name, pixels in zip(self.classes, largest)
             if 0 < pixels <= min_pixels
         }  # largest number of pixels in an image
-        drawn = largest > min_pixels
-        if self.missing and not (skip_missing and drawn.any()):
+        if self.missing and max_repeats is None:
             name, pixels = min(self.missing.items(), key=operator.itemgetter(1))
             raise ValueError(
                 f'RareClassSampling.min_pixels: expected images with more than {min_pixels} pixels '
                 f'of {name!r}, but got at most {pixels}; write a number below {pixels}'
             )
-        self.probabilities = class_probabilities(counts * drawn, temperature)
+        probabilities = class_probabilities(counts * (largest > min_pixels), temperature)
+        limits = np.full(len(self.images), max_probability, np.float64)
+        if max_repeats is not None:
+            shares = np.array([len(images) for images in self.images]) / len(dataset)
+            limits = np.minimum(limits, max_repeats * shares)
+        self.probabilities = np.minimum(probabilities, limits)
+        self.any_class = max(0.0, round(1 - self.probabilities.sum(), 9))  # 0 but for rounding
         _retry_crops_of(dataset, self)
 
     def _read(self, path: str) -> NDArray[np.int64]:
@@ -147,11 +161,14 @@ class RareClassSampling:
         rng = np.random.default_rng(
             (seed, position, 3)
         )  # 2 is for samples in a damaged one's place
-        rare_class = int(rng.choice(len(self.probabilities), p=self.probabilities))
-        return RareDraw(rare_class, rng.permutation(self.images[rare_class]))
+        probabilities = [*self.probabilities, self.any_class]
+        drawn = int(rng.choice(len(probabilities), p=probabilities))
+        if drawn == len(self.images):
+            return RareDraw(None, rng.permutation(len(self.dataset)))
+        return RareDraw(drawn, rng.permutation(self.images[drawn]))
 
-    def load(self, index: int, rare_class: int) -> Any:
-        """Load a sample whose crop shows the class, if ``retries`` suffice."""
+    def load(self, index: int, rare_class: int | None) -> Any:
+        """Load a sample whose crop shows the class, if it is given and ``retries`` suffice."""
         self.wanted = rare_class
         try:
             return self.dataset[index]
@@ -166,6 +183,8 @@ class RareClassSampling:
             for c in order
             if len(self.images[c])
         ]
+        if self.any_class:
+            parts.append(f'any {self.any_class:.3f} ({len(self.dataset)} images)')
         few = [
             f'RareClassSampling: no image has more than {self.min_pixels} pixels of {name!r}, but '
             f'at most {pixels}, so it is not drawn; write a smaller min_pixels to draw it'

@@ -119,19 +119,43 @@ def test_threshold_is_strict(data: Path) -> None:
         sampling(data, min_pixels=24)
 
 
+def test_limits(data: Path) -> None:
+    """Of 10 images 4 show class 2, which is the rarest, and 5 show class 1."""
+    free = sampling(data, temperature=0.01)
+    loose = sampling(data, temperature=0.01, max_probability=0.999, max_repeats=2.6)
+    assert free.probabilities[2] < 0.999
+    for position in range(50):  # limits that are not reached change nothing
+        first, second = (each.draw(0, position) for each in (free, loose))
+        assert first.rare_class == second.rare_class
+        np.testing.assert_array_equal(first.images, second.images)
+    assert not loose.any_class
+    rare = sampling(data, temperature=0.01, max_repeats=1.5, max_probability=0.1)
+    assert rare.probabilities[2] == 0.1
+    rare = sampling(data, temperature=0.01, max_repeats=0.5)
+    np.testing.assert_allclose(rare.probabilities[2], 0.5 * 0.4)
+    np.testing.assert_allclose(rare.any_class, 1 - rare.probabilities.sum())
+    assert f', any {rare.any_class:.3f} (10 images)' in rare.describe()[0]
+    draws = [rare.draw(0, position) for position in range(4000)]
+    np.testing.assert_allclose(np.mean([each.rare_class == 2 for each in draws]), 0.2, atol=0.03)
+    images = [int(each.images[0]) for each in draws if each.rare_class is None]
+    np.testing.assert_allclose(np.bincount(images, minlength=10) / len(images), 0.1, atol=0.03)
+    sampled = EndlessDataset(rare.dataset, 5, sampling=rare)
+    assert {sampled.index(position) for position in range(300)} == set(range(10))
+    assert sampled[0]['inputs'].shape[-2:] == CROP
+
+
 def test_classes_that_no_image_shows_are_left_out(data: Path) -> None:
-    rare = sampling(data, min_pixels=24, skip_missing=True)
-    assert rare.missing == {'c': 24}
+    rare = sampling(data, min_pixels=24, max_repeats=2)
     assert [len(images) for images in rare.images] == [10, 5, 0, 0]
     assert rare.probabilities[2:].tolist() == [0, 0]
-    np.testing.assert_allclose(rare.probabilities.sum(), 1)
     assert 2 not in {rare.draw(0, position).rare_class for position in range(100)}
     assert rare.describe()[1] == [
         "RareClassSampling: no image has more than 24 pixels of 'c', but at most 24, so it is not "
         'drawn; write a smaller min_pixels to draw it'
     ]
-    with pytest.raises(ValueError, match=r"more than 100000 pixels of 'c', but got at most 24; "):
-        sampling(data, min_pixels=100000, skip_missing=True)
+    rare = sampling(data, min_pixels=100000, max_repeats=2)
+    assert rare.draw(0, 0).rare_class is None
+    assert len(rare.describe()[1]) == 3
 
 
 @pytest.mark.parametrize('retries', [0, 1, 10])
@@ -236,6 +260,8 @@ def test_description(data: Path) -> None:
         (dict(min_pixels=-1), 'RareClassSampling.min_pixels: .*-1'),
         (dict(min_crop_ratio=-0.1), 'RareClassSampling.min_crop_ratio: .*-0.1'),
         (dict(retries=1.5), 'RareClassSampling.retries: .*1.5'),
+        (dict(max_probability=0), 'RareClassSampling.max_probability: .*0'),
+        (dict(max_repeats=0), 'RareClassSampling.max_repeats: .*0'),
     ],
 )
 def test_errors(data: Path, changes: dict[str, Any], match: str) -> None:

@@ -36,12 +36,12 @@ config, source_only = '{name}.py', '{name}_source_only.py'
 ]
 """
 RARE_CLASSES = """\
-# Source images and crops with rare classes are drawn more often, as in DAFormer. An image shows a
-# class by more than min_pixels pixels of its label; a class that none shows so is not drawn.
+# Source images and crops with rare classes are drawn more often, as in DAFormer; an image shows a
+# class by more than min_pixels pixels of its label. The limits keep the other images in.
 rare_classes = {{
     'train_dataloader.source.sampling': dict(
         type='RareClassSampling', class_counts='{{counts}}', min_pixels={min_pixels},
-        min_crop_ratio={min_crop_ratio:.3g}, skip_missing=True)}}
+        min_crop_ratio={min_crop_ratio:.3g}, max_probability=0.4, max_repeats=2)}}
 """
 COUNTS = """\
     dict(name='counts', type='class_counts', config=config),
