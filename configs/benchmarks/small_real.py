@@ -97,6 +97,13 @@ def adabn_continued(pair):
     return [*trains, adapted(score)]
 
 
+def at_rate(pair, name):
+    """Source only with another learning rate."""
+    link = {'optim_wrapper.optimizers.student.optimizer.lr': rates[name]}
+    stages = stages_of('source_only', pair, link)
+    return renamed(stages, 'source_only', f'source_only__{name}')
+
+
 def camix(pair):
     config = 'small_real/camix.py'
     prior = dict(name='prior', type='spatial_prior', config=config, options=pair['train'])
@@ -184,6 +191,7 @@ def all_labels(pair):
 
 
 labels = 'train_dataloader.target.dataset.pipeline.1.pseudo_dir'
+rates = {'1e-4': 1e-4, '6e-4': 6e-4}
 numbers = dict(day=[5, 20, 60, 80], dusk=[5, 20, 60])  # of labelled target images
 methods = dict(
     source_only=dict(text='Source only', stages=lambda pair: stages_of('source_only', pair)),
@@ -222,9 +230,14 @@ cells.update({
     for pair in numbers for number in numbers[pair]
 })
 cells.update({f'{pair}-all_labels': all_labels(pairs[pair]) for pair in pairs})
+cells.update({
+    f'{pair}-source_only__{name}': at_rate(pairs[pair], name)
+    for pair in pairs for name in rates
+})
 texts = {method: each['text'] for method, each in methods.items()}
 texts.update({f'dacs_{number}': f'DACS + {number} labels' for number in numbers['day']})
 texts.update(all_labels='All target labels')
+texts.update({f'source_only__{name}': f'Source only, rate {name}' for name in rates})
 pair_texts = {pair: each['text'] for pair, each in pairs.items()}
 # What labels are worth: methods by the number of labelled target images, and the ceiling.
 value = dict(
@@ -251,6 +264,9 @@ levels = dict(
         methods=['dacs_continued', 'adabn_continued', 'dacs_rcs_continued'],
         pairs=both,
         seeds=[0, 1, 2]),
+    # Whether scores without labels choose the learning rate.
+    rates=dict(
+        methods=['source_only__1e-4', 'source_only__6e-4'], pairs=both, seeds=[0, 1, 2]),
     value=dict(
         methods=['dacs_5', 'dacs_20', 'dacs_60', 'all_labels'], pairs=both, seeds=[0, 1, 2]),
     value_day=dict(methods=['dacs_80'], pairs=['day'], seeds=[0, 1, 2]))
