@@ -144,8 +144,8 @@ def init_pair(options: PairOptions, log: Callable[[str], Any] = print) -> PairFi
         method=options.method,
         network=options.backbone,
         min_pixels=round(RARE_SHARE * values.mean_size),
-        # A crop shows a class if it has as many pixels as that is after the resize.
-        min_crop_ratio=(plan.short_side / source.short_side) ** 2,
+        # A crop shows a class by three quarters of that, after the resize.
+        min_crop_ratio=0.75 * (plan.short_side / source.short_side) ** 2,
     )
     sheet = draw_sheet(pairing, target.paths, classes, values.colours)
     save_picture(sheet, path.with_suffix('.png'))
