@@ -87,11 +87,15 @@ def require_sound(cfg: Config | Mapping[str, Any]) -> None:
         raise ConfigError(problems)
 
 
-def check_config(cfg: Config | Mapping[str, Any]) -> list[Problem]:
+def check_config(
+    cfg: Config | Mapping[str, Any], models: list[tuple[Any, nn.Module]] | None = None
+) -> list[Problem]:
     """Find everything that is wrong in a config; what cannot be judged passes.
 
     Args:
         cfg: Config for mmengine's runner, whole or in part.
+        models: Models that were built for other configs, each behind its ``cfg.model``; one that is
+            alike is not built again, and one that is built is added.
     """
     content = _plain(cfg.to_dict() if isinstance(cfg, Config) else cfg)
     problems = list(check_shapes(content))
@@ -105,7 +109,7 @@ def check_config(cfg: Config | Mapping[str, Any]) -> list[Problem]:
     scope = content.get('default_scope')
     with no_trace(scope if _is_scope(scope) else 'mmseg'):
         nodes = [node for node in walk(content) if not _is_foreign(node.path, content)]
-        model, fails = _build_model(content)
+        model, fails = _build_model(content, [] if models is None else models)
         disagreements = [*check_agreement(content, nodes), *check_metrics(content, nodes)]
         problems += _check_nodes(nodes, fails, disagreements)
         problems += disagreements
@@ -185,14 +189,21 @@ def _is_foreign(path: str, content: Mapping[str, Any]) -> bool:
     )
 
 
-def _build_model(content: Mapping[str, Any]) -> tuple[nn.Module | None, bool]:
+def _build_model(
+    content: Mapping[str, Any], models: list[tuple[Any, nn.Module]]
+) -> tuple[nn.Module | None, bool]:
     """The model if it can be built, and whether it certainly cannot."""
-    if not isinstance(content.get('model'), Mapping):
+    cfg = content.get('model')
+    if not isinstance(cfg, Mapping):
         return None, False
+    for known, model in models:
+        if known == cfg:
+            return model, False
     try:
-        return build_model(content), False
+        models.append((cfg, build_model(content)))
     except Exception as error:  # whatever it is, it is a finding
         return None, not cannot_be_judged(error)
+    return models[-1][1], False
 
 
 def _check_nodes(nodes: list[Node], model_fails: Any, known: list[Problem]) -> list[Problem]:

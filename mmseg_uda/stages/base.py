@@ -264,7 +264,7 @@ class ConfigStage(Stage):
     def check(self, earlier: Mapping[str, Stage]) -> None:
         content = self.load().to_dict()
         if content not in [getattr(stage, 'checked', None) for stage in earlier.values()]:
-            self.refuse(check_config(content))
+            self.refuse(check_config(content, self.context.models))
         self.checked = content
         super().check(earlier)
 

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
+from typing import Any
+
+from torch import nn
 
 __all__ = ['PipelineContext']
 
@@ -21,6 +24,7 @@ class PipelineContext:
         checkpoint_on_signal: A training that SIGTERM or SIGINT stops saves a checkpoint first.
         select: Checkpoint of a training that later stages get: ``'last'``, or the best by
             ``'target_labels'`` of the validation split.
+        models: As for :func:`check_config`: stages that share a model build it for one check.
     """
 
     name: str
@@ -30,3 +34,4 @@ class PipelineContext:
     launcher: str = 'none'
     checkpoint_on_signal: bool = False
     select: str = 'last'
+    models: list[tuple[Any, nn.Module]] = dataclasses.field(default_factory=list, compare=False)

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import toys
 
+from mmseg_uda.config import building, check
 from mmseg_uda.config.problems import ConfigError
 from mmseg_uda.pipeline import Pipeline, read_pipeline
 from mmseg_uda.stages import STAGES
@@ -212,6 +213,22 @@ def test_options_of_the_command_line(folder: Path) -> None:
     ):
         with pytest.raises(ValueError, match=match):
             read(folder, {}, {key: 1})
+
+
+def test_a_model_is_built_once(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    built: list[Any] = []
+
+    def build(content: dict[str, Any]) -> Any:
+        built.append(content['model'])
+        return building.build_model(content)
+
+    monkeypatch.setattr(check, 'build_model', build)
+    pipeline = read(folder, {})
+    assert len(built) == len(pipeline.context.models) == 2  # source.py, self.py; eight stages
+    # What depends on the rest of a config is still found in a later stage.
+    mistake = {'generation2.options': {'optim_wrapper.optimizers.nobody': {}}}
+    with pytest.raises(ConfigError, match="stage 'generation2': optim_wrapper.optimizers"):
+        read(folder, mistake)
 
 
 def test_work_dir(folder: Path) -> None:

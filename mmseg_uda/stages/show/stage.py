@@ -43,7 +43,7 @@ class ShowStage(CheckpointStage):
     def check(self, earlier: Mapping[str, Stage]) -> None:
         super().check(earlier)
         if self.compared is not None:
-            self.refuse(check_config(self.compared.load()))
+            self.refuse(check_config(self.compared.load(), self.context.models))
 
     def settings(self) -> dict[str, Any]:
         given = super().settings()

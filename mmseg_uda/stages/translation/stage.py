@@ -55,7 +55,7 @@ class TranslateStage(Stage):
         if 'config' in self.arguments:
             with self.error_context('config'):
                 cfg = read_config(self._config)
-            self.refuse(check_config(cfg))
+            self.refuse(check_config(cfg, self.context.models))
         super().check(earlier)
 
     @property
