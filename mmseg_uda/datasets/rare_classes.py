@@ -77,13 +77,13 @@ class RareClassSampling:
         min_crop_ratio: Depends on crop and resize: 0.5 in DAFormer (512x512), 2 in HRDA
             (1024x1024, of images resized to twice the height and width).
         retries: Further crops after the first; the last one is not checked. At least 0.
-        max_probability: Limit of P(c), in (0, 1]. Not in the paper, as the next one; what limits
-            take away is drawn uniformly from all images. They are for sets with few classes, of
-            which P leaves one or two.
-        max_repeats: Limit of P(c) as a multiple of the share of images with c: an image is drawn
-            for a class at most so many times as often as without sampling. > 0; None for no limit.
-            With one, a class without an image with enough pixels is never drawn, and a warning
-            says so; otherwise it is an error.
+        max_probability: Largest P(c), in (0, 1]. Draws that the two limits take from classes come
+            uniformly from all images. Neither limit is in the paper: they are for sets with few
+            classes, where P would draw the rarest one or two alone.
+        max_repeats: An image is drawn for a class at most so many times as often as without
+            sampling: P(c) is at most this times the share of images with c. > 0; None for no limit.
+            With a limit, a class that occurs, but in no image with enough pixels, is never drawn,
+            and a warning says so; without one it is an error.
 
     Raises:
         FileNotFoundError: There is no such file.
