@@ -104,10 +104,10 @@ def at_rate(pair, name):
     return renamed(stages, 'source_only', f'source_only__{name}')
 
 
-def camix(pair):
+def camix(pair, stages=stages_of):
     config = 'small_real/camix.py'
     prior = dict(name='prior', type='spatial_prior', config=config, options=pair['train'])
-    return [prior, *stages_of('camix', pair, {'model.mixer.prior': '{prior}'})]
+    return [prior, *stages('camix', pair, {'model.mixer.prior': '{prior}'})]
 
 
 def counted(method, pair, stages=stages_of):
@@ -210,6 +210,16 @@ methods = dict(
     dacs_rcs_continued=dict(
         text='DACS + RCS from source only',
         stages=lambda pair: counted('dacs_rcs', pair, continued)),
+    mean_teacher=dict(text='Mean Teacher', stages=lambda pair: stages_of('mean_teacher', pair)),
+    idacs=dict(text='iDACS', stages=lambda pair: stages_of('idacs', pair)),
+    adversarial_continued=dict(
+        text='Adversarial from source only', stages=lambda pair: continued('adversarial', pair)),
+    mean_teacher_continued=dict(
+        text='Mean Teacher from source only', stages=lambda pair: continued('mean_teacher', pair)),
+    idacs_continued=dict(
+        text='iDACS from source only', stages=lambda pair: continued('idacs', pair)),
+    camix_continued=dict(
+        text='CAMix from source only', stages=lambda pair: camix(pair, continued)),
     adabn_continued=dict(text='AdaBN after 4,000 iterations', stages=adabn_continued),
     dacs_rcs=dict(text='DACS + RCS', stages=lambda pair: counted('dacs_rcs', pair)),
     dacs_rcs_fd=dict(text='DACS + RCS + FD', stages=lambda pair: counted('dacs_rcs_fd', pair)),
@@ -262,6 +272,14 @@ levels = dict(
     # What init_pair.py should write: one change of DACS at a time.
     recipe=dict(
         methods=['dacs_continued', 'adabn_continued', 'dacs_rcs_continued'],
+        pairs=both,
+        seeds=[0, 1, 2]),
+    # Whether methods come in their papers' order once they start from source only.
+    orders=dict(
+        methods=[
+            'mean_teacher', 'idacs', 'adversarial_continued', 'mean_teacher_continued',
+            'idacs_continued', 'camix_continued'
+        ],
         pairs=both,
         seeds=[0, 1, 2]),
     # Whether scores without labels choose the learning rate.
