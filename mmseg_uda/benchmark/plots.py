@@ -7,7 +7,7 @@ from pathlib import Path
 
 from mmseg_uda.artifacts.files import atomic_write
 from mmseg_uda.benchmark.table import Table
-from mmseg_uda.utils.curves import draw_band
+from mmseg_uda.utils.curves import distinct_style, draw_band
 
 __all__ = ['draw_curves']
 
@@ -15,11 +15,11 @@ __all__ = ['draw_curves']
 def draw_curves(
     table: Table, titles: Mapping[str, str], path: Path, metrics: Sequence[str]
 ) -> None:
-    """Draw one panel per metric, one colour per method: the mean, and a band from least to most.
+    """Draw a panel per metric, a kind of line per method: the mean, a band from least to most.
 
     Args:
         table: The results of a pair.
-        titles: Titles by method; a method's colour is that of its place here.
+        titles: Titles by method.
         path: File to write, ``.png``.
         metrics: Names of the metrics; the first is the target's.
     """
@@ -27,21 +27,24 @@ def draw_curves(
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(5.5 * len(metrics), 4.2), layout='constrained')
+    figure = Figure(
+        figsize=(5.5 * len(metrics), 4.2 + 0.07 * len(table.found)), layout='constrained'
+    )
     FigureCanvasAgg(figure)
     panels = figure.subplots(1, len(metrics), squeeze=False)[0]
     for axes, metric in zip(panels, metrics):
-        for method in table.found:
+        for place, method in enumerate(table.found):
             curves = table.curves(method, metric)
-            color = f'C{[*titles].index(method) % 10}'
             points = {step: [*values.values()] for step, values in curves.items()}
-            draw_band(axes, points, marker='o', ms=3, color=color, label=titles[method])
+            style = distinct_style(place)
+            draw_band(axes, points, marker='o', ms=3, label=titles[method], **style)
         axes.set_title(
             f'{metric.removeprefix("source/")} of the '
             f'{"source" if metric.startswith("source/") else "target"}'
         )
         axes.set_xlabel('iteration')
         axes.grid(alpha=0.3)
-    panels[0].legend(fontsize='small')
+    lines, names = panels[0].get_legend_handles_labels()
+    figure.legend(lines, names, fontsize='small', ncols=4, loc='outside lower center')
     with atomic_write(path) as partial:
         figure.savefig(partial, format='png', dpi=120, metadata={'Software': None})

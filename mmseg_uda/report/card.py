@@ -7,7 +7,6 @@ from statistics import mean
 from typing import Any
 
 import numpy as np
-from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -15,7 +14,7 @@ from mmseg_uda.benchmark.statistics import paired
 from mmseg_uda.benchmark.table import METRIC, format_difference, mean_of
 from mmseg_uda.report.page import chart, paragraph, section, table
 from mmseg_uda.report.sources import StoredRun
-from mmseg_uda.utils.curves import draw_band
+from mmseg_uda.utils.curves import distinct_style, draw_band
 
 __all__ = ['format_card']
 
@@ -82,10 +81,8 @@ def _scores(methods: Runs) -> dict[str, dict[int, float]]:
     return {method: values for method, values in found.items() if values}
 
 
-def _colour(method: str, scores: Mapping[str, object]) -> Any:
-    """A colour per method: the ten strong ones of Matplotlib first, then their light ones."""
-    place = [*scores].index(method) % 20
-    return colormaps['tab20'](2 * place if place < 10 else 2 * place - 19)
+def _style(method: str, scores: Mapping[str, object]) -> dict[str, Any]:
+    return distinct_style([*scores].index(method))
 
 
 def _figure(height: float = 3.6) -> tuple[Figure, Axes]:
@@ -98,7 +95,7 @@ def _points(scores: Mapping[str, Mapping[int, float]], base: str) -> Figure:
     figure, axes = _figure(1.2 + 0.3 * len(scores))
     ranked = sorted(scores, key=lambda method: mean_of(scores[method]))
     for place, method in enumerate(ranked):
-        values, colour = [*scores[method].values()], _colour(method, scores)
+        values, colour = [*scores[method].values()], _style(method, scores)['color']
         axes.plot(values, [place] * len(values), 'o', color=colour, ms=5, alpha=0.7)
         axes.plot([mean(values)], [place], '|', color=colour, ms=16, mew=2)
     axes.axvline(mean_of(scores[base]), color='0.5', ls=':')
@@ -116,8 +113,8 @@ def _curves(methods: Runs, scores: Mapping[str, object]) -> Figure:
         for run in methods[method].values():
             for step, value in run.curves.get(METRIC, {}).items():
                 points.setdefault(step, []).append(value)
-        colour = _colour(method, scores)
-        draw_band(axes, dict(sorted(points.items())), color=colour, label=method, lw=1.2)
+        style = _style(method, scores)
+        draw_band(axes, dict(sorted(points.items())), label=method, lw=1.2, **style)
     axes.set_title('mIoU, %, over training', fontsize='medium')
     axes.set_xlabel('iteration')
     axes.grid(alpha=0.3)
@@ -175,7 +172,7 @@ def _costs(
             if gain is None:
                 continue
             place = mean(values), gain.mean
-            axes.plot(*place, 'o', color=_colour(method, scores))
+            axes.plot(*place, 'o', color=_style(method, scores)['color'])
             axes.annotate(method, place, (4, 3), textcoords='offset points', fontsize='x-small')
         axes.axhline(0, color='0.5', ls=':')
         axes.margins(0.18)

@@ -15,7 +15,16 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ['LINES', 'Groups', 'default_keys', 'draw_band', 'draw_panel', 'draw_panels', 'panels']
+__all__ = [
+    'LINES',
+    'Groups',
+    'default_keys',
+    'distinct_style',
+    'draw_band',
+    'draw_panel',
+    'draw_panels',
+    'panels',
+]
 
 # Label -> seeds -> key -> curve.
 Groups = Mapping[str, Sequence[Mapping[str, Curve]]]
@@ -74,6 +83,18 @@ def merge_seeds(curves: Sequence[Curve]) -> dict[int, list[float]]:
     return {step: [curve[step] for curve in curves if step in curve] for step in sorted(steps)}
 
 
+def distinct_style(place: int) -> dict[str, Any]:
+    """Give the colour and the kind of a line that no line at another of 80 places has.
+
+    The ten strong colours of Matplotlib come first, then their light ones, then dashed lines.
+    """
+    from matplotlib import colormaps
+
+    color = place % 20
+    shade = f'C{color}' if color < 10 else colormaps['tab20'](2 * color - 19)
+    return dict(color=shade, ls=LINES[place // 20 % len(LINES)])
+
+
 def draw_band(axes: Axes, points: Mapping[int, Sequence[float]], **style: Any) -> None:
     """Draw a line of means, and a band from the least to the greatest value.
 
@@ -104,7 +125,7 @@ def draw_panel(axes: Axes, groups: Groups, keys: Sequence[str], title: str) -> N
 
     if len(keys) == 1 and not title.startswith(keys[0]):
         title = f'{title}: {keys[0]}'
-    colors: dict[str, str] = {}  # of the groups
+    colors: dict[str, Any] = {}  # of the groups
     styles: dict[str, str] = {}  # of the keys
     for number, (label, runs) in enumerate(groups.items()):
         for place, key in enumerate(keys):
@@ -116,7 +137,7 @@ def draw_panel(axes: Axes, groups: Groups, keys: Sequence[str], title: str) -> N
             color, line = (place, 0) if alone else (number, place)
             points = merge_seeds([curves[key] for curves in runs if key in curves])
             if points:
-                colors[f'{label}{seeds}'] = shade = f'C{color % 10}'
+                colors[f'{label}{seeds}'] = shade = distinct_style(color)['color']
                 styles[key] = style = LINES[line % len(LINES)]
                 draw_band(axes, points, color=shade, ls=style, lw=1.2, label=_plain(text))
     axes.set_title(_plain(title), fontsize='medium')
