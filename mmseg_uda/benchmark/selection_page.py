@@ -14,6 +14,7 @@ CHOOSES_NOTHING = ('last', 'any')
 COLLAPSED = 0.7  # share of the effective classes of the best
 FAILED = 3.0  # points of mIoU
 MOST_FAILURES = 12
+FEWEST = 2  # groups that have an interval
 INTRODUCTION = """
 **Question.** Which score, computed without any label of the target, chooses well: between
 checkpoints of a run, between methods, between hyper-parameters?
@@ -114,10 +115,13 @@ def recommend(studies: Mapping[str, Mapping[str, Study]], choices: Sequence[Choi
         if not usable:
             continue
         best, *others = usable
+        first = title.partition(',')[0].capitalize()
+        if studies[level][best].groups < FEWEST:
+            sentences.append(f'{first} there is one choice, from which nothing follows.')
+            continue
         regrets = {name: _regrets(level, name, choices) for name in (*usable, 'last')}
         equal = [f'`{name}`' for name in others if not _worse(regrets[name], regrets[best])]
         least = studies[level][best].regret.mean
-        first = title.partition(',')[0].capitalize()
         text = f'{first}, `{best}` has the least regret, {least:.1f} points'
         if equal:
             text += f'; not worse within the interval: {", ".join(equal)}'

@@ -113,6 +113,8 @@ def test_benchmarks_are_not_mixed() -> None:
     assert studies['checkpoints']['entropy'].groups == 1
     assert all(each.best == run[-1] for each in choices)
     assert '4 checkpoints of 2 runs:' in format_selection([*run, *other], 'command')
+    text = 'Between the checkpoints of a run there is one choice, from which nothing follows.'
+    assert recommend(studies, choices) == text
 
 
 def test_few_candidates() -> None:
