@@ -115,10 +115,10 @@ CHECKED: dict[str, Any] = {}
 check_config = base.check_config
 
 
-def check_once(cfg: dict[str, Any]) -> Any:
+def check_once(cfg: dict[str, Any], models: list[Any]) -> Any:
     key = digest_config(cfg)
     if key not in CHECKED:
-        CHECKED[key] = list(check_config(cfg))
+        CHECKED[key] = list(check_config(cfg, models))
     return CHECKED[key]
 
 
