@@ -14,7 +14,6 @@ CHOOSES_NOTHING = ('last', 'any')
 COLLAPSED = 0.7  # share of the effective classes of the best
 FAILED = 3.0  # points of mIoU
 MOST_FAILURES = 12
-FEWEST = 2  # groups that have an interval
 INTRODUCTION = """
 **Question.** Which score, computed without any label of the target, chooses well: between
 checkpoints of a run, between methods, between hyper-parameters?
@@ -116,7 +115,7 @@ def recommend(studies: Mapping[str, Mapping[str, Study]], choices: Sequence[Choi
             continue
         best, *others = usable
         first = title.partition(',')[0].capitalize()
-        if studies[level][best].groups < FEWEST:
+        if studies[level][best].regret.half is None:  # one group has no interval
             sentences.append(f'{first} there is one choice, from which nothing follows.')
             continue
         regrets = {name: _regrets(level, name, choices) for name in (*usable, 'last')}

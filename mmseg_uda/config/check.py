@@ -200,10 +200,11 @@ def _build_model(
         if known == cfg:
             return model, False
     try:
-        models.append((cfg, build_model(content)))
+        model = build_model(content)
     except Exception as error:  # whatever it is, it is a finding
         return None, not cannot_be_judged(error)
-    return models[-1][1], False
+    models.append((cfg, model))
+    return model, False
 
 
 def _check_nodes(nodes: list[Node], model_fails: Any, known: list[Problem]) -> list[Problem]:

@@ -130,12 +130,12 @@ class RareClassSampling:
                 f'of {name!r}, but got at most {pixels}; write a number below {pixels}'
             )
         probabilities = class_probabilities(counts * (largest > min_pixels), temperature)
-        limits = np.full(len(self.images), max_probability, np.float64)
+        self.probabilities = np.minimum(probabilities, max_probability)
         if max_repeats is not None:
             shares = np.array([len(images) for images in self.images]) / len(dataset)
-            limits = np.minimum(limits, max_repeats * shares)
-        self.probabilities = np.minimum(probabilities, limits)
-        self.any_class = max(0.0, round(1 - self.probabilities.sum(), 9))  # 0 but for rounding
+            self.probabilities = np.minimum(self.probabilities, max_repeats * shares)
+        # Rounded: exactly 0 where no limit is reached.
+        self.any_class = max(0.0, round(1 - self.probabilities.sum(), 9))
         _retry_crops_of(dataset, self)
 
     def _read(self, path: str) -> NDArray[np.int64]:

@@ -11,7 +11,7 @@ from mmengine.config import Config
 from mmseg_uda.artifacts.files import atomic_write
 from mmseg_uda.config.check import require_sound
 from mmseg_uda.stages.own_pair.config_text import MANY, Parts, config_text
-from mmseg_uda.stages.own_pair.plan import SAMPLES_RARE_CLASSES
+from mmseg_uda.stages.own_pair.plan import METHODS
 
 __all__ = ['PairFiles', 'write_configs']
 
@@ -86,9 +86,9 @@ def write_configs(
     """Write a config of a method and, unless that is source only, what trains it from source only.
 
     Beside ``NAME.py`` these are ``NAME_source_only.py`` and ``NAME_pipeline.py``. With labels of
-    the target the pipeline tests AdaBN of source only, too. For the methods in
-    ``SAMPLES_RARE_CLASSES`` it counts the source's classes and draws rare ones more often. Older
-    files with other content are moved aside.
+    the target the pipeline tests AdaBN of source only, too. For methods that paste classes of the
+    source it counts these, and draws rare ones more often. Older files with other content are moved
+    aside.
 
     Args:
         path: The method's config, ``NAME.py``.
@@ -106,7 +106,7 @@ def write_configs(
     files = PairFiles(path, path.with_stem(f'{name}_pipeline') if adapts else None)
     texts = {path: config_text(path, command=files.command, method=method, parts=parts, **text)}
     if files.pipeline is not None:
-        labelled, rare = parts.validation is not None, method in SAMPLES_RARE_CLASSES
+        labelled, rare = parts.validation is not None, 'mixer' in METHODS[method]
         rare_classes = RARE_CLASSES.format(min_pixels=min_pixels, min_crop_ratio=min_crop_ratio)
         texts[path.with_stem(f'{name}_source_only')] = SOURCE_ONLY.format(name=name, method=method)
         texts[files.pipeline] = PIPELINE.format(

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import torch
 
-__all__ = ['METHODS', 'NETWORKS', 'SAMPLES_RARE_CLASSES', 'Plan', 'device_memory', 'make_plan']
+__all__ = ['METHODS', 'NETWORKS', 'Plan', 'device_memory', 'make_plan']
 
 GIB = 2**30
 LARGEST_CROP = 512
@@ -70,8 +70,6 @@ METHODS = {
     'advent': "type='Adversarial',"
     + _DISCRIMINATOR.format(align="\n    align='self_information',"),
 }
-# Methods whose pipelines draw rare classes of the source more often: those that paste them.
-SAMPLES_RARE_CLASSES = ('dacs', 'daformer', 'mic')
 
 
 class Plan(NamedTuple):

@@ -7,7 +7,6 @@ from typing import Any
 
 from mmengine.config import Config
 
-from mmseg_uda.config.check import check_config
 from mmseg_uda.config.reads import FILES
 from mmseg_uda.stages.base import CheckpointStage, Resolve, Result, Stage
 from mmseg_uda.stages.context import PipelineContext
@@ -43,7 +42,7 @@ class ShowStage(CheckpointStage):
     def check(self, earlier: Mapping[str, Stage]) -> None:
         super().check(earlier)
         if self.compared is not None:
-            self.refuse(check_config(self.compared.load(), self.context.models))
+            self.compared.check(earlier)
 
     def settings(self) -> dict[str, Any]:
         given = super().settings()
