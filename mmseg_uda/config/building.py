@@ -43,8 +43,11 @@ UNREGISTERED = re.compile(r'^(\S+) is not in the .+? registry')
 NAMED = re.compile(r'[A-Z]\w+(?:\.\w+)+')
 
 
+FILLS = {'constant_', 'fill_', 'kaiming_uniform_', 'normal_', 'uniform_', 'zero_'}
+
+
 class _Meta(TorchFunctionMode):
-    """Parameters without memory; what a constructor computes with stays real."""
+    """Parameters without memory and values; what a constructor computes with stays real."""
 
     def __torch_function__(
         self, func: Any, types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
@@ -52,6 +55,10 @@ class _Meta(TorchFunctionMode):
         kwargs = dict(kwargs or {})
         if func is torch.empty and kwargs.get('dtype', torch.float32) in (None, torch.float32):
             kwargs['device'] = 'meta'
+        elif func.__name__ in FILLS:
+            tensor = args[0] if args else kwargs['tensor']
+            if tensor.is_meta:
+                return tensor  # torch would derive the shape, slowly
         return func(*args, **kwargs)
 
 
@@ -71,7 +78,8 @@ def no_trace(scope: str = 'mmseg') -> Iterator[None]:
         stack.enter_context(contextlib.redirect_stdout(io.StringIO()))
         warnings.simplefilter('ignore')
         try:
-            MMLogger.get_instance('config', logger_name='config', log_level='CRITICAL')
+            logger = MMLogger.get_instance('config', logger_name='config')
+            logger.setLevel('CRITICAL')  # its argument would still make every record
             DefaultScope.get_instance('config', scope_name=scope)
             yield
         finally:
