@@ -117,17 +117,24 @@ def _compact(metrics: dict[str, float]) -> dict[str, float]:
     return {key: round(value, 6) for key, value in metrics.items() if not math.isnan(value)}
 
 
-def code_version() -> dict[str, str]:
-    """Version of the package and, in a git checkout, its commit (``+`` for local changes)."""
+def code_version(directory: Path = Path(__file__).parent) -> dict[str, str]:
+    """Version of the package and, in a git checkout, its commit.
+
+    ``+`` marks local changes, but for those in ``docs``, where benchmarks write their pages.
+    """
     version = {'version': __version__}
-    here = Path(__file__).parent
+    git = ['git', '-C', str(directory)]
+    describe = [*git, 'describe', '--always', '--abbrev=12', '--exclude=*']
+    of_code = ['--', ':/', ':(top,exclude)docs']
+    status = [*git, 'status', '--porcelain', '--untracked-files=no', *of_code]
     try:
-        git = ['git', '-C', str(here)]
-        describe = [*git, 'describe', '--always', '--dirty=+', '--abbrev=12', '--exclude=*']
-        found = subprocess.run(describe, capture_output=True, text=True, check=True)
+        commit, changes = (
+            subprocess.run(each, capture_output=True, text=True, check=True).stdout.strip()
+            for each in (describe, status)
+        )
     except (OSError, subprocess.CalledProcessError):
         return version
-    return {**version, 'commit': found.stdout.strip()}
+    return {**version, 'commit': f'{commit}+' if changes else commit}
 
 
 def processor_name() -> str:
