@@ -265,6 +265,9 @@ levels = dict(
         methods=['adversarial', 'self_training', 'cdanet', 'sam', 'pit', 'dast'],
         pairs=both,
         seeds=[0, 1]),
+    # A third seed of those whose order differs from their papers'.
+    c2=dict(
+        methods=['adversarial', 'self_training', 'sam', 'pit'], pairs=both, seeds=[2]),
     d=dict(methods=['daformer', 'hrda', 'vfm_uda'], pairs=both, seeds=[0, 1]),
     # With `dacs_rcs` and `mic` from DACS to MIC part by part: RCS is rare class sampling, FD feature
     # distance.
