@@ -39,43 +39,20 @@ gc.freeze()  # what was imported stays
 
 
 @pytest.fixture(autouse=True, scope='session')
-def _plain_configs() -> Iterator[None]:
-    """A runner lays its config out several times; the formatter takes seconds, changes nothing."""
+def _without_waits() -> Iterator[None]:
+    """Leave out what takes time in every run of a toolbox, and changes no result."""
     with pytest.MonkeyPatch.context() as patch:
+        # A runner lays its config out several times; the formatter takes seconds.
         for place in ('yapf.yapflib.yapf_api.FormatCode', 'mmengine.config.config.FormatCode'):
             patch.setattr(place, lambda text, **_: (text, True), raising=False)
-        yield
-
-
-@pytest.fixture(autouse=True, scope='session')
-def _one_look_for_mmcv() -> Iterator[None]:
-    """An optimizer's constructor tries to import mmcv's operators again for every module."""
-    with pytest.MonkeyPatch.context() as patch:
+        # An optimizer's constructor tries to import mmcv's operators again for every module.
         looks = functools.cache(default_constructor.mmcv_full_available)
         patch.setattr(default_constructor, 'mmcv_full_available', looks)
-        yield
-
-
-@pytest.fixture(autouse=True, scope='session')
-def _no_collection_per_dataset() -> Iterator[None]:
-    """Every dataset collects all garbage once: a sixth of the time of all tests."""
-    with pytest.MonkeyPatch.context() as patch:
+        # Every dataset collects all garbage once: a sixth of the time of all tests.
         patch.setattr(base_dataset, 'gc', SimpleNamespace(collect=lambda: 0))
-        yield
-
-
-@pytest.fixture(autouse=True, scope='session')
-def _one_look_at_the_machine() -> Iterator[None]:
-    """Every runner logs the machine, for which it asks compilers in processes of their own."""
-    with pytest.MonkeyPatch.context() as patch:
+        # Every runner logs the machine, for which it asks compilers in processes of their own.
         patch.setattr(runner, 'collect_env', functools.cache(runner.collect_env))
-        yield
-
-
-@pytest.fixture(autouse=True, scope='session')
-def _no_power_failures() -> Iterator[None]:
-    """Files need not reach the disk itself: thousands of them would take half a minute."""
-    with pytest.MonkeyPatch.context() as patch:
+        # Files need not reach the disk itself: thousands of them would take half a minute.
         patch.setattr('os.fsync', lambda descriptor: None)
         yield
 

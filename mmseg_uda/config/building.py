@@ -41,9 +41,17 @@ UNKNOWN = re.compile(r"(\w+)?(?:\.__init__)?\(\) got an unexpected keyword argum
 MISSING = re.compile(r'(\w+)\.__init__\(\) missing \d+ required \w+ (arguments?: .+)')
 UNREGISTERED = re.compile(r'^(\S+) is not in the .+? registry')
 NAMED = re.compile(r'[A-Z]\w+(?:\.\w+)+')
-
-
-FILLS = {'constant_', 'fill_', 'kaiming_uniform_', 'normal_', 'uniform_', 'zero_'}
+FILLS = {
+    nn.init.constant_,
+    nn.init.kaiming_uniform_,
+    nn.init.normal_,
+    nn.init.uniform_,
+    torch.Tensor.fill_,
+    torch.Tensor.normal_,
+    torch.Tensor.uniform_,
+    torch.Tensor.zero_,
+}
+"""Functions that set a tensor's values, and return it."""
 
 
 class _Meta(TorchFunctionMode):
@@ -55,7 +63,7 @@ class _Meta(TorchFunctionMode):
         kwargs = dict(kwargs or {})
         if func is torch.empty and kwargs.get('dtype', torch.float32) in (None, torch.float32):
             kwargs['device'] = 'meta'
-        elif func.__name__ in FILLS:
+        elif func in FILLS:
             tensor = args[0] if args else kwargs['tensor']
             if tensor.is_meta:
                 return tensor  # torch would derive the shape, slowly
