@@ -254,6 +254,37 @@ value = dict(
     floor=['source_only', 'adabn'],
     labels={'dacs': 0, **{f'dacs_{number}': number for number in numbers['day']}},
     ceiling='all_labels')
+# One change at a time, on a page of its own: the method before it, and after it.
+comparisons = [
+    dict(
+        title='From DACS to MIC, part by part',
+        steps=[['dacs', 'dacs_rcs'], ['dacs_rcs', 'dacs_rcs_fd'],
+               ['dacs_rcs_fd', 'dacs_rcs_fd_margins'], ['dacs_rcs_fd_margins', 'daformer'],
+               ['daformer', 'mic'], ['daformer', 'hrda'], ['dacs_rcs_fd_margins', 'mic'],
+               ['dacs_rcs_fd_margins', 'hrda'], ['dacs', 'mic'], ['dacs', 'hrda']]),
+    dict(
+        title='Weights to begin from: ImageNet or source only',
+        steps=[[name, f'{name}_continued'] for name in [
+            'adabn', 'adversarial', 'mean_teacher', 'idacs', 'dacs', 'camix', 'dacs_rcs'
+        ]]),
+    dict(
+        title='The order of the papers, from the weights of ImageNet',
+        steps=[['source_only', 'adversarial'], ['adabn', 'adversarial'],
+               ['source_only', 'mean_teacher'], ['mean_teacher', 'idacs'], ['idacs', 'dacs'],
+               ['idacs', 'camix'], ['dacs', 'camix'], ['source_only', 'self_training'],
+               ['self_training', 'sam'], ['source_only', 'pit'], ['adversarial', 'dast'],
+               ['source_only', 'cdanet']]),
+    dict(
+        title='The order of the papers, from the weights of source only',
+        steps=[['adabn_continued', 'adversarial_continued'],
+               ['adabn_continued', 'mean_teacher_continued'],
+               ['mean_teacher_continued', 'idacs_continued'],
+               ['idacs_continued', 'dacs_continued'], ['idacs_continued', 'camix_continued'],
+               ['dacs_continued', 'camix_continued']]),
+    dict(
+        title='Rare class sampling, once the weights are those of source only',
+        steps=[['dacs_continued', 'dacs_rcs_continued']]),
+]
 del methods
 both = ['day', 'dusk']
 # In this order; of a level all pairs of a seed before the next seed.

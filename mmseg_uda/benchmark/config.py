@@ -68,6 +68,8 @@ class Benchmark:
         runs: All runs, in the order in which they are made.
         value: Methods that show what target labels are worth: ``floor``, a list of those without
             adaptation; ``labels``, the number of labelled images by method; and ``ceiling``.
+        comparisons: Sections of the page of single changes: ``title`` and ``steps``, each the names
+            of the method before the change and of the one after it.
         device: ``'cuda'`` if the runs are for a GPU alone.
     """
 
@@ -80,6 +82,7 @@ class Benchmark:
     methods: Mapping[str, str]
     runs: tuple[Run, ...]
     value: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    comparisons: tuple[Mapping[str, Any], ...] = ()
     device: str = 'cpu'
     _digests: dict[Run, str] = dataclasses.field(default_factory=dict, init=False, compare=False)
 
@@ -163,9 +166,18 @@ def read_benchmark(path: str | Path) -> Benchmark:
     value = content.get('value') or {}
     for method in [*value['floor'], *value['labels'], value['ceiling']] if value else ():
         choose('method', method, methods, f'{path}: value')
+    comparisons = (*content.get('comparisons', ()),)
+    for comparison in comparisons:
+        for step in comparison['steps']:
+            if len(step) != 2:
+                raise ValueError(
+                    f'{path}: comparisons: expected steps of two methods, but got {step}'
+                )
+            for method in step:
+                choose('method', method, methods, f'{path}: comparisons')
     named = {key: content[key] for key in ('title', 'baseline', 'bar')}
     named['description'] = content.get('description', '')
-    named.update(value=value, device=content.get('device', 'cpu'))
+    named.update(value=value, comparisons=comparisons, device=content.get('device', 'cpu'))
     return Benchmark(path, pairs=pairs, methods=methods, runs=(*runs.values(),), **named)
 
 

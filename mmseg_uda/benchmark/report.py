@@ -9,10 +9,13 @@ from pathlib import Path
 from mmseg_uda.artifacts.digest import digest_path
 from mmseg_uda.artifacts.files import atomic_write, write_json
 from mmseg_uda.artifacts.outputs import clear_outputs
+from mmseg_uda.benchmark.comparison import comparison_files, write_comparisons
 from mmseg_uda.benchmark.plots import draw_curves
 from mmseg_uda.benchmark.results import Results
 from mmseg_uda.benchmark.statistics import paired, summarize
 from mmseg_uda.benchmark.table import (
+    CLASS_PREFIX,
+    DIFFERENCES,
     METRIC,
     SOURCE_METRIC,
     Table,
@@ -28,11 +31,9 @@ from mmseg_uda.pipeline.report import format_time
 
 __all__ = ['write_report']
 
-CLASS_PREFIX = 'IoU_'
 HELP = (
     'Scores are those of the last iteration; no checkpoint is chosen by the target. mIoU in per '
-    'cent: mean ± standard deviation over seeds. Differences are taken seed by seed, with the 95 % '
-    "interval of their mean (Student's t; with two seeds it is wide, and with one there is none)."
+    f'cent: mean ± standard deviation over seeds. {DIFFERENCES}'
 )
 PLOT_HELP = 'Lines are means over seeds, bands reach from the least to the greatest.'
 COST_HELP = (
@@ -57,7 +58,7 @@ def write_report(results: Results) -> Path:
     manifest = root / 'plots' / f'{benchmark.name}.json'
     page = root / f'{benchmark.name}.md'
     names = [page.name, *(f'plots/{benchmark.name}-{pair}.png' for pair in benchmark.pairs)]
-    names += value_files(benchmark)
+    names += [*value_files(benchmark), *comparison_files(benchmark)]
     clear_outputs(root, names, _recorded(manifest))
     done = sum(results.path(run).is_file() for run in benchmark.runs)
     lines = [f'# {benchmark.title}', '']
@@ -84,6 +85,7 @@ def write_report(results: Results) -> Path:
     with atomic_write(page) as partial:
         partial.write_text('\n'.join(lines).rstrip() + '\n', encoding='utf-8')
     write_value(results, root)
+    write_comparisons(results, root)
     written = {name: digest_path(root / name) for name in names if (root / name).is_file()}
     write_json(manifest, written)
     return page

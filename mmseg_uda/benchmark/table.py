@@ -10,6 +10,8 @@ from mmseg_uda.benchmark.results import Results
 from mmseg_uda.benchmark.statistics import Summary, summarize
 
 __all__ = [
+    'CLASS_PREFIX',
+    'DIFFERENCES',
     'METRIC',
     'SOURCE_METRIC',
     'Table',
@@ -22,6 +24,11 @@ __all__ = [
 ]
 
 METRIC, SOURCE_METRIC = 'mIoU', 'source/mIoU'
+CLASS_PREFIX = 'IoU_'
+DIFFERENCES = (
+    'Differences are taken seed by seed, with the 95 % interval of their mean '
+    "(Student's t; with two seeds it is wide, and with one there is none)."
+)
 
 
 class Table:
