@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from mmseg_uda.artifacts.checkpoint import raise_mismatch
 from mmseg_uda.models.decode_loss import has_stock_loss
 from mmseg_uda.models.direct_prediction import TEST_RESIZES, predict_directly
+from mmseg_uda.models.memory_format import use_channels_last
 from mmseg_uda.models.pretrained import explain_missing_weights
 from mmseg_uda.models.uda.head_checks import check_decode_head
 from mmseg_uda.structures import DOMAINS, SegOutput
@@ -42,8 +43,8 @@ class StudentSegmentor(BaseSegmentor):
     Args:
         segmentor: Config of the student: any mmseg segmentor with one decode head that computes
             logits, at least two per pixel.
-        channels_last: True to keep weights, and hence feature maps, with channels innermost in
-            memory: the same arithmetic, and faster convolutions on a CPU and in half precision.
+        channels_last: True to train with channels innermost in memory, see
+            :func:`~mmseg_uda.models.memory_format.use_channels_last`.
         data_preprocessor: Config of a :class:`UDADataPreprocessor`; by default both domains take
             the segmentor's own.
         test_resize: Resize of the scores at test time: ``'twice'`` as in mmseg, to the size of the
@@ -120,7 +121,7 @@ class StudentSegmentor(BaseSegmentor):
         with explain_missing_weights(self, dict(student='segmentor')):
             super().init_weights()
         if self.channels_last:  # not before: random numbers fill tensors in the order of memory
-            self.to(memory_format=torch.channels_last)
+            use_channels_last(self)
 
     def _load_from_state_dict(self, state_dict: dict[str, Tensor], prefix: str, *args: Any) -> None:
         fit_checkpoint(self, state_dict, prefix)
