@@ -16,6 +16,12 @@ from mmseg_uda.benchmark.results import Results, collect
 __all__ = ['Harness']
 
 POLL = 0.5  # seconds
+# Otherwise glibc gives a large tensor's memory back, and fetches it anew for the next one.
+MEMORY = {
+    'MALLOC_MMAP_THRESHOLD_': str(2**30),
+    'MALLOC_TRIM_THRESHOLD_': str(2**32),
+    'MALLOC_TOP_PAD_': str(2**28),
+}
 THREADS = ('OMP_NUM_THREADS', 'MKL_NUM_THREADS', 'OPENBLAS_NUM_THREADS')
 
 
@@ -114,7 +120,7 @@ class Harness:
             command.append(f'reuse=[{",".join(reuse)}]')
         if self.nice:
             command = ['nice', '-n', str(self.nice), *command]
-        environment = {**os.environ, **dict.fromkeys(THREADS, str(self.threads))}
+        environment = {**MEMORY, **os.environ, **dict.fromkeys(THREADS, str(self.threads))}
         with open(log, 'ab') as file:
             return subprocess.Popen(command, stdout=file, stderr=subprocess.STDOUT, env=environment)
 

@@ -210,6 +210,23 @@ def test_runs_of_one_directory_wait_for_each_other(
     assert toy.harness(benchmark, results, tmp_path)._startable(benchmark.runs, {}) == [first]
 
 
+def test_processes_get_threads_and_a_lasting_memory(
+    done: tuple[Benchmark, Results, list[str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    benchmark, results, _ = done
+    script = tmp_path / 'tool.py'
+    script.write_text(
+        'import os; print(*(os.environ[key] for key in ('
+        "'OMP_NUM_THREADS', 'MALLOC_TOP_PAD_', 'MALLOC_MMAP_THRESHOLD_')))"
+    )
+    monkeypatch.setenv('OMP_NUM_THREADS', '7')
+    monkeypatch.setenv('MALLOC_TOP_PAD_', '5')  # the user's own value stays
+    harness = harness_module.Harness(benchmark, results, tmp_path / 'work', script, threads=2)
+    run = benchmark.runs[0]
+    assert harness._start(run).wait() == 0
+    assert harness._log(run).read_text().split() == ['2', '5', str(2**30)]
+
+
 @pytest.mark.parametrize(
     ('only', 'count'),
     [(None, 5), (['a'], 4), (['b'], 1), (['adabn'], 2), (['pair/adabn', 'pair/dacs-seed0'], 3)],
