@@ -24,12 +24,12 @@ __all__ = ['comparison_files', 'write_comparisons']
 
 HELP = (
     'mIoU in per cent on the target after the last iteration, over the seeds that both methods '
-    f'have: mean ± standard deviation. {DIFFERENCES} The verdict is "more" or "less" where the '
-    'interval leaves out 0, else "open". The early difference is that at the first point of the '
-    'training that was scored. The classes are those whose IoU changes most.'
+    f'have: mean ± standard deviation. {DIFFERENCES} **Bold**: the interval leaves out 0. The '
+    'early difference is that at the first point of the training that was scored. The classes are '
+    'those whose IoU changes most.'
 )
-COLUMNS = 'seeds', 'before', 'after', 'difference', 'verdict', 'early difference', 'classes'
-ALL = 'all'
+COLUMNS = ['change', 'pair: seeds', 'before', 'after', 'difference', 'early', 'classes']
+ALL = 'all pairs'
 NONE = 'No run of both methods is done yet.'
 SHOWN_CLASSES = 3
 
@@ -54,14 +54,14 @@ def write_comparisons(results: Results, root: Path) -> None:
     lines = [f'# {benchmark.title}: one change at a time', '', HELP, '']
     for comparison in benchmark.comparisons:
         rows = [
-            [benchmark.methods[before], benchmark.methods[after], *row]
+            [f'{benchmark.methods[before]} → {benchmark.methods[after]}', *row]
             for before, after in comparison['steps']
             for row in _rows(tables, before, after)
         ]
         lines += [
             f'## {comparison["title"]}',
             '',
-            *(format_rows(['from', 'to', 'pair', *COLUMNS], rows) if rows else [NONE]),
+            *(format_rows(COLUMNS, rows) if rows else [NONE]),
             '',
         ]
     with atomic_write(root / page) as partial:
@@ -81,24 +81,23 @@ def _rows(tables: Mapping[str, Table], before: str, after: str) -> Iterator[list
         old.update({(pair, seed): value for seed, value in first.items()})
         new.update({(pair, seed): value for seed, value in last.items()})
         yield [
-            pair,
-            ', '.join(map(str, seeds)),
+            f'{pair}: {", ".join(map(str, seeds))}',
             format_spread(first),
             format_spread(last),
-            *_judged(paired(last, first)),
+            _judged(paired(last, first)),
             format_difference(_early(table, before, after)),
             ', '.join(f'{name} {value:+.1f}' for name, value in _classes(table, before, after)),
         ]
     if len({pair for pair, _ in old}) > 1:
-        yield [ALL, str(len(old)), '', '', *_judged(paired(new, old)), '', '']
+        yield [ALL, '', '', _judged(paired(new, old)), '', '']
 
 
-def _judged(difference: Summary | None) -> tuple[str, str]:
-    """Write a difference, and what its interval says of it."""
+def _judged(difference: Summary | None) -> str:
+    """Write a difference, bold if its interval leaves out 0."""
     text = format_difference(difference)
     if difference is None or difference.half is None or abs(difference.mean) <= difference.half:
-        return text, 'open'
-    return text, 'more' if difference.mean > 0 else 'less'
+        return text
+    return f'**{text}**'
 
 
 def _early(table: Table, before: str, after: str) -> Summary | None:

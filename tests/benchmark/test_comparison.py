@@ -43,18 +43,20 @@ def test_rows_by_hand(tmp_path: Path) -> None:
     text = page(tmp_path)
     # t of one degree of freedom is 12.706: 3 ± 12.706 * 1.4142 / sqrt(2), and -4 ± 12.706.
     assert (
-        '| DACS | DACS + RCS | day | 0, 1 | 32.0 ± 2.8 | 35.0 ± 4.2 | +3.0 [-9.7, +15.7] | open '
+        '| DACS → DACS + RCS | day: 0, 1 | 32.0 ± 2.8 | 35.0 ± 4.2 | +3.0 [-9.7, +15.7] '
         '| -4.0 [-16.7, +8.7] | sky -10.0, car +5.0 |'
     ) in text
-    assert '| DACS | DACS + RCS | dusk | 0 | 40.0 | 35.0 | -5.0 | open | +0.0 |  |' in text
+    assert '| DACS → DACS + RCS | dusk: 0 | 40.0 | 35.0 | -5.0 | +0.0 |  |' in text
     # 2, 4 and -5: mean 1/3, standard deviation 4.726, t of two degrees 4.303.
-    assert '| DACS | DACS + RCS | all | 3 |  |  | +0.3 [-11.4, +12.1] | open |  |  |' in text
+    assert '| DACS → DACS + RCS | all pairs |  |  | +0.3 [-11.4, +12.1] |  |  |' in text
     assert 'Without runs' not in text
     assert text.rstrip().endswith('## Later\n\nNo run of both methods is done yet.')
 
 
-@pytest.mark.parametrize(('sign', 'verdict'), [(1, 'more'), (-1, 'less')])
-def test_verdict(tmp_path: Path, sign: int, verdict: str) -> None:
+@pytest.mark.parametrize(
+    ('sign', 'text'), [(1, '**+3.0 [+2.8, +3.2]**'), (-1, '**-3.0 [-3.2, -2.8]**')]
+)
+def test_differences_from_nothing_are_bold(tmp_path: Path, sign: int, text: str) -> None:
     benchmark = made.benchmark(tmp_path, METHODS, 3, ('day',), comparisons=COMPARISONS)
     results = Results(benchmark, tmp_path / 'docs')
     for seed, gain in enumerate((2.9, 3.0, 3.1)):
@@ -64,9 +66,9 @@ def test_verdict(tmp_path: Path, sign: int, verdict: str) -> None:
     (row,) = [
         line
         for line in (tmp_path / 'docs/made-comparisons.md').read_text().splitlines()
-        if line.startswith('| DACS |')
+        if line.startswith('| DACS →')
     ]
-    assert f'| {verdict} |  |  |' in row  # one point: there is no earlier one
+    assert f'| {text} |  |  |' in row  # one point: there is no earlier one
     (tmp_path / 'docs/made-comparisons.md').unlink()
     write_report(results)  # the page comes back
     assert (tmp_path / 'docs/made-comparisons.md').is_file()
