@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from argparse import Action, ArgumentError, ArgumentParser, ArgumentTypeError
 from collections.abc import Callable
@@ -12,7 +13,9 @@ from mmengine.config import DictAction
 
 from mmseg_uda.config.signatures import advice
 
-__all__ = ['Options', 'ToolParser', 'at_least', 'device_name']
+__all__ = ['Options', 'ToolParser', 'at_least', 'device_name', 'read_literal']
+
+DICT = re.compile(r"""([\[(].*)?(\bdict\(|\{\s*[}'"])""", re.DOTALL)
 
 
 class ToolParser(ArgumentParser):
@@ -61,7 +64,7 @@ def device_name(text: str) -> str:
 
 
 class Options(DictAction):
-    """``KEY=VALUE ...``; mmengine's action raises bare errors."""
+    """``KEY=VALUE ...``; beyond mmengine's action it reads dicts, and its errors are one line."""
 
     def __call__(self, parser: Any, namespace: Any, values: Any, option_string: Any = None) -> None:
         for value in values:
@@ -71,3 +74,41 @@ class Options(DictAction):
             super().__call__(parser, namespace, values, option_string)
         except AssertionError as error:
             raise ArgumentError(self, f'{error}; close each bracket') from None
+        except ValueError as error:
+            raise ArgumentError(self, str(error)) from None
+
+    @staticmethod
+    def _parse_iterable(val: str) -> Any:
+        return read_literal(val) if DICT.match(val) else DictAction._parse_iterable(val)
+
+
+def read_literal(text: str) -> Any:
+    """Read a Python literal in which dicts may be written as ``dict(key=value)``.
+
+    Raises:
+        ValueError: The text is no literal.
+
+    Example:
+        >>> read_literal("[dict(type='AdaBNHook', num_images=200)]")
+        [{'type': 'AdaBNHook', 'num_images': 200}]
+    """
+    try:
+        tree = ast.parse(text.strip(), mode='eval')
+        return ast.literal_eval(_DictCalls().visit(tree))
+    except (SyntaxError, ValueError):
+        raise ValueError(
+            f"expected a Python literal, such as [dict(type='AdaBNHook')], but got {text}; quote "
+            'strings and close each bracket'
+        ) from None
+
+
+class _DictCalls(ast.NodeTransformer):
+    """Replaces ``dict(key=value)`` by ``{'key': value}``."""
+
+    def visit_Call(self, node: ast.Call) -> ast.AST:
+        self.generic_visit(node)
+        keys = [keyword.arg for keyword in node.keywords]
+        if not isinstance(node.func, ast.Name) or node.func.id != 'dict' or node.args:
+            return node
+        values = [keyword.value for keyword in node.keywords]
+        return ast.Dict([None if key is None else ast.Constant(key) for key in keys], values)
