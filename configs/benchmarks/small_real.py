@@ -228,6 +228,8 @@ methods = dict(
         stages=lambda pair: counted('dacs_rcs_fd_margins', pair)),
     daformer=dict(text='DAFormer', stages=lambda pair: counted('daformer', pair)),
     hrda=dict(text='HRDA', stages=lambda pair: counted('hrda', pair)),
+    hrda_enlarged=dict(
+        text='HRDA, images enlarged', stages=lambda pair: counted('hrda_enlarged', pair)),
     mic=dict(text='MIC', stages=lambda pair: counted('mic', pair)),
     vfm_uda=dict(
         text='VFM-UDA++ without DINOv2', stages=lambda pair: counted('vfm_uda', pair)))
@@ -261,7 +263,8 @@ comparisons = [
         steps=[['dacs', 'dacs_rcs'], ['dacs_rcs', 'dacs_rcs_fd'],
                ['dacs_rcs_fd', 'dacs_rcs_fd_margins'], ['dacs_rcs_fd_margins', 'daformer'],
                ['daformer', 'mic'], ['daformer', 'hrda'], ['dacs_rcs_fd_margins', 'mic'],
-               ['dacs_rcs_fd_margins', 'hrda'], ['dacs', 'mic'], ['dacs', 'hrda']]),
+               ['dacs_rcs_fd_margins', 'hrda'], ['hrda', 'hrda_enlarged'],
+               ['dacs_rcs_fd_margins', 'hrda_enlarged'], ['dacs', 'mic'], ['dacs', 'hrda']]),
     dict(
         title='Weights to begin from: ImageNet or source only',
         steps=[[name, f'{name}_continued'] for name in [
@@ -299,7 +302,8 @@ levels = dict(
     # A third seed of those whose order differs from their papers'.
     c2=dict(
         methods=['adversarial', 'self_training', 'sam', 'pit'], pairs=both, seeds=[2]),
-    d=dict(methods=['daformer', 'hrda', 'vfm_uda'], pairs=both, seeds=[0, 1]),
+    d=dict(
+        methods=['daformer', 'hrda', 'hrda_enlarged', 'vfm_uda'], pairs=both, seeds=[0, 1]),
     # With `dacs_rcs` and `mic` from DACS to MIC part by part: RCS is rare class sampling, FD feature
     # distance.
     e=dict(methods=['dacs_rcs_fd', 'dacs_rcs_fd_margins'], pairs=both, seeds=[0, 1]),
