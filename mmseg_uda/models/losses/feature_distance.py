@@ -83,6 +83,9 @@ class FeatureDistance(BaseModule):
     none. The frozen network is never trained, always in evaluation mode, no part of the teacher or
     of an exported segmentor, and part of the checkpoints.
 
+    Made for networks with layer norm. With batch norm the student normalises by its batch and the
+    frozen network by its running statistics, so that the distance is not 0 for equal weights.
+
     Args:
         backbone: Config of the frozen network: usually that of the student, with its pretrained
             weights.
