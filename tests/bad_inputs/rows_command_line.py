@@ -50,7 +50,6 @@ COMMANDS: dict[str, str] = {
     'train config.py --cfg-options train_cfg.max_iter=3': "train_cfg.max_iter: UDATrainLoop has no argument 'max_iter'; write 'max_iters'",
     'train config.py --cfg-options trian_cfg.max_iters=3': "trian_cfg.max_iters: nothing reads 'trian_cfg'; write 'train_cfg'",
     'train config.py --cfg-options train_cfg.max_iters=[1': "train_cfg.max_iters: UDATrainLoop.max_iters: expected an integer from 1 on, but got '[1'",
-    'train config.py --cfg-options custom_hooks=[dict(type=AdaBNHook,num_images=9)]': "argument --cfg-options: expected a Python literal, such as [dict(type='AdaBNHook')], but got [dict(type=AdaBNHook,num_images=9)]; quote strings and close each bracket",
     'train config.py --cfg-options param_scheduler.7.begin=3': "param_scheduler.7.begin: param_scheduler has no item '7'; write a number below 1",
     'train config.py --cfg-options param_scheduler.first.begin=3': "param_scheduler.first.begin: param_scheduler has no item 'first'; write a number below 1",
     'train config.py --cfg-options train_cfg.max_iters.x=3': 'train_cfg.max_iters.x: train_cfg.max_iters is 2, which has no parts; shorten the path',
