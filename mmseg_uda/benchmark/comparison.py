@@ -4,11 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
-from mmseg_uda.artifacts.files import atomic_write
 from mmseg_uda.benchmark.config import Benchmark
-from mmseg_uda.benchmark.results import Results
 from mmseg_uda.benchmark.statistics import Summary, paired
 from mmseg_uda.benchmark.table import (
     CLASS_PREFIX,
@@ -18,6 +15,7 @@ from mmseg_uda.benchmark.table import (
     format_difference,
     format_rows,
     format_spread,
+    write_page,
 )
 
 __all__ = ['comparison_files', 'write_comparisons']
@@ -39,18 +37,17 @@ def comparison_files(benchmark: Benchmark) -> list[str]:
     return [f'{benchmark.name}-comparisons.md'] if benchmark.comparisons else []
 
 
-def write_comparisons(results: Results, root: Path) -> None:
+def write_comparisons(benchmark: Benchmark, tables: Mapping[str, Table], root: Path) -> None:
     """Write the page, if the benchmark compares methods.
 
     Args:
-        results: The benchmark's results.
+        benchmark: The benchmark.
+        tables: Its results by pair.
         root: Directory of all benchmarks' pages.
     """
-    benchmark = results.benchmark
     if not benchmark.comparisons:
         return
     (page,) = comparison_files(benchmark)
-    tables = {pair: Table(results, pair) for pair in benchmark.pairs}
     lines = [f'# {benchmark.title}: one change at a time', '', HELP, '']
     for comparison in benchmark.comparisons:
         rows = [
@@ -64,8 +61,7 @@ def write_comparisons(results: Results, root: Path) -> None:
             *(format_rows(COLUMNS, rows) if rows else [NONE]),
             '',
         ]
-    with atomic_write(root / page) as partial:
-        partial.write_text('\n'.join(lines).rstrip() + '\n', encoding='utf-8')
+    write_page(root / page, lines)
 
 
 def _rows(tables: Mapping[str, Table], before: str, after: str) -> Iterator[list[str]]:
@@ -95,9 +91,7 @@ def _rows(tables: Mapping[str, Table], before: str, after: str) -> Iterator[list
 def _judged(difference: Summary | None) -> str:
     """Write a difference, bold if its interval leaves out 0."""
     text = format_difference(difference)
-    if difference is None or difference.half is None or abs(difference.mean) <= difference.half:
-        return text
-    return f'**{text}**'
+    return f'**{text}**' if difference and difference.differs else text
 
 
 def _early(table: Table, before: str, after: str) -> Summary | None:
@@ -112,7 +106,7 @@ def _early(table: Table, before: str, after: str) -> Summary | None:
 
 def _classes(table: Table, before: str, after: str) -> list[tuple[str, float]]:
     """The classes that change most, with the mean differences of their IoU."""
-    changes: dict[str, Any] = {
+    changes = {
         key.removeprefix(CLASS_PREFIX): paired(table.last(after, key), table.last(before, key))
         for key in table.metrics(CLASS_PREFIX)
     }

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from mmseg_uda.artifacts.digest import digest_path
-from mmseg_uda.artifacts.files import atomic_write, write_json
+from mmseg_uda.artifacts.files import write_json
 from mmseg_uda.artifacts.outputs import clear_outputs
 from mmseg_uda.benchmark.comparison import comparison_files, write_comparisons
 from mmseg_uda.benchmark.plots import draw_curves
@@ -24,6 +24,7 @@ from mmseg_uda.benchmark.table import (
     format_rows,
     format_spread,
     mean_of,
+    write_page,
 )
 from mmseg_uda.benchmark.value import value_files, write_value
 from mmseg_uda.evaluation import SCORES
@@ -65,11 +66,11 @@ def write_report(results: Results) -> Path:
     lines += [*benchmark.description.strip().splitlines(), ''] if benchmark.description else []
     lines += [f'{done} of {len(benchmark.runs)} runs are done. {HELP}', '']
     lines += ['```bash', CODE.format(path=benchmark.path.as_posix()), '```', '']
-    for pair, title in benchmark.pairs.items():
-        table = Table(results, pair)
+    tables = {pair: Table(results, pair) for pair in benchmark.pairs}
+    for pair, table in tables.items():
         if not table.found:
             continue
-        lines += [f'## {title}', '']
+        lines += [f'## {benchmark.pairs[pair]}', '']
         if table.metrics(''):
             picture = Path('plots', f'{benchmark.name}-{pair}.png')
             lines += [*_main_table(results, table), '']
@@ -82,10 +83,9 @@ def write_report(results: Results) -> Path:
                 lines += ['### Scores without labels', '', *scores, '']
         lines += ['### Cost', '', COST_HELP, '', *_cost_table(results, table), '']
     lines += ['## Origin', '', *_origin(results)]
-    with atomic_write(page) as partial:
-        partial.write_text('\n'.join(lines).rstrip() + '\n', encoding='utf-8')
-    write_value(results, root)
-    write_comparisons(results, root)
+    write_page(page, lines)
+    write_value(benchmark, tables, root)
+    write_comparisons(benchmark, tables, root)
     written = {name: digest_path(root / name) for name in names if (root / name).is_file()}
     write_json(manifest, written)
     return page

@@ -148,7 +148,7 @@ def _regrets(level: str, score: str, choices: Sequence[Choice]) -> dict[str, flo
 def _worse(ours: Mapping[str, float], theirs: Mapping[str, float]) -> bool:
     """Tell whether a regret is larger, group by group, beyond the interval of the difference."""
     summary = paired(ours, theirs)
-    return bool(summary and summary.half is not None and summary.mean - summary.half > 0)
+    return bool(summary and summary.differs and summary.mean > 0)
 
 
 def _interval(summary: Summary) -> str:

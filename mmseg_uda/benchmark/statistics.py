@@ -25,6 +25,11 @@ class Summary(NamedTuple):
     half: float | None
     number: int
 
+    @property
+    def differs(self) -> bool:
+        """Tell whether the mean has an interval that leaves out 0."""
+        return self.half is not None and abs(self.mean) > self.half
+
 
 def summarize(values: Sequence[float], confidence: float = 0.95) -> Summary:
     r"""Summarize values; the interval is Student's, :math:`\bar x \pm t_{n-1} s / \sqrt n`.

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
+from mmseg_uda.artifacts.files import atomic_write
 from mmseg_uda.benchmark.results import Results
 from mmseg_uda.benchmark.statistics import Summary, summarize
 
@@ -21,6 +23,7 @@ __all__ = [
     'format_spread',
     'format_summary',
     'mean_of',
+    'write_page',
 ]
 
 METRIC, SOURCE_METRIC = 'mIoU', 'source/mIoU'
@@ -76,6 +79,12 @@ def format_rows(header: Sequence[str], rows: Iterable[Sequence[str]]) -> list[st
     """Write a table in Markdown."""
     lines = [header, ['---'] * len(header), *rows]
     return [f'| {" | ".join(line)} |' for line in lines]
+
+
+def write_page(path: Path, lines: Sequence[str]) -> None:
+    """Write a page of Markdown, which ends with one line break."""
+    with atomic_write(path) as partial:
+        partial.write_text('\n'.join(lines).rstrip() + '\n', encoding='utf-8')
 
 
 def mean_of(values: Mapping[Any, float]) -> float:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from mmseg_uda.artifacts.files import atomic_write
 from mmseg_uda.benchmark.config import Benchmark
-from mmseg_uda.benchmark.results import Results
 from mmseg_uda.benchmark.statistics import paired
 from mmseg_uda.benchmark.table import (
     METRIC,
@@ -17,6 +16,7 @@ from mmseg_uda.benchmark.table import (
     format_rows,
     format_spread,
     mean_of,
+    write_page,
 )
 
 __all__ = ['value_files', 'write_value']
@@ -35,18 +35,17 @@ def value_files(benchmark: Benchmark) -> list[str]:
     return [f'{name}.md', f'plots/{name}.png'] if benchmark.value else []
 
 
-def write_value(results: Results, root: Path) -> None:
+def write_value(benchmark: Benchmark, tables: Mapping[str, Table], root: Path) -> None:
     """Write the page and its plot, if the benchmark compares labels.
 
     Args:
-        results: The benchmark's results.
+        benchmark: The benchmark.
+        tables: Its results by pair.
         root: Directory of all benchmarks' pages.
     """
-    benchmark = results.benchmark
     if not benchmark.value:
         return
     page, picture = value_files(benchmark)
-    tables = {pair: Table(results, pair) for pair in benchmark.pairs}
     shown = [*benchmark.value['floor'], *benchmark.value['labels'], benchmark.value['ceiling']]
     lines = [f'# {benchmark.title}: what labels are worth', '', HELP, '']
     if any(name in table.found for table in tables.values() for name in shown):
@@ -56,8 +55,7 @@ def write_value(results: Results, root: Path) -> None:
         rows = [*_rows(benchmark, tables[pair])]
         header = ['method', 'target labels', 'seeds', 'mIoU', 'gain', 'of the gap']
         lines += [f'## {title}', '', *(format_rows(header, rows) if rows else [NONE]), '']
-    with atomic_write(root / page) as partial:
-        partial.write_text('\n'.join(lines).rstrip() + '\n', encoding='utf-8')
+    write_page(root / page, lines)
 
 
 def _rows(benchmark: Benchmark, table: Table) -> Iterator[list[str]]:
@@ -81,7 +79,7 @@ def _rows(benchmark: Benchmark, table: Table) -> Iterator[list[str]]:
         ]
 
 
-def _draw(benchmark: Benchmark, tables: dict[str, Table], path: Path) -> None:
+def _draw(benchmark: Benchmark, tables: Mapping[str, Table], path: Path) -> None:
     """Draw a panel per pair: points are seeds, the line is their mean."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
