@@ -38,9 +38,10 @@ class BaseUDASegmentor(StepwiseModel, StudentSegmentor):
         regularizers: Configs by name of modules that get every student pass (a
             :class:`~mmseg_uda.structures.SegOutput`) and compute a ``dict`` of further losses.
         norm_statistics: Domains that update the batch-norm running statistics used at test time:
-            ``'both'`` in turn, as in AdaptSegNet and its heirs, or the ``'target'`` alone; training
-            normalises each batch by its own statistics in either case. ``'frozen'`` keeps the
-            running statistics, and normalises by them in training too (rounds of DAST).
+            ``'both'`` in turn, as in AdaptSegNet and its heirs, or the ``'target'`` alone, without
+            the masked images of MIC, which no test has; training normalises each batch by its own
+            statistics in either case. ``'frozen'`` keeps the running statistics, and normalises by
+            them in training too (rounds of DAST).
         kwargs: As for :class:`StepwiseModel` and :class:`StudentSegmentor`.
 
     Raises:
@@ -92,7 +93,7 @@ class BaseUDASegmentor(StepwiseModel, StudentSegmentor):
         Layers whose behaviour depends on the domain get its name, and batch norm updates its
         running statistics only if ``norm_statistics`` includes the domain.
         """
-        skipped = self.norm_statistics == 'target' and domain == 'source'
+        skipped = self.norm_statistics == 'target' and domain in ('source', 'masked')
         statistics = frozen_bn_stats(self.student) if skipped else nullcontext()
         with set_domain(self.student, domain), statistics:
             yield

@@ -63,6 +63,19 @@ def test_host_is_unchanged() -> None:
     assert found.keys() - host.keys() == {MASKED, 'masked.decode.agreement'}
 
 
+@pytest.mark.parametrize('norm_statistics', ['both', 'target'])
+def test_masks_and_running_statistics(norm_statistics: str) -> None:
+    """With 'target', running statistics are those of the host: no test has masked images."""
+    found = {}
+    for name in ('daformer', 'mic'):
+        segmentor = toys.method_cfg(name)['segmentor']
+        segmentor['backbone']['batch_norm'] = True
+        model = toys.build(name, segmentor=segmentor, norm_statistics=norm_statistics)
+        losses_of(model)
+        found[name] = model.student.backbone.norm.running_mean
+    assert torch.equal(found['daformer'], found['mic']) == (norm_statistics == 'target')
+
+
 def test_teacher_predicts_once_and_sees_no_mask() -> None:
     model, seen = toys.shaken('mic'), []
     predict = model.teacher.forward
