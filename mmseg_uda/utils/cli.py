@@ -109,7 +109,8 @@ def run_main(main: Callable[[], Any]) -> None:
 
     Exit codes:
         2 for what the user wrote (an error that this package raises on purpose), 1 for what broke
-        elsewhere, 130 for SIGINT (Ctrl-C), 143 for SIGTERM.
+        elsewhere, 130 for SIGINT (Ctrl-C), 143 for SIGTERM, and 141 if the reader of the output
+        ended first (``| head``).
     """
     wanted = '--traceback' in sys.argv or os.environ.get('MMSEG_UDA_TRACEBACK', '0') != '0'
     sys.argv[:] = [argument for argument in sys.argv if argument != '--traceback']
@@ -117,6 +118,7 @@ def run_main(main: Callable[[], Any]) -> None:
     try:
         with stop_on_signals(), _full_disk_ends_logging():
             result = main()
+            sys.stdout.flush()
             sys.exit(result if isinstance(result, int) else None)
     except KeyboardInterrupt as error:
         stop = error if isinstance(error, Stop) else Stop(signal.SIGINT)
@@ -124,6 +126,8 @@ def run_main(main: Callable[[], Any]) -> None:
             sys.stderr.write(f'\n{stop}\n')
         sys.exit(stop.exit_code)
     except Exception as error:
+        if isinstance(error, BrokenPipeError) and _drop_unread_output():
+            sys.exit(128 + signal.SIGPIPE)
         _log_traceback()
         end_line()
         if wanted:
@@ -137,6 +141,17 @@ def run_main(main: Callable[[], Any]) -> None:
             line += f'; free space in {files[0] if files else Path.cwd()}, or write elsewhere'
         sys.stderr.write(f'error: {line} (--traceback shows where)\n')
         sys.exit(2 if refused else 1)
+
+
+def _drop_unread_output() -> bool:
+    """Discard further output if nobody reads it; False if another pipe than stdout broke."""
+    try:
+        sys.stdout.write('\n')  # a flush alone may find nothing left to write
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return True
+    return False
 
 
 @contextmanager

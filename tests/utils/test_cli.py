@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import io
 import logging
+import os
 import subprocess
 import sys
 from argparse import Namespace
@@ -116,6 +117,31 @@ def test_a_tool_ends_with_one_line(tmp_path: Path, error: str, code: int, line: 
     assert 'Traceback' not in ended.stderr
     assert line in ended.stderr
     assert len(lines) == line.startswith('error')
+
+
+@pytest.mark.parametrize('text', ['a line\n', 'a line\n' * 100_000], ids=['buffered', 'long'])
+def test_output_that_nobody_reads(
+    text: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """``tool | head`` ends without a word."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    with os.fdopen(writer, 'w') as output, monkeypatch.context() as patched:
+        patched.setattr(sys, 'stdout', output)
+        with pytest.raises(SystemExit) as stopped:
+            run_main(lambda: output.write(text))
+    assert stopped.value.code == 141
+    assert capsys.readouterr().err == ''
+
+
+def test_a_broken_pipe_of_another_process_is_an_error(capsys: pytest.CaptureFixture[str]) -> None:
+    def main() -> None:
+        raise BrokenPipeError(errno.EPIPE, 'Broken pipe')
+
+    with pytest.raises(SystemExit) as stopped:
+        run_main(main)
+    assert stopped.value.code == 1
+    assert 'error: BrokenPipeError' in capsys.readouterr().err
 
 
 def test_traceback_on_request(monkeypatch: pytest.MonkeyPatch) -> None:
