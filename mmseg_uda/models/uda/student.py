@@ -43,7 +43,7 @@ class StudentSegmentor(BaseSegmentor):
     Args:
         segmentor: Config of the student: any mmseg segmentor with one decode head that computes
             logits, at least two per pixel.
-        channels_last: True to train with channels innermost in memory, see
+        channels_last: True to train and test with channels innermost in memory, see
             :func:`~mmseg_uda.models.memory_format.use_channels_last`.
         data_preprocessor: Config of a :class:`UDADataPreprocessor`; by default both domains take
             the segmentor's own.
@@ -85,6 +85,7 @@ class StudentSegmentor(BaseSegmentor):
         super().__init__(data_preprocessor=data_preprocessor, init_cfg=init_cfg)
         self.student = student
         self.channels_last = channels_last
+        self._is_channels_last = False
         self.test_resize = test_resize
 
     @property
@@ -94,6 +95,7 @@ class StudentSegmentor(BaseSegmentor):
 
     def predict(self, inputs: Tensor, data_samples: OptSampleList = None) -> SampleList:
         """Predict the labels of images (N, 3, H, W)."""
+        self._put_channels_last()  # weights that were loaded, not initialised
         if self.test_resize == 'twice' or data_samples is None:
             return self.tested.predict(inputs, data_samples)
         return predict_directly(self.tested, inputs, data_samples, self.test_resize)
@@ -120,8 +122,12 @@ class StudentSegmentor(BaseSegmentor):
         """Initialise weights; the error for a missing pretrained file names its URL."""
         with explain_missing_weights(self, dict(student='segmentor')):
             super().init_weights()
-        if self.channels_last:  # not before: random numbers fill tensors in the order of memory
+        self._put_channels_last()  # not before: random numbers fill tensors in the order of memory
+
+    def _put_channels_last(self) -> None:
+        if self.channels_last and not self._is_channels_last:
             use_channels_last(self)
+            self._is_channels_last = True
 
     def _load_from_state_dict(self, state_dict: dict[str, Tensor], prefix: str, *args: Any) -> None:
         fit_checkpoint(self, state_dict, prefix)

@@ -8,6 +8,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 import toys
+from mmengine.config import ConfigDict
 from mmengine.model import BaseModule
 from mmengine.runner import load_checkpoint
 from mmseg.models.decode_heads.decode_head import BaseDecodeHead
@@ -468,3 +469,19 @@ def test_channels_last_changes_the_layout_only(name: str) -> None:
     assert fast.backbone.layer.weight.is_contiguous(memory_format=torch.channels_last)
     assert not stock.backbone.layer.weight.is_contiguous(memory_format=torch.channels_last)
     torch.testing.assert_close(losses_of(fast), losses_of(stock))
+
+
+def test_channels_last_of_loaded_weights() -> None:
+    """A test, which initialises nothing, has the layout of training; an export has not."""
+    cfg = ConfigDict(toys.method_cfg('adversarial', channels_last=True))
+    trained, loaded = toys.build('adversarial'), MODELS.build(cfg).eval()
+    loaded.load_state_dict(trained.state_dict())
+    data = toys.batch(labels=False)['target']
+    images = loaded.data_preprocessor(data)['inputs']
+    metas = [each.metainfo for each in data['data_samples']]
+    with torch.no_grad():
+        logits = loaded.encode_decode(images, metas)
+        assert not loaded.backbone.layer.weight.is_contiguous(memory_format=torch.channels_last)
+        predicted = loaded.test_step(data)
+    assert loaded.backbone.layer.weight.is_contiguous(memory_format=torch.channels_last)
+    assert_close(torch.stack([each.seg_logits.data for each in predicted]), logits)
