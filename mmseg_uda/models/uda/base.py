@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import contextmanager, nullcontext
-from typing import Any, Iterator
+from typing import Any, ClassVar, Iterator
 
 from mmengine.model import ModuleDict
 from mmseg.models.utils import resize
@@ -39,14 +39,17 @@ class BaseUDASegmentor(StepwiseModel, StudentSegmentor):
             :class:`~mmseg_uda.structures.SegOutput`) and compute a ``dict`` of further losses.
         norm_statistics: Domains that update the batch-norm running statistics used at test time:
             ``'both'`` in turn, as in AdaptSegNet and its heirs, or the ``'target'`` alone, without
-            the masked images of MIC, which no test has; training normalises each batch by its own
-            statistics in either case. ``'frozen'`` keeps the running statistics, and normalises by
-            them in training too (rounds of DAST).
+            the passes :attr:`unlike_test`; training normalises each batch by its own statistics in
+            either case. ``'frozen'`` keeps the running statistics, and normalises by them in
+            training too (rounds of DAST).
         kwargs: As for :class:`StepwiseModel` and :class:`StudentSegmentor`.
 
     Raises:
         ValueError: An argument is unknown, missing, or of no use to the method.
     """
+
+    unlike_test: ClassVar[tuple[str, ...]] = ('source',)
+    """Passes whose images are unlike those of a test, see ``norm_statistics``."""
 
     def __init__(
         self,
@@ -93,7 +96,7 @@ class BaseUDASegmentor(StepwiseModel, StudentSegmentor):
         Layers whose behaviour depends on the domain get its name, and batch norm updates its
         running statistics only if ``norm_statistics`` includes the domain.
         """
-        skipped = self.norm_statistics == 'target' and domain in ('source', 'masked')
+        skipped = self.norm_statistics == 'target' and domain in self.unlike_test
         statistics = frozen_bn_stats(self.student) if skipped else nullcontext()
         with set_domain(self.student, domain), statistics:
             yield

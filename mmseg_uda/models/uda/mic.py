@@ -53,6 +53,8 @@ class MIC(MeanTeacher):
         ValueError: An argument is out of range, or the student has no tokens to mask.
     """
 
+    unlike_test = (*MeanTeacher.unlike_test, 'masked')
+
     def __init__(
         self,
         *args: Any,
