@@ -33,6 +33,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     add('--jobs', type=at_least(1), default=1, help='runs at once')
     add('--threads', type=at_least(1), default=1, help='threads of each run')
     add('--nice', type=int, default=0, help='niceness of each run')
+    add('--no-cost', action='store_true', help='leave out what an iteration costs')
     add('--reuse', nargs='+', default=[], metavar='DIR', help='pipelines whose stages are taken')
     add('--work-dir', help='directory of the runs (default: work_dirs/<benchmark>)')
     add('--out', default=str(ROOT / 'docs/benchmarks'), help='directory of results and pages')
@@ -55,7 +56,7 @@ def main(argv: list[str] | None = None) -> int:
     work_dir = Path(args.work_dir or Path('work_dirs', benchmark.name)).resolve()
     tool = ROOT / 'tools/run_pipeline.py'
     numbers = (args.jobs, args.threads, args.nice)
-    harness = Harness(benchmark, results, work_dir, tool, *numbers, args.reuse)
+    harness = Harness(benchmark, results, work_dir, tool, *numbers, args.reuse, not args.no_cost)
     if args.list:
         for run in runs:
             print(f'{results.state(run):<8} {run.name:<32} {harness.command(run)}')

@@ -26,6 +26,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         '--from', dest='start', metavar='STAGE', help='run this stage and all after it again'
     )
+    parser.add_argument('--until', metavar='STAGE', help='run none after this stage')
     signal_help = 'trainings that SIGTERM or SIGINT stops save a checkpoint first'
     parser.add_argument('--checkpoint-on-signal', action='store_true', help=signal_help)
     return parser.parse_args(argv)
@@ -44,11 +45,11 @@ def main(argv: list[str] | None = None) -> None:
     )
     if args.dry_run:
         print(f'{len(pipeline.stages)} stages, in {pipeline.context.work_dir}')
-        for step in pipeline.plan(args.start):
+        for step in pipeline.plan(args.start, args.until):
             print(pipeline.describe(step))
         return
     join_processes(Config(dict(launcher=args.launcher, env_cfg=pipeline.env_cfg)), args.local_rank)
-    pipeline.run(args.start)
+    pipeline.run(args.start, args.until)
 
 
 if __name__ == '__main__':

@@ -54,7 +54,7 @@ def cost(method, variant):
             compile=each.get('compile', False),
             noise=True,
             device=device,
-            repeat=20)
+            repeat=10)
     ]
 
 

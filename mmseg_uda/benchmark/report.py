@@ -42,6 +42,7 @@ COST_HELP = (
     'or only label. It is processor time on a CPU, so that other programs do not count; they do in '
     'the wall time of the training.'
 )
+COST_DIGITS = {'iteration_s': 3, 'passes_s': 3, 'ratio': 2}
 CODE = 'python tools/benchmark.py {path}'
 
 
@@ -171,7 +172,7 @@ def _cost_table(results: Results, table: Table) -> list[str]:
         rows.append(
             [
                 results.benchmark.methods[method],
-                *(f'{values[key]:.2f}' for key in ('iteration_s', 'passes_s', 'ratio')),
+                *(f'{values[key]:.{digits}f}' for key, digits in COST_DIGITS.items()),
                 passes,
                 f'{values["peak_memory_mib"]:.0f}',
                 format_time(summarize(seconds).mean) if seconds else '-',
@@ -187,7 +188,6 @@ def _origin(results: Results) -> list[str]:
     machines = [
         ', '.join(filter(None, (content['machine'], content['cost'].get('machine'))))
         for content in contents
-        if content['cost']
     ]
     lines = [
         f'Code: {_listed(codes)}. Machine: {_listed(machines)}. Every file in '

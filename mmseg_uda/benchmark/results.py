@@ -11,6 +11,8 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from mmseg_uda.artifacts.files import explain_read_errors, write_json
 from mmseg_uda.artifacts.recipe import check_version
 from mmseg_uda.benchmark.config import Benchmark, Run
@@ -72,7 +74,9 @@ class Results:
         write_json(self.path(run), {'format_version': FORMAT_VERSION, **content})
 
 
-def collect(benchmark: Benchmark, run: Run, work_dir: Path, command: str) -> dict[str, Any]:
+def collect(
+    benchmark: Benchmark, run: Run, work_dir: Path, command: str, cost: bool = True
+) -> dict[str, Any]:
     """Collect the result of a finished pipeline.
 
     Args:
@@ -80,6 +84,7 @@ def collect(benchmark: Benchmark, run: Run, work_dir: Path, command: str) -> dic
         run: The run.
         work_dir: The benchmark's working directory.
         command: The command that made it.
+        cost: False if stages that measure a cost were left out.
 
     Raises:
         ValueError: The pipeline is not finished.
@@ -88,8 +93,11 @@ def collect(benchmark: Benchmark, run: Run, work_dir: Path, command: str) -> dic
     state = State(pipeline.context.work_dir)
     records = state.stages
     outputs: dict[str, Any] = {'score': {}, 'cost': {}}
-    trainings = [name for name, stage in pipeline.stages.items() if stage.kind == 'train']
-    for name, stage in pipeline.stages.items():
+    stages = {
+        name: stage for name, stage in pipeline.stages.items() if cost or stage.kind != 'cost'
+    }
+    trainings = [name for name, stage in stages.items() if stage.kind == 'train']
+    for name, stage in stages.items():
         record = records.get(name)
         if record is None or record.status != 'done':
             raise ValueError(f'{run.name}: stage {name!r} is not done; run the benchmark again')
@@ -103,10 +111,10 @@ def collect(benchmark: Benchmark, run: Run, work_dir: Path, command: str) -> dic
         'digest': benchmark.digest(run),
         'points': {point: _compact(metrics) for point, metrics in outputs['score'].items()},
         'cost': outputs['cost'],
-        'seconds': {name: round(records[name].seconds, 1) for name in pipeline.stages},
+        'seconds': {name: round(records[name].seconds, 1) for name in stages},
         'training': trainings[-1] if trainings else None,
         'code': code_version(),
-        'machine': f'{processor_name()}, {platform.system()}',
+        'machine': ', '.join([processor_name(), *accelerators(), platform.system()]),
         'command': command,
         'finished': datetime.now(timezone.utc).isoformat(timespec='seconds'),
     }
@@ -135,6 +143,12 @@ def code_version(directory: Path = Path(__file__).parent) -> dict[str, str]:
     except (OSError, subprocess.CalledProcessError):
         return version
     return {**version, 'commit': f'{commit}+' if changes else commit}
+
+
+def accelerators() -> list[str]:
+    """Names of the GPUs that trainings use, each once."""
+    found = range(torch.cuda.device_count() if torch.cuda.is_available() else 0)
+    return [*dict.fromkeys(torch.cuda.get_device_name(index) for index in found)]
 
 
 def processor_name() -> str:

@@ -41,6 +41,7 @@ class Harness:
         threads: Threads of each run.
         nice: Added niceness of each run.
         reuse: Directories of further pipelines whose finished stages are taken.
+        cost: False to leave out what an iteration costs, on a machine that does other work.
     """
 
     def __init__(
@@ -53,10 +54,11 @@ class Harness:
         threads: int = 1,
         nice: int = 0,
         reuse: Sequence[str] = (),
+        cost: bool = True,
     ) -> None:
         self.benchmark, self.results, self.work_dir = benchmark, results, work_dir
         self.tool, self.jobs, self.threads, self.nice = tool, jobs, threads, nice
-        self.reuse = reuse
+        self.reuse, self.cost = reuse, cost
 
     def command(self, run: Run) -> str:
         """The command that makes a run alone, in a directory of its own."""
@@ -115,7 +117,10 @@ class Harness:
         log = self._log(run)
         log.parent.mkdir(parents=True, exist_ok=True)
         command = [sys.executable, str(self.tool), str(self.benchmark.path), '--cell', run.cell]
-        command += ['--work-dir', str(log.parent), '--cfg-options', f'seed={run.seed}']
+        command += ['--work-dir', str(log.parent)]
+        if end := self.last_stage(run):
+            command += ['--until', end]
+        command += ['--cfg-options', f'seed={run.seed}']
         if reuse := self.reused(run):
             command.append(f'reuse=[{",".join(reuse)}]')
         if self.nice:
@@ -123,6 +128,20 @@ class Harness:
         environment = {**MEMORY, **os.environ, **dict.fromkeys(THREADS, str(self.threads))}
         with open(log, 'ab') as file:
             return subprocess.Popen(command, stdout=file, stderr=subprocess.STDOUT, env=environment)
+
+    def last_stage(self, run: Run) -> str | None:
+        """The stage after which a run ends: with ``cost=False``, the last that measures none.
+
+        Raises:
+            ValueError: All that it measures is a cost.
+        """
+        if self.cost:
+            return None
+        stages = self.benchmark.pipeline(run, self.work_dir, check=False).stages.values()
+        names = [stage.name for stage in stages if stage.kind != 'cost']
+        if not names:
+            raise ValueError(f'--no-cost: all that {run.name} measures is a cost; leave it out')
+        return names[-1]
 
     def reused(self, run: Run) -> list[str]:
         """Directories of pipelines whose finished stages a run takes."""
@@ -133,7 +152,7 @@ class Harness:
         if code:
             report(f'{run.name}: FAILED with exit code {code}, see the end of {self._log(run)}')
             return False
-        content = collect(self.benchmark, run, self.work_dir, self.command(run))
+        content = collect(self.benchmark, run, self.work_dir, self.command(run), self.cost)
         self.results.write(run, content)
         report(f'{run.name}: done, {self.results.path(run)}')
         return True

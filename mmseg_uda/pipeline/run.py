@@ -90,15 +90,17 @@ class Pipeline:
             reads = itertools.chain.from_iterable(each.directories() for each in inputs)
             check_output(f'stage {stage.name!r}: work_dir', self.context.work_dir, reads)
 
-    def plan(self, start: str | None = None) -> list[Plan]:
-        """Plan all stages as far as it can be told now; nothing is written.
+    def plan(self, start: str | None = None, end: str | None = None) -> list[Plan]:
+        """Plan stages as far as it can be told now; nothing is written.
 
         Args:
             start: As for :meth:`run`.
+            end: As for :meth:`run`.
 
         Raises:
-            ValueError: An input is missing, or stages before ``start`` are not done.
+            ValueError: As :meth:`run`.
         """
+        wanted = self._until(end)
         self.check_inputs()  # first: an error here costs seconds, a digest of all data minutes
         if start is not None:
             choose('stage', start, self.stages, '--from')
@@ -116,7 +118,7 @@ class Pipeline:
                     f'--from got {start!r}, but stage {name!r} before it is not done '
                     f'({plans[name].reason}); leave --from out'
                 )
-        return list(plans.values())
+        return [plans[name] for name in wanted]
 
     def _reused(self, plan: Plan) -> tuple[Plan, tuple[State, str] | None]:
         """Plan to take another pipeline's result where a stage would begin and there is one."""
@@ -134,29 +136,42 @@ class Pipeline:
         title = f'{self._title(plan.stage)} ({stage.kind}): {plan.action}, {plan.reason}'
         return '\n'.join([title, *arguments])
 
-    def run(self, start: str | None = None) -> None:
+    def run(self, start: str | None = None, end: str | None = None) -> None:
         """Run the stages that are not done. All processes call this.
 
         Args:
             start: Run this stage and all after it again; those before it must be done.
+            end: Run none after this stage.
 
         Raises:
-            ValueError: An input is missing, or stages before ``start`` are not done.
+            ValueError: An input is missing, or stages before ``start`` are not done; there is no
+                stage ``end``.
             RuntimeError: Another start of the pipeline works in the directory.
             Exception: A stage failed: its own error.
         """
+        wanted = self._until(end)
         on_main(self.check_inputs if start is None else functools.partial(self.plan, start))
         # The processes decide together: each stage is planned by the first one.
         lock = lock_directory(self.context.work_dir, 'pipeline.lock', 'pipeline')
         with lock, self._logger() as log:
             on_main(lambda: self._archive_from(start))
-            for name in self.stages:
+            for name in wanted:
                 plan, records = on_main(functools.partial(self._begin, name))
                 log.info(f'{self._title(name)}: {plan.action}, {plan.reason}')
                 if plan.action not in ('skip', 'reuse'):
                     self._execute(name, records, log)
             report = self.context.work_dir / 'report.md'
-            log.info(f'all {len(self.stages)} stages are done, see {report}')
+            rest = len(self.stages) - len(wanted)
+            left = f'; {rest} after --until are left' if rest else ''
+            log.info(f'all {len(wanted)} stages are done, see {report}{left}')
+
+    def _until(self, end: str | None) -> list[str]:
+        """Names of the stages up to one."""
+        names = list(self.stages)
+        if end is None:
+            return names
+        choose('stage', end, self.stages, '--until')
+        return names[: names.index(end) + 1]
 
     def output(self, name: str) -> Path:
         """Give the path of what a finished stage made, ``{NAME}`` in the config."""

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import os
+import tempfile
+import warnings
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
+from pathlib import Path
 from statistics import median
 from typing import Any, ClassVar
 
 import torch
+from filelock import FileLock
 from mmengine.config import Config
 from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
@@ -41,6 +47,9 @@ class CostStage(TrainStage):
     are counted by the images that its backbones see, of which a pass at several resolutions has
     more than the batch. The rest of its time is the method's own. Nothing that is trained here is
     kept.
+
+    On a GPU it counts the operations of an iteration at which the host waits for the device, too,
+    and only one process of a user measures at a time; others prepare theirs.
 
     With ``noise=True`` it trains on noise from random weights, and no file is needed; ``crop`` is
     the height and width of the images then. ``device`` refuses a machine without it, and
@@ -87,13 +96,39 @@ class CostStage(TrainStage):
         runner = build_runner(cfg)
         hook = _CostHook(self.arguments.get('compile', False))
         runner.register_hook(hook)
-        runner.train()
+        with alone(cfg.get('launcher', 'none')):
+            runner.train()
         metrics = hook.summary()
         out = self.directory / 'metrics.json'
         if is_main_process():
             machine = describe_machine(next(runner.model.parameters()).device)
             write_json(out, {**metrics, 'machine': machine})
         return Result({'output': out}, metrics)
+
+
+def alone(launcher: str) -> AbstractContextManager[object]:
+    """Keep other measurements of this user off the GPUs for a block."""
+    if not torch.cuda.is_available() or launcher != 'none':
+        return nullcontext()  # processes of one training measure together
+    user = getattr(os, 'getuid', int)()  # 0 on Windows, whose directory is the user's own
+    return FileLock(Path(tempfile.gettempdir(), f'mmseg_uda-cost-{user}.lock'))
+
+
+def count_waits(call: Callable[[], object]) -> Counter[str]:
+    """Count by place the operations of a computation at which the host waits for the GPU."""
+    torch.cuda.synchronize()
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter('always')
+        torch.cuda.set_sync_debug_mode('warn')
+        try:
+            call()
+        finally:
+            torch.cuda.set_sync_debug_mode('default')
+    return Counter(
+        f'{each.filename}:{each.lineno}'
+        for each in caught
+        if 'synchronizing CUDA operation' in str(each.message)
+    )
 
 
 def shorten(cfg: Config, max_iters: int) -> None:
@@ -114,6 +149,7 @@ class _CostHook(Hook):
         self.compiles = compiles
         self.rows: list[dict[str, float]] = []
         self.memory = 0
+        self.waits: Counter[str] | None = None
 
     def before_train(self, runner: Runner) -> None:
         self.device = next(runner.model.parameters()).device
@@ -176,9 +212,12 @@ class _CostHook(Hook):
         )
         if batch_idx == runner.max_iters - 1:
             wrapper = runner.optim_wrapper
-            self.memory = peak_memory(
-                lambda: tuple(self.model.train_step(data_batch, wrapper).values()), self.device
-            )
+            step = partial(self.model.train_step, data_batch, wrapper)
+            self.memory = peak_memory(lambda: tuple(step().values()), self.device)
+            if self.device.type == 'cuda':
+                self.waits = count_waits(step)
+                for place, count in self.waits.items():
+                    runner.logger.info(f'the host waits {count} time(s) in an iteration: {place}')
 
     def after_train(self, runner: Runner) -> None:
         for handle in self.handles:
@@ -214,5 +253,8 @@ class _CostHook(Hook):
     def summary(self) -> dict[str, float]:
         """The median of each number, and the peak of memory."""
         rows = self.rows[WARM_UP:]
-        medians = {key: median(row[key] for row in rows) for key in rows[0]}
-        return {**medians, 'peak_memory_mib': self.memory / 2**20}
+        found = {key: median(row[key] for row in rows) for key in rows[0]}
+        found['peak_memory_mib'] = self.memory / 2**20
+        if self.waits is not None:
+            found['host_waits'] = self.waits.total()
+        return found

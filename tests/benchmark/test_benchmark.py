@@ -210,6 +210,41 @@ def test_runs_of_one_directory_wait_for_each_other(
     assert toy.harness(benchmark, results, tmp_path)._startable(benchmark.runs, {}) == [first]
 
 
+def test_without_the_cost(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(harness_module, 'POLL', 0.0)
+    benchmark = read_benchmark(toy.write(tmp_path / 'configs'))
+    results = Results(benchmark, tmp_path / 'docs')
+    harness = toy.harness(benchmark, results, tmp_path / 'work', cost=False)
+    runs = benchmark.select(['pair/source_only-seed0', 'pair/adabn-seed0'])
+    assert harness.run(runs) == []
+    for run in runs:
+        content = results.read(run)
+        assert content is not None
+        assert content['points']['4']['mIoU'] > 0
+        assert content['cost'] == {}
+    assert not (tmp_path / 'work/pair-seed0/source_only_cost').exists()
+    page = write_report(results).read_text()
+    assert '| Source only | 0 |' in page
+    assert content['machine'] in page
+    # What it costs is measured later, and nothing else is made again.
+    results.path(runs[0]).unlink()
+    later = toy.harness(benchmark, results, tmp_path / 'work')
+    assert later.run(runs[:1]) == []
+    content = results.read(runs[0])
+    assert content is not None
+    assert content['cost']['ratio'] > 0
+
+
+def test_no_cost_of_a_benchmark_of_costs(tmp_path: Path) -> None:
+    benchmark = read_benchmark(toys.ROOT / 'configs/benchmarks/gpu.py')
+    results = Results(benchmark, tmp_path)
+    harness = harness_module.Harness(
+        benchmark, results, tmp_path / 'work', tmp_path / 'tool.py', cost=False
+    )
+    with pytest.raises(ValueError, match='--no-cost: all that gta/source_only_fp32-seed0 measures'):
+        harness.run(benchmark.runs[:1], lambda line: None)
+
+
 def test_processes_get_threads_and_a_lasting_memory(
     done: tuple[Benchmark, Results, list[str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -313,7 +348,7 @@ def test_page(tmp_path: Path) -> None:
     # Compared with the same seed of the others.
     assert '| DACS | 1 | 40.0 | +8.0 | +5.0 | 61.0 |' in lines
     assert '| method | a |' in lines  # class b is never right
-    assert '| DACS | 2.00 | 1.00 | 2.00 | 2 + 5 | 100 | 0:01:01 |' in lines
+    assert '| DACS | 2.000 | 1.000 | 2.00 | 2 + 5 | 100 | 0:01:01 |' in lines
     assert '| method | entropy ↓ |' in lines
     assert '| DACS | 0.250 |' in lines
     assert any(line.startswith('Code: 1 at abc. Machine: m, torch.') for line in lines)

@@ -108,7 +108,8 @@ class InProcess(Harness):
     def _start(self, run: Run) -> Any:
         try:
             self.before(run)
-            self.benchmark.pipeline(run, self.work_dir, reuse=self.reused(run)).run()
+            pipeline = self.benchmark.pipeline(run, self.work_dir, reuse=self.reused(run))
+            pipeline.run(end=self.last_stage(run))
         except RuntimeError:
             return Ended(1)
         return Ended(0)

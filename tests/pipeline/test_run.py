@@ -301,6 +301,19 @@ def test_from_a_stage_on(straight: Path, config: Path, tmp_path: Path) -> None:
         pipeline.run('generation1')
 
 
+def test_until_a_stage(config: Path, tmp_path: Path) -> None:
+    pipeline = read_pipeline(config, work_dir=tmp_path / 'run')
+    first = next(iter(pipeline.stages))
+    assert [plan.stage for plan in pipeline.plan(end=first)] == [first]
+    pipeline.run(end=first)
+    assert list(State(tmp_path / 'run').stages) == [first]
+    log = (tmp_path / 'run/pipeline.log').read_text()
+    assert f'all 1 stages are done, see {tmp_path}/run/report.md; ' in log
+    assert f'; {len(pipeline.stages) - 1} after --until are left' in log
+    with pytest.raises(ValueError, match=f'--until: expected a stage, but got {first}x; write'):
+        pipeline.run(end=f'{first}x')
+
+
 def test_one_start_at_a_time(straight: Path, config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(work_dir, 'LOCK_TIMEOUT', 0)
     with (
