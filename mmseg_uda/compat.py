@@ -13,6 +13,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
 from importlib import import_module, metadata
+from importlib.machinery import ModuleSpec
 from importlib.util import find_spec
 from types import ModuleType
 from typing import Any
@@ -263,6 +264,8 @@ def deferred_timm() -> Iterator[None]:
     mmseg imports timm with its backbones. That takes seconds, and fails where torchvision does not
     fit torch, for users of all other networks too.
     """
+    # transformers, which mmengine imports where it is installed, looks for timm: for the real one.
+    import_module('mmengine.optim')
     if 'timm' in sys.modules:
         yield
         return
@@ -274,6 +277,7 @@ def deferred_timm() -> Iterator[None]:
 
     stand_in: Any = ModuleType('timm')
     stand_in.__getattr__ = attribute
+    stand_in.__spec__ = find_spec('timm') or ModuleSpec('timm', None)
     sys.modules['timm'] = stand_in
     try:
         yield

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
 import zipfile
+from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
 
@@ -226,6 +228,27 @@ class TestTimm:
         backbone = dict(type='TIMMBackbone', model_name='resnet10t', pretrained=False)
         with pytest.raises(ImportError, match='expected timm, but got'):
             MODELS.build(backbone)
+
+    def test_transformers_looks_for_the_real_one(self, tmp_path):
+        """mmengine imports transformers where it is installed, for an optimizer."""
+        (tmp_path / 'transformers.py').write_text(
+            'from importlib.util import find_spec\n'
+            'import torch\n'
+            'print(find_spec("timm").origin)\n'
+            'class Adafactor(torch.optim.SGD):\n'
+            '    pass\n'
+        )
+        command = [sys.executable, '-c', 'import mmseg_uda, sys; print("timm" in sys.modules)']
+        path = os.pathsep.join([str(tmp_path), str(ROOT)])
+        result = subprocess.run(
+            command,
+            capture_output=True,
+            text=True,
+            env={**os.environ, 'PYTHONPATH': path},
+            check=False,
+        )
+        assert result.returncode == 0, result.stderr
+        assert result.stdout.split() == [find_spec('timm').origin, 'False']
 
     def test_mmengine_logs_its_environment_beside_it(self, monkeypatch, tmp_path):
         """It would stop at any other error than that torchvision is missing."""
