@@ -9,7 +9,8 @@
 title = 'Cost on a GPU'
 description = '''
 The cell of each paper on GTA5 → Cityscapes, with its network, batch and crop, on noise. A bare pass is
-backbone and head with the cross entropy and backward, or without gradients.
+backbone and head with the cross entropy and backward, or without gradients. fp32 is torch's default:
+convolutions in TF32, matrix products in full precision.
 '''
 device = 'cuda'
 pairs = dict(gta='GTA5 → Cityscapes')

@@ -32,15 +32,24 @@ from mmseg_uda.pipeline.report import format_time
 
 __all__ = ['write_report']
 
-HELP = (
+SCORE_HELP = (
     'Scores are those of the last iteration; no checkpoint is chosen by the target. mIoU in per '
     f'cent: mean ± standard deviation over seeds. {DIFFERENCES}'
 )
 PLOT_HELP = 'Lines are means over seeds, bands reach from the least to the greatest.'
 COST_HELP = (
     'Time of an iteration beside that of the bare passes of backbone and head in it, which learn '
-    'or only label. It is processor time on a CPU, so that other programs do not count; they do in '
-    'the wall time of the training.'
+    'or only label.'
+)
+CPU_HELP = (
+    'It is processor time on a CPU, so that other programs do not count; they do in the wall time '
+    'of the training.'
+)
+GPU_HELP = (
+    'Each pass is timed alone, from an idle GPU to an idle GPU, so that an iteration of short '
+    'passes can take less than their sum. Waits are the operations of an iteration at which the '
+    'host waits for the GPU: the copies of images and labels at its start, and that of its losses '
+    'for the log at its end.'
 )
 COST_DIGITS = {'iteration_s': 3, 'passes_s': 3, 'ratio': 2}
 CODE = 'python tools/benchmark.py {path}'
@@ -65,9 +74,11 @@ def write_report(results: Results) -> Path:
     done = sum(results.path(run).is_file() for run in benchmark.runs)
     lines = [f'# {benchmark.title}', '']
     lines += [*benchmark.description.strip().splitlines(), ''] if benchmark.description else []
-    lines += [f'{done} of {len(benchmark.runs)} runs are done. {HELP}', '']
-    lines += ['```bash', CODE.format(path=benchmark.path.as_posix()), '```', '']
     tables = {pair: Table(results, pair) for pair in benchmark.pairs}
+    scored = any(table.metrics('') for table in tables.values())
+    text = f'{done} of {len(benchmark.runs)} runs are done.'
+    lines += [f'{text} {SCORE_HELP}' if scored else text, '']
+    lines += ['```bash', CODE.format(path=benchmark.path.as_posix()), '```', '']
     for pair, table in tables.items():
         if not table.found:
             continue
@@ -82,7 +93,7 @@ def write_report(results: Results) -> Path:
             lines += ['### Classes', '', *_class_table(results, table), '']
             if scores := _score_table(results, table):
                 lines += ['### Scores without labels', '', *scores, '']
-        lines += ['### Cost', '', COST_HELP, '', *_cost_table(results, table), '']
+        lines += ['### Cost', '', *_cost_section(results, table), '']
     lines += ['## Origin', '', *_origin(results)]
     write_page(page, lines)
     write_value(benchmark, tables, root)
@@ -154,31 +165,34 @@ def _score_table(results: Results, table: Table) -> list[str]:
     return format_rows(['method', *(each.replace('_', ' ') for each in header)], rows)
 
 
-def _cost_table(results: Results, table: Table) -> list[str]:
+def _cost_section(results: Results, table: Table) -> list[str]:
     header = ['method', 'iteration, s', 'bare passes, s', 'ratio', 'passes: learning + labelling']
+    on_gpu = results.benchmark.device == 'cuda'
+    last = 'waits' if on_gpu else 'training, h:m:s'
     rows = []
     for method, seeds in table.found.items():
         costs = [content['cost'] for content in seeds.values() if content['cost']]
         if not costs:
             continue
-        keys = 'iteration_s passes_s ratio learning_passes labelling_passes peak_memory_mib'
-        values = {key: summarize([cost[key] for cost in costs]).mean for key in keys.split()}
-        passes = f'{values["learning_passes"]:g} + {values["labelling_passes"]:g}'
+        keys = [key for key, value in costs[0].items() if isinstance(value, (int, float))]
+        values = {key: summarize([cost[key] for cost in costs]).mean for key in keys}
         seconds = [
             content['seconds'][content['training']]
             for content in seeds.values()
             if content['training']
         ]
+        time = format_time(summarize(seconds).mean) if seconds else '-'
         rows.append(
             [
                 results.benchmark.methods[method],
                 *(f'{values[key]:.{digits}f}' for key, digits in COST_DIGITS.items()),
-                passes,
+                f'{values["learning_passes"]:g} + {values["labelling_passes"]:g}',
                 f'{values["peak_memory_mib"]:.0f}',
-                format_time(summarize(seconds).mean) if seconds else '-',
+                f'{values["host_waits"]:g}' if on_gpu else time,
             ]
         )
-    return format_rows([*header, 'peak memory, MiB', 'training, h:m:s'], rows)
+    text = f'{COST_HELP} {GPU_HELP if on_gpu else CPU_HELP}'
+    return [text, '', *format_rows([*header, 'peak memory, MiB', last], rows)]
 
 
 def _origin(results: Results) -> list[str]:

@@ -373,6 +373,24 @@ def test_page(tmp_path: Path) -> None:
     assert Table(results, 'pair').curves('dacs', 'mIoU') == {2: {1: 1.0}, 4: {1: 40.0}}
 
 
+def test_page_of_costs_on_a_gpu(tmp_path: Path) -> None:
+    made = toys.load_script('tests/benchmark/made_results.py')
+    benchmark = made.benchmark(
+        tmp_path / 'configs', dict(a='A', b='B'), seeds=1, pairs=('x',), device='cuda'
+    )
+    results = Results(benchmark, tmp_path / 'docs')
+    made.write(results, 'x', 'a', 0, {})
+    (run, content), *_ = results
+    results.write(run, {**content, 'cost': {**content['cost'], 'host_waits': 9}})
+    text = write_report(results).read_text()
+    assert '1 of 2 runs are done.\n' in text  # nothing on scores, of which it has none
+    assert '| method | iteration, s | bare passes, s | ratio |' in text
+    assert '| peak memory, MiB | waits |' in text
+    assert '| A | 0.500 | 0.400 | 1.25 | 2 + 1 | 100 | 9 |' in text
+    assert 'Waits are the operations' in text
+    assert 'processor time' not in text
+
+
 def test_benchmarks_of_the_package_name_their_cells() -> None:
     for path in sorted((toys.ROOT / 'configs/benchmarks').glob('*.py')):
         benchmark = read_benchmark(path)
