@@ -7,17 +7,18 @@ import tempfile
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import contextmanager, nullcontext
 from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import Any, ClassVar
 
 import torch
-from filelock import FileLock
+from filelock import FileLock, Timeout
 from mmengine.config import Config
-from mmengine.dist import is_main_process
+from mmengine.dist import get_world_size, is_main_process
 from mmengine.hooks import Hook
+from mmengine.logging import print_log
 from mmengine.runner import Runner
 from torch import Tensor, nn
 
@@ -96,7 +97,9 @@ class CostStage(TrainStage):
         runner = build_runner(cfg)
         hook = _CostHook(self.arguments.get('compile', False))
         runner.register_hook(hook)
-        with alone(cfg.get('launcher', 'none')):
+        # Processes of one training measure together.
+        single = torch.cuda.is_available() and get_world_size() == 1
+        with alone() if single else nullcontext():
             runner.train()
         metrics = hook.summary()
         out = self.directory / 'metrics.json'
@@ -106,12 +109,20 @@ class CostStage(TrainStage):
         return Result({'output': out}, metrics)
 
 
-def alone(launcher: str) -> AbstractContextManager[object]:
+@contextmanager
+def alone() -> Iterator[None]:
     """Keep other measurements of this user off the GPUs for a block."""
-    if not torch.cuda.is_available() or launcher != 'none':
-        return nullcontext()  # processes of one training measure together
     user = getattr(os, 'getuid', int)()  # 0 on Windows, whose directory is the user's own
-    return FileLock(Path(tempfile.gettempdir(), f'mmseg_uda-cost-{user}.lock'))
+    lock = FileLock(Path(tempfile.gettempdir(), f'mmseg_uda-cost-{user}.lock'))
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        print_log(f'waits for another measurement, which holds {lock.lock_file}', 'current')
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def count_waits(call: Callable[[], object]) -> Counter[str]:

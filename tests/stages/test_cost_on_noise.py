@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import tempfile
+import threading
+import time
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +20,7 @@ from mmseg_uda.benchmark.config import digest_pipeline
 from mmseg_uda.datasets.noise import NoiseDataset
 from mmseg_uda.engine.noise import noise_dataset, with_noise
 from mmseg_uda.pipeline import read_pipeline
+from mmseg_uda.stages import cost
 
 GPU = toys.ROOT / 'configs/benchmarks/gpu.py'
 
@@ -78,12 +83,50 @@ def test_a_config_without_files(tmp_path: Path) -> None:
 def test_measured_on_noise(tmp_path: Path) -> None:
     run = pipeline(tmp_path, config(tmp_path), crop=[32, 32], device='cpu')
     run.run()
-    cost = json.loads((tmp_path / 'run/cost/metrics.json').read_text())
-    assert cost['learning_passes'] == 2
-    assert cost['labelling_passes'] == 3  # the teacher, and two passes for the significance
-    assert cost['iteration_s'] > cost['passes_s'] > 0
-    assert cost['peak_memory_mib'] > 0.1
+    metrics = json.loads((tmp_path / 'run/cost/metrics.json').read_text())
+    assert metrics['learning_passes'] == 2
+    assert metrics['labelling_passes'] == 3  # the teacher, and two passes for the significance
+    assert metrics['iteration_s'] > metrics['passes_s'] > 0
+    assert metrics['peak_memory_mib'] > 0.1
     assert len(digest_pipeline(run)) == 64  # it has no scores
+
+
+def test_one_measurement_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, 'tempdir', str(tmp_path))
+    lines: list[str] = []
+    monkeypatch.setattr(cost, 'print_log', lambda text, logger: lines.append(text))
+    order: list[str] = []
+
+    def measure() -> None:
+        with cost.alone():
+            order.append('second')
+
+    with cost.alone():
+        thread = threading.Thread(target=measure)
+        thread.start()
+        while not lines and thread.is_alive():
+            time.sleep(0.01)
+        order.append('first')
+    thread.join()
+    assert order == ['first', 'second']
+    assert 'waits for another measurement, which holds' in lines[0]
+    assert str(tmp_path) in lines[0]
+
+
+def test_waits_of_the_host_are_counted_by_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    modes: list[str] = []
+    monkeypatch.setattr(torch.cuda, 'synchronize', lambda: None)
+    monkeypatch.setattr(torch.cuda, 'set_sync_debug_mode', modes.append)
+
+    def step() -> None:
+        for _ in range(2):
+            warnings.warn('called a synchronizing CUDA operation (of c10)', stacklevel=1)
+        warnings.warn('something else', stacklevel=1)
+
+    (place,) = (found := cost.count_waits(step))
+    assert found[place] == 2
+    assert place.startswith(f'{__file__}:')
+    assert modes == ['warn', 'default']
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason='there is a GPU')
@@ -123,5 +166,5 @@ def test_every_method_is_measured(name: str, tmp_path: Path) -> None:
         values['options'] = {f'{key}.detail_size': (32, 32), f'{key}.slide_step': (16, 16)}
     options = {f'stages.{name}_fp32.{key}': value for key, value in values.items()}
     read_pipeline(GPU, options, tmp_path, cell=f'gta-{name}_fp32').run()
-    cost = json.loads((tmp_path / f'{name}_fp32/metrics.json').read_text())
-    assert cost['iteration_s'] > 0
+    metrics = json.loads((tmp_path / f'{name}_fp32/metrics.json').read_text())
+    assert metrics['iteration_s'] > 0
