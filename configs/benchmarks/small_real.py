@@ -107,10 +107,10 @@ def at_rate(pair, name):
     return renamed(stages, 'source_only', f'source_only__{name}')
 
 
-def camix(pair, stages=stages_of):
-    config = 'small_real/camix.py'
+def camix(pair, stages=stages_of, method='camix'):
+    config = f'small_real/{method}.py'
     prior = dict(name='prior', type='spatial_prior', config=config, options=pair['train'])
-    return [prior, *stages('camix', pair, {'model.mixer.prior': '{prior}'})]
+    return [prior, *stages(method, pair, {'model.mixer.prior': '{prior}'})]
 
 
 def counted(method, pair, stages=stages_of):
@@ -214,7 +214,13 @@ methods = dict(
         text='DACS + RCS from source only',
         stages=lambda pair: counted('dacs_rcs', pair, continued)),
     mean_teacher=dict(text='Mean Teacher', stages=lambda pair: stages_of('mean_teacher', pair)),
+    mean_teacher_unaugmented=dict(
+        text='Mean Teacher without augmentation',
+        stages=lambda pair: stages_of('mean_teacher_unaugmented', pair)),
     idacs=dict(text='iDACS', stages=lambda pair: stages_of('idacs', pair)),
+    camix_context=dict(
+        text='CAMix without significance',
+        stages=lambda pair: camix(pair, method='camix_context')),
     adversarial_continued=dict(
         text='Adversarial from source only', stages=lambda pair: continued('adversarial', pair)),
     mean_teacher_continued=dict(
@@ -277,7 +283,9 @@ comparisons = [
         title='The order of the papers, from the weights of ImageNet',
         steps=[['source_only', 'adversarial'], ['adabn', 'adversarial'],
                ['source_only', 'mean_teacher'], ['mean_teacher', 'idacs'], ['idacs', 'dacs'],
-               ['idacs', 'camix'], ['dacs', 'camix'], ['source_only', 'self_training'],
+               ['idacs', 'camix_context'], ['camix_context', 'camix'], ['idacs', 'camix'],
+               ['dacs', 'camix'], ['mean_teacher', 'mean_teacher_unaugmented'],
+               ['source_only', 'self_training'],
                ['self_training', 'sam'], ['source_only', 'pit'], ['adversarial', 'dast'],
                ['source_only', 'cdanet']]),
     dict(
@@ -315,17 +323,18 @@ levels = dict(
         methods=['dacs_continued', 'adabn_continued', 'dacs_rcs_continued'],
         pairs=both,
         seeds=[0, 1, 2]),
-    # Whether methods come in their papers' order once they start from source only.
+    # Why methods do not come in their papers' order, by day, where seeds spread less: each from
+    # ImageNet and from source only, and CAMix and the mean teacher with one part less.
     orders=dict(
         methods=[
-            'mean_teacher', 'idacs', 'adversarial_continued', 'mean_teacher_continued',
-            'idacs_continued', 'camix_continued'
+            'mean_teacher', 'idacs', 'camix_continued', 'camix_context', 'mean_teacher_continued',
+            'adversarial_continued', 'idacs_continued', 'mean_teacher_unaugmented'
         ],
-        pairs=both,
+        pairs=['day'],
         seeds=[0, 1, 2]),
     # Whether scores without labels choose the learning rate.
     rates=dict(
         methods=['source_only__1e-4', 'source_only__6e-4'], pairs=both, seeds=[0, 1, 2]),
     value=dict(
-        methods=['dacs_5', 'dacs_20', 'dacs_60', 'all_labels'], pairs=both, seeds=[0, 1, 2]),
-    value_day=dict(methods=['dacs_80'], pairs=['day'], seeds=[0, 1, 2]))
+        methods=['dacs_5', 'dacs_20', 'dacs_60', 'all_labels'], pairs=both, seeds=[0, 1]),
+    value_day=dict(methods=['dacs_80'], pairs=['day'], seeds=[0, 1]))
