@@ -205,7 +205,6 @@ methods = dict(
     cdanet=dict(text='CDANet', stages=lambda pair: with_labels('cdanet', pair)),
     sam=dict(text='SAM', stages=sam),
     pit=dict(text='PIT', stages=pit),
-    pit__4x=dict(text='PIT at lower rates', stages=lambda pair: pit(pair, 'pit__4x')),
     pit_no_lc=dict(
         text='PIT without image-level loss', stages=lambda pair: pit(pair, 'pit_no_lc')),
     pit_no_lr=dict(
@@ -292,7 +291,7 @@ comparisons = [
                ['dacs', 'camix'], ['mean_teacher', 'mean_teacher_unaugmented'],
                ['source_only', 'self_training'],
                ['self_training', 'sam'], ['source_only', 'pit'], ['adabn', 'pit'],
-               ['pit', 'pit__4x'], ['pit_no_lc', 'pit'], ['pit_no_lr', 'pit'], ['adversarial', 'dast'],
+               ['pit_no_lc', 'pit'], ['pit_no_lr', 'pit'], ['adversarial', 'dast'],
                ['source_only', 'cdanet']]),
     dict(
         title='The order of the papers, from the weights of source only',
@@ -334,7 +333,7 @@ levels = dict(
     orders=dict(
         methods=[
             'mean_teacher', 'idacs', 'camix_continued', 'camix_context', 'mean_teacher_continued',
-            'pit__4x', 'pit_no_lr', 'pit_no_lc', 'adversarial_continued', 'idacs_continued',
+            'pit_no_lr', 'pit_no_lc', 'adversarial_continued', 'idacs_continued',
             'mean_teacher_unaugmented'
         ],
         pairs=['day'],
