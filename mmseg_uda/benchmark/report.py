@@ -168,13 +168,14 @@ def _score_table(results: Results, table: Table) -> list[str]:
 def _cost_section(results: Results, table: Table) -> list[str]:
     header = ['method', 'iteration, s', 'bare passes, s', 'ratio', 'passes: learning + labelling']
     on_gpu = results.benchmark.device == 'cuda'
-    last = 'waits' if on_gpu else 'training, h:m:s'
+    keys = [*COST_DIGITS, 'learning_passes', 'labelling_passes', 'peak_memory_mib']
+    if on_gpu:
+        keys.append('host_waits')
     rows = []
     for method, seeds in table.found.items():
         costs = [content['cost'] for content in seeds.values() if content['cost']]
         if not costs:
             continue
-        keys = [key for key, value in costs[0].items() if isinstance(value, (int, float))]
         values = {key: summarize([cost[key] for cost in costs]).mean for key in keys}
         seconds = [
             content['seconds'][content['training']]
@@ -192,7 +193,8 @@ def _cost_section(results: Results, table: Table) -> list[str]:
             ]
         )
     text = f'{COST_HELP} {GPU_HELP if on_gpu else CPU_HELP}'
-    return [text, '', *format_rows([*header, 'peak memory, MiB', last], rows)]
+    header += ['peak memory, MiB', 'waits' if on_gpu else 'training, h:m:s']
+    return [text, '', *format_rows(header, rows)]
 
 
 def _origin(results: Results) -> list[str]:

@@ -100,7 +100,7 @@ class Pipeline:
         Raises:
             ValueError: As :meth:`run`.
         """
-        wanted = self._until(end)
+        wanted = self._until(end, start)
         self.check_inputs()  # first: an error here costs seconds, a digest of all data minutes
         if start is not None:
             choose('stage', start, self.stages, '--from')
@@ -145,11 +145,11 @@ class Pipeline:
 
         Raises:
             ValueError: An input is missing, or stages before ``start`` are not done; there is no
-                stage ``end``.
+                stage ``end``, or it comes before ``start``.
             RuntimeError: Another start of the pipeline works in the directory.
             Exception: A stage failed: its own error.
         """
-        wanted = self._until(end)
+        wanted = self._until(end, start)
         on_main(self.check_inputs if start is None else functools.partial(self.plan, start))
         # The processes decide together: each stage is planned by the first one.
         lock = lock_directory(self.context.work_dir, 'pipeline.lock', 'pipeline')
@@ -165,13 +165,18 @@ class Pipeline:
             left = f'; {rest} after --until are left' if rest else ''
             log.info(f'all {len(wanted)} stages are done, see {report}{left}')
 
-    def _until(self, end: str | None) -> list[str]:
+    def _until(self, end: str | None, start: str | None) -> list[str]:
         """Names of the stages up to one."""
         names = list(self.stages)
         if end is None:
             return names
         choose('stage', end, self.stages, '--until')
-        return names[: names.index(end) + 1]
+        names = names[: names.index(end) + 1]
+        if start in self.stages and start not in names:
+            raise ValueError(
+                f'--until: expected a stage from {start!r} on, as --from says, but got {end!r}'
+            )
+        return names
 
     def output(self, name: str) -> Path:
         """Give the path of what a finished stage made, ``{NAME}`` in the config."""

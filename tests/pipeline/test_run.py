@@ -312,6 +312,10 @@ def test_until_a_stage(config: Path, tmp_path: Path) -> None:
     assert f'; {len(pipeline.stages) - 1} after --until are left' in log
     with pytest.raises(ValueError, match=f'--until: expected a stage, but got {first}x; write'):
         pipeline.run(end=f'{first}x')
+    second = list(pipeline.stages)[1]
+    with pytest.raises(ValueError, match=f"--until: expected a stage from '{second}' on"):
+        pipeline.run(start=second, end=first)
+    assert not (tmp_path / 'run/replaced').exists()
 
 
 def test_one_start_at_a_time(straight: Path, config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
