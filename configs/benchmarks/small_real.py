@@ -108,7 +108,7 @@ def at_rate(pair, name):
 
 
 def camix(pair, stages=stages_of, method='camix'):
-    config = f'small_real/{method}.py'
+    config = 'small_real/camix.py'
     prior = dict(name='prior', type='spatial_prior', config=config, options=pair['train'])
     return [prior, *stages(method, pair, {'model.mixer.prior': '{prior}'})]
 
