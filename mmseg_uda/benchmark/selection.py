@@ -111,6 +111,10 @@ def read_candidates(paths: Iterable[Path]) -> Iterator[Candidate]:
     Args:
         paths: Files, or directories of them.
 
+    Yields:
+        The checkpoints. One that two benchmarks scored comes once, with the scores of both: the
+        same pair, method, seed, iteration and mIoU.
+
     Raises:
         FileNotFoundError: There is no result.
         ValueError: A file is no result.
@@ -125,16 +129,20 @@ def read_candidates(paths: Iterable[Path]) -> Iterator[Candidate]:
             'selection study: expected results of tools/benchmark.py (*.json), but got none; run a '
             'benchmark first'
         )
+    found: dict[tuple[Any, ...], Candidate] = {}
     for file in files:
         with explain_read_errors('selection study', file, 'write results of tools/benchmark.py'):
             content = check_content(json.loads(file.read_text('utf-8')))
             check_content(content, ('points', 'benchmark', 'pair', 'method', 'seed'))
             for step, metrics in content['points'].items():
-                if METRIC in metrics:
-                    yield Candidate(
-                        content['benchmark'], content['pair'], content['method'],
-                        int(content['seed']), int(step), metrics[METRIC], *_scores_of(metrics),
-                    )  # fmt: skip
+                if METRIC not in metrics:
+                    continue
+                place = content['pair'], content['method'], int(content['seed']), int(step)
+                miou = metrics[METRIC]
+                new = Candidate(content['benchmark'], *place, miou, *_scores_of(metrics))
+                known = found.setdefault((*place, miou), new)
+                known.scores.update({**new.scores, **known.scores})
+    yield from found.values()
 
 
 def _scores_of(metrics: dict[str, Any]) -> tuple[dict[str, float], float]:
@@ -192,11 +200,13 @@ def _groups(candidates: Sequence[Candidate]) -> Iterator[tuple[str, list[Candida
 
 
 def _choices(level: str, group: Sequence[Candidate]) -> Iterator[Choice]:
+    for score in dict.fromkeys(name for each in group for name in each.scores):
+        able = [each for each in group if score in each.scores]
+        if len(able) >= LEAST:
+            best = max(able, key=lambda each: each.miou)
+            chosen, correlation = choose_by(score, able)
+            yield Choice(level, score, correlation, best.miou - chosen.miou, chosen, best)
     best = max(group, key=lambda each: each.miou)
-    shared = set.intersection(*(set(each.scores) for each in group))
-    for score in (name for name in group[0].scores if name in shared):
-        chosen, correlation = choose_by(score, group)
-        yield Choice(level, score, correlation, best.miou - chosen.miou, chosen, best)
     if level == 'checkpoints':
         last = max(group, key=lambda each: each.step)
         yield Choice(level, 'last', math.nan, best.miou - last.miou, last, best)

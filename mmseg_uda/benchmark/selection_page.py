@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from mmseg_uda.benchmark.selection import LEVELS, Candidate, Choice, Study, study
@@ -12,6 +14,7 @@ __all__ = ['format_selection', 'recommend']
 
 CHOOSES_NOTHING = ('last', 'any')
 COLLAPSED = 0.7  # share of the effective classes of the best
+OVERCONFIDENT = 0.5  # share of the entropy of the best
 FAILED = 3.0  # points of mIoU
 MOST_FAILURES = 12
 INTRODUCTION = """
@@ -23,8 +26,9 @@ target's mIoU of the best candidate minus that of the chosen one, in points; the
 for that alone. The rank correlation is Spearman's, between a score (its sign so that greater is
 better) and the mIoU. Both are means over all groups of at least three candidates, ± the standard
 deviation, with the 95 % interval of the mean regret. `last` always takes the last checkpoint, and
-`any` is a random choice. `source/mIoU` needs labels of the source. Hyper-parameters of a method
-are the benchmark's methods `METHOD__VALUE`.
+`any` is a random choice. `source/mIoU` and `weighted_source_error` need labels of the source. A
+score that only some candidates have, such as `teacher_agreement`, chooses between these.
+Hyper-parameters of a method are the benchmark's methods `METHOD__VALUE`.
 """
 LIMITS = """
 Groups share networks, seeds and pairs, so they are not independent, and the intervals are too
@@ -71,7 +75,7 @@ def _table(studies: Mapping[str, Study]) -> list[str]:
 
 
 def _failures(choices: Sequence[Choice]) -> list[str]:
-    """Large regrets, and those of them where classes have disappeared."""
+    """Large regrets, and why the choice looked good."""
     bad = [each for each in choices if each.score not in CHOOSES_NOTHING and each.regret >= FAILED]
     if not bad:
         return [f'No score chose a candidate {FAILED:g} points or more below the best.']
@@ -82,23 +86,27 @@ def _failures(choices: Sequence[Choice]) -> list[str]:
             f'{each.chosen.miou:.1f}',
             f'{each.best.miou:.1f}',
             f'{each.chosen.classes:.1f} / {each.best.classes:.1f}',
-            'collapse' if collapsed(each) else '',
+            ', '.join(causes_of(each)),
         ]
         for each in sorted(bad, key=lambda each: -each.regret)[:MOST_FAILURES]
     ]
-    number = sum(map(collapsed, bad))
+    numbers = Counter(cause for each in bad for cause in causes_of(each))
     text = (
-        f'{len(bad)} choices lost {FAILED:g} points or more. In {number} of them the chosen '
-        f'network predicts less than {COLLAPSED:.0%} of the classes of the best one (effective '
-        'numbers): it is sure, and wrong. The largest:'
+        f'{len(bad)} choices lost {FAILED:g} points or more. In {numbers["collapse"]} of them the '
+        f'chosen network predicts less than {COLLAPSED:.0%} of the classes of the best one '
+        f'(effective numbers; collapse), in {numbers["over-confident"]} its entropy is less than '
+        f'{OVERCONFIDENT:.0%} of that of the best one (over-confident). The largest:'
     )
     header = ['score', 'chose', 'mIoU', 'best', 'classes of both', '']
     return [text, '', *format_rows(header, rows)]
 
 
-def collapsed(choice: Choice) -> bool:
-    """Tell whether classes have disappeared in what was chosen."""
-    return choice.chosen.classes < COLLAPSED * choice.best.classes
+def causes_of(choice: Choice) -> list[str]:
+    """Name what makes the chosen network look better than the best one."""
+    chosen, best = choice.chosen, choice.best
+    causes = ['collapse'] if chosen.classes < COLLAPSED * best.classes else []
+    ours, theirs = (-each.scores.get('entropy', math.nan) for each in (chosen, best))
+    return [*causes, 'over-confident'] if ours < OVERCONFIDENT * theirs else causes
 
 
 def recommend(studies: Mapping[str, Mapping[str, Study]], choices: Sequence[Choice]) -> str:
@@ -123,7 +131,7 @@ def recommend(studies: Mapping[str, Mapping[str, Study]], choices: Sequence[Choi
         least = studies[level][best].regret.mean
         text = f'{first}, `{best}` has the least regret, {least:.1f} points'
         if equal:
-            text += f'; not worse within the interval: {", ".join(equal)}'
+            text += f'; the interval does not tell it from {", ".join(equal)}'
         sentences.append(f'{text}.')
         if level != 'checkpoints':
             continue

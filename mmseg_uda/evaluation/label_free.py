@@ -1,6 +1,7 @@
 """Scores of predictions on target images that need no label.
 
-All of them are functions of one matrix: the softmax ``prob`` (N, C) of sampled target pixels.
+All of them are functions of the softmax ``prob`` (N, C) of sampled target pixels, and some of other
+predictions beside it.
 Logarithms are natural, and 0 log 0 is 0.
 """
 
@@ -13,19 +14,36 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from mmseg_uda.evaluation.importance_weighting import importance_weighted_risk
+
 __all__ = [
     'SCORES',
     'Score',
+    'SourcePixels',
     'Views',
+    'agreement',
     'effective_classes',
     'entropy',
-    'mirror_agreement',
     'mutual_information',
     'neighbourhood_density',
     'source_divergence',
 ]
 
 TINY = 1e-12
+
+
+class SourcePixels(NamedTuple):
+    """Sampled pixels of the source, which have labels.
+
+    Args:
+        prob: Softmax, shape (n, C), float32.
+        wrong: Whether the prediction is wrong, shape (n,), bool.
+        held_out: Which half of the images a pixel belongs to, shape (n,), bool.
+    """
+
+    prob: Tensor
+    wrong: Tensor
+    held_out: Tensor
 
 
 class Views(NamedTuple):
@@ -37,6 +55,9 @@ class Views(NamedTuple):
         pairs: Indices of pixels of which the mirrored image was predicted too, shape (m,).
         mirrored: The softmax of these pixels in the mirrored image, shape (m, C).
         shares: Share of each class among the source's labelled pixels, shape (C,); None if unknown.
+        teacher: Class of each pixel by the other one of student and teacher, shape (N,); None
+            without one.
+        source: Pixels of the source; None without any.
     """
 
     prob: Tensor
@@ -44,6 +65,8 @@ class Views(NamedTuple):
     pairs: Tensor
     mirrored: Tensor
     shares: Tensor | None = None
+    teacher: Tensor | None = None
+    source: SourcePixels | None = None
 
 
 class Score(NamedTuple):
@@ -124,14 +147,19 @@ def source_divergence(prob: Tensor, shares: Tensor) -> float:
     return torch.special.xlogy(shares, shares.clamp(min=TINY) / mean).sum().item()
 
 
-def mirror_agreement(prob: Tensor, mirrored: Tensor) -> float:
-    """Share of pixels with the same class in the image and in its mirror image, in [0, 1].
+def agreement(prob: Tensor, other: Tensor) -> float:
+    """Share of pixels with the same class in two predictions, in [0, 1].
 
-    Consistency under augmentation as a validator: Musgrave et al., "Three New Validators and a
-    Large-Scale Benchmark Ranking", `arXiv:2208.07360 <https://arxiv.org/abs/2208.07360>`_, discuss
-    scores of this kind. A constant prediction agrees with itself.
+    Consistency as a validator, under augmentation (here: mirroring) or between student and teacher:
+    Musgrave et al., "Three New Validators and a Large-Scale Benchmark Ranking", `arXiv:2208.07360
+    <https://arxiv.org/abs/2208.07360>`_, discuss scores of this kind. A constant prediction agrees
+    with itself.
+
+    Args:
+        prob: Softmax, shape (N, C).
+        other: Class of each pixel in the other prediction, shape (N,).
     """
-    return (prob.argmax(1) == mirrored.argmax(1)).float().mean().item()
+    return (prob.argmax(1) == other).float().mean().item()
 
 
 def _source_divergence(views: Views) -> float | None:
@@ -139,7 +167,20 @@ def _source_divergence(views: Views) -> float | None:
 
 
 def _mirror_agreement(views: Views) -> float | None:
-    return mirror_agreement(views.prob[views.pairs], views.mirrored) if len(views.pairs) else None
+    if not len(views.pairs):
+        return None
+    return agreement(views.prob[views.pairs], views.mirrored.argmax(1))
+
+
+def _teacher_agreement(views: Views) -> float | None:
+    return None if views.teacher is None else agreement(views.prob, views.teacher)
+
+
+def _weighted_source_error(views: Views) -> float | None:
+    source = views.source
+    if source is None or source.held_out.all() or not source.held_out.any():
+        return None
+    return importance_weighted_risk(source.prob, source.wrong, source.held_out, views.prob)
 
 
 SCORES: dict[str, Score] = {
@@ -151,5 +192,7 @@ SCORES: dict[str, Score] = {
     'effective_classes': Score(lambda views: effective_classes(views.prob), 'greater'),
     'source_divergence': Score(_source_divergence, 'less'),
     'mirror_agreement': Score(_mirror_agreement, 'greater'),
+    'teacher_agreement': Score(_teacher_agreement, 'greater'),
+    'weighted_source_error': Score(_weighted_source_error, 'less'),
 }
 """All scores by name; a new one is a line here."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from mmengine.evaluator import BaseMetric
 from mmseg.registry import METRICS
 from torch import Tensor
 
-from mmseg_uda.evaluation.label_free import SCORES, Views
+from mmseg_uda.evaluation.label_free import SCORES, SourcePixels, Views
 from mmseg_uda.utils.arguments import (
     check_choice,
     check_integer,
@@ -22,6 +23,35 @@ from mmseg_uda.utils.arguments import (
 )
 
 __all__ = ['LabelFreeMetric']
+
+# What a score may need beside predictions of the target's images.
+INPUTS = {
+    'source_divergence': 'source_shares',
+    'mirror_agreement': "a dataset dict(type='MirroredViews', dataset=...)",
+    'teacher_agreement': 'with_teacher=True beside the dataloader, and a method with a teacher',
+    'weighted_source_error': (
+        "a dataset dict(type='BothDomains', datasets=[source, target]) with at least two labelled "
+        'images of the source'
+    ),
+}
+
+
+@dataclass(frozen=True)  # mmengine turns a NamedTuple into a tuple
+class Sampled:
+    """Sampled pixels of an image.
+
+    Args:
+        name: Its path.
+        view: ``'plain'`` or ``'mirrored'``, of the target, or ``'source'``.
+        prob: Softmax, shape (n, C).
+        label: Shape (n,): the other network's class, in the source the ground truth; None if there
+            is none.
+    """
+
+    name: str
+    view: str
+    prob: Tensor
+    label: Tensor | None
 
 
 @METRICS.register_module()
@@ -39,12 +69,18 @@ class LabelFreeMetric(BaseMetric):
                     evaluator=dict(type='LabelFreeMetric'))))
         default_hooks = dict(checkpoint=dict(save_best='unlabelled/entropy', rule='less'))
 
+    Some scores need more than images of the target: ``mirror_agreement`` the dataset
+    ``MirroredViews``, ``source_divergence`` the argument ``source_shares``, ``teacher_agreement``
+    the key ``with_teacher=True`` of the selection set, and ``weighted_source_error`` labelled
+    images of the source, by the dataset :class:`~mmseg_uda.datasets.BothDomains`. Without these
+    inputs they are left out.
+
     The scores are those of a sample of pixels, which depends only on an image's file name and size:
     it is the same for every checkpoint, order and number of processes.
 
     Args:
-        scores: Names in :data:`~mmseg_uda.evaluation.label_free.SCORES`; None for all that the
-            images and ``source_shares`` allow.
+        scores: Names in :data:`~mmseg_uda.evaluation.label_free.SCORES`; None for all whose inputs
+            are there.
         pixels: Pixels per image.
         few: Of these, the pixels per image for scores of quadratic cost.
         source_shares: Share of each class among the source's labelled pixels, C numbers of any
@@ -84,7 +120,7 @@ class LabelFreeMetric(BaseMetric):
             self.shares = shares / shares.sum()
 
     def process(self, data_batch: Any, data_samples: Sequence[dict[str, Any]]) -> None:
-        """Add a batch: per image its name, whether it was mirrored, and sampled pixels (n, C)."""
+        """Add a batch: of each image its name, its view, and sampled pixels."""
         for sample in data_samples:
             if 'seg_logits' not in sample:
                 raise ValueError(
@@ -98,10 +134,18 @@ class LabelFreeMetric(BaseMetric):
                     f'of the network, but got {len(self.shares)}; write {len(logits)}'
                 )
             name = sample['img_path']
+            of_source = sample.get('domain') == 'source'
             # Mirrored images come back mirrored, so that their pixels are at the same places.
             index = self._sample(name, logits[0].numel()).to(logits.device)
             prob = logits.flatten(1)[:, index].float().softmax(0).T.cpu()  # (n, C)
-            self.results.append((name, bool(sample.get('flip')), prob))
+            label = None
+            if of_source:
+                label = _ground_truth(sample).flatten()[index.cpu()]
+            elif 'other_logits' in sample:
+                other = sample['other_logits']['data'].flatten(1)[:, index]  # (C, n)
+                label = other.argmax(0).cpu()
+            mirrored = 'mirrored' if sample.get('flip') else 'plain'
+            self.results.append(Sampled(name, 'source' if of_source else mirrored, prob, label))
 
     def _sample(self, name: str, size: int) -> Tensor:
         """Draw pixels of an image of that name and number of pixels, shape (n,)."""
@@ -109,35 +153,70 @@ class LabelFreeMetric(BaseMetric):
         generator = torch.Generator().manual_seed(zlib.crc32(Path(name).name.encode()))
         return torch.randperm(size, generator=generator)[: self.pixels]
 
-    def compute_metrics(self, results: list[tuple[str, bool, Tensor]]) -> dict[str, float]:
+    def compute_metrics(self, results: list[Sampled]) -> dict[str, float]:
         """Compute the scores.
 
         Args:
-            results: Name, mirrored, pixels (n, C) of every image.
+            results: Sampled pixels of every image.
         """
-        plain = {name: prob for name, flip, prob in results if not flip}
-        mirrored = {name: prob for name, flip, prob in results if flip and name in plain}
+        views = self._views(results)
+        values = {name: SCORES[name].compute(views) for name in self.scores or SCORES}
+        for name in self.scores or ():
+            if values[name] is None:
+                raise ValueError(
+                    f'LabelFreeMetric.scores: {name!r} expected {INPUTS[name]}, but got none; '
+                    'write it'
+                )
+        return {name: value for name, value in values.items() if value is not None}
+
+    def _views(self, results: Sequence[Sampled]) -> Views:
+        plain = {each.name: each for each in results if each.view == 'plain'}
+        mirrored = {
+            each.name: each.prob
+            for each in results
+            if each.view == 'mirrored' and each.name in plain
+        }
         few, pairs, start = [], [], 0
-        for name, prob in plain.items():
-            index = torch.arange(start, start + len(prob))
+        for name, each in plain.items():
+            index = torch.arange(start, start + len(each.prob))
             few.append(index[: self.few])
             pairs.append(index if name in mirrored else index[:0])
-            start += len(prob)
-        prob = torch.cat([*plain.values()])  # (N, C)
+            start += len(each.prob)
+        prob = torch.cat([each.prob for each in plain.values()])  # (N, C)
         # In the order of `plain`, to which `pairs` refers.
         others = [mirrored[name] for name in plain if name in mirrored]
-        views = Views(
+        labels = [each.label for each in plain.values() if each.label is not None]
+        return Views(
             prob,
             torch.cat(few),
             torch.cat(pairs),
             torch.cat(others) if others else prob[:0],
             self.shares,
+            torch.cat(labels) if labels else None,
+            _source_pixels([each for each in results if each.view == 'source']),
         )
-        values = {name: SCORES[name].compute(views) for name in self.scores or SCORES}
-        for name in self.scores or ():
-            if values[name] is None:
-                raise ValueError(
-                    f'LabelFreeMetric.scores: {name!r} expected source_shares, or a dataset '
-                    "dict(type='MirroredViews', dataset=...), but got none; write it"
-                )
-        return {name: value for name, value in values.items() if value is not None}
+
+
+def _ground_truth(sample: dict[str, Any]) -> Tensor:
+    if 'gt_sem_seg' not in sample:
+        raise ValueError(
+            f'LabelFreeMetric: expected a label of {sample["img_path"]}, an image of the source, '
+            'but got none; write LoadAnnotations into its pipeline'
+        )
+    label: Tensor = sample['gt_sem_seg']['data']  # (1, H, W)
+    return label.cpu()
+
+
+def _source_pixels(images: Sequence[Sampled]) -> SourcePixels | None:
+    """Join the labelled pixels of source images, every second of which is held out."""
+    probs, wrong, halves = [], [], []
+    # By name, so that the halves depend on no order and no number of processes.
+    for position, each in enumerate(sorted(images, key=lambda each: each.name)):
+        assert each.label is not None
+        valid = each.label < each.prob.shape[1]  # not the ignored label
+        probs.append(each.prob[valid])
+        wrong.append(each.prob[valid].argmax(1) != each.label[valid])
+        halves.append(torch.full((int(valid.sum()),), bool(position % 2)))
+    if not probs:
+        return None
+    return SourcePixels(torch.cat(probs), torch.cat(wrong), torch.cat(halves))

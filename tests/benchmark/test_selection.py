@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from pathlib import Path
 
@@ -78,7 +79,7 @@ def test_answers_that_are_known(tmp_path: Path) -> None:
     first, others = text.split(" Write `save_best='source/mIoU'`. ")
     best = 'Between the checkpoints of a run, `source/mIoU` has the least regret, 0.0 points'
     assert first.startswith(best)
-    assert 'not worse within the interval: `effective_classes`' in first
+    assert '; the interval does not tell it from `effective_classes`' in first
     assert others.startswith('Between methods, `')
     assert '. Between hyper-parameters of a method, `source/mIoU` has' in others
 
@@ -92,7 +93,8 @@ def test_page(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert '| source/mIoU | 10 | 1.00 ± 0.00 | 0.0 ± 0.0 [0.0, 0.0] | 0.0 |' in text
     assert '| entropy | 10 | -0.20 ± 0.00 | 11.0 ± 0.0 [11.0, 11.0] | 11.0 | day/' in text
     assert ' choices lost 3 points or more. In 10 of them the chosen network' in text
-    assert 'iteration 4 | 15.0 | 26.0 | 2.0 / 8.0 | collapse |' in text
+    assert ' (effective numbers; collapse), in 10 its entropy is less than 50% of that' in text
+    assert 'iteration 4 | 15.0 | 26.0 | 2.0 / 8.0 | collapse, over-confident |' in text
     (tmp_path / 'empty').mkdir()
     with pytest.raises(FileNotFoundError, match='expected results of tools/benchmark.py'):
         tool.main([str(tmp_path / 'empty'), '--out', str(tmp_path / 'other.md')])
@@ -115,6 +117,38 @@ def test_benchmarks_are_not_mixed() -> None:
     assert '4 checkpoints of 2 runs:' in format_selection([*run, *other], 'command')
     text = 'Between the checkpoints of a run there is one choice, from which nothing follows.'
     assert recommend(studies, choices) == text
+
+
+def test_scores_of_two_benchmarks_are_joined(tmp_path: Path) -> None:
+    """Another benchmark adds a score of some of the same checkpoints."""
+    first = write(tmp_path)
+    second = tmp_path / 'docs/results/second'
+    for file in sorted(first.rglob('dacs*.json')):
+        content = json.loads(file.read_text('utf-8')) | dict(benchmark='second')
+        for step, metrics in content['points'].items():
+            content['points'][step] = {
+                'mIoU': metrics['mIoU'],
+                'unlabelled/teacher_agreement': 1 - int(step) / 10,
+            }
+        path = second / file.relative_to(first)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(content), 'utf-8')
+    candidates = [*read_candidates([first.parent])]
+    assert len(candidates) == 40
+    studies, _ = study(candidates)
+    alone, _ = study([*read_candidates([first])])
+    chosen = studies['checkpoints'].pop('teacher_agreement')
+    assert (chosen.groups, chosen.regret.mean) == (6, 6.0)  # three settings, two seeds, step 1
+    assert studies['hyper-parameters'].pop('teacher_agreement').groups == 2
+    for level, scores in studies.items():  # of methods only one has it
+        assert [*scores] == [*alone[level]]
+        assert [each.regret for each in scores.values()] == [
+            each.regret for each in alone[level].values()
+        ]
+    # A network of other scores on the target is another one.
+    for file in second.rglob('*.json'):
+        file.write_text(file.read_text('utf-8').replace('"mIoU": ', '"mIoU": 1'), 'utf-8')
+    assert len([*read_candidates([first.parent])]) == 64
 
 
 def test_few_candidates() -> None:

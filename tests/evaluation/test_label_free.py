@@ -11,6 +11,7 @@ from mmseg.registry import METRICS
 from torch import Tensor
 
 from mmseg_uda.evaluation import SCORES, label_free
+from mmseg_uda.evaluation.importance_weighting import importance_weighted_risk
 
 Sample = dict[str, Any]
 
@@ -94,7 +95,7 @@ def test_known_values() -> None:
     assert label_free.effective_classes(constant) == pytest.approx(1)
     assert label_free.source_divergence(uniform, torch.full((4,), 0.25)) == pytest.approx(0)
     assert label_free.source_divergence(constant, torch.full((4,), 0.25)) > 10
-    assert label_free.mirror_agreement(certain, certain[[0, 1, 3, 2]]) == 0.5
+    assert label_free.agreement(certain, torch.tensor([0, 1, 3, 2])) == 0.5
 
 
 def test_collapse_is_worse_by_the_guards() -> None:
@@ -164,11 +165,69 @@ def test_mirrored_images_count_for_agreement_alone() -> None:
     assert again['mirror_agreement'] == pytest.approx(agreement)
 
 
+def test_agreement_with_the_teacher() -> None:
+    samples = [prediction(seed, str(seed)) for seed in range(2)]
+    teacher = [prediction(seed + 5, '')['seg_logits'] for seed in range(2)]
+    both = [dict(each, other_logits=logits) for each, logits in zip(samples, teacher)]
+    same = [
+        each['seg_logits']['data'].argmax(0) == logits['data'].argmax(0)
+        for each, logits in zip(samples, teacher)
+    ]
+    metrics = evaluate(both, pixels=48)
+    assert metrics.pop('teacher_agreement') == pytest.approx(
+        torch.stack(same).float().mean().item()
+    )
+    assert metrics == evaluate(samples, pixels=48)
+
+
+def source_image(seed: int, name: str) -> Sample:
+    """A labelled image of the source, some of whose pixels are ignored."""
+    label = torch.randint(4, (1, 6, 8), generator=torch.Generator().manual_seed(seed + 50))
+    label[0, 0, :3] = 255
+    return dict(prediction(seed, name), domain='source', gt_sem_seg=dict(data=label))
+
+
+def test_labelled_source_images() -> None:
+    target = [dict(prediction(seed, str(seed)), domain='target') for seed in range(2)]
+    source = [source_image(seed + 10, str(seed)) for seed in range(3)]  # of the same names
+    metrics = evaluate([*source, *target], pixels=48)
+    again = evaluate([target[1], *source[::-1], target[0]], pixels=48)
+    assert again == pytest.approx(metrics, rel=1e-4)
+
+    def prob(sample: Sample) -> Tensor:
+        return sample['seg_logits']['data'].flatten(1).softmax(0).T
+
+    labels = [each['gt_sem_seg']['data'].flatten() for each in source]
+    valid = [label != 255 for label in labels]
+    probs = [prob(each)[kept] for each, kept in zip(source, valid)]
+    wrong = [p.argmax(1) != label[kept] for p, label, kept in zip(probs, labels, valid)]
+    halves = [torch.full((len(p),), i == 1) for i, p in enumerate(probs)]
+    risk = importance_weighted_risk(
+        torch.cat(probs), torch.cat(wrong), torch.cat(halves), torch.cat([*map(prob, target)])
+    )
+    assert metrics.pop('weighted_source_error') == pytest.approx(risk, abs=1e-4)
+    assert metrics == evaluate(target, pixels=48)
+    # One image has no other half.
+    assert 'weighted_source_error' not in evaluate([source[0], *target])
+
+
 def test_chosen_scores() -> None:
     samples = [prediction(0, '0')]
     assert set(evaluate(samples, scores=['entropy'], prefix='x')) == {'x/entropy'}
-    with pytest.raises(ValueError, match="'mirror_agreement' expected source_shares, or a dataset"):
-        evaluate(samples, scores=['entropy', 'mirror_agreement'])
+
+
+@pytest.mark.parametrize(
+    ('score', 'needed'),
+    [
+        ('mirror_agreement', r"a dataset dict\(type='MirroredViews', dataset=...\)"),
+        ('source_divergence', 'source_shares'),
+        ('teacher_agreement', 'with_teacher=True beside the dataloader'),
+        ('weighted_source_error', r"a dataset dict\(type='BothDomains'"),
+    ],
+)
+def test_score_without_its_input(score: str, needed: str) -> None:
+    with pytest.raises(ValueError, match=f'scores: {score!r} expected {needed}.*but got none'):
+        evaluate([prediction(0, '0')], scores=['entropy', score])
 
 
 @pytest.mark.parametrize(

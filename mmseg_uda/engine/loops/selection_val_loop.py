@@ -7,14 +7,17 @@ from collections.abc import Iterator, Mapping, Sequence
 from numbers import Real
 from typing import Any
 
+import torch
 from mmengine.evaluator import Evaluator
 from mmengine.logging import print_log
 from mmengine.runner import Runner, ValLoop
+from mmengine.runner.amp import autocast
 from mmseg.registry import LOOPS
 from torch.utils.data import DataLoader
 
 from mmseg_uda.datasets.checks import check_dataset
 from mmseg_uda.datasets.folders import check_folders
+from mmseg_uda.engine.observe import unwrap_model
 from mmseg_uda.utils.arguments import expect
 from mmseg_uda.utils.terminal import LogLine
 
@@ -33,24 +36,29 @@ class _Sets:
     Args:
         sets: Dataloader and evaluator by name.
         mean: As for :class:`SelectionValLoop`.
+        with_teacher: Names of the sets whose metrics get the other network's scores.
     """
 
-    def __init__(self, sets: Sets, mean: str | None) -> None:
-        self.sets, self.mean = sets, mean
+    def __init__(self, sets: Sets, mean: str | None, with_teacher: Sequence[str] = ()) -> None:
+        self.sets, self.mean, self.with_teacher = sets, mean, with_teacher
         self.dataset = next(iter(sets.values()))[0].dataset
-        self._current: Any = None
+        self.current = ''
+        self.other_logits: list[Any] | None = None  # of the batch, by student or teacher
 
     def __len__(self) -> int:
         return sum(len(loader) for loader, _ in self.sets.values())
 
     def __iter__(self) -> Iterator[Any]:
-        for loader, evaluator in self.sets.values():
-            self._current = evaluator
+        for name, (loader, _) in self.sets.items():
+            self.current = name
             yield from loader
 
     def process(self, data_samples: Sequence[Any], data_batch: Any = None) -> None:
         """Pass predictions on to the metrics of the set from which the batch came."""
-        self._current.process(data_samples=data_samples, data_batch=data_batch)
+        for sample, logits in zip(data_samples, self.other_logits or ()):
+            sample.other_logits = logits
+        _, evaluator = self.sets[self.current]
+        evaluator.process(data_samples=data_samples, data_batch=data_batch)
 
     def evaluate(self, size: int) -> dict[str, Any]:
         """Compute the metrics of all sets.
@@ -98,7 +106,11 @@ class SelectionValLoop(ValLoop):
         dataloader: The target's validation dataloader or its config, from ``val_dataloader``.
         evaluator: Its evaluator or the config, from ``val_evaluator``.
         selection: Per name ``dict(dataloader=..., evaluator=...)``. Without a sampler the images
-            come in order; without an evaluator the metrics are those of ``val_evaluator``.
+            come in order; without an evaluator the metrics are those of ``val_evaluator``. With
+            ``with_teacher=True`` the method's other network predicts each batch, too: the teacher,
+            or the student of a method that is tested as its teacher. Its scores are
+            ``other_logits`` of a sample, for ``teacher_agreement`` of a
+            :class:`~mmseg_uda.evaluation.LabelFreeMetric`.
         mean: Name of the mean over the selection sets, taken for every number that all of them
             give; None for no mean.
         validate_target: Validate on the target, too. If False, its dataset is not even built, so
@@ -107,8 +119,8 @@ class SelectionValLoop(ValLoop):
 
     Raises:
         TypeError: If ``selection`` is not a dict of dicts.
-        ValueError: If a name or a key is wrong, a directory is missing or empty, or the classes of
-            the sets differ.
+        ValueError: If a name or a key is wrong, a directory is missing or empty, the classes of
+            the sets differ, or a method without a teacher is to predict with one.
     """
 
     def __init__(
@@ -132,9 +144,36 @@ class SelectionValLoop(ValLoop):
             target: Any = self
             parts = {TARGET: (target.dataloader, target.evaluator), **parts}
         _check_classes(parts)
+        with_teacher = [name for name, part in selection.items() if part.get('with_teacher')]
+        self._method: Any = unwrap_model(runner.model)
+        for name in with_teacher:
+            if not hasattr(self._method, 'eval_on'):
+                raise ValueError(
+                    f'SelectionValLoop.selection.{name}.with_teacher: expected a mean teacher, but '
+                    f'got {type(self._method).__name__}, which has none; write False'
+                )
         # The stock `run` iterates over the dataloader and passes predictions to the evaluator.
-        sets: Any = _Sets(parts, mean)
+        sets: Any = _Sets(parts, mean, with_teacher)
         self.dataloader, self.evaluator = sets, sets
+
+    @torch.no_grad()
+    def run_iter(self, idx: int, data_batch: Any) -> None:
+        """Predict a batch and pass it to the metrics of its set."""
+        sets: Any = self.dataloader
+        sets.other_logits = None
+        if sets.current in sets.with_teacher:
+            sets.other_logits = [each.seg_logits for each in self._predict_by_other(data_batch)]
+        super().run_iter(idx, data_batch)
+
+    def _predict_by_other(self, data_batch: Any) -> Sequence[Any]:
+        tested = self._method.eval_on
+        self._method.eval_on = 'student' if tested == 'teacher' else 'teacher'
+        try:
+            with autocast(enabled=self.fp16):
+                outputs: Sequence[Any] = self.runner.model.val_step(data_batch)
+        finally:
+            self._method.eval_on = tested
+        return outputs
 
     @staticmethod
     def _build(runner: Runner, name: str, part: Mapping[str, Any], default: Any) -> tuple[Any, Any]:
@@ -177,10 +216,10 @@ def _check_selection(selection: Any, mean: str | None) -> None:
             "val_cfg=dict(type='ValLoop')"
         )
     for name, part in selection.items():
-        if 'dataloader' not in part or set(part) - {'dataloader', 'evaluator'}:
+        if 'dataloader' not in part or set(part) - {'dataloader', 'evaluator', 'with_teacher'}:
             raise ValueError(
                 f'SelectionValLoop.selection.{name}: expected the keys dataloader and, optionally, '
-                f'evaluator, but got {sorted(part)}; write these'
+                f'evaluator and with_teacher, but got {sorted(part)}; write these'
             )
     for key, name in [*(('selection', name) for name in selection), ('mean', mean)]:
         fine = name is None or (name and '/' not in name)

@@ -371,3 +371,43 @@ def test_two_processes_equal_one(tmp_path: Path) -> None:
     torch.multiprocessing.start_processes(_process, (tmp_path,), nprocs=2, start_method='fork')
     for rank in range(2):
         assert torch.load(tmp_path / f'{rank}.pth', weights_only=True) == one
+
+
+def teacher_config(root: Path, method: str, **method_changes: Any) -> Config:
+    first = dict(
+        dataloader=loader(root, 'first', batch_size=2),
+        evaluator=[METRIC, dict(type='LabelFreeMetric', pixels=10_000)],
+        with_teacher=True,
+    )
+    cfg = config(root, method, dict(first=first))
+    cfg.model = toys.method_cfg(method, **method_changes)
+    return cfg
+
+
+@pytest.mark.parametrize('eval_on', ['student', 'teacher'])
+def test_agreement_with_the_teacher(tmp_path: Path, eval_on: str) -> None:
+    """The other network adds a score, and changes no other one."""
+    runner = Runner.from_cfg(teacher_config(tmp_path, 'mean_teacher', eval_on=eval_on))
+    before = runner.val()
+    assert before.pop('first/teacher_agreement') == 1  # the teacher begins as a copy
+    model = runner.model
+    other = model.teacher.module if eval_on == 'student' else model.student
+    for branch in other.decode_head.branches:
+        branch.bias.data[0] += 100  # it predicts class 0 everywhere
+    after = runner.val()
+    batches, _ = runner.val_loop.dataloader.sets['first']
+    labels = [each.pred_sem_seg.data for batch in batches for each in model.val_step(batch)]
+    share = torch.cat(labels).eq(0).float().mean().item()
+    assert 0 < share < 1
+    assert after.pop('first/teacher_agreement') == pytest.approx(share)
+    assert {key: after[key] for key in before if 'mean' not in key} == {
+        key: value for key, value in before.items() if 'mean' not in key
+    }
+    assert model.eval_on == eval_on
+
+
+def test_agreement_without_a_teacher(tmp_path: Path) -> None:
+    cfg = teacher_config(tmp_path, 'source_only')
+    message = 'first.with_teacher: expected a mean teacher, but got SourceOnly, which has none'
+    with pytest.raises(ValueError, match=message):
+        Runner.from_cfg(cfg).val()
