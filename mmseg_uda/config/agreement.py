@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import inspect
 import re
 from collections import Counter
@@ -24,6 +23,7 @@ from mmseg_uda.config.method import check_method
 from mmseg_uda.config.places import ANYWHERE, CONSTRUCTORS, Node, find_class
 from mmseg_uda.config.problems import Problem
 from mmseg_uda.config.signatures import is_stock, signature_of
+from mmseg_uda.utils.similar import nearest
 
 __all__ = ['check_agreement', 'check_layers', 'check_optimizers']
 
@@ -189,7 +189,7 @@ def check_layers(nodes: list[Node], model: nn.Module) -> Iterator[Problem]:
         layers = node.cfg.get('layer') if WEIGHT_INITIALIZERS in node.place.registries else None
         named = [layers] if isinstance(layers, str) else layers or ()
         for layer in (each for each in named if each not in known and each not in present):
-            for similar in difflib.get_close_matches(layer, known, n=1, cutoff=0.85):
+            if similar := nearest(layer, known, cutoff=0.85):
                 text = f'{node.name}: no layer is called {layer!r}; write {similar!r}'
                 yield Problem(f'{node.path}.layer', text)
 

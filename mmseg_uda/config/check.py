@@ -5,7 +5,6 @@ No data, weights or GPU are needed, nothing is written, and no random state chan
 
 from __future__ import annotations
 
-import difflib
 import inspect
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
@@ -35,6 +34,7 @@ from mmseg_uda.config.problems import ConfigError, Problem
 from mmseg_uda.config.shapes import check_shapes
 from mmseg_uda.config.signatures import advice, check_names, is_stock
 from mmseg_uda.config.values import check_values
+from mmseg_uda.utils.similar import nearest
 
 __all__ = ['check_config', 'check_runnable', 'require_sound']
 
@@ -156,10 +156,10 @@ def _check_top_level(content: Mapping[str, Any]) -> Iterator[Problem]:
 def _near_miss(
     path: str, name: str, known: Collection[str], cutoff: float = 0.88
 ) -> Iterator[Problem]:
-    if name not in known:
-        for similar in difflib.get_close_matches(name, known, n=1, cutoff=cutoff):
-            text = f'nothing reads this name; write {similar!r}, or choose another one'
-            yield Problem(path, text)
+    similar = None if name in known else nearest(name, known, cutoff)
+    if similar:
+        text = f'nothing reads this name; write {similar!r}, or choose another one'
+        yield Problem(path, text)
 
 
 def _plain(node: Any) -> Any:

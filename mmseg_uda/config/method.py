@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -12,6 +11,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from mmseg_uda.config.places import Node
 from mmseg_uda.config.problems import Problem
 from mmseg_uda.config.signatures import is_stock, signature_of
+from mmseg_uda.utils.similar import nearest
 
 __all__ = ['check_method', 'check_statistics', 'num_classes_of', 'segmentor_of']
 
@@ -67,9 +67,9 @@ def _check_passes(nodes: list[Node]) -> Iterator[Problem]:
     for node in nodes:
         domains = node.cfg.get('domains') if node.path.startswith('model.') else None
         for name in domains if isinstance(domains, (list, tuple)) else ():
-            similar = difflib.get_close_matches(str(name), PASSES, n=1)
+            similar = nearest(str(name), PASSES)
             if similar and name not in PASSES:
-                text = f'expected the domain of a pass, but got {name!r}; write {similar[0]!r}'
+                text = f'expected the domain of a pass, but got {name!r}; write {similar!r}'
                 yield Problem(f'{node.path}.domains', text)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,6 +10,7 @@ from mmengine.config import Config
 from mmseg_uda.config.places import RUNNER_NAMES
 from mmseg_uda.config.problems import ConfigError, Problem
 from mmseg_uda.config.signatures import advice
+from mmseg_uda.utils.similar import nearest
 
 __all__ = ['merge_options']
 
@@ -48,7 +48,7 @@ def _merge(cfg: Config, key: Any, value: Any) -> Problem | None:
             node = node[part]
         elif depth == 0 and part not in RUNNER_NAMES:
             return Problem(key, f'nothing reads {part!r}; {advice(part, RUNNER_NAMES)}')
-        elif 'type' not in node and difflib.get_close_matches(part, node, n=1, cutoff=0.8):
+        elif 'type' not in node and nearest(part, node, cutoff=0.8):
             return Problem(key, f'{path} has no {part!r}; {advice(part, node)}')
         else:
             break

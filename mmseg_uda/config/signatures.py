@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import difflib
 import functools
 import inspect
 import textwrap
@@ -14,6 +13,7 @@ from typing import Any, NamedTuple
 from torch import nn
 
 from mmseg_uda.config.problems import Problem
+from mmseg_uda.utils.similar import nearest
 
 __all__ = ['advice', 'check_names', 'is_stock', 'signature_of']
 
@@ -132,7 +132,7 @@ def check_names(
     for key in arguments:
         if key in old_names:
             continue
-        similar = signature.is_open and is_stock(target) and _nearest(key, signature.hints, 0.9)
+        similar = signature.is_open and is_stock(target) and nearest(key, signature.hints, 0.9)
         if not signature.takes(key) or (similar and key != similar):
             hint = advice(key, signature.hints)
             where = f'{path}.{key}' if path else key
@@ -146,16 +146,10 @@ def check_names(
 def advice(word: Any, known: Iterable[str]) -> str:
     """Advise to write the known word that is nearest, or list all of a few."""
     names = sorted(known)
-    similar = _nearest(str(word), names)
+    similar = nearest(str(word), names)
     if similar:
         return f'write {similar!r}'
     return f'write one of {", ".join(names)}' if 0 < len(names) <= 30 else 'remove it'
-
-
-def _nearest(word: str, known: Iterable[str], cutoff: float = 0.6) -> str | None:
-    names = {name.lower(): name for name in known}
-    similar = difflib.get_close_matches(word.lower(), names, n=1, cutoff=cutoff)
-    return names[similar[0]] if similar else None
 
 
 def is_stock(target: Any, packages: tuple[str, ...] = STOCK) -> bool:

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import copy
 import dataclasses
-import difflib
 import traceback
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from mmengine.config import Config
+
+from mmseg_uda.utils.similar import nearest
 
 __all__ = ['Row', 'Table', 'choose', 'read_config', 'read_file']
 
@@ -166,8 +167,8 @@ def choose(kind: str, name: str | None, known: Iterable[str], where: str) -> str
         return known[0]
     if name in known:
         return str(name)
-    similar = difflib.get_close_matches(name or '', known, n=1) or [f'one of {", ".join(known)}']
-    raise ValueError(f'{where}: expected a {kind}, but got {name or "none"}; write {similar[0]}')
+    similar = nearest(name or '', known) or f'one of {", ".join(known)}'
+    raise ValueError(f'{where}: expected a {kind}, but got {name or "none"}; write {similar}')
 
 
 def read_file(path: str | Path) -> Config:
@@ -235,5 +236,5 @@ def _successor(path: Path) -> str:
                     f'or, in a pipeline, {file.name}:{row}:{cell}'
                 )
     names = [file.name for file in path.parent.glob('*.py')]
-    similar = difflib.get_close_matches(path.name, names, n=1)
-    return f'; write {path.with_name(similar[0])}' if similar else ''
+    similar = nearest(path.name, names)
+    return f'; write {path.with_name(similar)}' if similar else ''

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -19,6 +18,7 @@ from mmseg_uda.stages import STAGES
 from mmseg_uda.stages.base import Stage
 from mmseg_uda.stages.context import PipelineContext
 from mmseg_uda.utils.arguments import check_choice
+from mmseg_uda.utils.similar import nearest
 
 __all__ = ['read_pipeline']
 
@@ -106,10 +106,10 @@ def read_pipeline(
 def _check_names(content: Mapping[str, Any], path: Path) -> None:
     """Refuse a name that looks like a slip; any other is a variable of the config."""
     for name in content:
-        similar = difflib.get_close_matches(name, NAMES, n=1, cutoff=0.75)
+        similar = nearest(name, NAMES, cutoff=0.75)
         if similar and name not in (*NAMES, 'stages'):
             raise ValueError(
-                f'{path}: nothing reads `{name}`; write `{similar[0]}`, or choose another name'
+                f'{path}: nothing reads `{name}`; write `{similar}`, or choose another name'
             )
     stages = content.get('stages')
     if not isinstance(stages, (list, tuple)) or not stages:
