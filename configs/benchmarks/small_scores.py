@@ -33,7 +33,7 @@ def images(name, split, indices, labelled):
 
 
 # Per pair the source's validation images, and those of the target's training, as in small_real.py.
-weighted = dict(
+sets = dict(
     day=[images('synth_street', 'val', None, True),
          images('camvid_day', 'train', [*range(0, 305, 5)], False)],
     dusk=[images('camvid_day', 'val', [*range(0, 171, 2)], True),
@@ -41,18 +41,21 @@ weighted = dict(
 
 
 def scored(stage, pair, method):
-    """A stage that computes the two scores, too."""
+    """A score stage with a set of both domains instead of those of small_real.py."""
     if stage['type'] != 'score':
         return stage
-    dataset = dict(type='BothDomains', datasets=weighted[pair])
-    more = {
-        'val_cfg.selection.weighted': dict(
-            dataloader=dict(batch_size=2, num_workers=1, dataset=dataset),
-            evaluator=dict(type='LabelFreeMetric', scores=['weighted_source_error'])),
+    options = {
+        key: value
+        for key, value in stage['options'].items() if not key.startswith('val_cfg.selection.')
     }
-    if method in teachers:
-        more['val_cfg.selection.unlabelled.with_teacher'] = True
-    return dict(stage, options={**stage['options'], **more})
+    dataset = dict(type='BothDomains', datasets=sets[pair])
+    options['val_cfg.selection'] = dict(
+        _delete_=True,
+        unlabelled=dict(
+            dataloader=dict(batch_size=2, num_workers=1, dataset=dataset),
+            evaluator=dict(type='LabelFreeMetric'),
+            with_teacher=method in teachers))
+    return dict(stage, options=options)
 
 
 cells = {
@@ -60,7 +63,7 @@ cells = {
         scored(stage, pair, method) for stage in _base_.cells[f'{pair}-{method}']
         if stage['type'] != 'cost'
     ]
-    for pair in weighted for method in [*teachers, *others]
+    for pair in sets for method in [*teachers, *others]
 }
 levels = dict(
     _delete_=True,
