@@ -79,6 +79,30 @@ def rows_of(path: str) -> dict[str, str]:
     return rows
 
 
+def test_our_numbers_are_those_of_the_benchmark() -> None:
+    """Both columns of configs/README.md are the means on the benchmark's page."""
+    page = (ROOT / 'docs/benchmarks/small_real.md').read_text(encoding='utf-8')
+    means = {
+        pair: {
+            method.lower(): mean
+            for method, mean in re.findall(r'^\| ([^|]+) \| [\d, ]+ \| (\d\d\.\d) ', part, re.M)
+        }
+        for pair, part in zip(('day', 'dusk'), page.split('\n## ')[1:])
+    }
+    rows = (ROOT / 'configs/README.md').read_text(encoding='utf-8').splitlines()
+    found = 0
+    for row in rows:
+        ours = re.match(
+            r'\| \[([^]]+)\].* \| \[(\d\d\.\d)\]\(\S+small_real\.md\) \| (\d\d\.\d|–) \|$', row
+        )
+        if ours:
+            method = ours[1].lower()
+            assert ours[2] == means['day'][method], row
+            assert ours[3] == means['dusk'].get(method, '–'), row
+            found += 1
+    assert found >= 12
+
+
 def test_numbers_of_the_front_page_are_those_of_all_methods() -> None:
     front, whole = rows_of('README.md'), rows_of('configs/README.md')
     assert front.keys() - whole.keys() == {'cyclegan'}  # has no mIoU
