@@ -7,11 +7,9 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
-from mmengine.config import Config
-
 from mmseg_uda.artifacts.digest import digest_config
 from mmseg_uda.config.reads import KINDS
-from mmseg_uda.config.tables import choose
+from mmseg_uda.config.tables import choose, read_file
 from mmseg_uda.pipeline import read_pipeline
 from mmseg_uda.pipeline.run import Pipeline
 from mmseg_uda.stages.references import split_reference, substitute
@@ -141,12 +139,12 @@ def read_benchmark(path: str | Path) -> Benchmark:
 
     Raises:
         FileNotFoundError: There is no such file.
-        ValueError: A name is missing or unknown.
+        ValueError: A name is missing or unknown, or the file has an error.
     """
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f'read_benchmark: no config file {path}')
-    content = Config.fromfile(path).to_dict()
+    content = read_file(path).to_dict()
     for key in ('title', 'baseline', 'bar', 'pair_texts', 'texts', 'levels', 'cells'):
         if key not in content:
             raise ValueError(

@@ -190,10 +190,23 @@ def read_file(path: str | Path) -> Config:
         first: BaseException = error
         while isinstance(first, ImportError) and isinstance(first.__context__, ImportError):
             first = first.__context__  # mmengine's own lists all directories of modules
-        text = ' '.join(str(getattr(first, 'msg', first)).split())
+        text = shorten_middle(' '.join(str(getattr(first, 'msg', first)).split()))
         if isinstance(first, ModuleNotFoundError):
             text += '; correct custom_imports, or write its directory into PYTHONPATH'
         raise ValueError(f'{path}{where}: [{type(first).__name__}] {text}') from error
+
+
+def shorten_middle(text: str, most: int = 400) -> str:
+    """Leave the middle of a long text out: mmengine's errors may begin with a whole config.
+
+    Example:
+        >>> shorten_middle('model={...} cannot inherit from base', most=20)
+        'model ... from base'
+    """
+    if len(text) <= most:
+        return text
+    first = most // 4
+    return f'{text[:first].rstrip()} ... {text[first + 5 - most :].lstrip()}'
 
 
 def read_config(path: str | Path, row: str | None = None, cell: str | None = None) -> Config:

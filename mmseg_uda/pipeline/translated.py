@@ -7,8 +7,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from mmengine.config import Config
-
+from mmseg_uda.config.tables import read_file
 from mmseg_uda.stages.references import add_suffix, find_references
 
 __all__ = ['move_configs', 'translate_source', 'translate_stages']
@@ -89,7 +88,7 @@ def _translation(
     """Give the cell of a translation that fits, and its stages."""
     cells: dict[str, Any] = {}
     if translation is not None:
-        cells = Config.fromfile(path.parent / translation).to_dict()['cells']
+        cells = read_file(path.parent / translation).to_dict()['cells']
     found = [name for name in cells if name in (cell or '').split('-')]
     if len(found) != 1:
         raise ValueError(

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from mmseg_uda.benchmark.config import read_benchmark
 from mmseg_uda.config.tables import Table, read_config
 
 CELLS = {'big': 'net_big.py', 'small': 'net_small.py'}
@@ -132,3 +133,21 @@ def test_file_is_no_table(tmp_path: Path) -> None:
     assert read_config(tmp_path / 'net_big.py').model.width == 64
     with pytest.raises(ValueError, match='net_big.py: expected a table for --row and --cell, but'):
         read_config(tmp_path / 'net_big.py', 'all')
+
+
+def test_error_without_the_whole_config(tmp_path: Path) -> None:
+    """mmengine's error for a list instead of a dict begins with the dict."""
+    (tmp_path / 'base.py').write_text(f'part = {list(range(300))}\n')
+    (tmp_path / 'child.py').write_text(f"_base_ = './base.py'\npart = dict(a={[*range(300)]})\n")
+    message = (
+        r'child.py.*: \[TypeError\] part=.* \.\.\. .*in base config. You may set `_delete_=True`'
+    )
+    with pytest.raises(ValueError, match=message) as error:
+        read_config(tmp_path / 'child.py')
+    assert len(str(error.value)) < 400 + 200
+
+
+def test_benchmark_with_an_error_is_named(tmp_path: Path) -> None:
+    (tmp_path / 'mine.py').write_text('title = 1\nlevels = dict(a=b)\n')
+    with pytest.raises(ValueError, match=r"mine.py, line 2: \[NameError\] name 'b' is not defined"):
+        read_benchmark(tmp_path / 'mine.py')

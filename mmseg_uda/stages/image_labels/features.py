@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from mmseg_uda.artifacts.checkpoint import load_weights, raise_mismatch, strip_prefix
 from mmseg_uda.artifacts.digest import sha256
 from mmseg_uda.compat import import_timm
+from mmseg_uda.config.tables import read_file
 from mmseg_uda.models.pretrained import explain_missing_weights
 
 __all__ = ['CONFIG', 'TIMM', 'FeatureNet', 'build_feature_net']
@@ -97,7 +98,7 @@ def build_feature_net(features: str, cfg: Config, weights: str | None = None) ->
                 f"train_image_labels: features got {features!r}; write 'timm:NAME', 'config', or "
                 'the file of a mmseg config'
             )
-        cfg = Config.fromfile(features)
+        cfg = read_file(features)
     return _backbone_net(cfg, weights)
 
 
