@@ -158,8 +158,21 @@ def pit(pair, method='pit'):
         lr=3e-3,
         epochs=30,
         options=pair['train'])
-    link = {'train_dataloader.target.dataset.pipeline.1.label_file': '{image_labels}'}
-    return [file, *stages_of(method, pair, link)]
+    return [file, *stages_of(method, pair, {label_file: '{image_labels}'})]
+
+
+def pit_true(pair):
+    """PIT with the true shares of the classes in the target's images, to find out what they cost."""
+    target = 'train_dataloader.target.dataset'
+    true = {f'{target}.data_prefix.seg_map_path': 'labels/train', f'{target}.seg_map_suffix': '.png'}
+    file = dict(
+        name='true_labels',
+        type='image_labels',
+        config='small_real/pit.py',
+        from_labels='share',
+        options={**pair['train'], **true})
+    stages = stages_of('pit', pair, {label_file: '{true_labels}'})
+    return [file, *renamed(stages, 'pit', 'pit_true')]
 
 
 def dast(pair):
@@ -194,6 +207,7 @@ def all_labels(pair):
 
 
 labels = 'train_dataloader.target.dataset.pipeline.1.pseudo_dir'
+label_file = 'train_dataloader.target.dataset.pipeline.1.label_file'
 rates = {'1e-4': 1e-4, '6e-4': 6e-4}
 numbers = dict(day=[5, 20, 60, 80], dusk=[5, 20, 60])  # of labelled target images
 methods = dict(
@@ -209,6 +223,7 @@ methods = dict(
         text='PIT without image-level loss', stages=lambda pair: pit(pair, 'pit_no_lc')),
     pit_no_lr=dict(
         text='PIT without reconstruction', stages=lambda pair: pit(pair, 'pit_no_lr')),
+    pit_true=dict(text='PIT with true image-level labels', stages=pit_true),
     dast=dict(text='DAST', stages=dast),
     dacs=dict(text='DACS', stages=lambda pair: stages_of('dacs', pair)),
     camix=dict(text='CAMix', stages=camix),
@@ -291,7 +306,8 @@ comparisons = [
                ['dacs', 'camix'], ['mean_teacher', 'mean_teacher_unaugmented'],
                ['source_only', 'self_training'],
                ['self_training', 'sam'], ['source_only', 'pit'], ['adabn', 'pit'],
-               ['pit_no_lc', 'pit'], ['pit_no_lr', 'pit'], ['adversarial', 'dast'],
+               ['pit_no_lc', 'pit'], ['pit_no_lr', 'pit'], ['pit', 'pit_true'],
+               ['adversarial', 'dast'],
                ['source_only', 'cdanet']]),
     dict(
         title='The order of the papers, from the weights of source only',
@@ -338,6 +354,8 @@ levels = dict(
         ],
         pairs=['day'],
         seeds=[0, 1, 2]),
+    # PIT at dusk, where its image-level labels are poor.
+    orders_dusk=dict(methods=['pit_no_lr', 'pit_true'], pairs=['dusk'], seeds=[0, 1, 2]),
     # Whether scores without labels choose the learning rate.
     rates=dict(
         methods=['source_only__1e-4', 'source_only__6e-4'], pairs=both, seeds=[0, 1, 2]),
