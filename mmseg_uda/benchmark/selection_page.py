@@ -16,7 +16,7 @@ CHOOSES_NOTHING = ('last', 'any')
 COLLAPSED = 0.7  # share of the effective classes of the best
 OVERCONFIDENT = 0.5  # share of the entropy of the best
 FAILED = 3.0  # points of mIoU
-MOST_FAILURES = 12
+FAILURES_OF_A_SCORE = 3  # in the table
 INTRODUCTION = """
 **Question.** Which score, computed without any label of the target, chooses well: between
 checkpoints of a run, between methods, between hyper-parameters?
@@ -79,6 +79,11 @@ def _failures(choices: Sequence[Choice]) -> list[str]:
     bad = [each for each in choices if each.score not in CHOOSES_NOTHING and each.regret >= FAILED]
     if not bad:
         return [f'No score chose a candidate {FAILED:g} points or more below the best.']
+    bad.sort(key=lambda each: -each.regret)
+    shown = {
+        score: [each for each in bad if each.score == score][:FAILURES_OF_A_SCORE]
+        for score in dict.fromkeys(each.score for each in bad)
+    }
     rows = [
         [
             each.score,
@@ -88,14 +93,15 @@ def _failures(choices: Sequence[Choice]) -> list[str]:
             f'{each.chosen.classes:.1f} / {each.best.classes:.1f}',
             ', '.join(causes_of(each)),
         ]
-        for each in sorted(bad, key=lambda each: -each.regret)[:MOST_FAILURES]
+        for failures in shown.values()
+        for each in failures
     ]
     numbers = Counter(cause for each in bad for cause in causes_of(each))
     text = (
         f'{len(bad)} choices lost {FAILED:g} points or more. In {numbers["collapse"]} of them the '
         f'chosen network predicts less than {COLLAPSED:.0%} of the classes of the best one '
         f'(effective numbers; collapse), in {numbers["over-confident"]} its entropy is less than '
-        f'{OVERCONFIDENT:.0%} of that of the best one (over-confident). The largest:'
+        f'{OVERCONFIDENT:.0%} of that of the best one (over-confident). The largest of each score:'
     )
     header = ['score', 'chose', 'mIoU', 'best', 'classes of both', '']
     return [text, '', *format_rows(header, rows)]

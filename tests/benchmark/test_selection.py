@@ -94,7 +94,9 @@ def test_page(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert '| entropy | 10 | -0.20 ± 0.00 | 11.0 ± 0.0 [11.0, 11.0] | 11.0 | day/' in text
     assert ' choices lost 3 points or more. In 10 of them the chosen network' in text
     assert ' (effective numbers; collapse), in 10 its entropy is less than 50% of that' in text
-    assert 'iteration 4 | 15.0 | 26.0 | 2.0 / 8.0 | collapse, over-confident |' in text
+    row = 'iteration 4 | 25.0 | 36.0 | 2.0 / 8.0 | collapse, over-confident |'
+    assert f'| entropy | day/adabn-seed0, {row}' in text
+    assert text.count('| collapse') == 3  # of one score
     (tmp_path / 'empty').mkdir()
     with pytest.raises(FileNotFoundError, match='expected results of tools/benchmark.py'):
         tool.main([str(tmp_path / 'empty'), '--out', str(tmp_path / 'other.md')])
