@@ -7,6 +7,7 @@ title = 'Small real pairs, more scores'
 description = '''
 Runs of [the small real pairs](small_real.md) whose checkpoints were kept, scored again, by two more
 scores without labels of the target. What choices by them cost is on [a page of its own](selection.md).
+Source only is another training than there, by later code; all others have the same mIoU.
 '''
 comparisons, value = [], dict(_delete_=True)
 root = '{{$MMSEG_UDA_DATA:data}}/'
