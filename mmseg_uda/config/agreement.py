@@ -23,7 +23,7 @@ from mmseg_uda.config.method import check_method
 from mmseg_uda.config.places import ANYWHERE, CONSTRUCTORS, Node, find_class
 from mmseg_uda.config.problems import Problem
 from mmseg_uda.config.signatures import is_stock, signature_of
-from mmseg_uda.utils.similar import nearest
+from mmseg_uda.config.similar import nearest
 
 __all__ = ['check_agreement', 'check_layers', 'check_optimizers']
 

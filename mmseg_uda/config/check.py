@@ -33,8 +33,8 @@ from mmseg_uda.config.places import (
 from mmseg_uda.config.problems import ConfigError, Problem
 from mmseg_uda.config.shapes import check_shapes
 from mmseg_uda.config.signatures import advice, check_names, is_stock
+from mmseg_uda.config.similar import nearest
 from mmseg_uda.config.values import check_values
-from mmseg_uda.utils.similar import nearest
 
 __all__ = ['check_config', 'check_runnable', 'require_sound']
 

@@ -11,7 +11,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from mmseg_uda.config.places import Node
 from mmseg_uda.config.problems import Problem
 from mmseg_uda.config.signatures import is_stock, signature_of
-from mmseg_uda.utils.similar import nearest
+from mmseg_uda.config.similar import nearest
 
 __all__ = ['check_method', 'check_statistics', 'num_classes_of', 'segmentor_of']
 

@@ -10,7 +10,7 @@ from mmengine.config import Config
 from mmseg_uda.config.places import RUNNER_NAMES
 from mmseg_uda.config.problems import ConfigError, Problem
 from mmseg_uda.config.signatures import advice
-from mmseg_uda.utils.similar import nearest
+from mmseg_uda.config.similar import nearest
 
 __all__ = ['merge_options']
 

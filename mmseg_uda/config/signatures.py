@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from torch import nn
 
 from mmseg_uda.config.problems import Problem
-from mmseg_uda.utils.similar import nearest
+from mmseg_uda.config.similar import nearest
 
 __all__ = ['advice', 'check_names', 'is_stock', 'signature_of']
 

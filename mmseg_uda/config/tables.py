@@ -16,7 +16,7 @@ from typing import Any
 
 from mmengine.config import Config
 
-from mmseg_uda.utils.similar import nearest
+from mmseg_uda.config.similar import nearest
 
 __all__ = ['Row', 'Table', 'choose', 'read_config', 'read_file']
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from mmseg_uda.config.problems import ConfigError, Problem
 from mmseg_uda.config.selection import SELECTIONS
+from mmseg_uda.config.similar import nearest
 from mmseg_uda.config.tables import choose, read_file
 from mmseg_uda.pipeline.reuse import read_reuse
 from mmseg_uda.pipeline.run import Pipeline
@@ -18,7 +19,6 @@ from mmseg_uda.stages import STAGES
 from mmseg_uda.stages.base import Stage
 from mmseg_uda.stages.context import PipelineContext
 from mmseg_uda.utils.arguments import check_choice
-from mmseg_uda.utils.similar import nearest
 
 __all__ = ['read_pipeline']
 

@@ -14,7 +14,6 @@ from mmengine.config import Config
 from mmseg_uda.artifacts.image_labels import KINDS
 from mmseg_uda.config.datasets import map_datasets, only_steps
 from mmseg_uda.config.domains import domain_dataset
-from mmseg_uda.config.tables import read_file
 from mmseg_uda.stages.base import ConfigStage, Resolve, Result, Stage
 from mmseg_uda.stages.image_labels.features import CONFIG, TIMM
 from mmseg_uda.stages.image_labels.prediction import (
@@ -90,7 +89,7 @@ class ImageLabelsStage(ConfigStage):
             return parts
         if self.features != CONFIG:
             with self.error_context('features'):
-                content = read_file(self._features_path(self.features)).to_dict()
+                content = Config.fromfile(self._features_path(self.features)).to_dict()
         model = content['model']
         segmentor = model.get('segmentor', model)
         kept = {key: segmentor.get(key) for key in ('backbone', 'pretrained', 'data_preprocessor')}
