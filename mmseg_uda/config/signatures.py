@@ -132,7 +132,11 @@ def check_names(
     for key in arguments:
         if key in old_names:
             continue
-        similar = signature.is_open and is_stock(target) and nearest(key, signature.hints, 0.9)
+        similar = (
+            signature.is_open
+            and is_stock(target)
+            and nearest(key, signature.hints, 0.9, any_case=True)
+        )
         if not signature.takes(key) or (similar and key != similar):
             hint = advice(key, signature.hints)
             where = f'{path}.{key}' if path else key
@@ -146,7 +150,7 @@ def check_names(
 def advice(word: Any, known: Iterable[str]) -> str:
     """Advise to write the known word that is nearest, or list all of a few."""
     names = sorted(known)
-    similar = nearest(str(word), names)
+    similar = nearest(str(word), names, any_case=True)
     if similar:
         return f'write {similar!r}'
     return f'write one of {", ".join(names)}' if 0 < len(names) <= 30 else 'remove it'

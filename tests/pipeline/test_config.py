@@ -167,6 +167,10 @@ def test_all_stages_are_checked_at_once(folder: Path) -> None:
     ]
 
 
+def test_constants_are_no_slips(folder: Path) -> None:
+    assert [*read(folder, {}, SEED=1, WORK_DIR='x').stages] == [*read(folder, {}).stages]
+
+
 def test_wrong_top_level(folder: Path) -> None:
     with pytest.raises(ValueError, match='nothing reads `sead`; write `seed`'):
         read(folder, {}, sead=1)
