@@ -114,9 +114,7 @@ def collect(
         'seconds': {name: round(records[name].seconds, 1) for name in stages},
         'training': trainings[-1] if trainings else None,
         'code': code_version(),
-        'machine': ', '.join(
-            [processor_name(), *accelerators(), platform.system(), f'torch {torch.__version__}']
-        ),
+        'machine': ', '.join([processor_name(), *accelerators(), platform.system()]),
         'command': command,
         'finished': datetime.now(timezone.utc).isoformat(timespec='seconds'),
     }
