@@ -76,10 +76,12 @@ class Score(NamedTuple):
         compute: Computes it; None is given where an input is missing.
         rule: ``'less'`` or ``'greater'``: which values are taken for better, as ``save_best`` of a
             checkpoint hook names it.
+        needs: What must be written for its input; empty if images of the target are enough.
     """
 
     compute: Callable[[Views], float | None]
     rule: str
+    needs: str = ''
 
 
 def _entropy(prob: Tensor) -> Tensor:
@@ -190,9 +192,20 @@ SCORES: dict[str, Score] = {
         lambda views: neighbourhood_density(views.prob[views.few]), 'greater'
     ),
     'effective_classes': Score(lambda views: effective_classes(views.prob), 'greater'),
-    'source_divergence': Score(_source_divergence, 'less'),
-    'mirror_agreement': Score(_mirror_agreement, 'greater'),
-    'teacher_agreement': Score(_teacher_agreement, 'greater'),
-    'weighted_source_error': Score(_weighted_source_error, 'less'),
+    'source_divergence': Score(_source_divergence, 'less', 'source_shares'),
+    'mirror_agreement': Score(
+        _mirror_agreement, 'greater', "a dataset dict(type='MirroredViews', dataset=...)"
+    ),
+    'teacher_agreement': Score(
+        _teacher_agreement,
+        'greater',
+        'with_teacher=True beside the dataloader, and a method with a teacher',
+    ),
+    'weighted_source_error': Score(
+        _weighted_source_error,
+        'less',
+        "a dataset dict(type='BothDomains', datasets=[source, target]) with at least two labelled "
+        'images of the source',
+    ),
 }
 """All scores by name; a new one is a line here."""

@@ -24,17 +24,6 @@ from mmseg_uda.utils.arguments import (
 
 __all__ = ['LabelFreeMetric']
 
-# What a score may need beside predictions of the target's images.
-INPUTS = {
-    'source_divergence': 'source_shares',
-    'mirror_agreement': "a dataset dict(type='MirroredViews', dataset=...)",
-    'teacher_agreement': 'with_teacher=True beside the dataloader, and a method with a teacher',
-    'weighted_source_error': (
-        "a dataset dict(type='BothDomains', datasets=[source, target]) with at least two labelled "
-        'images of the source'
-    ),
-}
-
 
 @dataclass(frozen=True)  # mmengine turns a NamedTuple into a tuple
 class Sampled:
@@ -44,8 +33,8 @@ class Sampled:
         name: Its path.
         view: ``'plain'`` or ``'mirrored'``, of the target, or ``'source'``.
         prob: Softmax, shape (n, C).
-        label: Shape (n,): the other network's class, in the source the ground truth; None if there
-            is none.
+        label: Shape (n,): of a plain view the other network's class, of the source the ground
+            truth; else None.
     """
 
     name: str
@@ -133,19 +122,18 @@ class LabelFreeMetric(BaseMetric):
                     f'LabelFreeMetric.source_shares: expected {len(logits)} numbers, one per class '
                     f'of the network, but got {len(self.shares)}; write {len(logits)}'
                 )
-            name = sample['img_path']
-            of_source = sample.get('domain') == 'source'
+            name, view, label = sample['img_path'], 'plain', None
             # Mirrored images come back mirrored, so that their pixels are at the same places.
             index = self._sample(name, logits[0].numel()).to(logits.device)
             prob = logits.flatten(1)[:, index].float().softmax(0).T.cpu()  # (n, C)
-            label = None
-            if of_source:
-                label = _ground_truth(sample).flatten()[index.cpu()]
+            if sample.get('domain') == 'source':
+                view, label = 'source', _ground_truth(sample).flatten()[index.cpu()]
+            elif sample.get('flip'):
+                view = 'mirrored'
             elif 'other_logits' in sample:
                 other = sample['other_logits']['data'].flatten(1)[:, index]  # (C, n)
                 label = other.argmax(0).cpu()
-            mirrored = 'mirrored' if sample.get('flip') else 'plain'
-            self.results.append(Sampled(name, 'source' if of_source else mirrored, prob, label))
+            self.results.append(Sampled(name, view, prob, label))
 
     def _sample(self, name: str, size: int) -> Tensor:
         """Draw pixels of an image of that name and number of pixels, shape (n,)."""
@@ -164,8 +152,8 @@ class LabelFreeMetric(BaseMetric):
         for name in self.scores or ():
             if values[name] is None:
                 raise ValueError(
-                    f'LabelFreeMetric.scores: {name!r} expected {INPUTS[name]}, but got none; '
-                    'write it'
+                    f'LabelFreeMetric.scores: {name!r} expected {SCORES[name].needs}, but got '
+                    'none; write it'
                 )
         return {name: value for name, value in values.items() if value is not None}
 

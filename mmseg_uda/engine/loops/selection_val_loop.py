@@ -134,6 +134,14 @@ class SelectionValLoop(ValLoop):
         **kwargs: Any,
     ) -> None:
         _check_selection(selection, mean)
+        with_teacher = [name for name, part in selection.items() if part.get('with_teacher')]
+        self._method: Any = unwrap_model(runner.model)
+        for name in with_teacher:
+            if not hasattr(self._method, 'eval_on'):
+                raise ValueError(
+                    f'SelectionValLoop.selection.{name}.with_teacher: expected a mean teacher, but '
+                    f'got {type(self._method).__name__}, which has none; write False'
+                )
         parts = {
             name: self._build(runner, name, part, evaluator) for name, part in selection.items()
         }
@@ -144,14 +152,6 @@ class SelectionValLoop(ValLoop):
             target: Any = self
             parts = {TARGET: (target.dataloader, target.evaluator), **parts}
         _check_classes(parts)
-        with_teacher = [name for name, part in selection.items() if part.get('with_teacher')]
-        self._method: Any = unwrap_model(runner.model)
-        for name in with_teacher:
-            if not hasattr(self._method, 'eval_on'):
-                raise ValueError(
-                    f'SelectionValLoop.selection.{name}.with_teacher: expected a mean teacher, but '
-                    f'got {type(self._method).__name__}, which has none; write False'
-                )
         # The stock `run` iterates over the dataloader and passes predictions to the evaluator.
         sets: Any = _Sets(parts, mean, with_teacher)
         self.dataloader, self.evaluator = sets, sets
