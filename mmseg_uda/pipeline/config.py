@@ -11,6 +11,7 @@ from mmseg_uda.config.problems import ConfigError, Problem
 from mmseg_uda.config.selection import SELECTIONS
 from mmseg_uda.config.similar import nearest
 from mmseg_uda.config.tables import choose, read_file
+from mmseg_uda.pipeline.joined import join_cells
 from mmseg_uda.pipeline.reuse import read_reuse
 from mmseg_uda.pipeline.run import Pipeline
 from mmseg_uda.pipeline.tables import select_stages, successors
@@ -66,6 +67,7 @@ def read_pipeline(
     if 'translated' in options:
         content['translated'] = options.pop('translated')
     name, table = select_stages(content, path, rows, cell)
+    content['stages'] = join_cells(content.get('stages'), path)
     _check_names(content, path)
     if table is None:
         translate_source(content, path, cell)

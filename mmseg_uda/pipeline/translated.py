@@ -100,7 +100,13 @@ def _translation(
 
 def move_configs(stages: Iterable[Mapping[str, Any]], place: str) -> list[dict[str, Any]]:
     """Copy stages whose configs are relative to the directory ``place``."""
-    return [
-        {**stage, 'config': osp.join(place, stage['config'])} if 'config' in stage else {**stage}
-        for stage in stages
-    ]
+
+    def move(value: Mapping[str, Any]) -> dict[str, Any]:
+        moved = dict(value)
+        if 'config' in moved:
+            moved['config'] = osp.normpath(osp.join(place, moved['config']))
+        if isinstance(moved.get('compare'), Mapping):  # of a stage `show`
+            moved['compare'] = move(moved['compare'])
+        return moved
+
+    return [move(stage) for stage in stages]

@@ -111,6 +111,7 @@ def test_papers_with_translated_sources() -> None:
         'adversarial/bdl_pipeline.py',
         'cyclegan/cyclegan_pipeline.py',
         'mean_teacher/mean-teacher_pipeline.py',  # toy streets
+        'value/value_pipeline.py',
     }
     assert found == {
         f'{method}_pipeline.py:{network}-{source}'
