@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+import operator
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from mmseg_uda.benchmark.selection import LEVELS, Candidate, Choice, Study, study
-from mmseg_uda.benchmark.statistics import Summary, paired
+from mmseg_uda.benchmark.statistics import Summary, paired, summarize
 from mmseg_uda.benchmark.table import SOURCE_METRIC, format_rows, format_summary
+from mmseg_uda.engine.hooks.health_hook import DIVERGENCE, DRIFTED
 
 __all__ = ['format_selection', 'recommend']
 
@@ -52,6 +54,7 @@ def format_selection(candidates: Sequence[Candidate], command: str) -> str:
     for level, title in LEVELS.items():
         lines += ['', f'## Choosing {title}', '', *_table(studies[level])]
     lines += ['', '## Failures', '', *_failures(choices)]
+    lines += ['', '## Warnings', '', *_warnings(candidates)]
     lines += ['', '## Recommendation', '', recommend(studies, choices)]
     return '\n'.join([*lines, '', '## Limits', *LIMITS.splitlines()]).rstrip() + '\n'
 
@@ -104,6 +107,38 @@ def _failures(choices: Sequence[Choice]) -> list[str]:
         f'{OVERCONFIDENT:.0%} of that of the best one (over-confident). The largest of each score:'
     )
     header = ['score', 'chose', 'mIoU', 'best', 'classes of both', '']
+    return [text, '', *format_rows(header, rows)]
+
+
+def _warnings(candidates: Sequence[Candidate]) -> list[str]:
+    """Runs in which ``HealthHook`` warns that the predicted classes have drifted."""
+    runs: dict[tuple[str, str, str, int], list[Candidate]] = {}
+    for each in candidates:
+        if DIVERGENCE in each.scores:
+            runs.setdefault(each.run, []).append(each)
+    losses: list[float] = []  # of the runs without a warning
+    warned: list[tuple[float, list[str]]] = []
+    for group in runs.values():
+        best, last = (max(group, key=operator.attrgetter(key)) for key in ('miou', 'step'))
+        loss = best.miou - last.miou
+        steps = [each.step for each in group if -each.scores[DIVERGENCE] > DRIFTED]
+        if not steps:
+            losses.append(loss)
+            continue
+        numbers = f'{-last.scores[DIVERGENCE]:.2f}', f'{best.miou:.1f}', f'{last.miou:.1f}'
+        warned.append((loss, [last.name.partition(',')[0], str(min(steps)), *numbers]))
+    text = (
+        f'`HealthHook` warns where `{DIVERGENCE}` passes {DRIFTED:g}: in {len(warned)} of the '
+        f'{len(runs)} runs that have this score.'
+    )
+    if not warned:
+        return [text]
+    lost = format_summary(summarize([loss for loss, _ in warned]))
+    text += f' These end {lost} points below their best checkpoint'
+    text += f', the others {format_summary(summarize(losses))}.' if losses else '.'
+    text += ' The threshold was set on the first 97 runs of `small_real`, so these do not test it.'
+    header = ['run', 'warns in iteration', 'divergence at the end', 'best mIoU', 'last mIoU']
+    rows = [row for _, row in sorted(warned, reverse=True)]
     return [text, '', *format_rows(header, rows)]
 
 

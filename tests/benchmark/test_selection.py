@@ -12,6 +12,7 @@ import toys
 from mmseg_uda.benchmark.results import Results
 from mmseg_uda.benchmark.selection import Candidate, rank_correlation, read_candidates, study
 from mmseg_uda.benchmark.selection_page import format_selection, recommend
+from mmseg_uda.engine.hooks.health_hook import DIVERGENCE
 
 made = toys.load_script('tests/benchmark/made_results.py')
 METHODS = dict(low='Source only', adabn='AdaBN', dacs='DACS', dacs__lr1='1', dacs__lr2='2')
@@ -153,6 +154,27 @@ def test_scores_of_two_benchmarks_are_joined(tmp_path: Path) -> None:
     assert len([*read_candidates([first.parent])]) == 64
 
 
+def test_warnings_beside_what_the_runs_lost() -> None:
+    """Those whose classes drifted, the greatest loss first, and the mean loss of both kinds."""
+    runs = dict(drifts=[(30, 0.1), (32, 0.26), (28, 0.3)], falls=[(40, 0.3), (20, 0.2)])
+    runs.update(well=[(30, 0.1), (31, 0.24), (30, 0.1)], unknown=[(30, None)])
+    candidates = [
+        Candidate(
+            'toy', 'day', method, 0, step, miou, {} if d is None else {DIVERGENCE: -d}, math.nan
+        )
+        for method, points in runs.items()
+        for step, (miou, d) in enumerate(points, 1)
+    ]
+    lines = format_selection(candidates, 'command').splitlines()
+    text, _, *rows = lines[lines.index('## Warnings') + 2 : lines.index('## Recommendation') - 1]
+    assert 'passes 0.25: in 2 of the 3 runs that have this score. These end 12.0 ± 11.3 ' in text
+    assert ', the others 1.0' in text
+    assert rows[2:] == [
+        '| day/falls-seed0 | 1 | 0.20 | 40.0 | 20.0 |',
+        '| day/drifts-seed0 | 2 | 0.30 | 32.0 | 28.0 |',
+    ]
+
+
 def test_few_candidates() -> None:
     one = Candidate('toy', 'day', 'dacs', 0, 1, 30.0, dict(entropy=-0.5), math.nan)
     studies, choices = study([one, one._replace(step=2)])
@@ -160,3 +182,4 @@ def test_few_candidates() -> None:
     text = format_selection([one], 'command')
     assert text.count('There is no group of three candidates yet.') == 3
     assert recommend(studies, choices) == 'There are no results yet.'
+    assert 'in 0 of the 0 runs that have this score.\n' in text

@@ -16,6 +16,8 @@ from mmseg_uda.utils.arguments import check_integer, check_number
 
 IDLE_ITERS = 100
 SHRUNK = 1 / 3  # of a score's usual value, below which it tells a collapse
+DRIFTED = 0.25  # in nats; docs/benchmarks/selection.md has the runs that pass it
+DIVERGENCE = 'source_divergence'  # of a LabelFreeMetric
 
 __all__ = ['HealthHook']
 
@@ -53,6 +55,10 @@ class HealthHook(Hook):
       classes of the first ``patience`` checks, in ``patience`` checks in a row logs a warning of a
       collapse. It has the scores, and names the one that saw it first: the share of the most
       frequent class, the effective number of classes, or the entropy.
+    - Predicted classes whose shares drift from the source's: after a validation that has the score
+      ``source_divergence`` of a :class:`~mmseg_uda.evaluation.LabelFreeMetric`, a value above
+      ``max_divergence`` logs a warning. It sees classes that go one by one, long before one of them
+      is everywhere.
     - A discriminator that is always correct (each ``disc.acc*`` is 1) or has nothing left to learn
       (a ``disc.loss*`` of 0) in ``patience`` checks in a row logs a warning: it gives the segmentor
       no gradient.
@@ -68,6 +74,7 @@ class HealthHook(Hook):
         interval: Iterations between two checks.
         max_class_share: Share of pixels of the most frequent class above which a prediction counts
             as collapsed, in (0, 1].
+        max_divergence: Divergence of the class shares, in nats, above which they have drifted.
         min_disc_loss: A discriminator loss below this counts as zero.
         patience: Bad checks in a row until a warning.
     """
@@ -80,15 +87,18 @@ class HealthHook(Hook):
         max_class_share: float = 0.98,
         min_disc_loss: float = 1e-3,
         patience: int = 5,
+        max_divergence: float = DRIFTED,
     ) -> None:
         check_integer('HealthHook.interval', interval, 1)
         check_integer('HealthHook.patience', patience, 1)
         check_number('HealthHook.max_class_share', max_class_share, '(0, 1]')
         check_number('HealthHook.min_disc_loss', min_disc_loss, '[0, inf)')
+        check_number('HealthHook.max_divergence', max_divergence, '(0, inf)')
         self.interval = interval
         self.max_class_share = max_class_share
         self.min_disc_loss = min_disc_loss
         self.patience = patience
+        self.max_divergence = max_divergence
         self._streaks: dict[str, int] = {}
         self._usual: list[dict[str, float]] = []  # scores of the first checks
         self._first: dict[str, int] = {}  # iteration since which a score has seen a collapse
@@ -137,6 +147,21 @@ class HealthHook(Hook):
             with preserve_state(model):
                 prob = predict(model, first_image(model, data_batch, 'target'))  # (1, C, H, W)
             self._check_prediction(runner, prob)
+
+    def after_val_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:
+        """Check the divergence of the class shares, where the validation has it."""
+        if not is_main_process():
+            return
+        for key, value in (metrics or {}).items():
+            if key.rpartition('/')[2] != DIVERGENCE:
+                continue
+            if self._repeated(key, value > self.max_divergence) == 1:
+                runner.logger.warning(
+                    f'HealthHook: {key} is {value:.2f} after {runner.iter} iterations, above '
+                    f'{self.max_divergence:g}: the shares of the predicted classes have drifted '
+                    "from the source's; look at pictures of the target, and compare earlier "
+                    'checkpoints'
+                )
 
     def _check_prediction(self, runner: Runner, prob: torch.Tensor) -> None:
         """Warn of a collapse, and name the score that saw it first."""
@@ -199,10 +224,13 @@ class HealthHook(Hook):
             )
 
     def _warn_if(self, runner: Runner, key: str, bad: bool, message: str) -> None:
-        # Checks in a row: a good one starts the count anew.
-        self._streaks[key] = self._streaks.get(key, 0) + 1 if bad else 0
-        if self._streaks[key] == self.patience:
+        if self._repeated(key, bad) == self.patience:
             runner.logger.warning(
                 f'HealthHook: {key} {message} ({self.patience} checks in a row, the last one in '
                 f'iteration {runner.iter + 1})'
             )
+
+    def _repeated(self, key: str, bad: bool) -> int:
+        """Count bad checks in a row: a good one starts the count anew."""
+        self._streaks[key] = self._streaks.get(key, 0) + 1 if bad else 0
+        return self._streaks[key]

@@ -138,3 +138,26 @@ def test_log_is_not_read_between_checks(runner: SimpleNamespace) -> None:
 def test_errors(bad: dict[str, float]) -> None:
     with pytest.raises(ValueError, match=f'HealthHook.{next(iter(bad))}: expected .*, but got'):
         HealthHook(**bad)
+
+
+def test_drift_of_the_classes(runner: SimpleNamespace) -> None:
+    """A validation above the bound warns, and again only after one below it."""
+    hook = HealthHook()
+    runner.iter = 400
+
+    def validate(value: float, name: str = 'unlabelled/source_divergence') -> list[str]:
+        runner.logger.reset_mock()
+        hook.after_val_epoch(runner, {'mIoU': 3.0, name: value})
+        return [call.args[0] for call in runner.logger.warning.call_args_list]
+
+    assert validate(0.2) == []
+    (warning,) = validate(0.31)
+    assert warning.startswith(
+        'HealthHook: unlabelled/source_divergence is 0.31 after 400 iterations, above 0.25: '
+    )
+    assert validate(0.4) == []
+    assert validate(0.1) == []
+    assert len(validate(0.26)) == 1
+    assert len(validate(0.26, 'other/source_divergence')) == 1  # a set of its own
+    assert validate(0.9, 'unlabelled/entropy') == []
+    assert HealthHook(max_divergence=0.5).after_val_epoch(runner, None) is None
