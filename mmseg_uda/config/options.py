@@ -46,6 +46,9 @@ def _merge(cfg: Config, key: Any, value: Any) -> Problem | None:
             return Problem(key, f'{path} is {node!r}, which has no parts; shorten the path')
         elif part in node:
             node = node[part]
+        elif others := [each for each in node if not isinstance(each, str)]:
+            text = f'{path} has keys that are no strings, such as {others[0]!r}'
+            return Problem(key, f'{text}; write the whole dict in a config of your own')
         elif depth == 0 and part not in RUNNER_NAMES:
             return Problem(key, f'nothing reads {part!r}; {advice(part, RUNNER_NAMES)}')
         elif 'type' not in node and nearest(part, node, cutoff=0.8):
@@ -58,5 +61,8 @@ def _merge(cfg: Config, key: Any, value: Any) -> Problem | None:
                 text = f'expected a value such as {node!r}, but got {value!r}; '
                 return Problem(key, f"{text}add '_delete_': True to replace it by a dict")
             value = {**value, '_delete_': True}  # or mmengine would not put a dict there
-    cfg.merge_from_dict({key: value})
+    try:
+        cfg.merge_from_dict({key: value})
+    except (AttributeError, TypeError) as error:  # keys that are no strings; a dict inside a value
+        return Problem(key, f"cannot be merged ({error}); add '_delete_': True to replace the dict")
     return None

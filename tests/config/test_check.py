@@ -730,6 +730,19 @@ def test_option_without_a_place(key: Any, finding: str) -> None:
     assert any(finding in str(problem) for problem in problems)
 
 
+def test_option_below_a_dict_of_numbers() -> None:
+    """mmengine's paths are strings, so they cannot name its items."""
+    cfg = copy.deepcopy(load(CAMIX))
+    finding = 'model.mixer.meta_classes has keys that are no strings, such as 6; write the whole'
+    with pytest.raises(ConfigError, match=finding):
+        merge_options(cfg, {'model.mixer.meta_classes.7': (5,)})
+    other = {'model.mixer.meta_classes': {1: (2,)}}
+    with pytest.raises(ConfigError, match=r"meta_classes: cannot be merged \(.*; add '_delete_'"):
+        merge_options(cfg, other)
+    merge_options(cfg, {key: {**value, '_delete_': True} for key, value in other.items()})
+    assert cfg.model.mixer.to_dict()['meta_classes'] == {1: (2,)}
+
+
 def test_options_that_have_a_place() -> None:
     cfg = copy.deepcopy(load(SMALL))
     merge_options(
