@@ -84,11 +84,12 @@ def _draw(benchmark: Benchmark, tables: Mapping[str, Table], path: Path) -> None
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(5.5 * len(tables), 4.2), layout='constrained')
+    figure = Figure(figsize=(5.0 * len(tables), 4.4), layout='constrained')
     FigureCanvasAgg(figure)
     value = benchmark.value
     flat = {**dict.fromkeys(value['floor'], '--'), value['ceiling']: '-'}
-    panels = figure.subplots(1, len(tables), squeeze=False)[0]
+    adapted = f'{benchmark.methods[min(value["labels"], key=value["labels"].get)]} + N labels'
+    panels = figure.subplots(1, len(tables), squeeze=False, sharey=True)[0]
     for axes, (pair, table) in zip(panels, tables.items()):
         for place, (method, style) in enumerate(flat.items()):
             scores = table.last(method, METRIC)
@@ -101,14 +102,19 @@ def _draw(benchmark: Benchmark, tables: Mapping[str, Table], path: Path) -> None
             if table.last(method, METRIC)
         }
         places = range(len(curve))
-        axes.plot(places, [mean_of(each) for each in curve.values()], color='C0', label='adapted')
+        axes.plot(places, [mean_of(each) for each in curve.values()], color='C0', label=adapted)
         for place, scores in zip(places, curve.values()):
             axes.plot([place] * len(scores), [*scores.values()], 'o', color='C0', ms=4)
         axes.set_xticks(places, [str(number) for number in curve])
         axes.set_title(benchmark.pairs[pair])
-        axes.set_xlabel('labelled target images')
+        axes.set_xlabel('N, labelled target images')
         axes.grid(alpha=0.3)
     panels[0].set_ylabel('mIoU, %')
-    panels[0].legend(fontsize='small')
+    shown = {
+        name: handle for axes in panels for handle, name in zip(*axes.get_legend_handles_labels())
+    }
+    figure.legend(
+        [*shown.values()], [*shown], loc='outside lower center', ncols=len(shown), frameon=False
+    )
     with atomic_write(path) as partial:
         figure.savefig(partial, format='png', dpi=120, metadata={'Software': None})
