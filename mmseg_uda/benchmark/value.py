@@ -23,8 +23,8 @@ __all__ = ['value_files', 'write_value']
 
 HELP = (
     'mIoU in per cent on the target: mean ± standard deviation over seeds. The gap is the distance '
-    'from the first method to the last, which has all labels of the target. Gains over the first '
-    'are taken seed by seed, with the 95 % interval of their mean.'
+    'from the first method to the last, which has all labels of the target. Gains and parts of the '
+    'gap are taken seed by seed; gains have the 95 % interval of their mean.'
 )
 NONE = 'No run is done yet.'
 
@@ -53,30 +53,47 @@ def write_value(benchmark: Benchmark, tables: Mapping[str, Table], root: Path) -
         lines += [f'![mIoU by the number of labelled target images]({picture})', '']
     for pair, title in benchmark.pairs.items():
         rows = [*_rows(benchmark, tables[pair])]
-        header = ['method', 'target labels', 'seeds', 'mIoU', 'gain', 'of the gap']
+        gains = [f'above {benchmark.methods[method]}' for method in benchmark.value['floor']]
+        header = ['method', 'target labels', 'seeds', 'mIoU', *gains, 'of the gap']
         lines += [f'## {title}', '', *(format_rows(header, rows) if rows else [NONE]), '']
     write_page(root / page, lines)
 
 
 def _rows(benchmark: Benchmark, table: Table) -> Iterator[list[str]]:
     value = benchmark.value
-    first, ceiling = value['floor'][0], value['ceiling']
-    labels = {**dict.fromkeys(value['floor'], '0'), **value['labels'], ceiling: 'all'}
-    low, high = (table.last(method, METRIC) for method in (first, ceiling))
-    gap = mean_of(high) - mean_of(low)  # NaN without either
+    floor, ceiling = value['floor'], value['ceiling']
+    labels = {**dict.fromkeys(floor, '0'), **value['labels'], ceiling: 'all'}
+    low, high = (table.last(method, METRIC) for method in (floor[0], ceiling))
     for method, number in labels.items():
         scores = table.last(method, METRIC)
         if not scores:
             continue
-        share = (mean_of(scores) - mean_of(low)) / gap if gap else math.nan
+        earlier = floor[: floor.index(method)] if method in floor else floor
+        gains = [
+            format_difference(paired(scores, table.last(other, METRIC))) if other in earlier else ''
+            for other in floor
+        ]
+        seeds = ', '.join(map(str, sorted(scores)))
+        share = _share_of_gap(scores, low, high)
         yield [
             benchmark.methods[method],
             str(number),
-            ', '.join(map(str, sorted(scores))),
+            seeds,
             format_spread(scores),
-            '' if method == first else format_difference(paired(scores, low)),
+            *gains,
             '' if math.isnan(share) else f'{share:.0%}',
         ]
+
+
+def _share_of_gap(
+    scores: Mapping[int, float], low: Mapping[int, float], high: Mapping[int, float]
+) -> float:
+    """The part of the gap that a method closes, over the seeds of all three; NaN without any."""
+    seeds = scores.keys() & low.keys() & high.keys()
+    mean, first, last = (
+        mean_of({seed: each[seed] for seed in seeds}) for each in (scores, low, high)
+    )
+    return (mean - first) / (last - first) if last != first else math.nan
 
 
 def _draw(benchmark: Benchmark, tables: Mapping[str, Table], path: Path) -> None:
