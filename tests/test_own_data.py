@@ -97,6 +97,10 @@ def test_report_says_what_is_there(root: Path, written: Config) -> None:
     assert written.classes == ('road', 'car')
     assert written.label_map == {0: 'ignore', 7: 'road', 8: 'road', 26: 'car'}
     assert (written.short_side, written.crop_size) == (40, (32, 32))
+    # 10 x 14 pixels of 1680 or 2128 that are not ignored.
+    assert written.source_shares == [92.65, 7.35]
+    evaluator = written.val_cfg.selection.target.evaluator
+    assert evaluator == dict(type='LabelFreeMetric', source_shares=written.source_shares)
     assert check_config(written) == []
     sheet = np.asarray(Image.open(root / 'own/sim2camera.png'))
     assert (sheet == written.palette[1]).all(-1).any()  # in the legend
@@ -115,7 +119,7 @@ def test_training_without_target_labels(trained: tuple[Path, Path]) -> None:
     log = next(checkpoint.parent.glob('*/*.log')).read_text()
     assert 'source 5 images, target 6 images' in log
     last = [line for line in log.splitlines() if 'source/mIoU' in line][-1]
-    for score in ('source/mIoU', 'target/entropy', 'target/mirror_agreement'):
+    for score in ('source/mIoU', 'target/mutual_information', 'target/source_divergence'):
         assert score in last
     classes = torch.load(checkpoint, weights_only=False)['meta']['dataset_meta']['classes']
     assert classes == ('road', 'car')

@@ -56,7 +56,8 @@ class LabelFreeMetric(BaseMetric):
                 unlabelled=dict(
                     dataloader=dict(dataset=dict(type='MirroredViews', dataset=...)),
                     evaluator=dict(type='LabelFreeMetric'))))
-        default_hooks = dict(checkpoint=dict(save_best='unlabelled/entropy', rule='less'))
+        default_hooks = dict(
+            checkpoint=dict(save_best='unlabelled/mutual_information', rule='greater'))
 
     Some scores need more than images of the target: ``mirror_agreement`` the dataset
     ``MirroredViews``, ``source_divergence`` the argument ``source_shares``, ``teacher_agreement``

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os.path as osp
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -108,7 +108,9 @@ ON_TARGET = "val_cfg = dict(type='ValLoop')  # on the labels of the target's val
 WITHOUT_TARGET_LABELS = """\
 # No label of the target is known: the log has the source's held-out part, source/mIoU, and scores
 # of the predictions on the target's images without labels, target/*. The last checkpoint counts.
-# Choose by such a score: default_hooks.checkpoint.save_best='target/entropy', rule='less'.
+# Choose by a score: default_hooks.checkpoint.save_best='target/mutual_information', rule='greater'.
+# HealthHook warns if the predicted classes drift away from their shares in the source's labels.
+source_shares = {source_shares}
 val_cfg = dict(
     type='SelectionValLoop',
     validate_target=False,
@@ -123,7 +125,7 @@ val_cfg = dict(
                         pipeline=[
                             dict(type='LoadImageFromFile'), resize, dict(type='PackSegInputs')
                         ]))),
-            evaluator=dict(type='LabelFreeMetric'))))"""
+            evaluator=dict(type='LabelFreeMetric', source_shares=source_shares))))"""
 MANY = 200  # images of the target that a validation without labels, and AdaBN, look at
 
 
@@ -154,7 +156,7 @@ def configs_directory(beside: Path) -> str:
 
 def config_text(
     path: Path, title: str, summary: str, command: str, classes: Classes, parts: Parts, plan: Plan,
-    method: str, network: str,
+    source_shares: Sequence[float], method: str, network: str,
 ) -> str:  # fmt: skip
     """Write a config.
 
@@ -166,6 +168,7 @@ def config_text(
         classes: Classes, label map and palette.
         parts: Datasets.
         plan: Sizes.
+        source_shares: Share of each class among the source's labelled pixels.
         method: Name in ``METHODS``.
         network: Name in ``NETWORKS``.
     """
@@ -180,7 +183,10 @@ def config_text(
     disc = "dict(optimizer=dict(type='Adam', lr=1e-4, betas=(0.9, 0.99)))"
     teacher = ", dict(type='EMATeacherHook')" if 'EMATeacher' in METHODS[method] else ''
     step = -(-parts.num_target // MANY)
-    indices = f', indices=list(range(0, {parts.num_target}, {step}))' if step > 1 else ''
+    without_labels = WITHOUT_TARGET_LABELS.format(
+        indices=f', indices=list(range(0, {parts.num_target}, {step}))' if step > 1 else '',
+        source_shares=_fold('[]', map(str, source_shares)) if any(source_shares) else None,
+    )
     text = HEAD.format(
         title=title,
         summary=summary,
@@ -203,7 +209,7 @@ def config_text(
         val_workers=2 if plan.on_gpu else 0,
         train_part=", part='train'" if held_out else '',
         tested='  # of the source, until you have labels of the target' if held_out else '',
-        val_cfg=WITHOUT_TARGET_LABELS.format(indices=indices) if held_out else ON_TARGET,
+        val_cfg=without_labels if held_out else ON_TARGET,
         method=METHODS[method],
         disc=f',\n        discriminators={disc}' if adversarial else '',
         hooks=f'[*_base_.custom_hooks{teacher}]',

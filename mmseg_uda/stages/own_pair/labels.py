@@ -64,6 +64,16 @@ class LabelValues(NamedTuple):
         """Share of a value among all pixels, in [0, 1]."""
         return self.pixels[value] / max(1, self.pixels.total())
 
+    def class_shares(self, class_map: ClassMap) -> list[float]:
+        """Share of each class among the pixels that have one, in per cent; all 0 without any."""
+        pixels = dict.fromkeys(class_map.classes, 0)
+        for value, number in self.pixels.items():
+            name = class_map.names.get(value, class_map.others)
+            if name in pixels:
+                pixels[name] += number
+        total = max(1, sum(pixels.values()))
+        return [round(100 * number / total, 2) for number in pixels.values()]
+
 
 class Classes(NamedTuple):
     """Classes of a user.

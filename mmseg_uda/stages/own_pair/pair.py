@@ -141,6 +141,7 @@ def init_pair(options: PairOptions, log: Callable[[str], Any] = print) -> PairFi
             len(target.paths),
         ),
         plan=plan,
+        source_shares=values.class_shares(classes.class_map),
         method=options.method,
         network=options.backbone,
         min_pixels=round(RARE_SHARE * values.mean_size),

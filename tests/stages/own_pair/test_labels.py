@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from mmseg_uda.datasets.class_map import ClassMap
 from mmseg_uda.stages.own_pair.images import look_at_images
 from mmseg_uda.stages.own_pair.labels import guess_classes, look_at_labels, read_classes
 from mmseg_uda.stages.own_pair.pairing import Pairing
@@ -61,6 +62,17 @@ def test_values(tmp_path: Path) -> None:
     assert values.share(3) == 0.75
     assert guess_classes(values).class_map.classes == ('class_0', 'class_3', 'class_9')
     assert look_at_labels([*paths, str(damaged)], False).unreadable[0].startswith(str(damaged))
+
+
+def test_shares_of_classes(tmp_path: Path) -> None:
+    """In per cent of the pixels that have a class; merged values add up."""
+    label = write(tmp_path / 'a.png', np.array([[0, 0, 3, 7, 8, 26, 26, 9]]))
+    values = look_at_labels([label], None)
+    names = {0: 'ignore', 7: 'road', 8: 'road', 26: 'car'}
+    classes = ['road', 'van', 'car']
+    assert values.class_shares(ClassMap(classes, names, 'van')) == [33.33, 33.33, 33.33]
+    assert values.class_shares(ClassMap(['road', 'car'], names, 'ignore')) == [50.0, 50.0]
+    assert values.class_shares(ClassMap(['van'], {40: 'van'}, 'ignore')) == [0.0]
 
 
 def test_colours_are_found(tmp_path: Path) -> None:
