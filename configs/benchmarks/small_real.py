@@ -281,7 +281,7 @@ texts.update({f'source_only__{name}': f'Source only, rate {name}' for name in ra
 pair_texts = {pair: each['text'] for pair, each in pairs.items()}
 # What labels are worth: methods by the number of labelled target images, and the ceiling.
 value = dict(
-    floor=['source_only', 'adabn'],
+    floor=['source_only', 'adabn', 'dacs_rcs_continued'],
     labels={'dacs': 0, **{f'dacs_{number}': number for number in numbers['day']}},
     ceiling='all_labels')
 # One change at a time, on a page of its own: the method before it, and after it.

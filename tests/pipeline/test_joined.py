@@ -106,7 +106,8 @@ def test_worth_of_labels_on_a_small_pair(pair: str) -> None:
     names = [*pipeline.stages]
     numbers = [5, 20, 60, 80] if pair == 'day' else [5, 20, 60]
     trained = [stage.name for stage in pipeline.stages.values() if stage.kind == 'train']
-    assert trained == ['source_only', 'dacs', *(f'dacs_{n}' for n in numbers), 'all_labels']
+    few = [f'dacs_{number}' for number in numbers]
+    assert trained == ['source_only', 'dacs_rcs_continued', 'dacs', *few, 'all_labels']
     assert names[:4] == ['source_only', 'source_only_score', 'source_only_cost', 'adabn_score']
     cell = read_pipeline(FOLDER / 'benchmarks/small_real.py', cell=f'{pair}-dacs_20', check=False)
     options = [each.stages['dacs_20'].arguments['options'] for each in (pipeline, cell)]
