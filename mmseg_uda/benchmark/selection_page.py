@@ -203,4 +203,6 @@ def _worse(ours: Mapping[str, float], theirs: Mapping[str, float]) -> bool:
 def _interval(summary: Summary) -> str:
     if summary.half is None:
         return ''
-    return f' [{summary.mean - summary.half:.1f}, {summary.mean + summary.half:.1f}]'
+    ends = summary.mean - summary.half, summary.mean + summary.half
+    low, high = (round(end, 1) + 0.0 for end in ends)  # no -0.0
+    return f' [{low:.1f}, {high:.1f}]'

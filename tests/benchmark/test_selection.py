@@ -98,6 +98,14 @@ def test_page(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     row = 'iteration 4 | 25.0 | 36.0 | 2.0 / 8.0 | collapse, over-confident |'
     assert f'| entropy | day/adabn-seed0, {row}' in text
     assert text.count('| collapse') == 3  # of one score
+    few = str(tmp_path / 'few.md')
+    tool.main([str(results), '--without', 'dacs', 'adabn', '--out', few])
+    text = Path(few).read_text()
+    assert '24 checkpoints of 6 runs:' in text
+    assert '--without dacs adabn\n```' in text
+    assert 'day/adabn' not in text
+    with pytest.raises(ValueError, match='--without: expected a method, but got dacz; write dacs'):
+        tool.main([str(results), '--without', 'dacz', '--out', few])
     (tmp_path / 'empty').mkdir()
     with pytest.raises(FileNotFoundError, match='expected results of tools/benchmark.py'):
         tool.main([str(tmp_path / 'empty'), '--out', str(tmp_path / 'other.md')])

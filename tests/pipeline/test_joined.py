@@ -69,17 +69,17 @@ def test_translated_source_of_the_other_pipeline(path: Path) -> None:
 @pytest.mark.parametrize(
     ('stages', 'match'),
     [
-        (
-            ['many_pipeline.py'],
-            "or 'FILE:CELL', but got 'many_pipeline.py'",
-        ),
-        ([':first'], "or 'FILE:CELL', but got ':first'"),
+        (['many_pipeline.py'], r"stages\[0\] got 'many_pipeline.py'; write dict.* or 'FILE:CELL'"),
+        ([BASE, ':first'], r"stages\[1\] got ':first'; write dict"),
         (
             ['../many/many_pipeline.py:frist'],
             'many_pipeline.py: expected a cell, but got frist; write f',
         ),
-        (['no.py:first'], "stages: no config file .*no.py, of 'no.py:first'"),
-        (['plain.py:first'], "plain.py is no pipeline with cells, of 'plain.py:first'"),
+        (['no.py:first'], r'own_pipeline.py: stages: no config file .*no.py'),
+        (['bad.py:nameless'], "bad.py: cells.nameless got {'type': 'train'}; write"),
+        (['bad.py:number'], 'bad.py: cells.number got 3; write'),
+        (['bad.py:numbers'], 'bad.py: cells.numbers got 3; write'),
+        (['plain.py:first'], 'stages: expected a pipeline with cells, but got .*plain.py'),
         (
             ['../many/many_pipeline.py:first', '../many/many_pipeline.py:differs'],
             "one stage 'base', but .*:first and .*:differs have different ones; write",
@@ -88,9 +88,19 @@ def test_translated_source_of_the_other_pipeline(path: Path) -> None:
 )
 def test_refused(path: Path, stages: list[Any], match: str) -> None:
     write(path.parent / 'plain.py', stages=[BASE])
+    bad = dict(nameless=[dict(type='train')], number=3, numbers=[3])
+    write(path.parent / 'bad.py', cells=bad)
     write(path, stages=stages)
     with pytest.raises((ValueError, FileNotFoundError), match=match):
         read_pipeline(path, check=False)
+
+
+def test_cell_that_contains_itself(path: Path) -> None:
+    write(path, cells=dict(a=['own_pipeline.py:b'], b=['../own/own_pipeline.py:a']))
+    with pytest.raises(
+        ValueError, match='stages: expected other cells, but own_pipeline.py:b cont'
+    ):
+        read_pipeline(path, cell='a', check=False)
 
 
 def test_no_list_is_left_to_the_reader(path: Path) -> None:

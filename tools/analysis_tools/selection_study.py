@@ -14,6 +14,7 @@ from mmseg_uda.artifacts.files import atomic_write
 from mmseg_uda.artifacts.outputs import check_output
 from mmseg_uda.benchmark.selection import read_candidates
 from mmseg_uda.benchmark.selection_page import format_selection
+from mmseg_uda.config.tables import choose
 from mmseg_uda.utils.cli import run_main
 from mmseg_uda.utils.parser import ToolParser
 
@@ -25,6 +26,13 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     add = parser.add_argument
     results = ROOT / 'docs/benchmarks/results'
     add('results', nargs='*', type=Path, default=[results], help='files, or directories of them')
+    add(
+        '--without',
+        nargs='+',
+        default=[],
+        metavar='METHOD',
+        help='methods that are no candidates, such as those that learn from labels of the target',
+    )
     add('--out', type=Path, default=ROOT / 'docs/benchmarks/selection.md', help='page to write')
     args = parser.parse_args(argv)
     if args.out.suffix != '.md':
@@ -38,7 +46,12 @@ def main(argv: list[str] | None = None) -> None:
     check_output('--out', args.out, files)
     names = (path.relative_to(ROOT) if path.is_relative_to(ROOT) else path for path in args.results)
     command = shlex.join(['python', 'tools/analysis_tools/selection_study.py', *map(str, names)])
-    text = format_selection([*read_candidates(args.results)], command)
+    if args.without:
+        command += f' \\\n    --without {shlex.join(args.without)}'
+    candidates = [*read_candidates(args.results)]
+    known = {each.method for each in candidates}
+    left_out = {choose('method', method, known, '--without') for method in args.without}
+    text = format_selection([each for each in candidates if each.method not in left_out], command)
     with atomic_write(args.out, keep=True) as partial:
         partial.write_text(text, encoding='utf-8')
     print(args.out)
