@@ -136,7 +136,7 @@ def _warnings(candidates: Sequence[Candidate]) -> list[str]:
     lost = format_summary(summarize([loss for loss, _ in warned]))
     text += f' These end {lost} points below their best checkpoint'
     text += f', the others {format_summary(summarize(losses))}.' if losses else '.'
-    text += ' The threshold was set on the first 97 runs of `small_real`, so these do not test it.'
+    text += ' The threshold was set on the first 97 runs of `small_real`; only later ones test it.'
     header = ['run', 'warns in iteration', 'divergence at the end', 'best mIoU', 'last mIoU']
     rows = [row for _, row in sorted(warned, reverse=True)]
     return [text, '', *format_rows(header, rows)]
