@@ -52,8 +52,6 @@ ROWS = [
     _pipeline('no stages', 'stages = [', 'stagse = [', 'all_pipeline.py: stages got None; write [dict(name=..., type=..., ...), ...]'),
     _pipeline('seed', 'stages = [', "seed = 'three'\nstages = [", "all_pipeline.py: seed got 'three'; write an integer"),
     _pipeline('stage that is no dict', STAGE, "'test'", "stages[3] got 'test'; write dict(name=..., type=..., ...) or 'FILE:CELL'"),
-    _pipeline('cell of no file', STAGE, "'others/a_pipeline.py:day'", 'all_pipeline.py: stages: no config file others/a_pipeline.py'),
-    _pipeline('cell of a file without cells', STAGE, "'config.py:day'", 'all_pipeline.py: stages: expected a pipeline with cells, but got config.py'),
     _pipeline('beta', STAGE, "dict(name='fda', type='translate', source='data/source/images', target='data/target/images', beta='x')", "stage 'fda': beta: FDATranslator.beta: expected float, but got 'x'"),
     _pipeline('missing style', STAGE, "dict(name='fda', type='translate', source='data/source/images', target='data/none', beta=0.05)", "stage 'fda': target: expected a directory, but got 'data/none'; correct the path, or write '{NAME}' for the output of stage NAME"),
     _pipeline('prior without size', STAGE, "dict(name='prior', type='spatial_prior', config='config.py')", "stage 'prior': type [ValueError] the config has no TrackPositions in train_dataloader.target.dataset.pipeline to take the size from; write it there, or give the size"),
