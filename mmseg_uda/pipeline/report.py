@@ -40,7 +40,7 @@ def format_report(
     stages = {stage: records.get(stage, StageRecord(kind)) for stage, kind in kinds.items()}
     rows = [['stage', 'type', 'status', 'time', 'attempts', 'processes', 'output']]
     for stage, record in stages.items():
-        if not record.attempts:
+        if stage not in records:
             rows.append([stage, kinds[stage], 'not started', '', '', '', ''])
             continue
         status = f'**{record.status}**' if record.error else record.status

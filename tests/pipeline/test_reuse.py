@@ -55,6 +55,9 @@ def test_same_recipes_are_taken_under_other_names(folder: Path) -> None:
     assert new.stages['y'].coverage == old.stages['b'].coverage
     assert [new.stages[name].attempts for name in 'xyz'] == [0, 0, 1]
     assert new.stages['y'].note == f'from {one / "b"}'
+    report = (folder.parent / 'two/report.md').read_text()
+    assert '| x | train | done |' in report
+    assert 'not started' not in report
     # The other pipeline is as it was, and this one stands alone.
     assert [step.action for step in read(folder, 'one', stages('a', 'b', 'c')[:2]).plan()] == [
         'skip',
