@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os.path as osp
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +35,7 @@ def join_cells(stages: Any, path: Path, above: tuple[tuple[Path, str], ...] = ()
     if not isinstance(stages, (list, tuple)):
         return stages
     joined: list[Any] = []
+    contents: dict[Path, dict[str, Any]] = {}  # of files, each of which is read once
     taken: dict[str, tuple[str, dict[str, Any]]] = {}
     for index, each in enumerate(stages):
         if not isinstance(each, str):
@@ -46,12 +47,17 @@ def join_cells(stages: Any, path: Path, above: tuple[tuple[Path, str], ...] = ()
                 f'{path}: stages[{index}] got {each!r}; write dict(name=..., type=..., ...) or '
                 "'FILE:CELL'"
             )
-        for stage in _stages_of(file, cell, path, above):
+        other = path.parent / file
+        if other not in contents:
+            contents[other] = _read_cells(other, path)
+        for stage in _stages_of(contents[other], file, cell, path, above):
             name = stage['name']
-            origin, known = taken.setdefault(name, (each, stage))
-            if known is stage:
+            if name not in taken:
+                taken[name] = each, stage
                 joined.append(stage)
-            elif known != stage:
+                continue
+            origin, known = taken[name]
+            if known != stage:
                 raise ValueError(
                     f'{path}: expected one stage {name!r}, but {origin} and {each} have different '
                     'ones; write the stages of one of them, with other names'
@@ -59,21 +65,29 @@ def join_cells(stages: Any, path: Path, above: tuple[tuple[Path, str], ...] = ()
     return joined
 
 
-def _stages_of(
-    file: str, cell: str, path: Path, above: tuple[tuple[Path, str], ...]
-) -> Iterable[dict[str, Any]]:
-    """Give the stages of a cell, with configs relative to the directory of ``path``."""
-    other = path.parent / file
+def _read_cells(other: Path, path: Path) -> dict[str, Any]:
+    """Read a pipeline that has cells."""
     if not other.is_file():
         raise FileNotFoundError(f'{path}: stages: no config file {other}')
     content = read_file(other).to_dict()
-    cells = content.get('cells')
-    if not cells or 'rows' in content:
+    if not content.get('cells') or 'rows' in content:
         raise ValueError(f'{path}: stages: expected a pipeline with cells, but got {other}')
-    place = other.resolve(), choose('cell', cell, cells, str(other))
+    return content
+
+
+def _stages_of(
+    content: dict[str, Any],
+    file: str,
+    cell: str,
+    path: Path,
+    above: tuple[tuple[Path, str], ...],
+) -> list[dict[str, Any]]:
+    """Give the stages of a cell, with configs relative to the directory of ``path``."""
+    other = path.parent / file
+    place = other.resolve(), choose('cell', cell, content['cells'], str(other))
     if place in above:
         raise ValueError(f'{path}: stages: expected other cells, but {file}:{cell} contains itself')
-    made = join_cells(cells[cell], other, (*above, place))
+    made = join_cells(content['cells'][cell], other, (*above, place))
     for each in made if isinstance(made, list) else [made]:
         if not isinstance(each, Mapping) or not isinstance(each.get('name'), str):
             raise ValueError(
