@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from mmseg_uda.config.tables import choose, read_file
-from mmseg_uda.pipeline.translated import move_configs, translate_stages
+from mmseg_uda.pipeline.translated import check_stages, move_configs, translate_stages
 
-__all__ = ['join_cells']
+__all__ = ['join_cells', 'read_stages']
 
 
 def join_cells(stages: Any, path: Path, above: tuple[tuple[Path, str], ...] = ()) -> Any:
@@ -65,6 +65,25 @@ def join_cells(stages: Any, path: Path, above: tuple[tuple[Path, str], ...] = ()
     return joined
 
 
+def read_stages(
+    cells: Mapping[str, Any], cell: str, path: Path, above: tuple[tuple[Path, str], ...] = ()
+) -> list[dict[str, Any]]:
+    """Give the stages of a pipeline's cell, after those of the cells that it names.
+
+    Args:
+        cells: The pipeline's cells.
+        cell: One of them.
+        path: The pipeline's file.
+        above: As of :func:`join_cells`.
+
+    Raises:
+        ValueError: The cell is no list of stages with names; and as of :func:`join_cells`.
+        FileNotFoundError: As of :func:`join_cells`.
+    """
+    stages = join_cells(cells[cell], path, above)
+    return check_stages(stages, f'{path}: cells.{cell}')
+
+
 def _read_cells(other: Path, path: Path) -> dict[str, Any]:
     """Read a pipeline that has cells."""
     if not other.is_file():
@@ -87,10 +106,5 @@ def _stages_of(
     place = other.resolve(), choose('cell', cell, content['cells'], str(other))
     if place in above:
         raise ValueError(f'{path}: stages: expected other cells, but {file}:{cell} contains itself')
-    made = join_cells(content['cells'][cell], other, (*above, place))
-    for each in made if isinstance(made, list) else [made]:
-        if not isinstance(each, Mapping) or not isinstance(each.get('name'), str):
-            raise ValueError(
-                f'{other}: cells.{cell} got {each!r}; write [dict(name=..., type=..., ...), ...]'
-            )
+    made = read_stages(content['cells'], cell, other, (*above, place))
     return move_configs(translate_stages(made, content, other, cell), osp.dirname(file))

@@ -11,6 +11,7 @@ from mmengine.config import Config
 
 from mmseg_uda.config.selection import SELECTED
 from mmseg_uda.config.tables import Table, choose, read_file
+from mmseg_uda.pipeline.joined import read_stages
 from mmseg_uda.pipeline.state import StageRecord
 from mmseg_uda.pipeline.translated import move_configs, translate_stages
 from mmseg_uda.stages.references import (
@@ -86,7 +87,7 @@ def table_stages(
     place = osp.dirname(table.pipeline or '')
     stages: dict[str, dict[str, Any]] = {}
     for row, column in pairs:
-        made = _row_stages(table, row, column, pipeline.get('cells', {}))
+        made = _row_stages(table, row, column, pipeline.get('cells', {}), path)
         for stage in translate_stages(made, pipeline, path, column, place, shared=True):
             stages.setdefault(stage['name'], stage)
     figures = [each for column in cells for each in _figures(table, rows, column)]
@@ -98,14 +99,16 @@ def table_stages(
     return [stage for name, stage in stages.items() if name in needed]
 
 
-def _row_stages(table: Table, row: str, cell: str, cells: Mapping[str, Any]) -> Iterator[Any]:
-    """Those of the table's pipeline that a row may need, and its own."""
+def _row_stages(
+    table: Table, row: str, cell: str, cells: Mapping[str, Any], path: Path
+) -> Iterator[Any]:
+    """Those of the table's pipeline ``path`` that a row may need, and its own."""
     before = _pipeline_cell(table, row, cell)
     tested = _tested(table, row, cell)
     references = (split_reference(each)[0] for each in find_references(tested))
     if not table.rows.keys() >= {name.removesuffix(f'_{cell}') for name in references}:
         place = osp.dirname(table.pipeline or '')
-        made = cells[choose('cell', before, cells, str(table.path))]
+        made = read_stages(cells, choose('cell', before, cells, str(table.path)), path)
         yield from add_suffix(move_configs(made, place), f'_{before}')
     name = f'{row}_{cell}'
     metric = {'metric': table.metrics[cell]} if cell in table.metrics else {}

@@ -86,16 +86,23 @@ def _translation(
     translation: str | None, path: Path, cell: str | None
 ) -> tuple[str, list[dict[str, Any]]]:
     """Give the cell of a translation that fits, and its stages."""
-    cells: dict[str, Any] = {}
-    if translation is not None:
-        cells = read_file(path.parent / translation).to_dict()['cells']
+    file = path.parent / (translation or '')
+    cells: dict[str, Any] = read_file(file).to_dict()['cells'] if translation else {}
     found = [name for name in cells if name in (cell or '').split('-')]
     if len(found) != 1:
         raise ValueError(
             f'{path}: translated: expected a directory of images, as `translation` has no stages '
             f'for the cell {cell!r}, but got True; write --cfg-options translated=DIRECTORY'
         )
-    return found[0], cells[found[0]]
+    return found[0], check_stages(cells[found[0]], f'{file}: cells.{found[0]}')
+
+
+def check_stages(stages: Any, where: str) -> list[dict[str, Any]]:
+    """Refuse what is no list of stages with names; ``where`` begins the message."""
+    for each in stages if stages and isinstance(stages, list) else [stages]:
+        if not isinstance(each, Mapping) or not isinstance(each.get('name'), str):
+            raise ValueError(f'{where} got {each!r}; write [dict(name=..., type=..., ...), ...]')
+    return list(stages)
 
 
 def move_configs(stages: Iterable[Mapping[str, Any]], place: str) -> list[dict[str, Any]]:

@@ -346,7 +346,7 @@ def test_report(straight: Path) -> None:
 def test_killed_process(
     processes: dict[str, list[Any]], straight: Path, config: Path, folder: Path
 ) -> None:
-    _, errors = processes['killed'][0].communicate(timeout=120)
+    _, errors = processes['killed'][0].communicate(timeout=400)
     assert processes['killed'][0].returncode == -signal.SIGKILL, errors[-2000:]
     entry = State(folder / 'killed').stages['generation1']
     assert (entry.status, entry.seconds) == ('running', 0)
@@ -365,7 +365,7 @@ def test_killed_process(
 
 def test_two_processes_are_as_one(processes: dict[str, list[Any]], folder: Path) -> None:
     for process in processes['pair']:
-        _, errors = process.communicate(timeout=120)
+        _, errors = process.communicate(timeout=400)
         assert process.returncode == 0, errors[-2000:]
     config = run_toy.write_configs(folder / 'whole', run_toy.SHORT)
     read_pipeline(config, work_dir=folder / 'one').run()

@@ -86,6 +86,26 @@ def test_stages_are_those_of_the_rows_and_what_they_need(folder: Path) -> None:
     )
 
 
+def test_pipeline_of_a_table_takes_cells_of_another(folder: Path, tmp_path: Path) -> None:
+    """A string FILE:CELL stands for stages there, too, and configs keep their places."""
+    cells = {'labelled-v': ['../toy/cell_pipeline.py:source', *PIPELINE]}
+    (tmp_path / 'toy').symlink_to(folder)
+    (tmp_path / 'own').mkdir()
+    write(tmp_path / 'own', 'cells.py', cells=cells)
+    table = dict(cells={'labelled': '../toy/self.py'}, rows={'linked': ROWS['linked']})
+    write(tmp_path / 'own', 'ablations.py', pipeline='cells.py', seed=1, **table)
+    first, *others = table_stages(Table(tmp_path / 'own/ablations.py'))
+    assert first == dict(name='stage0_labelled-v', type='train', config='../toy/source.py')
+    assert [stage['name'] for stage in others] == [
+        'labels_labelled-v',
+        'linked_labelled',
+        'linked_labelled_test',
+    ]
+    write(tmp_path / 'own', 'cells.py', cells={'labelled-v': [dict(type='train')]})
+    with pytest.raises(ValueError, match=r"cells.py: cells.labelled-v got {'type': 'train'}; wri"):
+        table_stages(Table(tmp_path / 'own/ablations.py'))
+
+
 def test_run(folder: Path, tmp_path: Path) -> None:
     def read(*rows: str) -> Any:
         return read_pipeline(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import re
 from pathlib import Path
 from typing import Any
 
@@ -81,6 +82,15 @@ def test_directory(path: Path) -> None:
 def test_wrong_values(path: Path, translated: Any, cell: str | None, match: str) -> None:
     with pytest.raises(ValueError, match=match):
         stages(path, translated, cell)
+
+
+@pytest.mark.parametrize('given', [[], 3, ['other.py:gta'], [dict(type='train')]])
+def test_translation_without_stages(path: Path, given: Any) -> None:
+    file = path.parents[1] / 'gan/pipeline.py'
+    file.write_text(f'cells = {dict(gta=given)!r}\n')
+    shown = given[0] if isinstance(given, list) and given else given
+    with pytest.raises(ValueError, match=re.escape(f'cells.gta got {shown!r}; write [dict(name')):
+        stages(path, True)
 
 
 def test_option_of_the_command_line(tmp_path: Path) -> None:
