@@ -237,6 +237,8 @@ methods = dict(
         text='Mean Teacher without augmentation',
         stages=lambda pair: stages_of('mean_teacher_unaugmented', pair)),
     idacs=dict(text='iDACS', stages=lambda pair: stages_of('idacs', pair)),
+    idacs_warmup=dict(
+        text='iDACS after warm-up', stages=lambda pair: stages_of('idacs_warmup', pair)),
     camix_context=dict(
         text='CAMix without significance',
         stages=lambda pair: camix(pair, method='camix_context')),
@@ -302,7 +304,9 @@ comparisons = [
         title='The order of the papers, from the weights of ImageNet',
         steps=[['source_only', 'adversarial'], ['adabn', 'adversarial'],
                ['source_only', 'mean_teacher'], ['mean_teacher', 'idacs'], ['idacs', 'dacs'],
-               ['idacs', 'camix_context'], ['camix_context', 'camix'], ['idacs', 'camix'],
+               ['idacs', 'idacs_warmup'], ['idacs_warmup', 'dacs'],
+               ['idacs_warmup', 'camix_context'], ['camix_context', 'camix'],
+               ['idacs_warmup', 'camix'], ['idacs', 'camix'],
                ['dacs', 'camix'], ['mean_teacher', 'mean_teacher_unaugmented'],
                ['source_only', 'self_training'],
                ['self_training', 'sam'], ['source_only', 'pit'], ['adabn', 'pit'],
@@ -348,8 +352,8 @@ levels = dict(
     # ImageNet and from source only, and CAMix, PIT and the mean teacher with one part less.
     orders=dict(
         methods=[
-            'mean_teacher', 'idacs', 'camix_continued', 'camix_context', 'mean_teacher_continued',
-            'pit_no_lr', 'pit_no_lc', 'adversarial_continued', 'idacs_continued',
+            'mean_teacher', 'idacs', 'idacs_warmup', 'camix_continued', 'mean_teacher_continued',
+            'pit_no_lr', 'camix_context', 'pit_no_lc', 'adversarial_continued', 'idacs_continued',
             'mean_teacher_unaugmented'
         ],
         pairs=['day'],
