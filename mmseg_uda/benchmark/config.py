@@ -203,27 +203,29 @@ def digest_pipeline(pipeline: Pipeline) -> str:
 
 def _digest_of(reference: str, digests: Mapping[str, str]) -> str:
     stage, part = split_reference(reference)
-    return f'<{digests[stage]}.{part}>'
+    return f'<{digests[stage]}.{part}>' if stage in digests else f'{{{reference}}}'
 
 
 def _without_paths(value: Any) -> Any:
-    """Leave out paths, whose content is among the inputs; outputs of stages stay."""
-    if isinstance(value, Mapping):
-        kept = {
-            key: _outputs(item) if key in PATHS else _without_paths(item)
-            for key, item in value.items()
-        }
-        return {key: item for key, item in kept.items() if key not in PATHS or item}
+    """Leave out local paths, whose content is among the inputs; outputs of stages stay."""
     if isinstance(value, (list, tuple)):
         return [_without_paths(item) for item in value]
-    return value
+    if not isinstance(value, Mapping):
+        return value
+    kept = {}
+    for key, item in value.items():
+        if key == 'data_prefix' and isinstance(item, Mapping):
+            item = {name: path for name, path in item.items() if not _is_local(path)}
+            if not item:
+                continue
+        elif key in PATHS and _is_local(item):
+            continue
+        kept[key] = _without_paths(item)
+    return kept
 
 
-def _outputs(paths: Any) -> Any:
-    """Keep the outputs of stages among the paths of one key; None or empty if there are none."""
-    if isinstance(paths, Mapping):
-        kept = {key: _outputs(item) for key, item in paths.items()}
-        return {key: item for key, item in kept.items() if item}
-    if isinstance(paths, (list, tuple)):
-        return [item for item in map(_outputs, paths) if item]
-    return paths if isinstance(paths, str) and paths.startswith('<') else None
+def _is_local(path: Any) -> bool:
+    """Tell a path of this machine, or none, from an output of a stage and from a URL."""
+    return path is None or (
+        isinstance(path, str) and not path.startswith('<') and '://' not in path
+    )

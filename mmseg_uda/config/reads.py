@@ -13,7 +13,7 @@ from mmseg_uda.config.datasets import iter_datasets
 __all__ = ['FILES', 'KINDS', 'dataset_paths', 'find_reads', 'read_paths']
 
 # Keys of configs whose string values are read as files or directories, wherever they are, and the
-# kind of stage output that each may refer to.
+# kind of stage output that each may refer to; styles are a directory of any stage.
 KINDS = {
     'load_from': 'checkpoint',
     'checkpoint': 'checkpoint',
@@ -23,6 +23,7 @@ KINDS = {
     'label_file': 'image_labels',
     'pseudo_dir': 'directory',
     'prototypes': 'prototypes',
+    'style_dir': 'styles',
 }
 FILES = ('checkpoint', 'prior', 'class_counts', 'image_labels', 'prototypes')
 
@@ -65,11 +66,11 @@ def read_paths(
         but: Kinds to leave out, of those in ``KINDS``: a tool may write what training will read.
 
     Yields:
-        Place in the config, and path: each directory and the list of a dataset, directories of
-        styles, and what ``KINDS`` has.
+        Place in the config, and path: each directory and the list of a dataset, and what ``KINDS``
+        has.
     """
     content = cfg.to_dict() if isinstance(cfg, Config) else cfg
-    for place, kind, value in find_reads(content, {**KINDS, 'style_dir': 'styles'}):
+    for place, kind, value in find_reads(content):
         if kind == 'dataset':
             yield from dataset_paths(value, place)
         elif kind not in but and '://' not in value:

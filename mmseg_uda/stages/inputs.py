@@ -32,16 +32,16 @@ class Input:
 
     @property
     def pending(self) -> bool:
-        """True if an earlier stage makes it, or a part of it."""
-        return next(find_references(self.value), None) is not None
+        """True if an earlier stage makes it; of a dataset a part exists already."""
+        return self.kind != 'dataset' and _is_made(self.value)
 
     def missing(self) -> Iterator[tuple[str, str]]:
         """Find what does not exist and no earlier stage makes: the path, and an error."""
-        if self.pending and self.kind != 'dataset':  # a part of a dataset may exist already
+        if self.pending:
             return
         if self.kind == 'dataset':
             missing = find_missing(self.value, self.key)
-            yield from (each for each in missing if next(find_references(each[0]), None) is None)
+            yield from (each for each in missing if not _is_made(each[0]))
             return
         kind, exists = 'file', osp.isfile(self.value)
         if self.kind == 'directory':
@@ -56,12 +56,16 @@ class Input:
     def directories(self) -> Iterator[tuple[str, str]]:
         """Place and path of each directory that is read, and of a dataset's list."""
         if self.kind == 'dataset':
-            yield from dataset_paths(self.value, self.key)
+            paths = dataset_paths(self.value, self.key)
+            yield from (each for each in paths if not _is_made(each[1]))
         elif self.kind == 'directory':
             yield self.key, self.value
 
     def digest(self) -> str | None:
-        """Compute the digest of its content, or of a dataset's file names and sizes."""
+        """Compute the digest of its content, or of a dataset's file names and sizes.
+
+        What earlier stages make does not count: their own recipes do.
+        """
         return _dataset_digest(self.value) if self.kind == 'dataset' else digest_path(self.value)
 
 
@@ -73,8 +77,15 @@ def find_inputs(parts: Mapping[str, Any], weights: bool = True) -> Iterator[Inpu
         weights: True if files count, as where a network is initialised and trained.
     """
     for place, kind, value in find_reads(parts):
-        if kind in ('dataset', 'directory') or (weights and '://' not in value):
+        if kind == 'styles':
+            yield Input(place, value, 'directory')
+        elif kind in ('dataset', 'directory') or (weights and '://' not in value):
             yield Input(place, value, kind)
+
+
+def _is_made(value: Any) -> bool:
+    """True if it refers to an earlier stage's output."""
+    return next(find_references(value), None) is not None
 
 
 def _dataset_digest(cfg: Mapping[str, Any]) -> str:
@@ -82,8 +93,11 @@ def _dataset_digest(cfg: Mapping[str, Any]) -> str:
     parts = []
     for _, each in iter_datasets(cfg):
         root = each.get('data_root') or ''
-        for key, prefix in sorted((each.get('data_prefix') or {}).items()):
-            parts.append(f'{key} {digest_path(osp.join(root, prefix or ""))}')
-        if each.get('ann_file'):
+        prefixes = each.get('data_prefix') or {}
+        paths = {key: osp.join(root, prefix or '') for key, prefix in sorted(prefixes.items())}
+        if not prefixes and root:
+            paths['data_root'] = root
+        parts += [f'{key} {digest_path(path)}' for key, path in paths.items() if not _is_made(path)]
+        if each.get('ann_file') and not _is_made(each['ann_file']):
             parts.append(digest_path(osp.join(root, each['ann_file'])) or '')
     return sha256(parts)

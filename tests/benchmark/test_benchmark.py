@@ -141,6 +141,28 @@ def test_digest_covers_the_images_that_an_earlier_stage_wrote(tmp_path: Path) ->
     assert one != other
 
 
+def test_digest_covers_choices_and_weights_behind_a_url(tmp_path: Path) -> None:
+    """The keys look like those of paths, but no input has their content."""
+
+    def digest(**options: Any) -> str:
+        train, score, _ = toy.stages('source_only')
+        del train['options']['val_cfg'], train['options']['val_dataloader']
+        train['options'].pop('val_evaluator', None)
+        train['options'].update(options)
+        cells = {'pair-source_only': [train, dict(score, checkpoint='{source_only.best}')]}
+        level = dict(methods=['source_only'], pairs=['pair'], seeds=[0])
+        benchmark = read_benchmark(toy.write(tmp_path, cells=cells, levels=dict(a=level)))
+        return benchmark.digest(benchmark.runs[0])
+
+    best = 'default_hooks.checkpoint.save_best'
+    digests = [digest()]
+    digests += [digest(**{best: score}) for score in ('mIoU', 'unlabelled/entropy')]
+    digests += [digest(load_from=f'https://host/{name}.pth') for name in 'ab']
+    digests.append(digest(**{'default_hooks.checkpoint.filename_tmpl': '{braces}'}))  # no stage
+    assert len(set(digests)) == len(digests)
+    assert digest(load_from='/nowhere/a.pth') == digest(load_from='/nowhere/b.pth')
+
+
 def test_stale_results_are_known(
     done: tuple[Benchmark, Results, list[str]], tmp_path: Path
 ) -> None:

@@ -14,6 +14,7 @@ def test_inputs() -> None:
         model=dict(init_cfg=dict(checkpoint='a.pth'), pretrained='torchvision://x'),
         default_hooks=dict(checkpoint=dict(type='CheckpointHook')),
         load_from=None,
+        pipeline=[dict(style_dir='styles')],
     )
     inputs = {each.key: (each.value, each.kind) for each in find_inputs(parts)}
     target = parts['train_dataloader']['target']['dataset']
@@ -22,9 +23,10 @@ def test_inputs() -> None:
         'train_dataloader.target.dataset': (target, 'dataset'),
         'model.init_cfg.checkpoint': ('a.pth', 'checkpoint'),
         directory: ('p', 'directory'),
+        'pipeline.0.style_dir': ('styles', 'directory'),
     }
     without_weights = [each.kind for each in find_inputs(parts, weights=False)]
-    assert sorted(without_weights) == ['dataset', 'directory']
+    assert sorted(without_weights) == ['dataset', 'directory', 'directory']
 
 
 def test_existence(tmp_path: Path) -> None:
@@ -43,7 +45,7 @@ def test_existence(tmp_path: Path) -> None:
 
 def test_outputs_of_earlier_stages_are_pending() -> None:
     assert Input('a', '{stage.best}', 'checkpoint').pending
-    assert Input('a', dict(data_root='{stage}/images'), 'dataset').pending
+    assert not Input('a', dict(data_root='{stage}/images'), 'dataset').pending  # its list may exist
     assert not Input('a', 'iter_{}.pth', 'checkpoint').pending
 
 
@@ -57,3 +59,22 @@ def test_digest_of_a_dataset_is_of_its_files(tmp_path: Path) -> None:
         digests.append(Input('a', dataset, 'dataset').digest())
         assert Input('a', wrapped, 'dataset').digest() == digests[-1]
     assert len(set(digests)) == 4
+
+
+def test_digest_of_a_dataset_that_a_stage_makes_in_part(tmp_path: Path) -> None:
+    """Labels that are there already count; images that a stage makes count in its own recipe."""
+    (tmp_path / 'labels').mkdir()
+    prefixes = dict(img_path='{translate}/images', seg_map_path='labels')
+    dataset = dict(type='GTADataset', data_root=str(tmp_path), data_prefix=prefixes)
+    given = Input('a', dataset, 'dataset')
+    assert dict(given.directories()) == {'a.data_prefix.seg_map_path': str(tmp_path / 'labels')}
+    before = given.digest()
+    (tmp_path / 'labels/0.png').touch()
+    assert given.digest() != before
+
+
+def test_digest_of_a_dataset_with_a_root_alone(tmp_path: Path) -> None:
+    given = Input('a', dict(type='ToyStreetDataset', data_root=str(tmp_path)), 'dataset')
+    before = given.digest()
+    (tmp_path / '0.png').touch()
+    assert given.digest() != before
