@@ -42,6 +42,14 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 
 def main(argv: list[str] | None = None) -> int:
     args = parse_args(argv)
+    for path in args.reuse:
+        if not Path(path, 'pipeline.json').is_file():
+            raise ValueError(
+                f'--reuse: expected directories of pipelines, but got {path}; write those '
+                'that have a pipeline.json'
+            )
+    if Path(args.out).is_file():
+        raise ValueError(f'--out: expected a directory, but got the file {args.out}')
     benchmark = read_benchmark(args.benchmark)
     runs = benchmark.select(args.only)
     results = Results(benchmark, Path(args.out))

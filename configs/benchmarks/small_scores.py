@@ -1,7 +1,7 @@
 # Two more scores without labels, of checkpoints that small_real.py trained: agreement with the
 # teacher, and the source's error weighted as in DEV. If --reuse names their directories, nothing is
 # trained again.
-#   python tools/benchmark.py configs/benchmarks/small_scores.py --reuse work_dirs/small_real/*
+#   python tools/benchmark.py configs/benchmarks/small_scores.py --reuse work_dirs/small_real/*/
 _base_ = './small_real.py'
 title = 'Small real pairs, more scores'
 description = '''

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from mmseg_uda.artifacts.digest import digest_config
+from mmseg_uda.benchmark.check import check_benchmark
 from mmseg_uda.config.reads import KINDS
 from mmseg_uda.config.tables import choose, read_file
 from mmseg_uda.pipeline import read_pipeline
@@ -139,20 +140,13 @@ def read_benchmark(path: str | Path) -> Benchmark:
 
     Raises:
         FileNotFoundError: There is no such file.
-        ValueError: A name is missing or unknown, or the file has an error.
+        ValueError: The file has an error; see :func:`check_benchmark`.
     """
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f'read_benchmark: no config file {path}')
     content = read_file(path).to_dict()
-    for key in ('title', 'baseline', 'bar', 'pair_texts', 'texts', 'levels', 'cells'):
-        if key not in content:
-            raise ValueError(
-                f'{path}: expected `{key}`, but got none; write it, see docs/benchmarks'
-            )
-    pairs, methods = content['pair_texts'], content['texts']
-    for key in ('baseline', 'bar'):
-        choose('method', content[key], methods, f'{path}: {key}')
+    check_benchmark(content, path)
     runs: dict[tuple[str, str, int], Run] = {}
     for level, each in content['levels'].items():
         for seed in each['seeds']:
@@ -161,22 +155,19 @@ def read_benchmark(path: str | Path) -> Benchmark:
                     run = Run(level, pair, method, seed)
                     choose('cell', run.cell, content['cells'], f'{path}: level {level!r}')
                     runs.setdefault((pair, method, seed), run)
-    value = content.get('value') or {}
-    for method in [*value['floor'], *value['labels'], value['ceiling']] if value else ():
-        choose('method', method, methods, f'{path}: value')
-    comparisons = (*content.get('comparisons', ()),)
-    for comparison in comparisons:
-        for step in comparison['steps']:
-            if len(step) != 2:
-                raise ValueError(
-                    f'{path}: comparisons: expected steps of two methods, but got {step}'
-                )
-            for method in step:
-                choose('method', method, methods, f'{path}: comparisons')
-    named = {key: content[key] for key in ('title', 'baseline', 'bar')}
-    named['description'] = content.get('description', '')
-    named.update(value=value, comparisons=comparisons, device=content.get('device', 'cpu'))
-    return Benchmark(path, pairs=pairs, methods=methods, runs=(*runs.values(),), **named)
+    return Benchmark(
+        path,
+        title=content['title'],
+        description=content.get('description', ''),
+        baseline=content['baseline'],
+        bar=content['bar'],
+        pairs=content['pair_texts'],
+        methods=content['texts'],
+        runs=(*runs.values(),),
+        value=content.get('value') or {},
+        comparisons=(*content.get('comparisons', ()),),
+        device=content.get('device', 'cpu'),
+    )
 
 
 def digest_pipeline(pipeline: Pipeline) -> str:

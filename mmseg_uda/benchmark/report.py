@@ -70,7 +70,7 @@ def write_report(results: Results) -> Path:
     page = root / f'{benchmark.name}.md'
     names = [page.name, *(f'plots/{benchmark.name}-{pair}.png' for pair in benchmark.pairs)]
     names += [*value_files(benchmark), *comparison_files(benchmark)]
-    clear_outputs(root, names, _recorded(manifest))
+    pictures: list[tuple[Table, Path, list[str]]] = []
     done = sum(results.path(run).is_file() for run in benchmark.runs)
     lines = [f'# {benchmark.title}', '']
     lines += [*benchmark.description.strip().splitlines(), ''] if benchmark.description else []
@@ -88,14 +88,17 @@ def write_report(results: Results) -> Path:
             lines += [*_main_table(results, table), '']
             known = (METRIC, SOURCE_METRIC)
             if drawn := [key for key in known if _has_curve(table, key)]:
-                draw_curves(table, benchmark.methods, root / picture, drawn)
+                pictures.append((table, root / picture, drawn))
                 lines += [f'![mIoU over training]({picture.as_posix()})', '', PLOT_HELP, '']
             lines += ['### Classes', '', *_class_table(results, table), '']
             if scores := _score_table(results, table):
                 lines += ['### Scores without labels', '', *scores, '']
         lines += ['### Cost', '', *_cost_section(results, table), '']
     lines += ['## Origin', '', *_origin(results)]
+    clear_outputs(root, names, _recorded(manifest))  # once all results could be read
     write_page(page, lines)
+    for table, picture, drawn in pictures:
+        draw_curves(table, benchmark.methods, picture, drawn)
     write_value(benchmark, tables, root)
     write_comparisons(benchmark, tables, root)
     written = {name: digest_path(root / name) for name in names if (root / name).is_file()}
@@ -177,11 +180,8 @@ def _cost_section(results: Results, table: Table) -> list[str]:
         if not costs:
             continue
         values = {key: summarize([cost[key] for cost in costs]).mean for key in keys}
-        seconds = [
-            content['seconds'][content['training']]
-            for content in seeds.values()
-            if content['training']
-        ]
+        trainings = (content['seconds'].get(content['training']) for content in seeds.values())
+        seconds = [each for each in trainings if each]  # 0 if it was taken from another pipeline
         time = format_time(summarize(seconds).mean) if seconds else '-'
         rows.append(
             [

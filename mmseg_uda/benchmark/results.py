@@ -9,20 +9,23 @@ import subprocess
 from collections.abc import Iterator
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 
 from mmseg_uda.artifacts.files import explain_read_errors, write_json
-from mmseg_uda.artifacts.recipe import check_version
-from mmseg_uda.benchmark.config import Benchmark, Run
+from mmseg_uda.artifacts.recipe import check_content, check_version
+from mmseg_uda.benchmark.config import Benchmark, Run, digest_pipeline
 from mmseg_uda.pipeline.state import State
 from mmseg_uda.version import __version__
 
-__all__ = ['Results', 'collect']
+__all__ = ['Origin', 'Results', 'collect', 'read_result']
 
 FORMAT_VERSION = 1
-REMEDY = 'delete it, and run the benchmark again'
+KEYS = (
+    'format_version', 'benchmark', 'pair', 'method', 'seed', 'digest', 'points', 'cost', 'seconds',
+    'training', 'code', 'machine', 'command', 'finished',
+)  # fmt: skip
 
 
 class Results:
@@ -50,10 +53,7 @@ class Results:
         path = self.path(run)
         if not path.is_file():
             return None
-        with explain_read_errors('Results', path, REMEDY):
-            content = json.loads(path.read_text('utf-8'))
-            check_version(content['format_version'], FORMAT_VERSION)
-        return content
+        return read_result(path, 'Results', 'move it away, and run the benchmark again')
 
     def state(self, run: Run) -> str:
         """``done``, ``stale`` (of other values) or ``missing``."""
@@ -74,8 +74,60 @@ class Results:
         write_json(self.path(run), {'format_version': FORMAT_VERSION, **content})
 
 
+def read_result(path: Path, reader: str, remedy: str) -> dict[str, Any]:
+    """Read the result of a run, with its points in the order of the iterations.
+
+    Args:
+        path: The file.
+        reader: Who reads it, for the error.
+        remedy: What to do about a file that is no result.
+
+    Raises:
+        ValueError: It is damaged, lacks a key, or another version wrote it.
+    """
+    with explain_read_errors(reader, path, remedy):
+        content = check_content(json.loads(path.read_text('utf-8')), KEYS)
+        check_version(content['format_version'], FORMAT_VERSION)
+        for key in ('points', 'cost', 'seconds', 'code'):
+            check_content(content[key])
+        content['points'] = {
+            str(step): {key: float(value) for key, value in check_content(metrics).items()}
+            for step, metrics in sorted(
+                (int(step), metrics) for step, metrics in content['points'].items()
+            )
+        }
+        content['seed'] = int(content['seed'])
+    return content
+
+
+class Origin(NamedTuple):
+    """What a run is made of, taken when it starts: files may change while it runs.
+
+    Args:
+        digest: As :func:`digest_pipeline` gives it.
+        code: Version of the package, and its commit.
+    """
+
+    digest: str
+    code: dict[str, str]
+
+    @classmethod
+    def of(cls, benchmark: Benchmark, run: Run) -> Origin:
+        """The origin of a run that starts now.
+
+        Raises:
+            ValueError: Its cell has an error.
+        """
+        return cls(digest_pipeline(benchmark.pipeline(run, check=False)), code_version())
+
+
 def collect(
-    benchmark: Benchmark, run: Run, work_dir: Path, command: str, cost: bool = True
+    benchmark: Benchmark,
+    run: Run,
+    work_dir: Path,
+    command: str,
+    origin: Origin,
+    cost: bool = True,
 ) -> dict[str, Any]:
     """Collect the result of a finished pipeline.
 
@@ -84,6 +136,7 @@ def collect(
         run: The run.
         work_dir: The benchmark's working directory.
         command: The command that made it.
+        origin: As it was when the run started.
         cost: False if stages that measure a cost were left out.
 
     Raises:
@@ -108,12 +161,12 @@ def collect(
         'pair': run.pair,
         'method': run.method,
         'seed': run.seed,
-        'digest': benchmark.digest(run),
+        'digest': origin.digest,
         'points': {point: _compact(metrics) for point, metrics in outputs['score'].items()},
         'cost': outputs['cost'],
         'seconds': {name: round(records[name].seconds, 1) for name in stages},
         'training': trainings[-1] if trainings else None,
-        'code': code_version(),
+        'code': origin.code,
         'machine': ', '.join([processor_name(), *accelerators(), platform.system()]),
         'command': command,
         'finished': datetime.now(timezone.utc).isoformat(timespec='seconds'),

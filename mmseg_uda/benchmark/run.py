@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from mmseg_uda.benchmark.config import Benchmark, Run
-from mmseg_uda.benchmark.results import Results, collect
+from mmseg_uda.benchmark.results import Origin, Results, collect
 
 __all__ = ['Harness']
 
@@ -79,6 +79,7 @@ class Harness:
         """
         waiting: list[Run] = []
         failed: list[Run] = []
+        origins: dict[Run, Origin] = {}
         processes: dict[Run, subprocess.Popen[bytes]] = {}
         for run in runs:
             if self.results.state(run) == 'done':
@@ -89,12 +90,22 @@ class Harness:
             while waiting or processes:
                 for run in self._startable(waiting, processes):
                     waiting.remove(run)
+                    try:
+                        origins[run] = Origin.of(self.benchmark, run)
+                    except ValueError as error:  # of its cell, before anything is trained
+                        report(f'{run.name}: FAILED, {error}')
+                        failed.append(run)
+                        continue
                     report(f'{run.name}: starts, see {self._log(run)}')
                     processes[run] = self._start(run)
                 time.sleep(POLL)
                 for run in [each for each in processes if processes[each].poll() is not None]:
-                    if not self._finish(run, processes.pop(run).returncode, report):
+                    code = processes.pop(run).returncode
+                    failure = self._finish(run, code, origins[run])
+                    if failure:
                         failed.append(run)
+                    text = f'FAILED {failure}' if failure else f'done, {self.results.path(run)}'
+                    report(f'{run.name}: {text}')
         finally:
             for process in processes.values():
                 process.terminate()
@@ -148,11 +159,17 @@ class Harness:
         found = sorted(path.parent for path in self.work_dir.glob('*/pipeline.json'))
         return [*self.reuse, *(str(path) for path in found if path.name != run.directory)]
 
-    def _finish(self, run: Run, code: int, report: Callable[[str], None]) -> bool:
+    def _finish(self, run: Run, code: int, origin: Origin) -> str:
+        """Write the result of a run that has ended, or say why there is none."""
         if code:
-            report(f'{run.name}: FAILED with exit code {code}, see the end of {self._log(run)}')
-            return False
-        content = collect(self.benchmark, run, self.work_dir, self.command(run), self.cost)
-        self.results.write(run, content)
-        report(f'{run.name}: done, {self.results.path(run)}')
-        return True
+            return f'with exit code {code}, see the end of {self._log(run)}'
+        try:
+            if Origin.of(self.benchmark, run).digest != origin.digest:
+                return 'as its configs or data changed while it ran; run the benchmark again'
+            content = collect(
+                self.benchmark, run, self.work_dir, self.command(run), origin, self.cost
+            )
+            self.results.write(run, content)
+        except (OSError, ValueError) as error:
+            return f'at its end, {error}'
+        return ''

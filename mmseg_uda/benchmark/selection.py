@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from statistics import mean
 from typing import Any, NamedTuple
 
-from mmseg_uda.artifacts.files import explain_read_errors
-from mmseg_uda.artifacts.recipe import check_content
+from mmseg_uda.benchmark.results import read_result
 from mmseg_uda.benchmark.statistics import Summary, summarize
 from mmseg_uda.benchmark.table import METRIC, SOURCE_METRIC
 from mmseg_uda.evaluation import SCORES
@@ -20,7 +18,7 @@ __all__ = [
     'Candidate',
     'Choice',
     'Study',
-    'choose_by',
+    'compare',
     'rank_correlation',
     'read_candidates',
     'study',
@@ -29,6 +27,7 @@ __all__ = [
 VARIANT = '__'  # between a method and its hyper-parameters in the names of a benchmark
 LEAST = 3  # candidates of which a choice is one
 EFFECTIVE = 'effective_classes'
+LAST = 'last'  # a choice without a score
 LEVELS = {
     'checkpoints': 'between the checkpoints of a run',
     'methods': 'between methods, by their last checkpoints',
@@ -79,6 +78,8 @@ class Choice(NamedTuple):
         regret: mIoU of the best candidate minus that of the chosen one, in points.
         chosen: What it chose.
         best: What the labels would choose.
+        group: Which choice of the level it is; scores that made the same one have the same.
+        candidates: Those that have the score.
     """
 
     level: str
@@ -87,6 +88,8 @@ class Choice(NamedTuple):
     regret: float
     chosen: Candidate
     best: Candidate
+    group: tuple[Any, ...]
+    candidates: Sequence[Candidate]
 
 
 class Study(NamedTuple):
@@ -131,17 +134,15 @@ def read_candidates(paths: Iterable[Path]) -> Iterator[Candidate]:
         )
     found: dict[tuple[Any, ...], Candidate] = {}
     for file in files:
-        with explain_read_errors('selection study', file, 'write results of tools/benchmark.py'):
-            content = check_content(json.loads(file.read_text('utf-8')))
-            check_content(content, ('points', 'benchmark', 'pair', 'method', 'seed'))
-            for step, metrics in content['points'].items():
-                if METRIC not in metrics:
-                    continue
-                place = content['pair'], content['method'], int(content['seed']), int(step)
-                miou = metrics[METRIC]
-                new = Candidate(content['benchmark'], *place, miou, *_scores_of(metrics))
-                known = found.setdefault((*place, miou), new)
-                known.scores.update({**new.scores, **known.scores})
+        content = read_result(file, 'selection study', 'write results of tools/benchmark.py')
+        for step, metrics in content['points'].items():
+            if METRIC not in metrics:
+                continue
+            place = content['pair'], content['method'], content['seed'], int(step)
+            miou = metrics[METRIC]
+            new = Candidate(content['benchmark'], *place, miou, *_scores_of(metrics))
+            known = found.setdefault((*place, miou), new)
+            known.scores.update({**new.scores, **known.scores})
     yield from found.values()
 
 
@@ -165,7 +166,7 @@ def study(candidates: Sequence[Candidate]) -> tuple[dict[str, dict[str, Study]],
         Studies by level and score, those with the least regret first, and all choices. ``last``
         always takes the last checkpoint, and ``any`` is the mean regret of a random choice.
     """
-    choices = [choice for level, group in _groups(candidates) for choice in _choices(level, group)]
+    choices = [choice for group in _groups(candidates) for choice in _choices(*group)]
     studies: dict[str, dict[str, Study]] = {}
     for level in LEVELS:
         found: dict[str, Study] = {}
@@ -183,8 +184,35 @@ def study(candidates: Sequence[Candidate]) -> tuple[dict[str, dict[str, Study]],
     return studies, choices
 
 
-def _groups(candidates: Sequence[Candidate]) -> Iterator[tuple[str, list[Candidate]]]:
-    """Candidates between which a choice is made, of each level."""
+def compare(choices: Sequence[Choice], level: str, ours: str, theirs: str) -> Summary | None:
+    """Compare the regrets of two scores, choice by choice, over the candidates that have both.
+
+    Args:
+        choices: As :func:`study` gives them.
+        level: A key of ``LEVELS``.
+        ours: A score, or ``last``.
+        theirs: The score whose regret is subtracted.
+
+    Returns:
+        The differences in points; None without a common choice.
+    """
+    made = {(each.score, each.group): each for each in choices if each.level == level}
+    differences = []
+    for score, group in made:
+        if score != ours or (theirs, group) not in made:
+            continue
+        others = made[theirs, group].candidates
+        both = [each for each in made[ours, group].candidates if each in others]
+        if len(both) >= LEAST:
+            taken = [_choose(score, both).miou for score in (theirs, ours)]
+            differences.append(taken[0] - taken[1])
+    return summarize(differences) if differences else None
+
+
+def _groups(
+    candidates: Sequence[Candidate],
+) -> Iterator[tuple[str, tuple[Any, ...], list[Candidate]]]:
+    """Level, name and candidates of each choice."""
     groups: dict[tuple[str, tuple[Any, ...]], list[Candidate]] = {}
     runs: dict[tuple[Any, ...], Candidate] = {}
     for each in candidates:
@@ -196,29 +224,38 @@ def _groups(candidates: Sequence[Candidate]) -> Iterator[tuple[str, list[Candida
         groups.setdefault(('hyper-parameters', (*place, base)), []).append(each)
         if each.method == base:
             groups.setdefault(('methods', place), []).append(each)
-    yield from ((level, group) for (level, _), group in groups.items() if len(group) >= LEAST)
+    for (level, name), group in groups.items():
+        if len(group) >= LEAST:
+            yield level, name, group
 
 
-def _choices(level: str, group: Sequence[Candidate]) -> Iterator[Choice]:
-    for score in dict.fromkeys(name for each in group for name in each.scores):
+def _choices(level: str, name: tuple[Any, ...], group: Sequence[Candidate]) -> Iterator[Choice]:
+    for score in dict.fromkeys(key for each in group for key in each.scores):
         able = [each for each in group if score in each.scores]
         if len(able) >= LEAST:
-            best = max(able, key=lambda each: each.miou)
-            chosen, correlation = choose_by(score, able)
-            yield Choice(level, score, correlation, best.miou - chosen.miou, chosen, best)
-    best = max(group, key=lambda each: each.miou)
+            best, chosen = max(able, key=_miou), _choose(score, able)
+            correlation = rank_correlation(
+                [each.scores[score] for each in able], [each.miou for each in able]
+            )
+            regret = best.miou - chosen.miou
+            yield Choice(level, score, correlation, regret, chosen, best, name, able)
+    best = max(group, key=_miou)
     if level == 'checkpoints':
-        last = max(group, key=lambda each: each.step)
-        yield Choice(level, 'last', math.nan, best.miou - last.miou, last, best)
+        last = _choose(LAST, group)
+        yield Choice(level, LAST, math.nan, best.miou - last.miou, last, best, name, group)
     average = best.miou - mean(each.miou for each in group)
-    yield Choice(level, 'any', math.nan, average, min(group, key=lambda each: each.miou), best)
+    yield Choice(level, 'any', math.nan, average, min(group, key=_miou), best, name, group)
 
 
-def choose_by(score: str, group: Sequence[Candidate]) -> tuple[Candidate, float]:
-    """Choose by a score, the later candidate of equal ones; and its rank correlation."""
-    chosen = max(group, key=lambda each: (each.scores[score], each.step))
-    values = [each.scores[score] for each in group]
-    return chosen, rank_correlation(values, [each.miou for each in group])
+def _miou(candidate: Candidate) -> float:
+    return candidate.miou
+
+
+def _choose(score: str, group: Sequence[Candidate]) -> Candidate:
+    """Choose by a score, the later candidate of equal ones; ``last`` takes the last one."""
+    if score == LAST:
+        return max(group, key=lambda each: each.step)
+    return max(group, key=lambda each: (each.scores[score], each.step))
 
 
 def rank_correlation(ours: Sequence[float], theirs: Sequence[float]) -> float:

@@ -7,14 +7,14 @@ import operator
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from mmseg_uda.benchmark.selection import LEVELS, Candidate, Choice, Study, study
-from mmseg_uda.benchmark.statistics import Summary, paired, summarize
+from mmseg_uda.benchmark.selection import LAST, LEVELS, Candidate, Choice, Study, compare, study
+from mmseg_uda.benchmark.statistics import Summary, summarize
 from mmseg_uda.benchmark.table import SOURCE_METRIC, format_rows, format_summary
 from mmseg_uda.engine.hooks.health_hook import DIVERGENCE, DRIFTED
 
 __all__ = ['format_selection', 'recommend']
 
-CHOOSES_NOTHING = ('last', 'any')
+CHOOSES_NOTHING = (LAST, 'any')
 COLLAPSED = 0.7  # share of the effective classes of the best
 OVERCONFIDENT = 0.5  # share of the entropy of the best
 FAILED = 3.0  # points of mIoU
@@ -159,24 +159,35 @@ def recommend(studies: Mapping[str, Mapping[str, Study]], choices: Sequence[Choi
     """
     sentences = []
     for level, title in LEVELS.items():
-        usable = [name for name in studies[level] if name not in CHOOSES_NOTHING]
-        if not usable:
+        scores = [name for name in studies[level] if name not in CHOOSES_NOTHING]
+        most = max((studies[level][name].groups for name in scores), default=0)
+        # A score that chose seldom is not compared by its mean, which is of other choices.
+        often = [name for name in scores if 2 * studies[level][name].groups >= most]
+        if not often:
             continue
-        best, *others = usable
+        best = often[0]
         first = title.partition(',')[0].capitalize()
         if studies[level][best].regret.half is None:  # one group has no interval
             sentences.append(f'{first} there is one choice, from which nothing follows.')
             continue
-        regrets = {name: _regrets(level, name, choices) for name in (*usable, 'last')}
-        equal = [f'`{name}`' for name in others if not _worse(regrets[name], regrets[best])]
+        differences = {name: compare(choices, level, name, best) for name in scores}
+        differences.pop(best)
+        equal, unknown = [], []
+        for name, each in differences.items():
+            if each is None or each.half is None:
+                unknown.append(f'`{name}`')
+            elif not _worse(each):
+                equal.append(f'`{name}`')
         least = studies[level][best].regret.mean
         text = f'{first}, `{best}` has the least regret, {least:.1f} points'
         if equal:
-            text += f'; the interval does not tell it from {", ".join(equal)}'
+            text += f'; the interval cannot distinguish it from {", ".join(equal)}'
+        if unknown:
+            text += f'; too few common choices to compare it with {", ".join(unknown)}'
         sentences.append(f'{text}.')
         if level != 'checkpoints':
             continue
-        if not _worse(regrets['last'], regrets[best]):
+        if not _worse(compare(choices, level, LAST, best)):
             sentences.append('The last checkpoint is not worse either: no choice is needed.')
         elif best == SOURCE_METRIC:
             sentences.append(f"Write `save_best='{SOURCE_METRIC}'`.")
@@ -185,19 +196,9 @@ def recommend(studies: Mapping[str, Mapping[str, Study]], choices: Sequence[Choi
     return ' '.join(sentences) or 'There are no results yet.'
 
 
-def _regrets(level: str, score: str, choices: Sequence[Choice]) -> dict[str, float]:
-    """Regret by group: that of the best candidate, which all scores of a group share."""
-    return {
-        each.best.name: each.regret
-        for each in choices
-        if each.level == level and each.score == score
-    }
-
-
-def _worse(ours: Mapping[str, float], theirs: Mapping[str, float]) -> bool:
-    """Tell whether a regret is larger, group by group, beyond the interval of the difference."""
-    summary = paired(ours, theirs)
-    return bool(summary and summary.differs and summary.mean > 0)
+def _worse(difference: Summary | None) -> bool:
+    """Tell whether a difference of regrets is positive beyond its interval."""
+    return bool(difference and difference.differs and difference.mean > 0)
 
 
 def _interval(summary: Summary) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from statistics import mean, stdev
+from statistics import fmean, mean, stdev
 from typing import Any, NamedTuple
 
 __all__ = ['Summary', 'paired', 'summarize', 't_quantile']
@@ -15,8 +15,9 @@ class Summary(NamedTuple):
 
     Args:
         mean: Its mean.
-        spread: Its standard deviation (of the population, n - 1); None for one value.
-        half: Half of the width of the interval of the mean; None for one value.
+        spread: Its standard deviation (of the population, n - 1); None for one value, and where a
+            value is not finite.
+        half: Half of the width of the interval of the mean; None where the spread is.
         number: How many values it has.
     """
 
@@ -39,8 +40,8 @@ def summarize(values: Sequence[float], confidence: float = 0.95) -> Summary:
         confidence: Probability with which the interval contains the mean, in (0, 1).
     """
     count = len(values)
-    if count == 1:
-        return Summary(values[0], None, None, 1)
+    if count == 1 or not all(map(math.isfinite, values)):
+        return Summary(fmean(values), None, None, count)
     spread = stdev(values)
     quantile = t_quantile((1 + confidence) / 2, count - 1)
     return Summary(mean(values), spread, quantile * spread / math.sqrt(count), count)

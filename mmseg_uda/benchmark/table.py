@@ -60,9 +60,12 @@ class Table:
         return dict(sorted(curves.items()))
 
     def last(self, method: str, metric: str) -> dict[int, float]:
-        """A metric by seed, at the last iteration; empty for a method without results."""
+        """A metric by seed, at its last iteration; empty for a method without results."""
         curves = self.curves(method, metric) if method in self.found else {}
-        return curves[max(curves)] if curves else {}
+        last: dict[int, float] = {}
+        for values in curves.values():
+            last.update(values)
+        return last
 
     def metrics(self, prefix: str) -> list[str]:
         """Names of metrics that begin with a prefix, in their order."""

@@ -140,7 +140,8 @@ class Pipeline:
         """Run the stages that are not done. All processes call this.
 
         Args:
-            start: Run this stage and all after it again; those before it must be done.
+            start: Run this stage and all after it again, even if another pipeline has their
+                results; those before it must be done.
             end: Run none after this stage.
 
         Raises:
@@ -155,8 +156,10 @@ class Pipeline:
         lock = lock_directory(self.context.work_dir, 'pipeline.lock', 'pipeline')
         with lock, self._logger() as log:
             on_main(lambda: self._archive_from(start))
+            reuse = True
             for name in wanted:
-                plan, records = on_main(functools.partial(self._begin, name))
+                reuse = reuse and name != start
+                plan, records = on_main(functools.partial(self._begin, name, reuse))
                 log.info(f'{self._title(name)}: {plan.action}, {plan.reason}')
                 if plan.action not in ('skip', 'reuse'):
                     self._execute(name, records, log)
@@ -206,11 +209,13 @@ class Pipeline:
             directory.rename(archived)
         return archived.relative_to(self.context.work_dir).as_posix()
 
-    def _begin(self, name: str) -> tuple[Plan, dict[str, StageRecord]]:
+    def _begin(self, name: str, reuse: bool) -> tuple[Plan, dict[str, StageRecord]]:
         """Plan a stage and, unless it is done, record that it runs."""
         # Read again for each stage: any process may have recorded a failure.
         state = State(self.context.work_dir)
-        plan, found = self._reused(plan_stage(self.stages[name], state))
+        plan, found = plan_stage(self.stages[name], state), None
+        if reuse:
+            plan, found = self._reused(plan)
         if plan.action == 'replace' or (found and self.stages[name].directory.is_dir()):
             plan.reason += f'; former results are in {self._archive(name)}'
         if found is not None:

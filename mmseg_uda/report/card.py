@@ -31,18 +31,19 @@ Runs = Mapping[str, Mapping[int, StoredRun]]
 
 
 def format_card(runs: Sequence[StoredRun]) -> list[str]:
-    """Format a section per pair.
+    """Format a section per benchmark and pair.
 
     Args:
-        runs: Results of a benchmark, of any pairs and methods.
+        runs: Results of benchmarks, of any pairs and methods.
     """
-    pairs: dict[str, dict[str, dict[int, StoredRun]]] = {}
+    pairs: dict[tuple[str, str], dict[str, dict[int, StoredRun]]] = {}
     for run in runs:
-        pairs.setdefault(run.pair, {}).setdefault(run.method, {})[run.number or 0] = run
-    return [_pair(pair, methods) for pair, methods in pairs.items() if _scores(methods)]
+        methods = pairs.setdefault((run.benchmark, run.pair), {})
+        methods.setdefault(run.method, {})[run.number or 0] = run
+    return [_pair(*place, methods) for place, methods in pairs.items() if _scores(methods)]
 
 
-def _pair(pair: str, methods: Runs) -> str:
+def _pair(benchmark: str, pair: str, methods: Runs) -> str:
     scores = _scores(methods)
     base = BASELINE if BASELINE in scores else min(scores, key=lambda each: mean_of(scores[each]))
     charts = [
@@ -61,7 +62,7 @@ def _pair(pair: str, methods: Runs) -> str:
         for method, values in sorted(scores.items(), key=lambda item: -mean_of(item[1]))
     ]
     return section(
-        f'Benchmark: {pair}',
+        f'Benchmark {benchmark}: {pair}',
         table(['method', 'seeds', 'mIoU', f'gain over {base}'], rows),
         f'<div class="charts">{"".join(charts)}</div>',
         paragraph(HELP.format(base)),

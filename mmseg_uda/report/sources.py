@@ -14,6 +14,7 @@ from mmseg_uda.artifacts.files import explain_read_errors
 from mmseg_uda.artifacts.pseudo_labels import Manifest
 from mmseg_uda.artifacts.recipe import check_content
 from mmseg_uda.artifacts.run_logs import Curve, RunLog
+from mmseg_uda.benchmark.results import read_result
 from mmseg_uda.pipeline.state import StageRecord, State
 
 __all__ = ['Source', 'StoredRun', 'read_source']
@@ -31,6 +32,7 @@ class StoredRun(RunLog):
         values: As :attr:`RunLog.curves`.
         origin: As :attr:`RunLog.facts`.
         number: The seed.
+        benchmark: The benchmark.
         pair: The pair of domains.
         method: The method.
         cost: Time and memory of an iteration; empty if they were not measured.
@@ -39,6 +41,7 @@ class StoredRun(RunLog):
     values: dict[str, Curve] = dataclasses.field(default_factory=dict)
     origin: dict[str, str] = dataclasses.field(default_factory=dict)
     number: int | None = None
+    benchmark: str = ''
     pair: str = ''
     method: str = ''
     cost: dict[str, Any] = dataclasses.field(default_factory=dict)
@@ -159,20 +162,22 @@ def _read_pipeline(path: Path) -> Source:
 
 def _read_result(path: Path) -> RunLog:
     """Read a result of a benchmark, see :mod:`mmseg_uda.benchmark.results`."""
-    with explain_read_errors('report', path, 'write results of tools/benchmark.py'):
-        content = check_content(json.loads(path.read_text('utf-8')))
-        check_content(content, ('points', 'pair', 'method', 'seed'))
-        values: dict[str, Curve] = {}
-        for step, metrics in content['points'].items():
-            for key, value in metrics.items():
-                values.setdefault(key, {})[int(step)] = float(value)
-        origin = {
-            key: str(content[key]) for key in ('command', 'machine', 'finished') if content.get(key)
-        }
-        code = content.get('code') or {}
-        origin['code'] = ' at '.join(map(str, code.values()))
-        seed = int(content['seed'])
-        pair, method = str(content['pair']), str(content['method'])
-        cost = dict(content.get('cost') or {})
-    name = f'{pair}/{method}-seed{seed}'
-    return StoredRun(name, path, values, origin, seed, pair, method, cost)
+    content = read_result(path, 'report', 'write results of tools/benchmark.py')
+    values: dict[str, Curve] = {}
+    for step, metrics in content['points'].items():
+        for key, value in metrics.items():
+            values.setdefault(key, {})[int(step)] = value
+    origin = {key: str(content[key]) for key in ('command', 'machine', 'finished') if content[key]}
+    origin['code'] = ' at '.join(map(str, content['code'].values()))
+    benchmark, pair, method = (str(content[key]) for key in ('benchmark', 'pair', 'method'))
+    return StoredRun(
+        f'{benchmark}/{pair}/{method}-seed{content["seed"]}',
+        path,
+        values,
+        origin,
+        content['seed'],
+        benchmark,
+        pair,
+        method,
+        content['cost'],
+    )

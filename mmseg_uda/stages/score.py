@@ -49,7 +49,8 @@ class ScoreStage(CheckpointStage):
         out = self.directory / 'metrics.json'
         # The same recipe wrote it: what is there was cut off, and need not be computed again.
         scores: dict[str, Any] = json.loads(out.read_text('utf-8')) if out.is_file() else {}
-        for point in self.arguments['points']:
+        points = sorted(self.arguments['points'])
+        for point in points:
             if str(point) in scores:
                 continue
             cfg = self.load_to_run(resolve, f'{experiment}-{point}')
@@ -59,7 +60,7 @@ class ScoreStage(CheckpointStage):
             barrier()  # no process reads the file while it is written
             if is_main_process():
                 write_json(out, scores)
-        return Result({'output': out}, scores[str(self.arguments['points'][-1])])
+        return Result({'output': out}, scores[str(points[-1])])
 
     def _checkpoint_at(self, point: int, resolve: Resolve) -> Path:
         last = Path(self.checkpoint(resolve))

@@ -175,7 +175,7 @@ def test_stale_results_are_known(
     other.write(run, {**content, 'digest': 'x'})
     assert other.state(run) == 'stale'
     other.path(run).write_text('{')
-    with pytest.raises(ValueError, match='Results: cannot read .*delete it, and run'):
+    with pytest.raises(ValueError, match='Results: cannot read .*move it away, and run'):
         other.read(run)
 
 
@@ -212,6 +212,60 @@ def test_a_failed_run_stops_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert [line.split(',')[0] for line in lines if 'FAILED' in line] == [
         f'{run.name}: FAILED with exit code 1' for run in runs
     ]
+
+
+def test_a_run_whose_config_changes_meanwhile_has_no_result(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its result would have the digest of a training that was not made."""
+    monkeypatch.setattr(harness_module, 'POLL', 0.0)
+    benchmark = read_benchmark(toy.write(tmp_path / 'configs'))
+    results = Results(benchmark, tmp_path / 'docs')
+    harness = toy.harness(benchmark, results, tmp_path / 'work')
+    config = tmp_path / 'configs/source_only.py'
+
+    def edit(run: Any) -> None:
+        if run.method == 'source_only':
+            config.write_text(config.read_text().replace("'lr': 0.05", "'lr': 0.06"))
+
+    harness.before = edit
+    lines: list[str] = []
+    run, other = benchmark.select(['pair/source_only-seed0', 'pair/dacs'])
+    assert harness.run([run, other], lines.append) == [run]
+    assert 'FAILED as its configs or data changed while it ran' in '\n'.join(lines)
+    assert [results.read(each) is None for each in (run, other)] == [True, False]
+
+
+def test_a_result_that_cannot_be_written_stops_no_other_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(harness_module, 'POLL', 0.0)
+    benchmark = read_benchmark(toy.write(tmp_path / 'configs'))
+    results = Results(benchmark, tmp_path / 'docs')
+    first, other = benchmark.select(['pair/source_only-seed0', 'pair/dacs'])
+    results.path(first).mkdir(parents=True)
+    lines: list[str] = []
+    harness = toy.harness(benchmark, results, tmp_path / 'work')
+    assert harness.run([first, other], lines.append) == [first]
+    assert [line.split(',')[0] for line in lines if 'FAILED' in line] == [
+        'pair/source_only-seed0: FAILED at its end'
+    ]
+    assert results.read(other) is not None
+
+
+def test_a_cell_without_scores_fails_before_it_is_trained(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(harness_module, 'POLL', 0.0)
+    cells = {'pair-source_only': toy.stages('source_only')[:1]}
+    level = dict(methods=['source_only'], pairs=['pair'], seeds=[0])
+    path = toy.write(tmp_path / 'configs', cells=cells, levels=dict(a=level))
+    benchmark = read_benchmark(path)
+    harness = toy.harness(benchmark, Results(benchmark, tmp_path / 'docs'), tmp_path / 'work')
+    lines: list[str] = []
+    assert harness.run(benchmark.runs, lines.append) == [*benchmark.runs]
+    assert 'expected a stage of type score, but got none' in lines[0]
+    assert not (tmp_path / 'work').exists()
 
 
 def test_runs_of_one_directory_wait_for_each_other(
@@ -307,6 +361,52 @@ def test_wrong_names(done: tuple[Benchmark, Results, list[str]], tmp_path: Path)
         read_benchmark(path)
 
 
+@pytest.mark.parametrize(
+    ('changes', 'line'),
+    [
+        (
+            dict(levels=dict(a=dict(methods=['adabn'], pairs=['pair']))),
+            'a: expected `seeds`',
+        ),
+        (dict(levels=dict(a=dict(method=['adabn']))), 'levels.a: expected a key.*write methods'),
+        (dict(levels=[1]), 'levels: expected a dict with entries'),
+        (dict(texts=dict(source_only='S', adabn='A')), 'levels.b.methods: expected a method.*dacs'),
+        (dict(pair_texts={}), 'pair_texts: expected a dict with entries, but got {}'),
+        (dict(pair_texts=dict(other='x')), 'levels.a.pairs: expected a pair, but got pair; write'),
+        (dict(texts=dict(source_only=1)), "texts of 'source_only': expected a title, but got 1"),
+        (dict(device='gpu'), 'device: expected one of .*cuda.*got .gpu'),
+        (dict(value=dict(floor=['adabn'], labels=dict(dacs=0))), 'value: expected `ceiling`'),
+        (dict(value='dacs'), 'value: expected a dict'),
+        (
+            dict(value=dict(floor=[], labels=dict(dacs=0), ceiling='dacs')),
+            'value.floor: expe',
+        ),
+        (dict(value=dict(floor=['adabn'], labels=['dacs'], ceiling='dacs')), 'value.labels: expec'),
+        (
+            dict(value=dict(floor=['adabn'], labels=dict(dacs='5'), ceiling='dacs')),
+            'value.labels.dacs: expected an integer of at least 0',
+        ),
+        (dict(comparisons=dict(title='x')), 'comparisons: expected a list'),
+        (dict(comparisons=[dict(title='x')]), r'comparisons\[0\]: expected `steps`'),
+        (dict(comparisons=[dict(title='x', steps=[])]), r'comparisons\[0\].steps: expected a list'),
+    ],
+)
+def test_wrong_files_are_refused_in_a_line(
+    tmp_path: Path, changes: dict[str, Any], line: str
+) -> None:
+    path = toy.write(tmp_path, **changes)
+    with pytest.raises(ValueError, match=line) as caught:
+        read_benchmark(path)
+    assert '\n' not in str(caught.value)
+
+
+@pytest.mark.parametrize('seeds', [3, '012', ['0'], [-1], [], [True]])
+def test_wrong_seeds_are_refused(tmp_path: Path, seeds: Any) -> None:
+    level = dict(methods=['adabn'], pairs=['pair'], seeds=seeds)
+    with pytest.raises(ValueError, match=r'levels\.a\.seeds: expected (a list|an integer)'):
+        read_benchmark(toy.write(tmp_path, levels=dict(a=level)))
+
+
 # --------------------------------------------------------------------------------------- pages
 
 
@@ -319,6 +419,11 @@ def fake(results: Results, values: dict[tuple[str, int], tuple[float, float]]) -
             results.write(
                 run,
                 dict(
+                    benchmark=results.benchmark.name,
+                    pair=run.pair,
+                    method=run.method,
+                    seed=run.seed,
+                    finished='',
                     points={
                         '2': dict(metrics, mIoU=1.0),
                         '4': {**metrics, 'unlabelled/entropy': 0.25},

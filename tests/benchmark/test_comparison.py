@@ -76,7 +76,7 @@ def test_differences_from_nothing_are_bold(tmp_path: Path, sign: int, text: str)
 
 @pytest.mark.parametrize(
     ('steps', 'message'),
-    [([['dacs', 'rsc']], 'rsc.*rcs'), ([['dacs', 'rcs', 'low']], 'two methods')],
+    [([['dacs', 'rsc']], 'rsc.*rcs'), ([['dacs', 'rcs', 'low']], 'lists of 2 methods')],
 )
 def test_wrong_steps(tmp_path: Path, steps: list[list[str]], message: str) -> None:
     wrong = [dict(title='Parts', steps=steps)]

@@ -10,7 +10,13 @@ import pytest
 import toys
 
 from mmseg_uda.benchmark.results import Results
-from mmseg_uda.benchmark.selection import Candidate, rank_correlation, read_candidates, study
+from mmseg_uda.benchmark.selection import (
+    Candidate,
+    compare,
+    rank_correlation,
+    read_candidates,
+    study,
+)
 from mmseg_uda.benchmark.selection_page import format_selection, recommend
 from mmseg_uda.engine.hooks.health_hook import DIVERGENCE
 
@@ -80,7 +86,7 @@ def test_answers_that_are_known(tmp_path: Path) -> None:
     first, others = text.split(" Write `save_best='source/mIoU'`. ")
     best = 'Between the checkpoints of a run, `source/mIoU` has the least regret, 0.0 points'
     assert first.startswith(best)
-    assert '; the interval does not tell it from `effective_classes`' in first
+    assert '; the interval cannot distinguish it from `effective_classes`' in first
     assert others.startswith('Between methods, `')
     assert '. Between hyper-parameters of a method, `source/mIoU` has' in others
 
@@ -160,6 +166,37 @@ def test_scores_of_two_benchmarks_are_joined(tmp_path: Path) -> None:
     for file in second.rglob('*.json'):
         file.write_text(file.read_text('utf-8').replace('"mIoU": ', '"mIoU": 1'), 'utf-8')
     assert len([*read_candidates([first.parent])]) == 64
+
+
+def test_scores_are_compared_over_the_candidates_that_have_both() -> None:
+    """A score of few choices does not win by them, nor by easier candidates."""
+
+    def run(seed: int, known: range, right: bool) -> list[Candidate]:
+        """Five checkpoints; the common score takes the second, the rare one the last or first."""
+        scores = [
+            {'entropy': entropy}
+            | ({'rare': float(step if right else -step)} if step in known else {})
+            for step, entropy in enumerate((0.0, 9.0, 1.0, 2.0, 3.0))
+        ]
+        return [
+            Candidate('one', 'day', 'dacs', seed, step, miou + seed / 10, scores[step], math.nan)
+            for step, miou in enumerate((10, 30, 20, 25, 40))
+        ]
+
+    runs = [run(seed, range(5 if seed < 2 else 0), right=True) for seed in range(6)]
+    studies, choices = study([each for group in runs for each in group])
+    checkpoints = studies['checkpoints']
+    assert [checkpoints[name].groups for name in ('rare', 'entropy')] == [2, 6]
+    assert next(iter(checkpoints)) == 'rare'  # without a regret, in two choices of six
+    assert compare(choices, 'checkpoints', 'rare', 'entropy').mean == -10
+    text = recommend(studies, choices)
+    assert text.startswith('Between the checkpoints of a run, `entropy` has the least regret, 10.0')
+    # Of the first four the second is the best, which only the common score takes.
+    runs = [run(seed, range(4), right=False) for seed in range(3)]
+    _, choices = study([each for group in runs for each in group])
+    difference = compare(choices, 'checkpoints', 'rare', 'entropy')
+    assert (difference.mean, difference.number) == (20, 3)
+    assert compare(choices, 'checkpoints', 'rare', 'missing') is None
 
 
 def test_warnings_beside_what_the_runs_lost() -> None:

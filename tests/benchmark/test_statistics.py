@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 
 from mmseg_uda.benchmark.statistics import paired, summarize, t_quantile
@@ -28,6 +30,13 @@ def test_summary() -> None:
 
 def test_one_value_has_no_interval() -> None:
     assert summarize([2.0]) == (2.0, None, None, 1)
+
+
+@pytest.mark.parametrize('value', [math.nan, math.inf])
+def test_a_value_that_is_not_finite_shows(value: float) -> None:
+    summary = summarize([1.0, value])
+    assert not math.isfinite(summary.mean)
+    assert summary[1:] == (None, None, 2)
 
 
 def test_differences_are_paired_by_seed() -> None:

@@ -68,6 +68,16 @@ def test_same_recipes_are_taken_under_other_names(folder: Path) -> None:
     ] * 3
 
 
+def test_from_a_stage_on_it_runs_again(folder: Path) -> None:
+    """Not even another pipeline's result is taken, as --from says."""
+    pipeline = read(folder, 'four', stages('x', 'y', 'z'), reuse=str(folder.parent / 'one'))
+    pipeline.run(end='y')
+    state = folder.parent / 'four'
+    assert [State(state).stages[name].attempts for name in 'xy'] == [0, 0]
+    pipeline.run(start='y')
+    assert [State(state).stages[name].attempts for name in 'xyz'] == [0, 1, 1]
+
+
 def test_other_recipes_and_changed_outputs_are_not(folder: Path) -> None:
     one = str(folder.parent / 'one')
     pipeline = read(folder, 'three', stages('x', 'y', 'z'), reuse=[one], seed=5)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -56,9 +57,22 @@ def test_sections(results: Path) -> None:
         'gain over source_only by peak memory, MiB on day',
     ]
     page = format_report([source], 'Card')
-    assert page.count('<h2>Benchmark: ') == 1
+    assert page.count('<h2>Benchmark made: ') == 1
     assert 'Scores without labels' in page
     assert '<script' not in page
+
+
+def test_benchmarks_are_not_pooled(results: Path, tmp_path: Path) -> None:
+    """The same pair, method and seed in another benchmark is another run."""
+    copy = tmp_path / 'other'
+    shutil.copytree(results, copy)
+    for path in copy.rglob('*.json'):
+        path.write_text(path.read_text().replace('"benchmark": "made"', '"benchmark": "other"'))
+    sources = [read_source(path) for path in (results, copy)]
+    page = format_report(sources, 'Two')
+    for name in ('made', 'other'):
+        assert page.count(f'<h2>Benchmark {name}: day</h2>') == 1
+        assert f'<td>{name}/day/dacs</td><td class=n>0, 1</td>' in page
 
 
 def test_without_classes_cost_and_baseline(results: Path) -> None:

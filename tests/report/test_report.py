@@ -115,6 +115,8 @@ def html(tool: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> Path:
     results.mkdir()
     for seed, value in ((0, 10.0), (1, 13.0)):
         result = dict(
+            format_version=1,
+            benchmark='small',
             pair='day',
             method='pit',
             seed=seed,
@@ -122,6 +124,11 @@ def html(tool: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> Path:
             code=dict(version='1.0', commit='abc'),
             machine='Toy CPU',
             command=f'python benchmark.py --only {seed}',
+            digest='0' * 64,
+            cost={},
+            seconds={},
+            training=None,
+            finished='',
         )
         (results / f'{seed}.json').write_text(json.dumps(result))
     out = root / 'report.html'
@@ -136,7 +143,7 @@ def test_numbers(html: Path) -> None:
     assert rows[rows.index(['run', 'seeds', 'iteration', 'mIoU']) + 1 :][:4] == [
         [dacs, '0, 1', '2', '42.00 ± 2.83 [40.00, 44.00]'],
         [mic, '0', '2', '50.00'],
-        ['day/pit', '0, 1', '10', '11.50 ± 2.12 [10.00, 13.00]'],
+        ['small/day/pit', '0, 1', '10', '11.50 ± 2.12 [10.00, 13.00]'],
         [f'{root}/pipeline/test', '4', '', '61.50'],
     ]
     for row in (
@@ -169,7 +176,7 @@ def test_texts_are_data(html: Path) -> None:
     assert 'contact_sheet.png: no picture that can be read' in text
     assert 'python tools/train.py' in text
     # One table of their machine.
-    assert '>day/pit-seed0; day/pit-seed1</p>' in text
+    assert '>small/day/pit-seed0; small/day/pit-seed1</p>' in text
     assert '/dacs-seed0; ' in text
     assert 'python benchmark.py --only 1' in text
     assert [path.name for path in html.parent.glob('report*')] == ['report.html']
@@ -179,7 +186,7 @@ def test_texts_are_data(html: Path) -> None:
     ('name', 'content', 'line'),
     [
         ('none', None, 'expected the work_dir of a training'),
-        ('a.json', '{"points": {}}', "cannot read .*a.json .*expected the key 'pair'"),
+        ('a.json', '{"points": {}}', "cannot read .*a.json .*expected the key 'format_version'"),
         ('b.json', '[', 'cannot read .*b.json .JSONDecodeError'),
     ],
 )

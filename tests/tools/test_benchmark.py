@@ -73,3 +73,19 @@ def test_killed_benchmark_goes_on(tmp_path: Path) -> None:
     assert content['digest'] == benchmark.digest(run)
     assert list(content['points']) == ['2', '4']
     assert (tmp_path / 'docs/toy.md').is_file()
+
+
+@pytest.mark.parametrize(
+    ('options', 'line'),
+    [
+        (['--reuse', '{file}'], '--reuse: expected directories of pipelines, but got .*a file'),
+        (['--out', '{file}'], '--out: expected a directory, but got the file .*a file'),
+    ],
+)
+def test_wrong_paths_are_refused_first(tmp_path: Path, options: list[str], line: str) -> None:
+    tool = toys.load_script('tools/benchmark.py')
+    file = tmp_path / 'a file'
+    file.touch()
+    options = [each.format(file=file) for each in options]
+    with pytest.raises(ValueError, match=line):
+        tool.main(['no such benchmark.py', *options])

@@ -17,6 +17,7 @@ from mmseg_uda.utils.arguments import check_integer, check_number
 IDLE_ITERS = 100
 SHRUNK = 1 / 3  # of a score's usual value, below which it tells a collapse
 DRIFTED = 0.25  # in nats; docs/benchmarks/selection.md has the runs that pass it
+CHECKPOINT_KEY = 'health'
 DIVERGENCE = 'source_divergence'  # of a LabelFreeMetric
 
 __all__ = ['HealthHook']
@@ -68,7 +69,8 @@ class HealthHook(Hook):
       a pass.
 
     Any other warning is repeated only after a good check in between. The hook does not change the
-    model or the random state.
+    model or the random state. Checkpoints have what it has seen, so that a training that is resumed
+    is compared with its own beginning.
 
     Args:
         interval: Iterations between two checks.
@@ -121,7 +123,8 @@ class HealthHook(Hook):
             self._num_seen += 1
             for key, value in (outputs or {}).items():
                 size = torch.as_tensor(value).detach().abs()
-                self._largest[key] = torch.maximum(self._largest.get(key, size), size)
+                largest = self._largest.get(key, size).to(size.device)
+                self._largest[key] = torch.maximum(largest, size)
         if not self.every_n_train_iters(runner, self.interval):
             return
         # `float` waits for the device.
@@ -162,6 +165,25 @@ class HealthHook(Hook):
                     "from the source's; look at pictures of the target, and compare earlier "
                     'checkpoints'
                 )
+
+    def before_save_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
+        """Save what has been seen."""
+        checkpoint[CHECKPOINT_KEY] = {
+            'streaks': dict(self._streaks),
+            'usual': [*self._usual],
+            'first': dict(self._first),
+            'num_seen': self._num_seen,
+            'largest': {key: float(value) for key, value in self._largest.items()},
+        }
+
+    def after_load_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
+        """Take it up, if the training is resumed."""
+        saved = checkpoint.get(CHECKPOINT_KEY)
+        if not runner._resume or saved is None:  # another training begins from these weights
+            return
+        self._streaks, self._usual = dict(saved['streaks']), [*saved['usual']]
+        self._first, self._num_seen = dict(saved['first']), saved['num_seen']
+        self._largest = {key: torch.tensor(value) for key, value in saved['largest'].items()}
 
     def _check_prediction(self, runner: Runner, prob: torch.Tensor) -> None:
         """Warn of a collapse, and name the score that saw it first."""

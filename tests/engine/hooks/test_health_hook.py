@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from types import SimpleNamespace
+from typing import Any
 from unittest.mock import Mock
 
 import pytest
@@ -93,6 +94,46 @@ def test_discriminator_that_is_always_right(runner: SimpleNamespace) -> None:
     one_sided = dict(right, disc__acc_source_main=0.0)
     assert look(hook, runner, 3, **one_sided) == []
     assert 'disc.loss_main is 0.0e+00' in look(hook, runner, 2, disc__loss_main=0.0)[0]
+
+
+def test_a_resumed_training_is_compared_with_its_own_beginning(runner: SimpleNamespace) -> None:
+    """A network that had collapsed before the stop is not the usual one after it."""
+
+    def prediction(classes: int) -> torch.Tensor:
+        logits = torch.zeros(1, 19, 4, 12)
+        for column in range(12):
+            logits[0, column % classes, :, column] = 9.0
+        return logits.softmax(1)
+
+    def check(hook: HealthHook, classes: int, times: int) -> list[str]:
+        runner.logger.reset_mock()
+        for _ in range(times):
+            hook._check_prediction(runner, prediction(classes))
+            runner.iter += 1
+        return [call.args[0] for call in runner.logger.warning.call_args_list]
+
+    hook = HealthHook(interval=1, patience=3)
+    assert check(hook, 12, 3) + check(hook, 3, 2) == []
+    checkpoint: dict[str, Any] = {}
+    hook.before_save_checkpoint(runner, checkpoint)
+    resumed, other = (HealthHook(interval=1, patience=3) for _ in range(2))
+    runner._resume = True
+    resumed.after_load_checkpoint(runner, checkpoint)
+    assert 'effective_classes 3 (first 12)' in check(resumed, 3, 1)[0]
+    other.after_load_checkpoint(runner, {})  # of an older version
+    runner._resume = False  # another training that begins from these weights
+    other.after_load_checkpoint(runner, checkpoint)
+    assert check(other, 3, 3) == []
+
+
+def test_what_never_acts_is_counted_over_a_stop(runner: SimpleNamespace) -> None:
+    hook, resumed = HealthHook(interval=1000), HealthHook(interval=1)
+    look(hook, runner, 99, loss_idle=0.0)
+    checkpoint: dict[str, Any] = {}
+    hook.before_save_checkpoint(runner, checkpoint)
+    runner._resume = True
+    resumed.after_load_checkpoint(runner, checkpoint)
+    assert 'loss_idle was 0' in '\n'.join(look(resumed, runner, loss_idle=0.0))
 
 
 def test_model_and_random_state_stay(runner: SimpleNamespace) -> None:
