@@ -115,7 +115,8 @@ def test_head_is_short(written: Config) -> None:
 
 def test_training_without_target_labels(trained: tuple[Path, Path]) -> None:
     _, checkpoint = trained
-    assert checkpoint.name == 'iter_2.pth'
+    assert checkpoint.name == 'iter_2.pth'  # the last one, beside the best by the score
+    assert [*checkpoint.parent.glob('best_target_mutual_information_iter_*.pth')]
     log = next(checkpoint.parent.glob('*/*.log')).read_text()
     assert 'source 5 images, target 6 images' in log
     last = [line for line in log.splitlines() if 'source/mIoU' in line][-1]

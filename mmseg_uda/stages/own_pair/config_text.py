@@ -100,16 +100,16 @@ param_scheduler = [
         type='LinearLR', start_factor=1e-3, begin=0, end=max(1, max_iters // 25), by_epoch=False),
     dict(type='PolyLR', eta_min=0., power=0.9, begin=0, end=max_iters, by_epoch=False)
 ]
-default_hooks = dict(checkpoint=dict(interval=max(1, max_iters // 10)))
+default_hooks = dict(checkpoint=dict(interval=max(1, max_iters // 10){best}))
 custom_hooks = {hooks}
 """
 ON_TARGET = "val_cfg = dict(type='ValLoop')  # on the labels of the target's validation set"
 # `entropy` and the other scores are of the target's training images.
 WITHOUT_TARGET_LABELS = """\
 # No label of the target is known: the log has the source's held-out part, source/mIoU, and scores
-# of the predictions on the target's images without labels, target/*. The last checkpoint counts.
-# Choose by a score: default_hooks.checkpoint.save_best='target/mutual_information', rule='greater'.
-# HealthHook warns if the predicted classes drift away from their shares in the source's labels.
+# of the predictions on the target's images without labels, target/*. The last checkpoint counts,
+# unless HealthHook warns that the predicted classes drift away from their shares in the source's
+# labels: the best one by mutual information, best_target_*.pth, is kept for that.
 source_shares = {source_shares}
 val_cfg = dict(
     type='SelectionValLoop',
@@ -126,6 +126,7 @@ val_cfg = dict(
                             dict(type='LoadImageFromFile'), resize, dict(type='PackSegInputs')
                         ]))),
             evaluator=dict(type='LabelFreeMetric', source_shares=source_shares))))"""
+BEST = ", save_best='target/mutual_information', rule='greater'"
 MANY = 200  # images of the target that a validation without labels, and AdaBN, look at
 
 
@@ -211,6 +212,7 @@ def config_text(
         tested='  # of the source, until you have labels of the target' if held_out else '',
         val_cfg=without_labels if held_out else ON_TARGET,
         method=METHODS[method],
+        best=BEST if held_out else '',
         disc=f',\n        discriminators={disc}' if adversarial else '',
         hooks=f'[*_base_.custom_hooks{teacher}]',
     )
