@@ -22,7 +22,7 @@ __all__ = ['comparison_files', 'write_comparisons']
 
 HELP = (
     'mIoU in per cent on the target after the last iteration, over the seeds that both methods '
-    f'have: mean ± standard deviation. {DIFFERENCES} **Bold**: the interval leaves out 0. The '
+    f'have: mean ± standard deviation. {DIFFERENCES} **Bold**: the interval excludes 0. The '
     'early difference is that at the first point of the training that was scored. The classes are '
     'those whose IoU changes most.'
 )
@@ -89,7 +89,7 @@ def _rows(tables: Mapping[str, Table], before: str, after: str) -> Iterator[list
 
 
 def _judged(difference: Summary | None) -> str:
-    """Write a difference, bold if its interval leaves out 0."""
+    """Write a difference, bold if its interval excludes 0."""
     text = format_difference(difference)
     return f'**{text}**' if difference and difference.differs else text
 

@@ -28,7 +28,7 @@ class Summary(NamedTuple):
 
     @property
     def differs(self) -> bool:
-        """Tell whether the mean has an interval that leaves out 0."""
+        """Tell whether the mean has an interval that excludes 0."""
         return self.half is not None and abs(self.mean) > self.half
 
 
