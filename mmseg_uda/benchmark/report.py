@@ -38,8 +38,9 @@ SCORE_HELP = (
 )
 PLOT_HELP = 'Lines are means over seeds, bands reach from the least to the greatest.'
 COST_HELP = (
-    'Time of an iteration beside that of the bare passes of backbone and head in it, which learn '
-    'or only label.'
+    'Time of one iteration, and of its bare passes through backbone and head, with backward '
+    '(learning) or without (labelling). Peak memory is that of tensors which an iteration adds to '
+    'weights and optimizer.'
 )
 CPU_HELP = (
     'It is processor time on a CPU, so that other programs do not count; they do in the wall time '
