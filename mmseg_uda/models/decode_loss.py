@@ -66,7 +66,7 @@ def _accuracy(seg_logits: Tensor, labels: Tensor, ignore_index: int) -> Tensor:
     """Percentage of valid pixels whose label has the largest logit (cheaper than an arg-max)."""
     valid = labels.ne(ignore_index)  # (N, H, W)
     # Ignored labels are clamped into the range of the classes; `valid` leaves them out.
-    own = seg_logits.gather(1, labels.clamp(max=seg_logits.shape[1] - 1).unsqueeze(1)).squeeze(1)
+    own = seg_logits.gather(1, labels.clamp(0, seg_logits.shape[1] - 1).unsqueeze(1)).squeeze(1)
     correct = own.ge(seg_logits.amax(1)) & valid
     return 100.0 * correct.sum() / valid.sum().clamp(min=1)
 

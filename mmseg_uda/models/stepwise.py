@@ -11,6 +11,7 @@ from mmengine.optim import OptimWrapper
 from mmseg.utils import SampleList
 from torch import Tensor, nn
 
+from mmseg_uda.models.contexts import frozen_bn_stats
 from mmseg_uda.structures import DomainBatch, Losses
 from mmseg_uda.utils.arguments import check_choice
 
@@ -72,7 +73,8 @@ class StepwiseModel(BaseModel):
             with optim_wrapper.optim_context(forward):
                 losses = forward(**data, mode='loss')
             loss, log_vars = self.parse_losses(losses)
-            optim_wrapper.update_params(loss)
+            with frozen_bn_stats(self):  # checkpointed layers are computed again
+                optim_wrapper.update_params(loss)
             return _to_cpu(log_vars)
         steps = self._steps(DomainBatch.collect(**data))
         log_vars, total = {}, torch.zeros(())
@@ -83,7 +85,8 @@ class StepwiseModel(BaseModel):
             except StopIteration:
                 break
             loss, scalars = self.parse_losses(losses)
-            optim_wrapper.backward(loss)  # frees the step's graph
+            with frozen_bn_stats(self):  # checkpointed layers are computed again
+                optim_wrapper.backward(loss)  # frees the step's graph
             total = total + loss.detach()
             log_vars.update(scalars)
         optim_wrapper.step()

@@ -32,9 +32,9 @@ class EMATeacher(nn.Module):
 
     after the student's step t = 0, 1, ... (eq. (3) of CAMix, with the ramp of its code and of
     DACS). Only parameters are averaged: the teacher's batch norm has running statistics of its own,
-    which its passes in training mode update. MMEngine's ``MomentumAnnealingEMA(momentum=1 - alpha,
-    gamma=1)`` overwrites them with the student's, and synchronises with the device once per
-    parameter.
+    which its passes in training mode update; in mode ``'eval'`` it has the student's. MMEngine's
+    ``MomentumAnnealingEMA(momentum=1 - alpha, gamma=1)`` overwrites them with the student's, and
+    synchronises with the device once per parameter.
 
     The average is :attr:`module`, a segmentor like the student (``tools/export_segmentor.py
     --module teacher.module``); :attr:`steps` is t. Checkpoints hold both.
@@ -87,7 +87,14 @@ class EMATeacher(nn.Module):
         torch._foreach_lerp_(
             averaged, list(student.parameters()), [weights[each.dtype] for each in averaged]
         )
+        if self.mode == 'eval':  # no pass of its own updates its statistics
+            self._copy_statistics(student)
         self.steps += 1
+
+    def _copy_statistics(self, student: nn.Module) -> None:
+        for ours, theirs in zip(_batch_norms(self.module), _batch_norms(student)):
+            for buffer, value in zip(ours.buffers(), theirs.buffers()):
+                buffer.copy_(value)
 
     @torch.no_grad()
     def forward(self, images: Tensor) -> Tensor:
@@ -100,11 +107,18 @@ class EMATeacher(nn.Module):
         super().train(mode)
         self.module.train(mode and self.mode == 'train')
         if mode and self.mode == 'batch_statistics':
-            # Everything else is off: dropout of any class, in functions of torch too.
-            for layer in self.module.modules():
-                if isinstance(layer, _BatchNorm):
-                    layer.train()
+            # Everything else is off: dropout of any class, in functions of torch too; and batch
+            # norm that the network itself keeps in evaluation mode (`norm_eval`).
+            self.module.train()
+            norms = [each for each in _batch_norms(self.module) if each.training]
+            self.module.eval()
+            for layer in norms:
+                layer.train()
         return self
+
+
+def _batch_norms(module: nn.Module) -> list[_BatchNorm]:
+    return [layer for layer in module.modules() if isinstance(layer, _BatchNorm)]
 
 
 @MODELS.register_module()
@@ -207,6 +221,6 @@ def agreement(seg_logits: Tensor, mixed: MixedBatch) -> Tensor:
         A scalar in [0, 1].
     """
     of_target = mixed.mask.squeeze(1) == 0  # (N, H, W)
-    label = mixed.labels.clamp(max=seg_logits.shape[1] - 1).unsqueeze(1)  # ignored ones too
+    label = mixed.labels.clamp(0, seg_logits.shape[1] - 1).unsqueeze(1)  # ignored ones too
     same = seg_logits.gather(1, label).squeeze(1) >= seg_logits.amax(1)
     return (same & of_target).sum() / of_target.sum().clamp(min=1)

@@ -87,7 +87,7 @@ def segment_probabilities(
 @contextmanager
 def _softmax_before_resize(segmentor: nn.Module, upsample: bool) -> Iterator[None]:
     """Let the decode head resize probabilities inside ``encode_decode``, or resize nothing."""
-    student = getattr(segmentor, 'student', segmentor)
+    student = getattr(segmentor, 'tested', segmentor)  # of a method student or teacher
     head: Any = getattr(student, 'decode_head', None)
     head = head[-1] if isinstance(head, nn.ModuleList) else head
     if not hasattr(head, 'predict_by_feat'):

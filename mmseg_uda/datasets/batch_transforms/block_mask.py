@@ -64,8 +64,7 @@ class BlockMask(BatchTransform):
         self.block_size = block_size
         self.ratio = ratio
 
-    @torch.no_grad()
     def forward(self, images: Tensor, generators: Sequence[Generator] | None = None) -> Tensor:
-        """Mask normalised images (N, C, H, W), each by a mask of its own."""
+        """Mask normalised images or features (N, C, H, W), each by a mask of its own."""
         masks = block_masks(images, self.block_size, self.ratio, generators)
-        return images * masks.to(images.dtype)
+        return images * masks.to(images.dtype)  # features have a gradient

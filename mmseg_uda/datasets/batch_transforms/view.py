@@ -54,11 +54,12 @@ class View:
             Shape (N, C, h, w), in the dtype of ``maps``.
         """
         shape = (*maps.shape[:2], *(size or self.size))
-        # Half-precision positions would be off by pixels.
-        grid = F.affine_grid(self.theta.float(), list(shape), align_corners=False)  # (N, h, w, 2)
-        warped = F.grid_sample(
-            maps.float(), grid, mode=mode, padding_mode='border', align_corners=False
-        )
+        with torch.autocast(maps.device.type, enabled=False):  # it would shift them by pixels
+            theta = self.theta.float()
+            grid = F.affine_grid(theta, list(shape), align_corners=False)  # (N, h, w, 2)
+            warped = F.grid_sample(
+                maps.float(), grid, mode=mode, padding_mode='border', align_corners=False
+            )
         shown = (grid.abs() <= 1).all(3).unsqueeze(1)  # (N, 1, h, w)
         if self.hole is not None:
             shown = shown & ~self._in_hole(shape[2:], maps.device)

@@ -8,12 +8,15 @@ import torch
 from mmengine.dist import all_reduce, barrier, get_world_size
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
+from mmengine.utils import is_method_overridden
 from mmseg.registry import HOOKS
 
 from mmseg_uda.engine.hooks.checkpoint_hook import CheckpointHook
 from mmseg_uda.utils.signals import SignalNote, Stop
 
 __all__ = ['StopHook']
+
+AROUND = ('before_val_epoch', 'after_val_epoch')  # what the first changes the second restores
 
 
 @HOOKS.register_module()
@@ -51,14 +54,23 @@ class StopHook(Hook):
     def after_train_iter(
         self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None
     ) -> None:
-        """Stop after the iteration in which a signal came."""
-        self._stop_if_told(runner, runner.iter + 1)
+        """Stop after the iteration in which a signal came, or at the next step of the optimizers.
+
+        Gradients that wait for a step (``accumulative_counts``) are in no checkpoint.
+        """
+        number = runner.iter + 1
+        counts = getattr(runner.optim_wrapper, 'accumulative_counts', 1)
+        if number % counts == 0 or number == runner.max_iters:
+            self._stop_if_told(runner, number)
 
     def after_val_iter(
         self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None
     ) -> None:
         """Cut a validation off; processes need not have as many batches as each other."""
-        if get_world_size() == 1:
+        if get_world_size() == 1 and self._note.signum:
+            for hook in runner.hooks:  # weights or statistics of a validation are no training's
+                if all(is_method_overridden(name, Hook, hook) for name in AROUND):
+                    hook.after_val_epoch(runner)
             self._stop_if_told(runner, runner.iter)
 
     def after_val_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:

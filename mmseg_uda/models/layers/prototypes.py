@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor
 
-from mmseg_uda.models.layers.precision import widen
+from mmseg_uda.models.layers.precision import full_precision, widen
 
 __all__ = ['FAR', 'class_means', 'moving_average', 'prototype_distances', 'running_mean']
 
@@ -39,7 +39,8 @@ def class_means(
     classes = torch.arange(num_classes, device=labels.device).view(1, -1, 1)
     members = (labels.flatten(1).unsqueeze(1) == classes).to(widen(features).dtype)
     counts = members.sum(2)  # (N, C)
-    sums = members @ widen(features).flatten(2).transpose(1, 2)  # (N, C, A)
+    with full_precision(features):  # sums over all pixels pass the range of float16
+        sums = members @ widen(features).flatten(2).transpose(1, 2)  # (N, C, A)
     found = counts >= max(min_pixels, 1)
     means = sums / counts.clamp(min=1).unsqueeze(2)
     return means * found.unsqueeze(2), found

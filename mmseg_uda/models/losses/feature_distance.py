@@ -193,8 +193,14 @@ class FeatureDistance(BaseModule):
         distance = self.distance(features, frozen)  # (N, h, w)
         mask = torch.ones_like(distance)
         if self.classes is not None:
+            labels = getattr(batch, 'labels', None)  # None of samples without ground truth
+            if labels is None:
+                raise ValueError(
+                    f'FeatureDistance.classes: expected None, as passes of the domain '
+                    f'{output.domain!r} have no labels, but got {self.classes}'
+                )
             size = distance.shape[1:]
-            mask = thing_positions(batch.labels, size, self.classes, self.min_share).to(distance)
+            mask = thing_positions(labels, size, self.classes, self.min_share).to(distance)
         return dict(loss_feature_distance=weight * divide((distance * mask).sum(), mask.sum()))
 
     @torch.no_grad()

@@ -212,7 +212,10 @@ class BaseUDASegmentor(StepwiseModel, StudentSegmentor):
         """Switch modes as in PyTorch, but keep frozen batch norm in evaluation mode."""
         super().train(mode)
         if self.norm_statistics == 'frozen':
-            for layer in self.student.modules():
+            networks = [
+                getattr(self, name) for name in ('student', 'teacher') if hasattr(self, name)
+            ]
+            for layer in (layer for network in networks for layer in network.modules()):
                 if isinstance(layer, _BatchNorm):
                     layer.eval()
         return self

@@ -7,6 +7,7 @@ from typing import Iterator
 import torch
 from mmseg.registry import MODELS
 from torch import Tensor
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from mmseg_uda.models.uda.base import BaseUDASegmentor
 from mmseg_uda.structures import DomainBatch, Losses, SegOutput
@@ -34,6 +35,13 @@ class CDANet(BaseUDASegmentor):
                 'CDANet.segmentor.decode_head: expected a CrossDomainAttentionHead, but got '
                 f"{type(self.decode_head).__name__}; write dict(type='CrossDomainAttentionHead', "
                 'classifier=dict(...))'
+            )
+        if self.norm_statistics == 'target' and any(
+            isinstance(layer, _BatchNorm) for layer in self.decode_head.modules()
+        ):  # it sees both domains in one pass
+            raise ValueError(
+                "CDANet.norm_statistics: expected 'both', as the decode head has batch norm, but "
+                "got 'target'; or write another norm_cfg in its classifier"
             )
         return self.decode_head.views
 

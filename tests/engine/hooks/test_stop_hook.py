@@ -170,3 +170,51 @@ def test_a_signal_to_one_process_stops_both(root: Path) -> None:
     assert [process.exitcode for process in pair] == [143, 143]
     assert [path.name for path in (root / 'pair').glob('*.pth')] == ['iter_2.pth']
     assert load_checkpoint(root / 'pair' / 'iter_2.pth')['meta']['iter'] == 2
+
+
+@pytest.mark.usefixtures('_signals')
+@pytest.mark.parametrize(
+    'hook',
+    [
+        dict(type='AdaBNHook', num_images=None, batch_size=2, num_workers=0),
+        dict(type='EMAHook', momentum=0.3),
+    ],
+)
+def test_a_checkpoint_of_a_validation_is_that_of_the_training(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, hook: dict[str, Any]
+) -> None:
+    """Not with the statistics or the averaged weights that hooks put in for the validation."""
+
+    def with_hook(name: str, interval: int) -> Config:
+        segmentor = toys.segmentor_cfg(batch_norm=True)
+        model = toys.method_cfg('source_only', segmentor=segmentor)
+        cfg = toys.runner_cfg(tmp_path / 'data', tmp_path / name, model, 6)
+        cfg.default_hooks.checkpoint.update(interval=interval)
+        cfg.train_cfg.update(val_interval=3, val_begin=0)
+        cfg.custom_hooks.append(hook)
+        return cfg
+
+    process, calls = IoUMetric.process, []
+
+    def note(self: IoUMetric, *args: Any) -> None:
+        calls.append(0)
+        if len(calls) == 2:
+            os.kill(os.getpid(), signal.SIGTERM)
+        process(self, *args)
+
+    run_training(with_hook('straight', 1), checkpoint_on_signal=True)
+    monkeypatch.setattr(IoUMetric, 'process', note)
+    with pytest.raises(Stop, match=r'iter_3\.pth holds iteration 3'):
+        run_training(with_hook('cut', 4), checkpoint_on_signal=True)
+    one, other = (load_checkpoint(tmp_path / run / 'iter_3.pth') for run in ('straight', 'cut'))
+    for part in {'state_dict', 'ema_state_dict'} & one.keys():
+        assert_close(other[part], one[part], atol=0, rtol=0)
+
+
+@pytest.mark.usefixtures('_signals')
+def test_gradients_that_wait_for_a_step_are_not_lost(tmp_path: Path) -> None:
+    cfg = config(tmp_path, 'waits')
+    cfg.optim_wrapper.accumulative_counts = 2
+    cfg.custom_hooks.append(dict(type=SignalHook, iteration=2))
+    with pytest.raises(Stop, match='holds iteration 4, resume from'):
+        run_training(cfg, checkpoint_on_signal=True)
