@@ -24,7 +24,8 @@ class StopHook(Hook):
     """Ends a training after SIGTERM or SIGINT, once a checkpoint of the iteration is saved.
 
     A cluster sends SIGTERM some time before it takes the machine away. The running iteration ends,
-    ``CheckpointHook`` saves it as it saves any other, and the training stops with
+    or that in which the optimizers step next (``accumulative_counts``: gradients are in no
+    checkpoint), ``CheckpointHook`` saves it as it saves any other, and the training stops with
     :class:`mmseg_uda.utils.signals.Stop`. A resumed training ends with the weights of one that was
     not stopped. A validation ends at once; the resumed training repeats it. With several processes
     a signal to one of them is enough, and a validation ends first. A second signal ends the process
@@ -54,20 +55,15 @@ class StopHook(Hook):
     def after_train_iter(
         self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None
     ) -> None:
-        """Stop after the iteration in which a signal came, or at the next step of the optimizers.
-
-        Gradients that wait for a step (``accumulative_counts``) are in no checkpoint.
-        """
-        number = runner.iter + 1
-        counts = getattr(runner.optim_wrapper, 'accumulative_counts', 1)
-        if number % counts == 0 or number == runner.max_iters:
-            self._stop_if_told(runner, number)
+        """Stop after the iteration in which a signal came."""
+        self._stop_if_told(runner, runner.iter + 1)
 
     def after_val_iter(
         self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None
     ) -> None:
         """Cut a validation off; processes need not have as many batches as each other."""
-        if get_world_size() == 1 and self._note.signum:
+        told = get_world_size() == 1 and self._note.signum
+        if told and _ends_with_a_step(runner, runner.iter):
             for hook in runner.hooks:  # weights or statistics of a validation are no training's
                 if all(is_method_overridden(name, Hook, hook) for name in AROUND):
                     hook.after_val_epoch(runner)
@@ -82,6 +78,8 @@ class StopHook(Hook):
         self._note.close()
 
     def _stop_if_told(self, runner: Runner, iterations: int) -> None:
+        if not _ends_with_a_step(runner, iterations):
+            return
         signum = self._note.signum
         if get_world_size() > 1:
             flag = torch.tensor(signum)
@@ -93,3 +91,9 @@ class StopHook(Hook):
         barrier()  # a launcher kills the others once a process has ended
         self._note.close()
         raise Stop(signum, f'{path} holds iteration {iterations}, resume from it')
+
+
+def _ends_with_a_step(runner: Runner, iterations: int) -> bool:
+    """False while gradients wait for a step of the optimizers, as they are in no checkpoint."""
+    counts = getattr(runner.optim_wrapper, 'accumulative_counts', 1)
+    return iterations % counts == 0 or iterations == runner.max_iters
