@@ -108,7 +108,7 @@ def find_latest_checkpoint(directory: PathLike) -> Path | None:
     for path in found:
         try:
             check_state(path)
-        except ValueError as error:
+        except (ValueError, OSError) as error:
             print_log(f'Not resumed from {path}: {error}', 'current', logging.WARNING)
             continue
         return path

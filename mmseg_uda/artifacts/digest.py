@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -38,7 +38,21 @@ def sha256(parts: Iterable[str | bytes | NDArray[Any] | Tensor]) -> str:
 
 def digest_config(*parts: Any) -> str:
     """Compute the digest of nested dicts, lists and numbers; the order of keys does not count."""
-    return sha256([json.dumps(parts, sort_keys=True, default=str)])
+    return sha256([json.dumps(_with_text_keys(parts), sort_keys=True, default=str)])
+
+
+def _with_text_keys(value: Any) -> Any:
+    """Turn keys into text that JSON cannot write or sort: colours, or ids beside names."""
+    if isinstance(value, Mapping):
+        kinds = {type(key) for key in value}
+        keep = len(kinds) <= 1 and kinds <= {str, int, float, bool}
+        return {
+            key if keep or isinstance(key, str) else repr(key): _with_text_keys(item)
+            for key, item in value.items()
+        }
+    if isinstance(value, (list, tuple)):
+        return [_with_text_keys(item) for item in value]
+    return value
 
 
 def digest_weights(module: nn.Module) -> str:

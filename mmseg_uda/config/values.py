@@ -50,7 +50,9 @@ def check_values(
         )
         if choices is not None:
             expected = f'one of {choices}'
-            fits = all(each in choices for each in (value if isinstance(value, list) else [value]))
+            fits = all(
+                each in choices for each in (value if isinstance(value, (list, tuple)) else [value])
+            )
         if not fits:
             where = f'{path}.{key}' if path else key
             yield Problem(where, f'{name}.{key}: expected {expected}, but got {value!r}')

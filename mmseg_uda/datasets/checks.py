@@ -94,6 +94,18 @@ def skip_hidden_files(dataset: Any) -> None:
         kept = [i for i, name in enumerate(names) if not HIDDEN.search(name)]
         if len(kept) < len(inner):
             inner.get_subset_(kept)
+    _update_lengths(dataset)
+
+
+def _update_lengths(dataset: Any) -> None:
+    """Let wrappers count anew the samples of what they wrap."""
+    for each in (inner := wrapped(dataset)):
+        _update_lengths(each)
+    if inner and hasattr(dataset, 'num_samples'):  # MultiImageMixDataset
+        dataset.num_samples = len(dataset.dataset)
+    elif inner and isinstance(getattr(dataset, '_fully_initialized', None), bool):
+        dataset._fully_initialized = False
+        dataset.full_init()
 
 
 def check_unlabelled(dataset: Any, key: str = 'train_dataloader.target.dataset') -> None:

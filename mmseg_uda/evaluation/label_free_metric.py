@@ -128,7 +128,14 @@ class LabelFreeMetric(BaseMetric):
             index = self._sample(name, logits[0].numel()).to(logits.device)
             prob = logits.flatten(1)[:, index].float().softmax(0).T.cpu()  # (n, C)
             if sample.get('domain') == 'source':
-                view, label = 'source', _ground_truth(sample).flatten()[index.cpu()]
+                truth = _ground_truth(sample)
+                if truth.shape[-2:] != logits.shape[1:]:
+                    raise ValueError(
+                        f'LabelFreeMetric: expected labels of {tuple(logits.shape[1:])}, as the '
+                        f'scores of {name} have, but got {tuple(truth.shape[-2:])}; write Resize '
+                        'before LoadAnnotations in the pipeline'
+                    )
+                view, label = 'source', truth.flatten()[index.cpu()]
             elif sample.get('flip'):
                 view = 'mirrored'
             elif 'other_logits' in sample:

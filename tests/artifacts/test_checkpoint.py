@@ -88,6 +88,9 @@ def test_latest_readable_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     for note in ('', '/moved/iter_9.pth', str(tmp_path / 'iter_9.pth')):
         (tmp_path / 'last_checkpoint').write_text(note)
         assert find_latest_checkpoint(tmp_path) == tmp_path / 'iter_10.pth'
+    (tmp_path / 'iter_12.pth').symlink_to('moved.pth')
+    assert find_latest_checkpoint(tmp_path) == tmp_path / 'iter_10.pth'
+    (tmp_path / 'iter_12.pth').unlink()
     alone = 'expected the state of a training, but got weights alone'
     path = tmp_path / 'mit_b5_20220624.pth'
     assert said[0] == f'Not resumed from {path}: {alone}: {path}'

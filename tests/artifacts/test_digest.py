@@ -58,3 +58,12 @@ def test_directory_by_hand(tmp_path: Path) -> None:
         (tmp_path / name).write_text(content)
     expected = 'manifest.json 2\nz 1\nb/c 3\n{}'
     assert digest_path(tmp_path) == hashlib.sha256(expected.encode()).hexdigest()
+
+
+def test_configs_may_have_keys_that_json_cannot_write() -> None:
+    """Colours, or ids beside names; configs without such keys keep their digests."""
+    colours = digest_config({(128, 64, 128): 'road', (0, 0, 0): 'ignore'})
+    assert colours == digest_config({(0, 0, 0): 'ignore', (128, 64, 128): 'road'})
+    assert colours != digest_config({(128, 64, 129): 'road', (0, 0, 0): 'ignore'})
+    assert digest_config({7: 'road', 'others': 'ignore'}) != digest_config({'others': 'ignore'})
+    assert digest_config({6: 1, 10: 2}) == sha256(['[{"6": 1, "10": 2}]'])

@@ -8,11 +8,13 @@ from mmseg.datasets import BaseSegDataset, CityscapesDataset, MultiImageMixDatas
 
 from mmseg_uda.artifacts.pseudo_labels import Manifest
 from mmseg_uda.datasets.checks import (
+    build_dataset,
     check_dataset,
     check_pseudo_labels,
     check_same_classes,
     check_unlabelled,
     pseudo_label_loaders,
+    skip_hidden_files,
 )
 from mmseg_uda.datasets.folders import check_folders
 
@@ -196,3 +198,34 @@ def test_same_classes(folder):
         "difference 1: 'sidewalk' and 'building'",
     ):
         check_same_classes(source, fewer)
+
+
+@pytest.mark.parametrize('kind', ['ConcatDataset', 'RepeatDataset', 'MultiImageMixDataset'])
+def test_wrappers_count_anew_without_hidden_files(tmp_path: Path, kind: str) -> None:
+    """A position beyond the samples that are left would end a training somewhere."""
+    folders = []
+    for name in 'ab':
+        for image in ('0.png', '1.png', '.ipynb_checkpoints/0.png'):
+            path = tmp_path / name / image
+            path.parent.mkdir(parents=True, exist_ok=True)
+            cv2.imwrite(str(path), np.zeros((8, 8, 3), np.uint8))
+        folders.append(
+            dict(
+                type='BaseSegDataset',
+                data_prefix=dict(img_path=str(tmp_path / name)),
+                img_suffix='.png',
+                metainfo=dict(classes=('a', 'b')),
+                pipeline=[dict(type='LoadImageFromFile')],
+                test_mode=True,
+            )
+        )
+    arguments = {
+        'ConcatDataset': dict(datasets=folders),
+        'RepeatDataset': dict(dataset=folders[0], times=3),
+        'MultiImageMixDataset': dict(dataset=folders[0], pipeline=[]),
+    }[kind]
+    dataset = build_dataset(dict(type=kind, **arguments))
+    skip_hidden_files(dataset)
+    assert len(dataset) == {'ConcatDataset': 4, 'RepeatDataset': 6, 'MultiImageMixDataset': 2}[kind]
+    paths = [dataset[index]['img_path'] for index in range(len(dataset))]
+    assert not any('.ipynb' in path for path in paths)

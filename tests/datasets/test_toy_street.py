@@ -313,3 +313,12 @@ def test_config_reads_both_domains_and_no_target_labels(monkeypatch):
         assert loads == (domain == 'source')
     assert config.val_dataloader.dataset.domain == 'target'
     assert config.val_dataloader.dataset.split == 'val'
+
+
+@pytest.mark.parametrize('content', ['{"my": "notes"}', '[1]'])
+def test_a_note_of_somebody_else_is_moved_aside(tool, tmp_path, content):
+    (tmp_path / 'meta.json').write_text(content)
+    generate(tool, tmp_path)
+    assert [path.read_text() for path in tmp_path.glob('meta.json.old*')] == [content]
+    generate(tool, tmp_path)
+    assert len([*tmp_path.glob('meta.json*')]) == 2

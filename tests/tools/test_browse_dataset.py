@@ -10,6 +10,7 @@ import mmseg
 import numpy as np
 import pytest
 import toys
+from mmengine.config import Config
 
 
 @pytest.fixture(scope='module')
@@ -76,3 +77,26 @@ def test_flags_are_those_of_mmseg(tool: ModuleType) -> None:
         expected = vars(toys.load_script(path).parse_args())
     added = dict(row=None, cell=None, domain='source')
     assert vars(tool.parse_args(['c'])) == {**expected, **added}
+
+
+def test_nothing_is_overwritten(tool: ModuleType, config: Path) -> None:
+    """A file of somebody else is moved aside; a second run changes nothing."""
+    out = config.with_name('out')
+    out.mkdir()
+    (out / '0.png').write_text('mine')
+    painted(tool, config)
+    assert [path.read_text() for path in out.glob('0.png.old*')] == ['mine']
+    before = sorted(path.name for path in out.iterdir())
+    painted(tool, config)
+    assert sorted(path.name for path in out.iterdir()) == before
+
+
+def test_equal_names_of_two_directories(tool: ModuleType, config: Path) -> None:
+    cfg = Config.fromfile(config)
+    source = cfg.train_dataloader.source.dataset
+    cfg.train_dataloader.source.dataset = dict(type='ConcatDataset', datasets=[source, source])
+    cfg.dump(config)
+    painted(tool, config)
+    names = {path.name for path in config.with_name('out').iterdir()}
+    assert {'0.png', '0_2.png'} < names
+    assert len(names) == 10

@@ -285,3 +285,21 @@ def test_inferencer_of_stock_mmseg_finds_the_config(checkpoint):
     """With this package imported, no text of a checkpoint is run: see docs/security.md."""
     out, config = export(checkpoint)
     assert load_checkpoint(out)['meta']['cfg'] == Path(config).read_text()
+
+
+@pytest.mark.parametrize(
+    ('out', 'config', 'line'),
+    [
+        ('m.pth', 'm.pth', r'out_config: expected a name that ends in \.py.*write .*m\.py'),
+        ('m.md', 'm.py', r'out: expected another file than the config and its model card m\.md'),
+        ('m.py', 'm.py', r'out: expected another file'),
+    ],
+)
+def test_outputs_are_different_files(
+    checkpoint: str, tmp_path: Path, out: str, config: str, line: str
+) -> None:
+    own = str(Path(checkpoint).with_name('method.py'))
+    paths = [str(tmp_path / 'ex' / name) for name in (out, config)]
+    with pytest.raises(ValueError, match=line):
+        load_tool().main([checkpoint, paths[0], '--config', own, '--out-config', paths[1]])
+    assert not (tmp_path / 'ex').exists()

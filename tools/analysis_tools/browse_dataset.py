@@ -7,10 +7,12 @@ have no label, or their pseudo label.
 from __future__ import annotations
 
 import argparse
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import cv2
 import mmcv
 import numpy as np
 from mmengine.config import Config
@@ -18,6 +20,7 @@ from mmengine.registry import init_default_scope
 from mmseg.registry import VISUALIZERS
 
 import mmseg_uda  # noqa: F401 (checks the toolboxes, registers the classes)
+from mmseg_uda.artifacts.files import atomic_write
 from mmseg_uda.artifacts.outputs import check_output
 from mmseg_uda.config.domains import domain_dataset
 from mmseg_uda.config.reads import FILES, read_paths
@@ -65,6 +68,7 @@ def main(argv: list[str] | None = None) -> None:
         {'type': 'SegLocalVisualizer', **(cfg.get('visualizer') or {}), 'name': 'browse_dataset'}
     )
     visualizer.dataset_meta = dataset.metainfo
+    written: dict[str, int] = {}  # names of images, and how often each came
     for index in track(range(len(dataset)), len(dataset), 'samples'):
         item = dataset[index]
         sample = item['data_samples']
@@ -77,18 +81,31 @@ def main(argv: list[str] | None = None) -> None:
             if not args.not_show:
                 visualizer.show(image, win_name=name, wait_time=args.show_interval)
             if args.output_dir:
-                mmcv.imwrite(mmcv.rgb2bgr(image), str(Path(args.output_dir, name)))
+                save(mmcv.rgb2bgr(image), Path(args.output_dir), name, written)
             continue
-        visualizer.add_datasample(
-            name=name,
-            image=image,
-            data_sample=sample.numpy(),
-            draw_gt=True,
-            draw_pred=False,
-            show=not args.not_show,
-            wait_time=args.show_interval,
-            out_file=str(Path(args.output_dir, name)) if args.output_dir else None,
-        )
+        with tempfile.TemporaryDirectory() as directory:
+            file = Path(directory, name)
+            visualizer.add_datasample(
+                name=name,
+                image=image,
+                data_sample=sample.numpy(),
+                draw_gt=True,
+                draw_pred=False,
+                show=not args.not_show,
+                wait_time=args.show_interval,
+                out_file=str(file) if args.output_dir else None,
+            )
+            if args.output_dir:
+                save(mmcv.imread(file), Path(args.output_dir), name, written)
+
+
+def save(image: np.ndarray, directory: Path, name: str, written: dict[str, int]) -> None:
+    """Write a picture; one of another content is moved aside, and equal names get a number."""
+    written[name] = number = written.get(name, 0) + 1
+    path = directory / name
+    path = path if number == 1 else path.with_stem(f'{path.stem}_{number}')
+    with atomic_write(path, keep=True) as partial:
+        partial.write_bytes(cv2.imencode(path.suffix, image)[1].tobytes())
 
 
 if __name__ == '__main__':

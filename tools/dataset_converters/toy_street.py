@@ -94,15 +94,25 @@ def prepare(root: Path, recipe: dict[str, Any], wanted: set[str]) -> None:
         root, [name for name in ours if not same or name not in wanted], note.get('files')
     )
     if not same:
-        write_json(root / NOTE, {'recipe': recipe, 'digest': digest_recipe(recipe)})
+        write_note(root, {'recipe': recipe, 'digest': digest_recipe(recipe)})
 
 
 def read_note(root: Path) -> dict[str, Any]:
     """Read the recipe, and the digests of the files that were drawn; empty if there are none."""
     try:
-        return json.loads((root / NOTE).read_text())
+        note = json.loads((root / NOTE).read_text())
     except (FileNotFoundError, json.JSONDecodeError):
         return {}
+    return note if isinstance(note, dict) and {'recipe', 'digest'} <= note.keys() else {}
+
+
+def write_note(root: Path, note: dict[str, Any]) -> None:
+    """Write the note in place of an older one of ours; another file is moved aside."""
+    if read_note(root):
+        write_json(root / NOTE, note)
+        return
+    with atomic_write(root / NOTE, keep=True) as partial:
+        partial.write_text(json.dumps(note, indent=1), encoding='utf-8')
 
 
 def digest_recipe(recipe: dict[str, Any]) -> str:
@@ -131,7 +141,7 @@ def main(argv: list[str] | None = None) -> None:
     files = {name: digest_path(root / name) for name in names}
     note = {'recipe': recipe, 'digest': digest_recipe(recipe), 'files': files}
     if note != read_note(root):
-        write_json(root / NOTE, note)
+        write_note(root, note)
 
 
 if __name__ == '__main__':

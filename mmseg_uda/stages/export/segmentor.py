@@ -90,6 +90,7 @@ def export_segmentor(
     for key, path in (('out', out), ('out_config', out_config)):
         if path is not None:
             check_output(f'export_segmentor.{key}', path, reads)
+    _check_names(out, out_config)
     kept = {key: value for key, value in meta.items() if key not in UNKEPT}
     notes: list[str] = []
     texts: dict[str, tuple[Path, str]] = {}
@@ -121,6 +122,24 @@ def export_segmentor(
             partial.write_text(text, encoding='utf-8')
     outputs = {'checkpoint': Path(out), **{key: path for key, (path, _) in texts.items()}}
     return Exported(len(exported), outputs, notes)
+
+
+def _check_names(out: str | Path, out_config: str | Path | None) -> None:
+    """Refuse names of which two outputs, or the model card, would be one file."""
+    if out_config is None:
+        return
+    place = Path(out_config)
+    if place.suffix != '.py':
+        raise ValueError(
+            f'export_segmentor.out_config: expected a name that ends in .py, but got '
+            f'{str(place)!r}; write {str(place.with_suffix(".py"))!r}'
+        )
+    card = place.with_suffix('.md')
+    if Path(out).resolve() in (place.resolve(), card.resolve()):
+        raise ValueError(
+            f'export_segmentor.out: expected another file than the config and its model card '
+            f'{card.name}, but got {str(out)!r}; write one that ends in .pth'
+        )
 
 
 def _unwrap(weights: dict[str, Tensor], old: str, new: str) -> dict[str, Tensor]:

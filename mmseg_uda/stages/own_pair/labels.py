@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import os.path as osp
+import re
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -33,6 +34,8 @@ __all__ = [
 
 SECONDS = 60.0  # of looking at labels
 LARGEST_NUMBER = 253  # of classes
+LEADING_ZERO = re.compile(r'0\d+')
+VALUE_AND_NAME = re.compile(r'[\'"]?[#\d][\da-fA-F, ]*[\'"]?\s*:')  # 7: road
 FORM = 'write a list of names, or a dict {id or colour: name}'
 
 
@@ -132,6 +135,21 @@ def _is_coloured(path: str) -> bool:
     return bool((first != second).any() or (first != third).any())
 
 
+class _Loader(yaml.SafeLoader):
+    """Refuses keys that come twice, and numbers like 010, which YAML takes for 8."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen: set[str] = set()
+        for key, _ in node.value:
+            problem = f'{key.value!r} comes twice' if key.value in seen else ''
+            if key.style is None and LEADING_ZERO.fullmatch(str(key.value)):
+                problem = f'expected a number without a leading 0, but got {key.value}'
+            if problem:
+                raise yaml.constructor.ConstructorError(None, None, problem, key.start_mark)
+            seen.add(key.value)
+        return super().construct_mapping(node, deep)
+
+
 def read_classes(path: PathLike) -> Classes:
     """Read a file of classes.
 
@@ -147,17 +165,32 @@ def read_classes(path: PathLike) -> Classes:
     """
     if not osp.isfile(path):
         raise FileNotFoundError(f'--classes: no file {path}; {FORM}')
-    text = Path(path).read_text(encoding='utf-8')
     try:
-        content = text.split('\n') if str(path).endswith('.txt') else yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise ValueError(f'--classes: cannot read {path}: {error}; {FORM}') from error
+        text = Path(path).read_text(encoding='utf-8-sig')
+        lines = [line.strip() for line in text.split('\n')]
+        listed = str(path).endswith('.txt')
+        content = list(filter(None, lines)) if listed else yaml.load(text, _Loader)
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        text = ' '.join(str(error).split())
+        raise ValueError(f'--classes: cannot read {path}: {text}; {FORM}') from error
     if isinstance(content, list):
-        names = [str(name).strip() for name in content if str(name).strip()]
-        content = {**dict(enumerate(names)), IGNORE_INDEX: IGNORE}
+        content = {**dict(enumerate(content)), IGNORE_INDEX: IGNORE}
     if not isinstance(content, Mapping) or not content:
         raise ValueError(f'--classes: expected classes, but got {content!r} in {path}; {FORM}')
-    content = {key: IGNORE if name is None else str(name) for key, name in content.items()}
+    content = {key: IGNORE if name is None else name for key, name in content.items()}
+    for name in content.values():
+        if not isinstance(name, str) or not name.strip() or name.startswith('#'):
+            raise ValueError(
+                f'--classes: expected names, but got {name!r} in {path}; write text, in quotes '
+                f'where YAML reads another value (no, yes, 7); {FORM}'
+            )
+        if name != IGNORE and name.lower() == IGNORE:
+            raise ValueError(f'--classes: got {name!r} in {path}; write {IGNORE!r}')
+        if VALUE_AND_NAME.match(name):
+            raise ValueError(
+                f'--classes: expected a name, but got {name!r} in {path}; write values with names '
+                'in a file that ends in .yaml'
+            )
     others = content.pop('others', 'error')
     try:
         return _classes(content, others)

@@ -68,7 +68,7 @@ def run_prediction(
 
     ``out/labels``, ``out/overlays``, ``out/confidence`` and ``out/confidence_overlays`` have the
     names of the images. All processes of a run call this, and share the images. A damaged image is
-    reported and left out.
+    reported and left out; one that is newer than its prediction is predicted again.
 
     Args:
         cfg: Config of the checkpoint.
@@ -92,7 +92,7 @@ def run_prediction(
     frames = Frames(source)
     check_output('OUT', out, [('INPUT', source), ('CHECKPOINT', checkpoint)])
     predictor = Predictor(cfg, checkpoint, device, options.onnx)
-    manifest = on_main(lambda: _open(out, _recipe(cfg, checkpoint, options)))
+    manifest = on_main(lambda: _open(out, _recipe(cfg, checkpoint, frames, options)))
     writer = _Writer(predictor, Path(out), options)
     mine, failed = writer.write_all(frames)
     files = [name for part in all_gather_object(mine) for name in part]
@@ -106,11 +106,16 @@ def run_prediction(
     return failed
 
 
-def _recipe(cfg: Config, checkpoint: str, options: PredictOptions) -> dict[str, Any]:
+def _recipe(
+    cfg: Config, checkpoint: str, frames: Frames, options: PredictOptions
+) -> dict[str, Any]:
     weights = checkpoint if options.onnx is None else options.onnx
     dataset = (cfg.get('test_dataloader') or cfg.get('val_dataloader') or {}).get('dataset')
     pipeline = (dataset or {}).get('pipeline')
     return dict(
+        input=osp.realpath(frames.source),
+        # Frames of a video have no files whose time could be compared.
+        video_sha256=digest_path(frames.source) if frames.video else None,
         weights_sha256=digest_path(weights),
         config_sha256=digest_config(cfg.get('model'), pipeline),
         **{
@@ -177,8 +182,7 @@ class _Writer:
     ) -> Iterator[tuple[tuple[str, str | np.ndarray], dict[str, Any]]]:
         """Load the images that an earlier run has not finished."""
         for name, image in images:
-            # A file is there when it is whole.
-            if all((self.out / file).is_file() for file in self.files_of(name).values()):
+            if self._is_done(name, image):
                 self.names += self.files_of(name).values()
                 self.progress.skip()
                 continue
@@ -189,6 +193,14 @@ class _Writer:
                 print_log(f'left out: {self.failed[-1]}', 'current')
                 continue
             yield (name, image), sample
+
+    def _is_done(self, name: str, image: str | np.ndarray) -> bool:
+        """True if all files are there, which then are whole, and the image is not newer."""
+        files = [self.out / file for file in self.files_of(name).values()]
+        if not all(file.is_file() for file in files):
+            return False
+        changed = osp.getmtime(image) if isinstance(image, str) else 0.0
+        return all(file.stat().st_mtime >= changed for file in files)
 
     def _write(self, name: str, image: str | np.ndarray, prediction: Prediction) -> None:
         files = self.files_of(name)

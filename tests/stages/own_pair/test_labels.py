@@ -117,3 +117,32 @@ def test_what_looks_like_a_mistake(tmp_path: Path) -> None:
         '100.0% of the pixels are ignored',
         '1 values are not listed (100.0% of pixels): 7',
     ]
+
+
+@pytest.mark.parametrize(
+    ('name', 'text', 'message'),
+    [
+        ('a.txt', '7: road\n8: car', "expected a name, but got '7: road'.*ends in .yaml"),
+        ('a.txt', "'#804080': road", 'expected a name'),
+        ('a.txt', '# my classes\nroad', "expected names, but got '# my classes'"),
+        ('a.yaml', '- 7: road', r"expected names, but got \{7: 'road'\}"),
+        ('a.yaml', '7: road\n7: sky', "'7' comes twice"),
+        ('a.yaml', '010: car', 'expected a number without a leading 0, but got 010'),
+        ('a.yaml', '8: [a, b]', r"expected names, but got \['a', 'b'\]"),
+        ('a.yaml', '- no\n- yes', 'expected names, but got False.*in quotes'),
+        ('a.yaml', '7: road\n8: Ignore', "got 'Ignore' in .*write 'ignore'"),
+    ],
+)
+def test_mistakes_in_files_of_classes(tmp_path: Path, name: str, text: str, message: str) -> None:
+    (tmp_path / name).write_text(text)
+    with pytest.raises(ValueError, match=f'--classes: .*{message}') as caught:
+        read_classes(tmp_path / name)
+    assert '\n' not in str(caught.value)
+
+
+def test_encodings_of_files_of_classes(tmp_path: Path) -> None:
+    (tmp_path / 'a.txt').write_text('road\ncar', encoding='utf-8-sig')
+    assert read_classes(tmp_path / 'a.txt').class_map.classes == ('road', 'car')
+    (tmp_path / 'a.txt').write_text('straße', encoding='latin-1')
+    with pytest.raises(ValueError, match=r'--classes: cannot read .*a\.txt: .utf-8. codec'):
+        read_classes(tmp_path / 'a.txt')

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -154,6 +156,25 @@ def test_refuses_other_directories(root: Path, tmp_path: Path) -> None:
         run(root, tmp_path)
     with pytest.raises(ValueError, match='OUT: expected a place apart from INPUT'):
         run(root, root / 'images/out')
+
+
+def test_predictions_are_of_the_input_that_is_given(root: Path, tmp_path: Path) -> None:
+    """Not of images that had the same names before, or of another directory with such names."""
+    images, out = tmp_path / 'images', tmp_path / 'out'
+    shutil.copytree(root / 'images', images)
+    cfg, checkpoint = config(), str(root / 'work/iter_1.pth')
+    assert run_prediction(cfg, checkpoint, str(images), str(out)) == []
+    before = labels(out)
+    Image.fromarray(np.zeros((24, 24, 3), np.uint8)).save(images / '2.png')
+    late = max(path.stat().st_mtime for path in out.rglob('*.png')) + 5
+    os.utime(images / '2.png', (late, late))
+    assert run_prediction(cfg, checkpoint, str(images), str(out)) == []
+    after = labels(out)
+    assert after['2.png'].shape == (24, 24)
+    assert after.keys() == before.keys()
+    shutil.copytree(images, tmp_path / 'other')
+    with pytest.raises(ValueError, match='predict: OUT: .*input'):
+        run_prediction(cfg, checkpoint, str(tmp_path / 'other'), str(out))
 
 
 def test_damaged_images_are_left_out(root: Path, tmp_path: Path) -> None:
