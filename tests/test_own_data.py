@@ -319,3 +319,82 @@ def test_notebook(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     expected = scope['probabilities'].argmax(0).numpy()  # the classes are road and car
     assert_array_equal(label, np.array([7, 26])[expected])
     assert scope['picture'].shape == (*SIZE, 3)
+
+
+def small_pair(folder: Path, number: int = 4) -> Path:
+    """Images of 40x56 with labels of values 0 and 1, and images of the target."""
+    for index in range(number):
+        for kind in ('src', 'lab', 'tgt'):
+            (folder / kind).mkdir(parents=True, exist_ok=True)
+        image = np.full((40, 56, 3), 20 * index, np.uint8)
+        label = np.zeros((40, 56), np.uint8)
+        label[:, 28:] = 1
+        for kind, pixels in (('src', image), ('lab', label), ('tgt', image)):
+            Image.fromarray(pixels).save(folder / kind / f'{index:03}.png')
+    return folder
+
+
+def init_small(folder: Path, *options: str) -> Path:
+    flags = {'source-images': 'src', 'source-labels': 'lab', 'target-images': 'tgt'}
+    directories = [f'--{flag}={folder / name}' for flag, name in flags.items()]
+    toys.load_script('tools/init_pair.py').main(
+        [*directories, '--name=p', '--backbone=toy', f'--out-dir={folder / "own"}', *options]
+    )
+    return folder / 'own/p.py'
+
+
+def test_a_label_of_another_size_and_damaged_files_are_drawn_around(tmp_path: Path) -> None:
+    folder = small_pair(tmp_path, 6)
+    Image.fromarray(np.zeros((20, 20), np.uint8)).save(folder / 'lab/000.png')
+    (folder / 'tgt/000.png').write_bytes(b'x')
+    assert init_small(folder).is_file()
+    report = (folder / 'own/p.txt').read_text()
+    assert 'look at this' in report
+    assert (folder / 'own/p.png').is_file()
+
+
+@pytest.mark.parametrize(
+    ('change', 'line'),
+    [
+        ('binary', 'expected at least two classes, but got class_0; write --classes'),
+        ('damaged', '--source-labels: expected labels that can be read, but 4 of 4 cannot, such'),
+        ('one', '--source-images: expected at least two images with labels, one of which is held'),
+        ('sizes', 'expected images, labels of their sizes, and images of the target'),
+    ],
+)
+def test_sets_that_cannot_train_are_refused_before_anything_is_written(
+    tmp_path: Path, change: str, line: str
+) -> None:
+    folder = small_pair(tmp_path, 1 if change == 'one' else 4)
+    for path in (folder / 'lab').iterdir():
+        if change == 'damaged':
+            path.write_bytes(b'x')
+        elif change in ('binary', 'sizes'):
+            label = np.zeros((40, 56) if change == 'binary' else (20, 20), np.uint8)
+            label[:, 10:] = 255 if change == 'binary' else 1
+            Image.fromarray(label).save(path)
+    with pytest.raises(ValueError, match=line):
+        init_small(folder)
+    assert not (folder / 'own').exists()
+
+
+def test_a_black_label_does_not_decide_that_labels_have_no_colours(tmp_path: Path) -> None:
+    folder = small_pair(tmp_path, 8)
+    for index, path in enumerate(sorted((folder / 'lab').iterdir())):
+        label = np.zeros((40, 56, 3), np.uint8)
+        if index:
+            label[:, 20:40], label[:, 40:] = (128, 64, 128), (70, 70, 70)
+        Image.fromarray(label).save(path)
+    assert "'#804080'" in init_small(folder).read_text()
+
+
+def test_one_missing_label_does_not_speak_for_another_kind(tmp_path: Path) -> None:
+    folder = small_pair(tmp_path, 12)
+    for path in sorted((folder / 'lab').iterdir()):
+        Image.fromarray(np.full((40, 56), 99, np.uint8)).save(
+            path.with_name(f'{path.stem}_confidence.png')
+        )
+    (folder / 'lab/011.png').unlink()
+    written = Config.fromfile(init_small(folder))
+    assert len(written.classes) == 2
+    assert '011' in (folder / 'own/p.txt').read_text()

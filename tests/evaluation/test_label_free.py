@@ -260,7 +260,5 @@ def test_missing_logits() -> None:
 def test_labels_of_another_size_are_refused() -> None:
     sample = source_image(1, 'a')
     sample['gt_sem_seg'] = dict(data=torch.zeros(1, 12, 16, dtype=torch.long))
-    with pytest.raises(
-        ValueError, match=r'labels of \(6, 8\).*got \(12, 16\); write Resize'
-    ):
+    with pytest.raises(ValueError, match=r'labels of \(6, 8\).*got \(12, 16\); write Resize'):
         evaluate([sample])

@@ -34,6 +34,7 @@ __all__ = [
 
 SECONDS = 60.0  # of looking at labels
 LARGEST_NUMBER = 253  # of classes
+LOOKED_AT = 20  # labels that tell whether colours count
 LEADING_ZERO = re.compile(r'0\d+')
 VALUE_AND_NAME = re.compile(r'[\'"]?[#\d][\da-fA-F, ]*[\'"]?\s*:')  # 7: road
 FORM = 'write a list of names, or a dict {id or colour: name}'
@@ -95,11 +96,12 @@ def look_at_labels(paths: Sequence[str], colours: bool | None) -> LabelValues:
 
     Args:
         paths: The files.
-        colours: Whether colours count; None to find out by the first file.
+        colours: Whether colours count; None to find out by some files.
     """
     order = np.random.default_rng(0).permutation(len(paths))
     if colours is None:
-        colours = len(paths) > 0 and _is_coloured(paths[int(order[0])])
+        some = (paths[int(index)] for index in order[:LOOKED_AT])  # one may be black all over
+        colours = any(map(_is_coloured, some))
     pixels: Counter[int] = Counter()
     images: Counter[int] = Counter()
     unreadable, done = [], 0
@@ -128,10 +130,13 @@ def _count(path: str, colours: bool) -> dict[int, int]:
 
 
 def _is_coloured(path: str) -> bool:
-    with Image.open(path) as image:
-        if len(image.getbands()) < 3:
-            return False
-        first, second, third = np.moveaxis(np.asarray(image.convert('RGB')), 2, 0)
+    try:
+        with Image.open(path) as image:
+            if len(image.getbands()) < 3:
+                return False
+            first, second, third = np.moveaxis(np.asarray(image.convert('RGB')), 2, 0)
+    except Exception:  # decoders raise anything on damaged files, which are reported later
+        return False
     return bool((first != second).any() or (first != third).any())
 
 

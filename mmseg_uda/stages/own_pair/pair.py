@@ -113,9 +113,26 @@ def init_pair(options: PairOptions, log: Callable[[str], Any] = print) -> PairFi
     say(images_report('target', target))
     known = None if classes is None else classes.class_map.colours
     values = look_at_labels(pairing.labels, known)
+    if 2 * len(values.unreadable) > values.looked_at:
+        raise ValueError(
+            f'--source-labels: expected labels that can be read, but {len(values.unreadable)} of '
+            f'{values.looked_at} cannot, such as {values.unreadable[0]}'
+        )
     classes = _tolerate(classes or guess_classes(values), values)
     for line in labels_report(values, classes.class_map):
         say(line)
+    if len(classes.class_map.classes) < 2:
+        raise ValueError(
+            f'expected at least two classes, but got {", ".join(classes.class_map.classes)}; write '
+            '--classes with a file such as {0: background, 255: object}, if a value that is '
+            'ignored is a class'
+        )
+    if len(pairing.images) < 2 and not options.target_val_images:
+        raise ValueError(
+            '--source-images: expected at least two images with labels, one of which is held out '
+            f'for validation, but got {len(pairing.images)}; add images, or write '
+            '--target-val-images and --target-val-labels'
+        )
     validation, classes = _validation(options, suffix, classes, len(pairing.images), say)
     for line in warnings_of(source, target, values, classes.class_map, pairing):
         say(f'look at this: {line}')
@@ -129,6 +146,7 @@ def init_pair(options: PairOptions, log: Callable[[str], Any] = print) -> PairFi
     plan = make_plan(short_side, NETWORKS[options.backbone], memory, on_gpu)
     if options.max_iters is not None:
         plan = plan._replace(max_iters=options.max_iters)
+    sheet = draw_sheet(pairing, target.paths, classes, values.colours)
     files = write_configs(
         path,
         title=f'{name}: {options.method} with {options.backbone}, written by tools/init_pair.py.',
@@ -148,7 +166,6 @@ def init_pair(options: PairOptions, log: Callable[[str], Any] = print) -> PairFi
         # A crop shows a class by three quarters of that, after the resize.
         min_crop_ratio=0.75 * (plan.short_side / source.short_side) ** 2,
     )
-    sheet = draw_sheet(pairing, target.paths, classes, values.colours)
     save_picture(sheet, path.with_suffix('.png'))
     say(f'wrote {path} and {path.with_suffix(".png")}; look at both, then run')
     say(f'  {files.command}')

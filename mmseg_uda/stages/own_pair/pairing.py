@@ -15,6 +15,7 @@ from mmseg_uda.datasets.images import IMAGES
 __all__ = ['Pairing', 'pair_labels']
 
 SEPARATORS = '_-. '
+ENOUGH = 0.9  # of the most labels with an image
 # Words in the affixes of labels, the preferred ones first; Cityscapes has several files per image.
 PREFERRED = ('trainid', 'label', 'mask', 'gt', 'seg', '')
 AVOIDED = ('color', 'colour', 'instance', 'vis', 'polygon', 'depth')
@@ -71,7 +72,7 @@ class Pairing(NamedTuple):
 
 
 class _Rule(NamedTuple):
-    """A rule, and what speaks for it, the weightiest first.
+    """A rule, and what speaks for it.
 
     Args:
         number: Labels with an image.
@@ -105,8 +106,9 @@ def pair_labels(image_dir: str, label_dir: str, prefer: str = '') -> Pairing:
        and ``x_gtFine_labelIds.png``. Names are cut between letters, digits and other characters
        only, so that ``1`` is no part of ``12``.
 
-    The rule counts by which most labels have an image. Of several kinds of labels with as many, the
-    one is taken that sounds most like train ids.
+    The rule counts by which most labels have an image. Of several kinds of labels with about as
+    many (nine tenths of the most), the one is taken that sounds most like train ids, or has the
+    images' names.
 
     Args:
         image_dir: Directory of the images.
@@ -185,12 +187,17 @@ def _rules(stems: set[str], labels: set[str], same: bool, prefer: str) -> Iterat
 
 
 def _choose(rules: Sequence[_Rule], label_dir: str) -> _Rule | None:
-    best = max(rules, key=lambda rule: rule[:5], default=None)
+    most = max((rule.number for rule in rules), default=0)
+    # A few labels may be missing: that alone does not speak for labels of another kind.
+    rules = [rule for rule in rules if rule.number >= ENOUGH * most]
+    best = max(rules, key=lambda rule: (*rule[1:4], rule.number, rule.shortness), default=None)
     if best is None:
         return None
     # Rules with the same pairs say the same in other words.
     others = {
-        str(rule.labels) for rule in rules if rule[:4] == best[:4] and rule.pairs != best.pairs
+        str(rule.labels)
+        for rule in rules
+        if rule[1:4] == best[1:4] and rule.number == best.number and rule.pairs != best.pairs
     }
     if others:
         kinds = ' and '.join(sorted({str(best.labels), *others})[:3])

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Any, TypeVar
 
 import mmcv
 import numpy as np
@@ -25,6 +25,10 @@ __all__ = ['draw_sheet', 'images_report', 'labels_report', 'pairing_report', 'wa
 MANY_SIZES = 4
 SHEET_ROWS = 4
 CELL = 400  # pixels
+TRIES = 5  # of files that may be damaged
+
+T = TypeVar('T')
+R = TypeVar('R')
 GREY = ('L', 'LA', '1', 'P')
 WIDE = ('I;16', 'I;16B', 'I', 'F')
 
@@ -130,26 +134,63 @@ def draw_sheet(
 
     Returns:
         RGB, uint8, shape (H, W, 3).
+
+    Raises:
+        ValueError: Nothing can be drawn.
     """
     class_map = classes.class_map
     rows: list[list[Any]] = []
     seen: set[int] = set()
-    for index in range(min(SHEET_ROWS, len(pairing.images))):
-        place = index * len(pairing.images) // min(SHEET_ROWS, len(pairing.images))
-        image = mmcv.imread(pairing.images[place], channel_order='rgb')
-        with Image.open(pairing.labels[place]) as opened:
-            values = read_values(opened, colours)
+    pairs = [*zip(pairing.images, pairing.labels)]
+    sources = _some(pairs, lambda pair: _read_pair(*pair, colours))
+    for (image, values), other in zip(sources, _some(target, _read_image)):
         # What is not listed has no colour, as if it were ignored.
         label = class_map.table[values.astype(np.int64).clip(0, len(class_map.table) - 1)]
         seen.update(np.unique(label).tolist())
         painted = overlay(image, label_to_color(label, classes.palette), 0.65)
-        other = mmcv.imread(target[index * len(target) // SHEET_ROWS], channel_order='rgb')
         rows.append([image, outline_similar(painted, label, classes.palette), other])
+
+    if not rows:
+        raise ValueError(
+            'expected images, labels of their sizes, and images of the target that can be read, '
+            f'but got none, such as {pairing.images[0]}, {pairing.labels[0]} and {target[0]}'
+        )
 
     def legend(width: int) -> np.ndarray:
         return legend_of(seen, class_map.classes, classes.palette, width)
 
     return contact_sheet(rows, ['source', 'source labels', 'target'], CELL, legend)
+
+
+def _some(items: Sequence[T], read: Callable[[T], R | None]) -> list[R]:
+    """Read one item of each row's part of all, the first that can be read."""
+    found = []
+    rows = min(SHEET_ROWS, len(items))
+    for row in range(rows):
+        part = items[row * len(items) // rows : (row + 1) * len(items) // rows][:TRIES]
+        found += [each for each in map(read, part) if each is not None][:1]
+    return found
+
+
+def _read_image(path: str) -> np.ndarray | None:
+    """Read an image, RGB; None if it is damaged, which the report or the training says."""
+    try:
+        image: np.ndarray | None = mmcv.imread(path, channel_order='rgb')
+    except Exception:  # decoders raise anything on damaged files
+        return None
+    return image
+
+
+def _read_pair(image: str, label: str, colours: bool) -> tuple[np.ndarray, np.ndarray] | None:
+    """Read an image and the values of its label; None if they cannot be drawn together."""
+    pixels = _read_image(image)
+    try:
+        with Image.open(label) as opened:
+            values = read_values(opened, colours)
+    except Exception:  # decoders raise anything on damaged files
+        return None
+    fits = pixels is not None and pixels.shape[:2] == values.shape
+    return (pixels, values) if fits else None  # type: ignore[return-value]
 
 
 def _counts(found: Counter[str]) -> str:
