@@ -14,9 +14,18 @@ from PIL import Image
 from mmseg_uda.structures import IGNORE_INDEX
 from mmseg_uda.utils.arguments import expect
 
-__all__ = ['IGNORE', 'ClassMap', 'UnlistedValueError', 'name_value', 'pack_colour', 'read_values']
+__all__ = [
+    'IGNORE',
+    'LABEL_VALUES',
+    'ClassMap',
+    'UnlistedValueError',
+    'name_value',
+    'pack_colour',
+    'read_values',
+]
 
 IGNORE = 'ignore'
+LABEL_VALUES = 'label_values'  # in a dataset's metainfo: [[value in files, class], ...]
 UNLISTED = 254  # in the table of train ids
 LARGEST_ID = 2**16 - 1
 HEX = re.compile(r'#[0-9a-fA-F]{6}')

@@ -17,7 +17,7 @@ from torch import nn
 
 from mmseg_uda.artifacts.checkpoint import load_checkpoint, load_into, weights_of
 from mmseg_uda.config.datasets import iter_datasets, steps_of_class, transform_class, without_labels
-from mmseg_uda.datasets.class_map import ClassMap
+from mmseg_uda.datasets.class_map import LABEL_VALUES, ClassMap
 from mmseg_uda.datasets.transforms import LoadMappedAnnotations
 from mmseg_uda.stages.prediction.onnx_network import OnnxNetwork
 from mmseg_uda.utils.palettes import Palette, palette_of
@@ -45,7 +45,8 @@ def find_config(checkpoint: str) -> str:
     Raises:
         ValueError: There is none, or there are several.
     """
-    found = sorted(Path(checkpoint).absolute().parent.glob('*.py'))
+    beside = sorted(Path(checkpoint).absolute().parent.glob('*.py'))
+    found = [path for path in beside if not path.name.startswith('mmseg_uda_networks_')]
     if len(found) != 1:
         names = ', '.join(path.name for path in found) or 'none'
         raise ValueError(
@@ -114,6 +115,9 @@ class Predictor:
         """The map of the labels' own values; None if files hold train ids."""
         for step in steps_of_class(self.dataset, LoadMappedAnnotations):
             return ClassMap(step['classes'], step['label_map'], step.get('others', 'error'))
+        values = (self.dataset.get('metainfo') or {}).get(LABEL_VALUES)
+        if values:  # of an exported config, whose pipeline maps no labels
+            return ClassMap(self.classes, dict(values))
         reduce = self.dataset.get('reduce_zero_label')
         if reduce is None and self._dataset_class() is not None:
             parameter = inspect.signature(self._dataset_class()).parameters.get('reduce_zero_label')

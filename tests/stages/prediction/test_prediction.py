@@ -261,6 +261,22 @@ def test_exported_network(root: Path, tmp_path: Path, monkeypatch: pytest.Monkey
     assert theirs['2.png'].shape == (40, 40)
 
 
+def test_exported_config_knows_the_values_of_own_labels(root: Path, tmp_path: Path) -> None:
+    """The pipeline of stock mmseg maps no labels; predictions have the same values all the same."""
+    out = tmp_path / 'exported'
+    tool = toys.load_script('tools/export_segmentor.py')
+    checkpoint, own = str(root / 'work/iter_1.pth'), str(root / 'work/config.py')
+    exported = [str(out / name) for name in ('m.pth', 'm.py')]
+    tool.main([checkpoint, exported[0], '--config', own, '--out-config', exported[1]])
+    cfg = Config.fromfile(find_config(exported[0]))  # beside the module of its networks
+    images = str(root / 'images')
+    assert run_prediction(cfg, exported[0], images, str(tmp_path / 'a')) == []
+    assert run_prediction(config(), checkpoint, images, str(tmp_path / 'b')) == []
+    for name, label in labels(tmp_path / 'b').items():
+        assert np.array_equal(labels(tmp_path / 'a')[name], label)
+        assert set(np.unique(label)) <= {7, 300, 20, 30}
+
+
 def test_adapt_needs_one_of_two() -> None:
     with pytest.raises(ValueError, match='adapt: expected a config or directories, but got both'):
         adapt()
