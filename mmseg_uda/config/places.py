@@ -131,7 +131,7 @@ PLACES = (
     Place(r'init_cfg$', (WEIGHT_INITIALIZERS,), aside=('override', 'name'), needs_type=True),
     Place(r'init_cfg\.override$', (WEIGHT_INITIALIZERS,), aside=('name',)),
     Place(r'^(model|data_preprocessor)$', (mm.MODELS,), needs_type=True),
-    Place(r'^model\.(mixer|augment|mask|mask_augment)$', (mm.TRANSFORMS,)),
+    Place(r'^model\.(mixer|(weak_|mask_)?augment|mask|(weak|strong)_view)$', (mm.TRANSFORMS,)),
     Place(r'^model\.', ALL, None),
     Place(r'^tta_model$', (mm.MODELS,), ('module',), needs_type=True),
     Place(r'^model_wrapper_cfg$', (mm.MODEL_WRAPPERS,), ('module',), MMDistributedDataParallel),

@@ -57,6 +57,8 @@ def _find_missing(cfg: Mapping[str, Any], key: str) -> Iterator[tuple[str, str]]
     prefixes = cfg.get('data_prefix') or {}
     complete = True
     for prefix_key, prefix in prefixes.items():
+        if prefix is None:  # the dataset has no such files
+            continue
         path = osp.join(root, prefix)
         if path and not osp.isdir(path):  # a stock dataset would name no directory
             complete = False
@@ -67,7 +69,7 @@ def _find_missing(cfg: Mapping[str, Any], key: str) -> Iterator[tuple[str, str]]
                 f'{path!r}; {ROOT_HINT}, or correct `data_prefix`{hint}',
             )
     try:
-        path = osp.join(root, cfg.get('ann_file') or prefixes.get('img_path', ''))
+        path = osp.join(root, cfg.get('ann_file') or prefixes.get('img_path') or '')
         if cfg.get('ann_file'):
             _check_list(path, name, key)
         elif 'img_path' in prefixes and complete:

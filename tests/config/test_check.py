@@ -763,3 +763,15 @@ def test_options_that_have_a_place() -> None:
     require_sound(cfg)
     assert cfg.model.segmentor.backbone.init_cfg == dict(type='Kaiming', layer='Conv2d')
     assert (cfg.randomness.seed, cfg.param_scheduler[0].power) == (1, 2.0)
+
+
+def test_strong_views_are_of_eight_bits_and_three_channels() -> None:
+    """RandAugment clamps pixels to 0..255, wherever a method has it."""
+    path = 'configs/proda/proda_mobilenetv2-035-deeplabv2_1xb2-1500_synth_street2camvid_day-240x180'
+    cfg = Config.fromfile(toys.ROOT / f'{path}_stage2.py')
+    assert not any('strong_view' in problem.path for problem in check_config(cfg))
+    cfg.model.segmentor.data_preprocessor.update(mean=[3000.0] * 3, std=[1000.0] * 3)
+    cfg.model.segmentor.backbone.in_channels = 4
+    found = [problem.message for problem in check_config(cfg) if 'strong_view' in problem.path]
+    assert any('expected images of 8 bits' in text for text in found)
+    assert any('expected images of 3 channels' in text for text in found)

@@ -157,6 +157,9 @@ class RandAugment(BatchTransform):
         (torch.Size([2, 3, 8, 8]), torch.Size([2, 8, 8]))
     """
 
+    eight_bits = True
+    colour = True
+
     def __init__(
         self,
         number: int = 2,
