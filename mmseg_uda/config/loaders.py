@@ -74,9 +74,8 @@ def _check_pixels(nodes: list[Node]) -> Iterator[Problem]:
     for node in nodes:
         if 'data_preprocessor' in node.path and isinstance(node.cfg.get('mean'), (list, tuple)):
             domain = next((each for each in DOMAINS if node.path.endswith(f'.{each}')), '')
-            largest[domain] = max(
-                (x for x in node.cfg['mean'] if type(x) in (int, float)), default=0
-            )
+            means = [x for x in node.cfg['mean'] if type(x) in (int, float)]
+            largest[domain] = max([largest.get(domain, 0), *means])  # of a teacher's, too
         elif node.path in ('model.backbone', 'model.segmentor.backbone'):
             channels = node.cfg.get('in_channels', 3)
     of_source = largest.get('source', largest.get('', 0))
