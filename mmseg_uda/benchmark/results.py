@@ -23,7 +23,7 @@ __all__ = ['Origin', 'Results', 'collect', 'read_result']
 
 FORMAT_VERSION = 1
 KEYS = (
-    'format_version', 'benchmark', 'pair', 'method', 'seed', 'digest', 'points', 'cost', 'seconds',
+    'points', 'benchmark', 'pair', 'method', 'seed', 'digest', 'cost', 'seconds', 'format_version',
     'training', 'code', 'machine', 'command', 'finished',
 )  # fmt: skip
 

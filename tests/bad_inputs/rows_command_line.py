@@ -111,6 +111,7 @@ COMMANDS: dict[str, str] = {
     f'{FDA} data/source/images/new --beta 0.05': "translate_folder.out: expected a place apart from source='data/source/images', which is read, but got 'data/source/images/new', which is inside of it; write another path",
     f'{FDA} model.pth --beta 0.05': "translate_folder.out: expected a directory, but got the file 'model.pth'",
     'dataset_converters/translate fda data/none data/target/images out --beta 0.05': "translate_folder.source: expected a directory with images (.png, .jpg, .jpeg), but got 'data/none'",
+    'dataset_converters/camvid data/source out': 'source: expected images 0006R0_*.png in train, val and test, but data/source has none; write the directory of CamVid',
     'dataset_converters/gta data/none': '--gt-dir: expected a directory, but there is no data/none/labels; correct it or data_root',
     'dataset_converters/gta data/source --gt-dir label': '--gt-dir: expected a directory, but there is no data/source/label; correct it or data_root',
     'dataset_converters/gta data/source --nproc 0': 'argument --nproc: expected an integer from 1 on, but got 0',

@@ -142,7 +142,9 @@ def test_counts() -> None:
     assert then['unclear'] + then['silent'] >= 100
     assert len({row.name for row in ROWS} & {*PROCESSES}) == len(PROCESSES) >= 20
     assert all(len(row.line) >= 15 for row in ROWS)
-    counts = f'{len(ROWS)} rows, of which {then["unclear"] + then["silent"]} were wrong'
+    counts = (
+        f'{len(ROWS)} bad inputs, of which {then["unclear"] + then["silent"]} were once handled'
+    )
     assert counts in (toys.ROOT / 'docs/errors.md').read_text()
 
 

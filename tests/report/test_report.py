@@ -186,7 +186,7 @@ def test_texts_are_data(html: Path) -> None:
     ('name', 'content', 'line'),
     [
         ('none', None, 'expected the work_dir of a training'),
-        ('a.json', '{"points": {}}', "cannot read .*a.json .*expected the key 'format_version'"),
+        ('a.json', '{"points": {}}', "cannot read .*a.json .*expected the key 'benchmark'"),
         ('b.json', '[', 'cannot read .*b.json .JSONDecodeError'),
     ],
 )
