@@ -221,7 +221,7 @@ def test_a_run_whose_config_changes_meanwhile_has_no_result(
     monkeypatch.setattr(harness_module, 'POLL', 0.0)
     benchmark = read_benchmark(toy.write(tmp_path / 'configs'))
     results = Results(benchmark, tmp_path / 'docs')
-    harness = toy.harness(benchmark, results, tmp_path / 'work')
+    harness = toy.harness(benchmark, results, tmp_path / 'work', cost=False)
     config = tmp_path / 'configs/source_only.py'
 
     def edit(run: Any) -> None:
@@ -245,7 +245,7 @@ def test_a_result_that_cannot_be_written_stops_no_other_run(
     first, other = benchmark.select(['pair/source_only-seed0', 'pair/dacs'])
     results.path(first).mkdir(parents=True)
     lines: list[str] = []
-    harness = toy.harness(benchmark, results, tmp_path / 'work')
+    harness = toy.harness(benchmark, results, tmp_path / 'work', cost=False)
     assert harness.run([first, other], lines.append) == [first]
     assert [line.split(',')[0] for line in lines if 'FAILED' in line] == [
         'pair/source_only-seed0: FAILED at its end'
