@@ -101,7 +101,7 @@ def read_result(path: Path, reader: str, remedy: str) -> dict[str, Any]:
 
 
 class Origin(NamedTuple):
-    """What a run is made of, taken when it starts: files may change while it runs.
+    """Digest and code of a run, taken at its start because files may change while it runs.
 
     Args:
         digest: As :func:`digest_pipeline` gives it.

@@ -12,6 +12,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 __all__ = [
     'DomainAware',
     'MaskableTokens',
+    'batch_norms',
     'capture_inputs',
     'frozen',
     'frozen_bn_stats',
@@ -73,6 +74,11 @@ def _override(objects: Iterable[Any], name: str, value: object) -> Iterator[None
             setattr(each, name, own)
 
 
+def batch_norms(module: nn.Module) -> list[_BatchNorm]:
+    """Find all layers of batch norm, in the order of the module."""
+    return [layer for layer in module.modules() if isinstance(layer, _BatchNorm)]
+
+
 def set_domain(module: nn.Module, domain: str) -> AbstractContextManager[None]:
     """Tell all :class:`DomainAware` layers that the passes inside are of one domain."""
     layers = [layer for layer in module.modules() if isinstance(layer, DomainAware)]
@@ -95,6 +101,6 @@ def frozen(module: nn.Module) -> AbstractContextManager[None]:
 
 def frozen_bn_stats(module: nn.Module) -> AbstractContextManager[None]:
     """Keep the running statistics of batch norm; normalisation itself does not change."""
-    layers = [layer for layer in module.modules() if isinstance(layer, _BatchNorm)]
+    layers = batch_norms(module)
     # new = (1 - momentum) * old + momentum * batch
     return _override(layers, 'momentum', 0.0)

@@ -10,9 +10,9 @@ import torch
 from mmseg.registry import MODELS
 from mmseg.utils import ConfigType
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm
 
 from mmseg_uda.artifacts.checkpoint import load_weights, raise_mismatch, strip_prefix
+from mmseg_uda.models.contexts import batch_norms
 from mmseg_uda.models.losses.divisor import reduce_over_processes
 from mmseg_uda.structures import MixedBatch
 from mmseg_uda.utils.arguments import check_choice, check_number
@@ -92,7 +92,7 @@ class EMATeacher(nn.Module):
         self.steps += 1
 
     def _copy_statistics(self, student: nn.Module) -> None:
-        for ours, theirs in zip(_batch_norms(self.module), _batch_norms(student)):
+        for ours, theirs in zip(batch_norms(self.module), batch_norms(student)):
             for buffer, value in zip(ours.buffers(), theirs.buffers()):
                 buffer.copy_(value)
 
@@ -110,15 +110,11 @@ class EMATeacher(nn.Module):
             # Everything else is off: dropout of any class, in functions of torch too; and batch
             # norm that the network itself keeps in evaluation mode (`norm_eval`).
             self.module.train()
-            norms = [each for each in _batch_norms(self.module) if each.training]
+            norms = [each for each in batch_norms(self.module) if each.training]
             self.module.eval()
             for layer in norms:
                 layer.train()
         return self
-
-
-def _batch_norms(module: nn.Module) -> list[_BatchNorm]:
-    return [layer for layer in module.modules() if isinstance(layer, _BatchNorm)]
 
 
 @MODELS.register_module()

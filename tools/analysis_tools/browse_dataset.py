@@ -81,7 +81,8 @@ def main(argv: list[str] | None = None) -> None:
             if not args.not_show:
                 visualizer.show(image, win_name=name, wait_time=args.show_interval)
             if args.output_dir:
-                save(mmcv.rgb2bgr(image), Path(args.output_dir), name, written)
+                content = cv2.imencode(Path(name).suffix, mmcv.rgb2bgr(image))[1].tobytes()
+                save(content, Path(args.output_dir), name, written)
             continue
         with tempfile.TemporaryDirectory() as directory:
             file = Path(directory, name)
@@ -96,16 +97,16 @@ def main(argv: list[str] | None = None) -> None:
                 out_file=str(file) if args.output_dir else None,
             )
             if args.output_dir:
-                save(mmcv.imread(file), Path(args.output_dir), name, written)
+                save(file.read_bytes(), Path(args.output_dir), name, written)
 
 
-def save(image: np.ndarray, directory: Path, name: str, written: dict[str, int]) -> None:
+def save(content: bytes, directory: Path, name: str, written: dict[str, int]) -> None:
     """Write a picture; one of another content is moved aside, and equal names get a number."""
     written[name] = number = written.get(name, 0) + 1
     path = directory / name
     path = path if number == 1 else path.with_stem(f'{path.stem}_{number}')
     with atomic_write(path, keep=True) as partial:
-        partial.write_bytes(cv2.imencode(path.suffix, image)[1].tobytes())
+        partial.write_bytes(content)
 
 
 if __name__ == '__main__':

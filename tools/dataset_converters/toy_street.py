@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import cv2
 
 from mmseg_uda.artifacts.digest import digest_path, sha256
-from mmseg_uda.artifacts.files import atomic_write, write_json
+from mmseg_uda.artifacts.files import atomic_write
 from mmseg_uda.artifacts.outputs import clear_outputs
 from mmseg_uda.datasets.toy_street.render import DOMAINS, SPLITS, VERSION, draw
 from mmseg_uda.utils.cli import run_main
@@ -108,10 +108,7 @@ def read_note(root: Path) -> dict[str, Any]:
 
 def write_note(root: Path, note: dict[str, Any]) -> None:
     """Write the note in place of an older one of ours; another file is moved aside."""
-    if read_note(root):
-        write_json(root / NOTE, note)
-        return
-    with atomic_write(root / NOTE, keep=True) as partial:
+    with atomic_write(root / NOTE, keep=not read_note(root)) as partial:
         partial.write_text(json.dumps(note, indent=1), encoding='utf-8')
 
 

@@ -10,9 +10,8 @@ from mmseg.models.utils import resize
 from mmseg.registry import MODELS
 from mmseg.utils import ConfigType, OptConfigType
 from torch import Tensor
-from torch.nn.modules.batchnorm import _BatchNorm
 
-from mmseg_uda.models.contexts import frozen, frozen_bn_stats, set_domain
+from mmseg_uda.models.contexts import batch_norms, frozen, frozen_bn_stats, set_domain
 from mmseg_uda.models.decode_loss import decode_loss, scale_losses
 from mmseg_uda.models.stepwise import StepwiseModel
 from mmseg_uda.models.student_pass import student_pass
@@ -212,10 +211,7 @@ class BaseUDASegmentor(StepwiseModel, StudentSegmentor):
         """Switch modes as in PyTorch, but keep frozen batch norm in evaluation mode."""
         super().train(mode)
         if self.norm_statistics == 'frozen':
-            networks = [
-                getattr(self, name) for name in ('student', 'teacher') if hasattr(self, name)
-            ]
-            for layer in (layer for network in networks for layer in network.modules()):
-                if isinstance(layer, _BatchNorm):
+            for name in ('student', 'teacher'):
+                for layer in batch_norms(getattr(self, name)) if hasattr(self, name) else ():
                     layer.eval()
         return self

@@ -7,8 +7,8 @@ from typing import Iterator
 import torch
 from mmseg.registry import MODELS
 from torch import Tensor
-from torch.nn.modules.batchnorm import _BatchNorm
 
+from mmseg_uda.models.contexts import batch_norms
 from mmseg_uda.models.uda.base import BaseUDASegmentor
 from mmseg_uda.structures import DomainBatch, Losses, SegOutput
 
@@ -36,9 +36,8 @@ class CDANet(BaseUDASegmentor):
                 f"{type(self.decode_head).__name__}; write dict(type='CrossDomainAttentionHead', "
                 'classifier=dict(...))'
             )
-        if self.norm_statistics == 'target' and any(
-            isinstance(layer, _BatchNorm) for layer in self.decode_head.modules()
-        ):  # it sees both domains in one pass
+        if self.norm_statistics == 'target' and batch_norms(self.decode_head):
+            # They see both domains in one pass.
             raise ValueError(
                 "CDANet.norm_statistics: expected 'both', as the decode head has batch norm, but "
                 "got 'target'; or write another norm_cfg in its classifier"

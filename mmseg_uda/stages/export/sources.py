@@ -13,7 +13,9 @@ from mmseg.registry import MODELS
 from mmseg_uda.artifacts.digest import sha256
 from mmseg_uda.version import __version__
 
-__all__ = ['stand_alone', 'stand_alone_name']
+__all__ = ['STAND_ALONE', 'stand_alone', 'stand_alone_name']
+
+STAND_ALONE = 'mmseg_uda_networks_'  # beginning of the module's name
 
 # A loss is part of no prediction; stock heads have this one.
 LOSS, STOCK_LOSS = "'PixelCrossEntropyLoss'", "'CrossEntropyLoss', avg_non_ignore=True"
@@ -62,7 +64,7 @@ def stand_alone(classes: Iterable[type]) -> str:
 
 def stand_alone_name(text: str) -> str:
     """Name of the module: two files of other content never have the same, so both can be loaded."""
-    return f'mmseg_uda_networks_{sha256([text])[:8]}'
+    return f'{STAND_ALONE}{sha256([text])[:8]}'
 
 
 class _Module:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -164,11 +165,12 @@ def draw_sheet(
 
 def _some(items: Sequence[T], read: Callable[[T], R | None]) -> list[R]:
     """Read one item of each row's part of all, the first that can be read."""
-    found = []
+    found: list[R] = []
     rows = min(SHEET_ROWS, len(items))
     for row in range(rows):
         part = items[row * len(items) // rows : (row + 1) * len(items) // rows][:TRIES]
-        found += [each for each in map(read, part) if each is not None][:1]
+        readable = (each for each in map(read, part) if each is not None)
+        found += itertools.islice(readable, 1)
     return found
 
 

@@ -19,6 +19,7 @@ from mmseg_uda.artifacts.checkpoint import load_checkpoint, load_into, weights_o
 from mmseg_uda.config.datasets import iter_datasets, steps_of_class, transform_class, without_labels
 from mmseg_uda.datasets.class_map import LABEL_VALUES, ClassMap
 from mmseg_uda.datasets.transforms import LoadMappedAnnotations
+from mmseg_uda.stages.export.sources import STAND_ALONE
 from mmseg_uda.stages.prediction.onnx_network import OnnxNetwork
 from mmseg_uda.utils.palettes import Palette, palette_of
 
@@ -46,7 +47,7 @@ def find_config(checkpoint: str) -> str:
         ValueError: There is none, or there are several.
     """
     beside = sorted(Path(checkpoint).absolute().parent.glob('*.py'))
-    found = [path for path in beside if not path.name.startswith('mmseg_uda_networks_')]
+    found = [path for path in beside if not path.name.startswith(STAND_ALONE)]
     if len(found) != 1:
         names = ', '.join(path.name for path in found) or 'none'
         raise ValueError(

@@ -46,6 +46,20 @@ class SignalHook(Hook):
             os.kill(os.getpid(), self.signum)
 
 
+def signal_in_validation(patch: pytest.MonkeyPatch) -> list[int]:
+    """Send a signal with the second image; the list has an item per image."""
+    process, calls = IoUMetric.process, []
+
+    def note(self: IoUMetric, *args: Any) -> None:
+        calls.append(0)
+        if len(calls) == 2:
+            os.kill(os.getpid(), signal.SIGTERM)
+        process(self, *args)
+
+    patch.setattr(IoUMetric, 'process', note)
+    return calls
+
+
 def config(root: Path, name: str, **changes: Any) -> Config:
     cfg = toys.runner_cfg(root / 'data', root / name, toys.method_cfg('mean_teacher'), 6, **changes)
     cfg.default_hooks.checkpoint.update(interval=4, max_keep_ckpts=1, save_best='mIoU')
@@ -90,16 +104,8 @@ def test_the_iteration_ends_and_is_saved(root: Path, signum: int, workers: int) 
 
 @pytest.mark.usefixtures('_signals')
 def test_a_validation_is_cut_off_and_repeated(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    process, calls = IoUMetric.process, []
-
-    def note(self: IoUMetric, *args: Any) -> None:
-        calls.append(0)
-        if len(calls) == 2:
-            os.kill(os.getpid(), signal.SIGTERM)
-        process(self, *args)
-
     with monkeypatch.context() as patch:
-        patch.setattr(IoUMetric, 'process', note)
+        calls = signal_in_validation(patch)
         with pytest.raises(Stop, match=r'iter_3\.pth holds iteration 3, resume'):
             run_training(config(root, 'validation'), checkpoint_on_signal=True)
     assert len(calls) == 2
@@ -194,16 +200,8 @@ def test_a_checkpoint_of_a_validation_is_that_of_the_training(
         cfg.custom_hooks.append(hook)
         return cfg
 
-    process, calls = IoUMetric.process, []
-
-    def note(self: IoUMetric, *args: Any) -> None:
-        calls.append(0)
-        if len(calls) == 2:
-            os.kill(os.getpid(), signal.SIGTERM)
-        process(self, *args)
-
     run_training(with_hook('straight', 1), checkpoint_on_signal=True)
-    monkeypatch.setattr(IoUMetric, 'process', note)
+    signal_in_validation(monkeypatch)
     with pytest.raises(Stop, match=r'iter_3\.pth holds iteration 3'):
         run_training(with_hook('cut', 4), checkpoint_on_signal=True)
     one, other = (load_checkpoint(tmp_path / run / 'iter_3.pth') for run in ('straight', 'cut'))
