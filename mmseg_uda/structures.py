@@ -108,7 +108,7 @@ class ImageBatch:
 
     @property
     def label_mask(self) -> Tensor | None:
-        """0 in margins, whose pseudo labels do not count, else 1; (N, H, W), float; None for 1."""
+        """0 in margins and padding, where no label counts, else 1; (N, H, W), float; None for 1."""
         if 'label_mask' not in self.samples[0]:
             return None
         return torch.cat([sample.label_mask.data for sample in self.samples]).to(self.images)

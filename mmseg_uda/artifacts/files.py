@@ -126,14 +126,19 @@ def _remove_leftovers(directory: Path) -> None:
 
 def free_path(path: PathLike) -> Path:
     """Find a name beside a path that is not taken: ``NAME.old-1``, ``NAME.old-2`` and so on."""
-    real = Path(osp.realpath(path))
-    names = (real.with_name(f'{real.name}.old-{number}') for number in count(1))
+    return _free_name(Path(osp.realpath(path)))
+
+
+def _free_name(path: Path) -> Path:
+    names = (path.with_name(f'{path.name}.old-{number}') for number in count(1))
     return next(name for name in names if not osp.lexists(name))
 
 
 def move_aside(path: PathLike) -> Path:
-    """Rename a file or directory to :func:`free_path`, and return that."""
-    return Path(path).rename(free_path(path))
+    """Rename a file, directory or link to ``NAME.old-1`` or the like, and return that."""
+    path = Path(path)
+    # A link stays in its directory: elsewhere a relative one would lead nowhere.
+    return path.rename(_free_name(path) if path.is_symlink() else free_path(path))
 
 
 def write_json(path: PathLike, content: Any) -> None:
@@ -222,20 +227,24 @@ def read_npz(owner: str, path: PathLike, remedy: str) -> Iterator[Any]:
 def list_files(directory: PathLike) -> Iterator[str]:
     """List all files below a directory, except temporary ones and those that were moved aside.
 
-    Links to directories are followed, unless they lead back. Files and directories whose names
-    start with a dot are skipped: copies of notebooks, and what macOS puts beside files.
+    Links to directories are followed, unless they lead back to a directory on the way. Files and
+    directories whose names start with a dot are skipped: copies of notebooks, and what macOS puts
+    beside files.
 
     Yields:
         Paths relative to the directory, with ``/``: the files of each directory in order, then
         those of its sub-directories.
     """
+    ways = {os.fspath(directory): [Path(directory).resolve()]}
     for root, directories, names in os.walk(directory, followlinks=True):
-        here = Path(root).resolve()
+        way = ways.pop(root)  # the directories down to this one, without links
+        below = {name: Path(root, name).resolve() for name in directories if name[0] != '.'}
         directories[:] = sorted(
             name
-            for name in directories
-            if not name.startswith('.') and not here.is_relative_to(Path(root, name).resolve())
+            for name, real in below.items()
+            if not any(each.is_relative_to(real) for each in way)
         )
+        ways.update({osp.join(root, name): [*way, below[name]] for name in directories})
         for name in sorted(names):
             skipped = name.startswith('.') or name.endswith('.tmp') or ASIDE.search(name)
             if not skipped:

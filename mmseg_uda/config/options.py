@@ -24,12 +24,17 @@ def merge_options(cfg: Config, options: Mapping[str, Any]) -> None:
     Raises:
         ConfigError: Lists the keys that have no place in the config.
     """
-    problems = [found for key, value in options.items() if (found := _merge(cfg, key, value))]
+    added = {key.removesuffix('.type') for key in options if str(key).endswith('.type')}
+    added |= {
+        key for key, value in options.items() if isinstance(value, Mapping) and 'type' in value
+    }
+    problems = [found for key in options if (found := _merge(cfg, key, options[key], added))]
     if problems:
         raise ConfigError(problems)
 
 
-def _merge(cfg: Config, key: Any, value: Any) -> Problem | None:
+def _merge(cfg: Config, key: Any, value: Any, added: set[Any]) -> Problem | None:
+    """Merge one key; ``added`` are the parts that the options give a type, new ones or not."""
     if not isinstance(key, str):
         return Problem(str(key), 'expected a dotted key path, but got no string')
     node: Any = cfg._cfg_dict
@@ -51,6 +56,8 @@ def _merge(cfg: Config, key: Any, value: Any) -> Problem | None:
             return Problem(key, f'{text}; write the whole dict in a config of your own')
         elif depth == 0 and part not in RUNNER_NAMES:
             return Problem(key, f'nothing reads {part!r}; {advice(part, RUNNER_NAMES)}')
+        elif '.'.join(parts[: depth + 1]) in added or path.endswith('.custom_keys'):
+            break  # with a name of its own, which may resemble another one
         elif 'type' not in node and nearest(part, node, cutoff=0.8):
             return Problem(key, f'{path} has no {part!r}; {advice(part, node)}')
         else:

@@ -17,7 +17,8 @@ from mmseg_uda.utils.arguments import check_choice, check_number
 __all__ = ['DirectoryDataset', 'find_stems', 'split_stems']
 
 PARTS = ('all', 'train', 'val')
-BLOCKS = 100  # runs of neighbours into which a split cuts a dataset
+RUNS = 10  # of neighbours, in a validation part of a tenth or less
+TINY = 1e-9  # a product such as 3 * 0.1 may miss its whole number by less
 
 
 def find_stems(
@@ -68,8 +69,8 @@ def split_stems(stems: Sequence[str], part: str, val_share: float) -> list[str]:
     """Select the training or the validation part of a labelled set; always the same one.
 
     In the order of names, every tenth run of neighbours is held out if the share is 0.1; a run is
-    one hundredth of the set. So frames of one video are seldom in both parts. At least the last
-    image is held out.
+    one hundredth of the set, or a tenth of a smaller part. So frames of one video are seldom in
+    both parts. At least the last image is held out.
 
     Args:
         stems: All names, sorted.
@@ -82,8 +83,9 @@ def split_stems(stems: Sequence[str], part: str, val_share: float) -> list[str]:
     """
     if part == 'all':
         return list(stems)
-    run, period = max(1, len(stems) // BLOCKS), round(1 / val_share)
-    held = [index // run % period == period - 1 for index in range(len(stems))]
+    run = max(1, int(len(stems) * min(val_share, 0.1) / RUNS + TINY))
+    ends = [int(number * val_share + TINY) for number in range(len(stems) // run + 2)]
+    held = [ends[index // run] < ends[index // run + 1] for index in range(len(stems))]
     if not any(held):
         held[-1:] = [True]
     return [stem for stem, held_out in zip(stems, held) if held_out == (part == 'val')]

@@ -15,7 +15,8 @@ from mmseg_uda.datasets.checks import unwrap
 __all__ = ['IMAGES', 'left_out_images', 'shared_images']
 
 _LOWER = ('.bmp', '.jpeg', '.jpg', '.pgm', '.png', '.ppm', '.tif', '.tiff', '.webp')
-IMAGES = (*_LOWER, *(suffix.upper() for suffix in _LOWER))
+# Sets of Windows and of cameras have .PNG and .Png, too.
+IMAGES = tuple(form(suffix) for form in (str, str.upper, str.title) for suffix in _LOWER)
 
 
 def left_out_images(dataset: Any, key: str) -> list[str]:

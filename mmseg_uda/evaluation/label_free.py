@@ -30,6 +30,7 @@ __all__ = [
 ]
 
 TINY = 1e-12
+ROWS = 1024  # of a matrix of similarities at a time
 
 
 class SourcePixels(NamedTuple):
@@ -123,9 +124,12 @@ def neighbourhood_density(prob: Tensor, temperature: float = 0.05) -> float:
     prediction reaches the upper bound, so a collapsed network looks best.
     """
     unit = torch.nn.functional.normalize(prob, dim=1)
-    similarity = unit @ unit.T / temperature  # (n, n)
-    similarity.fill_diagonal_(-math.inf)
-    return _entropy(similarity.softmax(1)).mean().item()
+    total = prob.new_zeros(())
+    for start in range(0, len(unit), ROWS):  # memory for ROWS x n similarities
+        similarity = unit[start : start + ROWS] @ unit.T / temperature  # (rows, n)
+        similarity.diagonal(start).fill_(-math.inf)
+        total += _entropy(similarity.softmax(1)).sum()
+    return total.item() / len(unit)
 
 
 def effective_classes(prob: Tensor) -> float:

@@ -93,6 +93,7 @@ class UDADataPreprocessor(BaseDataPreprocessor):
         for domain in self.domains:
             self._check(domain, data[domain]['data_samples'])
             self._check_channels(domain, data[domain])
+            sizes = [image.shape[-2:] for image in data[domain]['inputs']]
             batch = getattr(self, domain)(data[domain], True)
             inputs[domain], data_samples[domain] = batch['inputs'], batch['data_samples']
             if domain == 'target':
@@ -100,6 +101,7 @@ class UDADataPreprocessor(BaseDataPreprocessor):
                     pseudo_sem_seg=self.ignore_index, prior_positions=NOWHERE, label_mask=0
                 )
                 _pad_fields(inputs[domain], data_samples[domain], fields)
+                _mask_padding(inputs[domain], data_samples[domain], sizes)
         return dict(inputs=inputs, data_samples=data_samples)
 
     def scale(self, domain: str = 'target') -> dict[str, Any]:
@@ -182,3 +184,14 @@ def _pad_fields(images: Tensor, samples: SampleList, fields: dict[str, int]) -> 
                 # Bottom and right, as the images are padded.
                 padded = F.pad(pixels.data, (0, width, 0, height), value=fields[field])
                 sample.set_field(PixelData(metainfo=pixels.metainfo, data=padded), field)
+
+
+def _mask_padding(images: Tensor, samples: SampleList, sizes: list[torch.Size]) -> None:
+    """Let a teacher's labels of padded pixels count as little as those of margins."""
+    padded = any(size != images.shape[-2:] for size in sizes)
+    if not padded or 'label_mask' in samples[0]:
+        return
+    for sample, (height, width) in zip(samples, sizes):
+        mask = torch.zeros_like(images[:1, 0], dtype=torch.bool)  # (1, H, W)
+        mask[:, :height, :width] = True
+        sample.label_mask = PixelData(data=mask)

@@ -127,6 +127,17 @@ def test_list_of_files(tmp_path: Path) -> None:
     assert list(list_files(tmp_path)) == ['c', 'b/2', 'b/a/1']
 
 
+def test_links_that_lead_back_are_not_followed(tmp_path: Path) -> None:
+    for name in ('a/1', 'b/2'):
+        (tmp_path / name).parent.mkdir()
+        (tmp_path / name).touch()
+    (tmp_path / 'a/up').symlink_to('../..')
+    (tmp_path / 'a/b').symlink_to('../b')
+    (tmp_path / 'b/a').symlink_to('../a')
+    assert list(list_files(tmp_path / 'a')) == ['1', 'b/2']
+    assert list(list_files(tmp_path)) == ['a/1', 'a/b/2', 'b/2', 'b/a/1']
+
+
 @pytest.mark.parametrize('number', [errno.ENOSPC, errno.EDQUOT, errno.EFBIG])
 @pytest.mark.parametrize('step', ['write', 'fsync', 'open'])
 def test_a_full_disk_is_named_and_leaves_nothing(

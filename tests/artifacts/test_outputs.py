@@ -37,6 +37,16 @@ def test_names_beside(tmp_path: Path) -> None:
     assert list(list_files(tmp_path)) == []
 
 
+def test_a_link_is_moved_within_its_directory(tmp_path: Path) -> None:
+    (tmp_path / 'a').mkdir()
+    (tmp_path / 'b').mkdir()
+    (tmp_path / 'a' / 'file').write_text('text')
+    (tmp_path / 'b' / 'link').symlink_to('../a/file')
+    assert move_aside(tmp_path / 'b' / 'link') == tmp_path / 'b' / 'link.old-1'
+    assert (tmp_path / 'b' / 'link.old-1').read_text() == 'text'
+    assert (tmp_path / 'a' / 'file').read_text() == 'text'
+
+
 def test_older_content_is_kept(tmp_path: Path) -> None:
     path = tmp_path / 'a.txt'
     for text in ('one', 'one', 'two', 'three'):

@@ -765,6 +765,24 @@ def test_options_that_have_a_place() -> None:
     assert (cfg.randomness.seed, cfg.param_scheduler[0].power) == (1, 2.0)
 
 
+def test_options_with_names_of_the_users_own() -> None:
+    """They may resemble those that are there."""
+    regularizers = dict(sam=dict(type='SAM', weight=1.0))
+    rates = dict(custom_keys=dict(norm=dict(lr_mult=0.5)))
+    cfg = Config(
+        dict(model=dict(regularizers=regularizers), optim_wrapper=dict(paramwise_cfg=rates))
+    )
+    place = 'model.regularizers'
+    merge_options(cfg, {f'{place}.sam2': dict(type='SAM')})
+    merge_options(cfg, {f'{place}.sam3.weight': 2.0, f'{place}.sam3.type': 'SAM'})
+    merge_options(cfg, {'optim_wrapper.paramwise_cfg.custom_keys.norms.lr_mult': 0.1})
+    assert [*cfg.model.regularizers] == ['sam', 'sam2', 'sam3']
+    assert cfg.model.regularizers.sam3 == dict(type='SAM', weight=2.0)
+    assert cfg.optim_wrapper.paramwise_cfg.custom_keys.norms == dict(lr_mult=0.1)
+    with pytest.raises(ConfigError, match="model.regularizers has no 'saam'; write 'sam'"):
+        merge_options(cfg, {f'{place}.saam.weight': 2.0})
+
+
 def test_strong_views_are_of_eight_bits_and_three_channels() -> None:
     """RandAugment clamps pixels to 0..255, wherever a method has it."""
     path = 'configs/proda/proda_mobilenetv2-035-deeplabv2_1xb2-1500_synth_street2camvid_day-240x180'

@@ -118,6 +118,18 @@ def test_split() -> None:
     assert split_stems(stems, 'all', 0.1) == stems
 
 
+@pytest.mark.parametrize('count', [10, 300, 30_000])
+@pytest.mark.parametrize('share', [0.004, 0.0333, 0.1, 0.15, 0.3, 0.35, 0.4, 0.45, 0.5])
+def test_size_of_the_parts(count: int, share: float) -> None:
+    stems = [f'{i:05d}' for i in range(count)]
+    held_out = split_stems(stems, 'val', share)
+    assert len(held_out) == pytest.approx(max(1, count * share), abs=max(1, count / 100))
+    assert sorted([*held_out, *split_stems(stems, 'train', share)]) == stems
+    first = [stem for stem in held_out if str(int(stem) - 1).zfill(5) not in held_out]
+    if count * share >= 10 and share <= 0.1:
+        assert len(first) >= 9  # from all over the set
+
+
 def test_parts(root: Path) -> None:
     assert names(dataset(root, part='val')) == ['b/1.PNG']
     assert names(dataset(root, part='train')) == ['2.png', '3.JPEG', 'a/x/0.jpg']

@@ -54,7 +54,9 @@ def test_entropy_and_mutual_information_by_loops() -> None:
     assert label_free.mutual_information(prob) == pytest.approx(information, rel=1e-4)
 
 
-def test_neighbourhood_density_by_loops() -> None:
+@pytest.mark.parametrize('rows', [1, 3, 1024])
+def test_neighbourhood_density_by_loops(rows: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(label_free, 'ROWS', rows)
     prob, temperature = softmax(1), 0.3
     rows, total = prob.tolist(), 0.0
     for i, one in enumerate(rows):

@@ -57,6 +57,18 @@ def test_pads_images_and_labels_to_the_largest() -> None:
         assert (padded[:, :, width:] == 255).all()
 
 
+def test_a_teachers_labels_count_within_the_images() -> None:
+    sizes = [(4, 8), (6, 5)]
+    samples = build()(batch(dict(source=sizes, target=sizes)), True)['data_samples']
+    for sample, (height, width) in zip(samples['target'], sizes):
+        expected = torch.zeros(1, 6, 8, dtype=torch.bool)
+        expected[:, :height, :width] = True
+        assert sample.label_mask.data.equal(expected)
+    assert not any('label_mask' in sample for sample in samples['source'])
+    samples = build()(batch(dict(source=sizes, target=[(6, 8)] * 2)), True)['data_samples']
+    assert not any('label_mask' in sample for sample in samples['target'])
+
+
 def test_other_domains_are_not_looked_at() -> None:
     data = toys.batch()
     data['target'] = None  # type: ignore[assignment]

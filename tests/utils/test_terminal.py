@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import logging
 import re
 import sys
 from collections.abc import Iterator
@@ -17,8 +16,10 @@ TIME = r'\d\d/\d\d \d\d:\d\d:\d\d  '
 
 @pytest.fixture
 def logger(tmp_path: Path) -> Iterator[MMLogger]:
-    yield MMLogger('terminal', log_file=str(tmp_path / 'log'))
-    logging.shutdown()
+    logger = MMLogger('terminal', log_file=str(tmp_path / 'log'))
+    yield logger
+    for handler in logger.handlers:
+        handler.close()
 
 
 def test_terminal_gets_less_than_the_file(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os.path as osp
 from collections import deque
 from typing import Any
@@ -12,6 +13,7 @@ from mmengine.runner import Runner
 from mmseg.registry import HOOKS
 
 from mmseg_uda.config.selection import SELECTED, selects_by_target_labels
+from mmseg_uda.engine.optimizers import iterations_per_step
 
 __all__ = ['CheckpointHook']
 
@@ -37,7 +39,8 @@ class CheckpointHook(hooks.CheckpointHook):
     """Saves checkpoints as mmengine's hook does, but deletes older ones afterwards.
 
     mmengine deletes first, so that a process that is killed while it writes may leave no checkpoint
-    at all. If ``save_best`` takes labels of the target, the log says so. This class has the same
+    at all. The log says so if ``save_best`` takes labels of the target, and if ``interval`` is no
+    multiple of ``accumulative_counts``, as a checkpoint holds no gradients. This class has the same
     name, and so is the one of every config with ``default_scope='mmseg'`` that imports the package.
 
     Args:
@@ -55,6 +58,14 @@ class CheckpointHook(hooks.CheckpointHook):
                 f'CheckpointHook.save_best: the best checkpoint is {SELECTED}, by '
                 f'{", ".join(self.save_best)} of the validation split; do not write its number in '
                 'one table with those of last checkpoints'
+            )
+        counts = iterations_per_step(runner.optim_wrapper)
+        if not self.by_epoch and self.interval > 0 and self.interval % counts:
+            runner.logger.warning(
+                f'CheckpointHook.interval: expected a multiple of accumulative_counts={counts}, '
+                f'but got {self.interval}; gradients that wait for a step are in no checkpoint, so '
+                'a resumed training would lose them; write '
+                f'default_hooks.checkpoint.interval={math.ceil(self.interval / counts) * counts}'
             )
         if self.max_keep_ckpts > 0:
             self.keep_ckpt_ids = deque(self.keep_ckpt_ids)

@@ -9,6 +9,7 @@ from mmengine.runner import Runner
 from mmseg.registry import HOOKS
 
 from mmseg_uda.engine.observe import unwrap_model
+from mmseg_uda.engine.optimizers import ends_with_a_step
 
 __all__ = ['EMATeacherHook']
 
@@ -49,14 +50,7 @@ class EMATeacherHook(Hook):
     ) -> None:
         """Update the teacher if the student was updated, and what else a method updates."""
         model = unwrap_model(runner.model)
-        done = runner.iter + 1  # iterations; the last one always steps
-        if done % _accumulated(runner.optim_wrapper) == 0 or done == runner.max_iters:
+        if ends_with_a_step(runner, runner.iter + 1):
             model.teacher.update(model.student)
         if hasattr(model, 'after_step'):
             model.after_step()
-
-
-def _accumulated(optim_wrapper: Any) -> int:
-    """Iterations per step, of a :class:`JointOptimWrapperDict` or of MMEngine's wrapper."""
-    stock = getattr(optim_wrapper, '_accumulative_counts', 1)
-    return int(getattr(optim_wrapper, 'accumulative_counts', stock))

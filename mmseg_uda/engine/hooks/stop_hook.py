@@ -12,6 +12,7 @@ from mmengine.utils import is_method_overridden
 from mmseg.registry import HOOKS
 
 from mmseg_uda.engine.hooks.checkpoint_hook import CheckpointHook
+from mmseg_uda.engine.optimizers import ends_with_a_step
 from mmseg_uda.utils.signals import SignalNote, Stop
 
 __all__ = ['StopHook']
@@ -63,7 +64,7 @@ class StopHook(Hook):
     ) -> None:
         """Cut a validation off; processes need not have as many batches as each other."""
         told = get_world_size() == 1 and self._note.signum
-        if told and _ends_with_a_step(runner, runner.iter):
+        if told and ends_with_a_step(runner, runner.iter):
             for hook in runner.hooks:  # weights or statistics of a validation are no training's
                 if all(is_method_overridden(name, Hook, hook) for name in AROUND):
                     hook.after_val_epoch(runner)
@@ -78,7 +79,7 @@ class StopHook(Hook):
         self._note.close()
 
     def _stop_if_told(self, runner: Runner, iterations: int) -> None:
-        if not _ends_with_a_step(runner, iterations):
+        if not ends_with_a_step(runner, iterations):
             return
         signum = self._note.signum
         if get_world_size() > 1:
@@ -91,9 +92,3 @@ class StopHook(Hook):
         barrier()  # a launcher kills the others once a process has ended
         self._note.close()
         raise Stop(signum, f'{path} holds iteration {iterations}, resume from it')
-
-
-def _ends_with_a_step(runner: Runner, iterations: int) -> bool:
-    """False while gradients wait for a step of the optimizers, as they are in no checkpoint."""
-    counts = getattr(runner.optim_wrapper, 'accumulative_counts', 1)
-    return iterations % counts == 0 or iterations == runner.max_iters

@@ -55,6 +55,27 @@ def test_deletes_after_writing(tmp_path: Path, puts: list[list[str]]) -> None:
     assert runner.message_hub.get_info('keep_ckpt_ids') == [6]
 
 
+@pytest.mark.parametrize('stock', [False, True])
+@pytest.mark.parametrize(('counts', 'advice'), [(2, None), (4, 4), (3, 3), (1, None)])
+def test_gradients_are_in_no_checkpoint(
+    stock: bool, counts: int, advice: int | None, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    cfg = config(tmp_path)
+    wrapper = toys.optim_wrapper_cfg(toys.METHODS['source_only'])
+    if stock:
+        wrapper = dict(type='OptimWrapper', optimizer=dict(type='SGD', lr=0.1))
+    cfg.optim_wrapper = dict(wrapper, accumulative_counts=counts)
+    runner = Runner.from_cfg(cfg)
+    with caplog.at_level('WARNING', logger=runner.logger.name):
+        runner.logger.addHandler(caplog.handler)
+        runner.train()
+    lines = [line for line in caplog.messages if 'CheckpointHook.interval' in line]
+    assert len(lines) == (advice is not None)
+    if advice:
+        assert f'accumulative_counts={counts}, but got 2' in lines[0]
+        assert lines[0].endswith(f'write default_hooks.checkpoint.interval={advice}')
+
+
 def test_best_one_is_deleted_after_the_better_one_is_written(
     tmp_path: Path, puts: list[list[str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:

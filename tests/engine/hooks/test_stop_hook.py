@@ -210,9 +210,19 @@ def test_a_checkpoint_of_a_validation_is_that_of_the_training(
 
 
 @pytest.mark.usefixtures('_signals')
-def test_gradients_that_wait_for_a_step_are_not_lost(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    'wrapper',
+    [
+        toys.optim_wrapper_cfg(toys.METHODS['source_only'], accumulative_counts=2),
+        dict(type='OptimWrapper', optimizer=dict(type='SGD', lr=0.1), accumulative_counts=2),
+    ],
+    ids=['joint', 'stock'],
+)
+def test_gradients_that_wait_for_a_step_are_not_lost(
+    wrapper: dict[str, Any], tmp_path: Path
+) -> None:
     cfg = config(tmp_path, 'waits')
-    cfg.optim_wrapper.accumulative_counts = 2
+    cfg.optim_wrapper = wrapper
     cfg.custom_hooks.append(dict(type=SignalHook, iteration=2))
     with pytest.raises(Stop, match='holds iteration 4, resume from'):
         run_training(cfg, checkpoint_on_signal=True)
