@@ -83,20 +83,20 @@ def test_a_killed_process_is_an_error() -> None:
         map_with_progress(_die, range(9), 'numbers', 2)
 
 
-def _slow(number: int) -> None:
-    print(os.getpid(), flush=True)
+def _slow(directory: Path) -> None:
+    (directory / str(os.getpid())).touch()
     time.sleep(60)
 
 
-def test_processes_end_with_a_killed_parent(capfd: pytest.CaptureFixture[str]) -> None:
+def test_processes_end_with_a_killed_parent(tmp_path: Path) -> None:
     parent = get_context('fork').Process(
-        target=map_with_progress, args=(_slow, range(9), 'numbers', 2)
+        target=map_with_progress, args=(_slow, [tmp_path] * 9, 'numbers', 2)
     )
     parent.start()
-    workers: set[int] = set()
+    workers: list[int] = []
     while len(workers) < 2:
         time.sleep(0.05)
-        workers |= set(map(int, capfd.readouterr().out.split()))
+        workers = [int(path.name) for path in tmp_path.iterdir()]
     parent.kill()
     parent.join()
     deadline = time.monotonic() + 20
