@@ -343,6 +343,16 @@ def init_small(folder: Path, *options: str) -> Path:
     return folder / 'own/p.py'
 
 
+def test_the_report_is_not_written_over_the_classes(tmp_path: Path) -> None:
+    folder = small_pair(tmp_path, 4)
+    classes = folder / 'own/p.txt'
+    classes.parent.mkdir()
+    classes.write_text('road\ncar\n')
+    with pytest.raises(ValueError, match=r"--name: .* --classes='.*p\.txt', which is read"):
+        init_small(folder, f'--classes={classes}')
+    assert [path.name for path in classes.parent.iterdir()] == ['p.txt']
+
+
 def test_a_label_of_another_size_and_damaged_files_are_drawn_around(tmp_path: Path) -> None:
     folder = small_pair(tmp_path, 6)
     Image.fromarray(np.zeros((20, 20), np.uint8)).save(folder / 'lab/000.png')
@@ -360,12 +370,15 @@ def test_a_label_of_another_size_and_damaged_files_are_drawn_around(tmp_path: Pa
         ('damaged', '--source-labels: expected labels that can be read, but 4 of 4 cannot, such'),
         ('one', '--source-images: expected at least two images with labels, one of which is held'),
         ('sizes', 'expected images, labels of their sizes, and images of the target'),
+        ('twice', r"expected one file per name, but got '000\.\w+' and '000\.\w+' in .*tgt"),
     ],
 )
 def test_sets_that_cannot_train_are_refused_before_anything_is_written(
     tmp_path: Path, change: str, line: str
 ) -> None:
     folder = small_pair(tmp_path, 1 if change == 'one' else 4)
+    if change == 'twice':
+        (folder / 'tgt/000.bmp').touch()
     for path in (folder / 'lab').iterdir():
         if change == 'damaged':
             path.write_bytes(b'x')

@@ -8,10 +8,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from mmseg_uda.artifacts.files import atomic_write, list_files
+from mmseg_uda.artifacts.files import atomic_write
 from mmseg_uda.artifacts.outputs import check_output
 from mmseg_uda.config.signatures import advice
 from mmseg_uda.datasets.class_map import IGNORE, ClassMap, name_value
+from mmseg_uda.datasets.directory import find_stems
 from mmseg_uda.datasets.images import IMAGES
 from mmseg_uda.stages.own_pair.config_text import Parts
 from mmseg_uda.stages.own_pair.configs import PairFiles, write_configs
@@ -98,6 +99,10 @@ def init_pair(options: PairOptions, log: Callable[[str], Any] = print) -> PairFi
         ValueError: Images or labels are missing or do not fit, or a wish is unknown.
     """
     _check(options)
+    name = options.name or f'{_domain(options.source_images)}2{_domain(options.target_images)}'
+    path = Path(options.out_dir, f'{name}.py')
+    if options.classes is not None:
+        check_output('--name', path.with_suffix('.txt'), [('--classes', options.classes)])
     lines: list[str] = []
 
     def say(line: str) -> None:
@@ -139,8 +144,6 @@ def init_pair(options: PairOptions, log: Callable[[str], Any] = print) -> PairFi
     source_set = _dataset(options.source_images, options.source_labels, pairing)
     if validation is None:
         source_set['val_share'] = _val_share(len(pairing.images))
-    name = options.name or f'{_domain(options.source_images)}2{_domain(options.target_images)}'
-    path = Path(options.out_dir, f'{name}.py')
     memory, on_gpu = device_memory()
     short_side = min(source.short_side, target.short_side)
     plan = make_plan(short_side, NETWORKS[options.backbone], memory, on_gpu)
@@ -273,7 +276,7 @@ def _dataset(images: str, labels: str, pairing: Pairing) -> dict[str, Any]:
 
 
 def _images(directory: str) -> list[str]:
-    names = [name for name in list_files(directory) if name.endswith(IMAGES)]
+    names = find_stems(directory, IMAGES).values()  # two files of one stem could not train
     if not names:
         raise ValueError(f'--target-images: expected images in {directory!r}, but got none')
     return [osp.join(directory, name) for name in names]
