@@ -12,7 +12,7 @@ Source only is another training than there, by later code; all others have the s
 comparisons, value = [], dict(_delete_=True)
 root = '{{$MMSEG_UDA_DATA:data}}/'
 teachers = ['dacs_rcs', 'dacs_rcs_fd', 'dacs_rcs_fd_margins', 'mic', 'hrda']
-others = ['source_only', 'adversarial', 'self_training', 'cdanet', 'sam', 'pit', 'dast']
+others = ['source_only', 'adversarial', 'self_training', 'cdanet', 'sam', 'pit_crops', 'dast']
 
 
 def images(name, split, indices, labelled):
