@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import contextmanager, nullcontext
 from typing import Any, ClassVar, Iterator
 
@@ -19,7 +20,7 @@ from mmseg_uda.models.uda.student import StudentSegmentor, auxiliary_heads
 from mmseg_uda.structures import ImageBatch, Losses, MixedBatch, SegOutput
 from mmseg_uda.utils.arguments import check_choice
 
-__all__ = ['BaseUDASegmentor']
+__all__ = ['BaseUDASegmentor', 'requested_passes']
 
 
 class BaseUDASegmentor(StepwiseModel, StudentSegmentor):
@@ -47,6 +48,8 @@ class BaseUDASegmentor(StepwiseModel, StudentSegmentor):
         ValueError: An argument is unknown, missing, or of no use to the method.
     """
 
+    passes: ClassVar[tuple[str, ...]] = ('source', 'target')
+    """Names of its student passes, those that only a regulariser asks for included."""
     unlike_test: ClassVar[tuple[str, ...]] = ('source',)
     """Passes whose images are unlike those of a test, see ``norm_statistics``."""
 
@@ -74,7 +77,19 @@ class BaseUDASegmentor(StepwiseModel, StudentSegmentor):
         self.regularizers = ModuleDict(
             {key: MODELS.build(cfg) for key, cfg in (regularizers or {}).items()}
         )
+        self.check_regularizers(self.passes)
         self._passes: list[SegOutput] = []  # student passes of the current step
+
+    def check_regularizers(self, passes: Sequence[str]) -> None:
+        """Check that all passes that regularisers ask for are made.
+
+        Raises:
+            ValueError: One asks for another pass, which would silently give no loss.
+        """
+        for key, regularizer in self.regularizers.items():
+            for each in requested_passes(regularizer):
+                place = f'{type(self).__name__}.regularizers.{key}: domain of a pass'
+                check_choice(place, each, tuple(passes))
 
     # --------------------------------------------------------------------- parts of an algorithm
 
@@ -215,3 +230,9 @@ class BaseUDASegmentor(StepwiseModel, StudentSegmentor):
                 for layer in batch_norms(getattr(self, name)) if hasattr(self, name) else ():
                     layer.eval()
         return self
+
+
+def requested_passes(regularizer: Any) -> tuple[str, ...]:
+    """Return the passes that a regulariser names; none if it takes all that there are."""
+    named = getattr(regularizer, 'domains', None) or getattr(regularizer, 'domain_weights', None)
+    return tuple(named or ())

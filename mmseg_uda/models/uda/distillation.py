@@ -44,6 +44,8 @@ class Distillation(BaseUDASegmentor):
         ValueError: ``form`` is unknown, or the teacher has other classes.
     """
 
+    passes = ('source', 'strong')
+
     def __init__(
         self,
         segmentor: ConfigType,

@@ -20,7 +20,7 @@ from mmseg_uda.datasets.batch_transforms.base import (
 from mmseg_uda.datasets.batch_transforms.mixer import Mixer
 from mmseg_uda.models.decode_loss import scale_losses
 from mmseg_uda.models.teacher import LABEL_WEIGHTS, agreement, confidence_weight
-from mmseg_uda.models.uda.base import BaseUDASegmentor
+from mmseg_uda.models.uda.base import BaseUDASegmentor, requested_passes
 from mmseg_uda.structures import (
     DomainBatch,
     ImageBatch,
@@ -70,6 +70,7 @@ class MeanTeacher(BaseUDASegmentor):
         ValueError: An argument is out of range, or the mixer does not suit the classes.
     """
 
+    passes = ('source', 'mix', 'target')
     iteration: int | None = None
     """t, from 0; the :class:`EMATeacherHook` sets it."""
 
@@ -105,6 +106,8 @@ class MeanTeacher(BaseUDASegmentor):
                 f'{name}.mixer', mixer, Mixer, 'a mixer of two domains', 'ContextMix'
             )
             self.mixer.check(self.student.num_classes)
+        else:
+            self.check_regularizers([each for each in self.passes if each != 'mix'])
         self.augment = TRANSFORMS.build(augment) if augment else None
         kind = (BatchTransform, 'a transform of whole batches', 'StrongAugment')
         self.weak_augment = weak_augment and build_batch_transform(
@@ -122,7 +125,7 @@ class MeanTeacher(BaseUDASegmentor):
         teacher = self.predict_target(batch.target)  # Y_T, U_T, eq. (5)-(7)
         yield from self.target_losses(seen, teacher)
         if self.mixer is not None and any(
-            'target' in getattr(each, 'domain_weights', ()) for each in self.regularizers.values()
+            'target' in requested_passes(each) for each in self.regularizers.values()
         ):  # of the unmixed images, for a regulariser that asks for them (VFM-UDA++)
             self.segment(seen.target, 'target')
             yield {}

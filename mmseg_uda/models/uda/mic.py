@@ -53,6 +53,7 @@ class MIC(MeanTeacher):
         ValueError: An argument is out of range, or the student has no tokens to mask.
     """
 
+    passes = (*MeanTeacher.passes, 'masked')
     unlike_test = (*MeanTeacher.unlike_test, 'masked')
 
     def __init__(

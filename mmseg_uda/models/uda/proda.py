@@ -71,6 +71,8 @@ class ProDA(BaseUDASegmentor):
     iteration: int | None = None
     """t, from 0; the :class:`EMATeacherHook` sets it."""
 
+    passes = ('source', 'weak', 'strong')
+
     def __init__(
         self,
         segmentor: ConfigType,

@@ -19,7 +19,7 @@ class SourceOnly(BaseUDASegmentor):
     Takes the arguments of :class:`BaseUDASegmentor`.
     """
 
-    domains = ('source',)
+    domains = passes = ('source',)
 
     def losses(self, batch: DomainBatch) -> Iterator[Losses]:
         """One step, the cross entropy on the source."""

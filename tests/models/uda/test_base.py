@@ -273,6 +273,31 @@ class Watcher(BaseModule):
         return dict(loss_size=self.scale * output.seg_logits.square().mean())
 
 
+@pytest.mark.parametrize('name', ['mean_teacher', 'dacs', 'mic', 'pit', 'dast'])
+def test_a_regulariser_of_the_target_acts_in_any_method(name: str) -> None:
+    entropy = dict(type='EntropyLoss', loss_weight=0.1)
+    losses = losses_of(toys.shaken(name, regularizers=dict(entropy=entropy)).train())
+    assert losses['target.entropy.loss_entropy'] > 0
+
+
+@pytest.mark.parametrize(
+    ('name', 'domain', 'changes'),
+    [
+        ('proda', 'target', {}),
+        ('source_only', 'target', {}),
+        ('mean_teacher', 'mix', dict(mixer=None)),
+        ('pit', 'mix', {}),
+    ],
+)
+def test_no_regulariser_waits_for_a_pass_that_is_not_made(
+    name: str, domain: str, changes: dict[str, Any]
+) -> None:
+    regularizers = dict(entropy=dict(type='EntropyLoss', domains=[domain]))
+    message = rf"\.regularizers\.entropy: domain of a pass: expected one of .* got '{domain}'"
+    with pytest.raises(ValueError, match=message):
+        toys.build(name, regularizers=regularizers, **changes)
+
+
 @pytest.mark.parametrize(
     ('name', 'domains'),
     [

@@ -235,11 +235,16 @@ def test_auxiliary_heads_learn_from_the_source() -> None:
     }
 
 
-def test_regularizers_see_both_passes() -> None:
-    sam = dict(toys.SELF_ATTENTION_LOSS, domains=('target', 'mix'))
-    for mixer, domain in ((None, 'target'), (dict(type='CutMix'), 'mix')):
-        losses, _ = losses_of(shaken(mixer=mixer, regularizers=dict(sam=sam)))
-        assert [key for key in losses if 'sam' in key] == [f'{domain}.sam.loss_self_attention']
+@pytest.mark.parametrize(
+    ('mixed', 'domains'),
+    [(False, ['target']), (True, ['mix']), (True, ['mix', 'target']), (False, ['source'])],
+)
+def test_regularizers_see_the_passes_that_they_ask_for(mixed: bool, domains: list[str]) -> None:
+    sam = dict(toys.SELF_ATTENTION_LOSS, domains=domains)
+    mixer = dict(type='CutMix') if mixed else None
+    losses, _ = losses_of(shaken(mixer=mixer, regularizers=dict(sam=sam)))
+    expected = [f'{domain}.sam.loss_self_attention' for domain in domains]
+    assert [key for key in losses if 'sam' in key] == expected
 
 
 def test_regularizers_get_the_images_and_labels_of_the_pass() -> None:
