@@ -386,7 +386,12 @@ METHODS['hrda'] = dict(
     segmentor=multi_resolution_cfg(),
     regularizers=dict(fd=dict(FEATURE_DISTANCE, classes=None, input_size=(16, 24))),
 )
-METHODS['mic_hrda'] = dict(METHODS['mic'], segmentor=multi_resolution_cfg(), lambda_mask=0.5)
+METHODS['mic_hrda'] = dict(
+    METHODS['mic'],
+    segmentor=multi_resolution_cfg(),
+    regularizers=METHODS['hrda']['regularizers'],
+    lambda_mask=0.5,
+)
 # Models that translate images, which learn without labels. They join the shared tests too.
 CYCLEGAN = dict(
     type='CycleGAN',

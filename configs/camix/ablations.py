@@ -86,7 +86,7 @@ rows = {
         options={'model.eval_on': 'teacher'},
         cells=['r101-gta']),
     'teacher-eval': dict(
-        text="a teacher in evaluation mode: its own running statistics instead of each batch's",
+        text="a teacher in evaluation mode: the student's running statistics, not each batch's",
         options={'model.teacher.mode': 'eval'},
         cells=['r101-gta']),
 }

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Iterator, Mapping
 
-from mmcv.transforms import LoadAnnotations
+from mmcv.transforms import LoadAnnotations, RandomFlip
 from mmseg.datasets import transforms as stock
 from mmseg.registry import DATASETS, TRANSFORMS
 from torch.utils.data import DataLoader
@@ -21,6 +21,8 @@ __all__ = ['check_loaders']
 # number of channels unless it is three; ours state `eight_bits` and `colour`.
 EIGHT_BITS = (stock.AdjustGamma, stock.PhotoMetricDistortion)
 COLOUR = (stock.PhotoMetricDistortion,)
+# Transforms after which an image is no longer the whole image, the right way round.
+PARTS = (stock.RandomCrop, stock.RandomRotate, stock.RandomRotFlip, stock.RandomMosaic, RandomFlip)
 
 
 def check_loaders(nodes: list[Node]) -> Iterator[Problem]:
@@ -29,7 +31,10 @@ def check_loaders(nodes: list[Node]) -> Iterator[Problem]:
     Args:
         nodes: All dicts of a config from which something is built.
     """
-    checks = (_check_target, _check_maps, _check_pixels, _check_numbers, _check_prefixes)
+    checks = (
+        *(_check_target, _check_maps, _check_whole_images),
+        *(_check_pixels, _check_numbers, _check_prefixes),
+    )
     for check in checks:
         yield from check(nodes)
 
@@ -65,6 +70,19 @@ def _check_maps(nodes: list[Node]) -> Iterator[Problem]:
         if expected and got and list(expected) != list(got):
             text = f'expected the classes of its dataset, {list(expected)}, but got {list(got)}'
             yield Problem(f'{node.path}.classes', f'{node.name}: {text}; write the same')
+
+
+def _check_whole_images(nodes: list[Node]) -> Iterator[Problem]:
+    """Labels of whole images that stay as they are loaded meet no crop and no flip."""
+    for node in nodes:
+        if not getattr(node.target, 'of_whole_images', False):
+            continue
+        pipeline = node.path.rpartition('.')[0]
+        for step in nodes:
+            inside = step.path.startswith(f'{pipeline}.') and inspect.isclass(step.target)
+            if inside and issubclass(step.target, PARTS):
+                text = f'{node.name} loads labels of whole images, which {step.name} does not move'
+                yield Problem(f'{step.path}.type', f'{text}; remove it')
 
 
 def _check_pixels(nodes: list[Node]) -> Iterator[Problem]:

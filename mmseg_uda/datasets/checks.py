@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from mmengine.dataset import BaseDataset
+from mmseg.datasets.transforms import RandomCrop
 from mmseg.registry import DATASETS
 
 from mmseg_uda.config.datasets import LABEL_LOADERS
@@ -27,6 +28,7 @@ __all__ = [
     'check_pseudo_labels',
     'check_same_classes',
     'check_unlabelled',
+    'cropped_image_labels',
     'pseudo_label_loaders',
     'skip_hidden_files',
     'unwrap',
@@ -164,6 +166,25 @@ def check_image_labels(dataset: Any) -> None:
             )
         for index in range(len(inner)):
             transform.label_of(inner.get_data_info(index)['img_path'])
+
+
+def cropped_image_labels(dataset: Any, key: str) -> str:
+    """Describe a pipeline that crops images whose labels are shares of classes in the whole image.
+
+    Args:
+        dataset: A dataset, wrapped or not.
+        key: Its place in the config.
+
+    Returns:
+        The warning; empty without such a pipeline.
+    """
+    labelled = {id(inner) for _, inner in _transforms(dataset, LoadImageLabels)}
+    if not any(id(inner) in labelled for _, inner in _transforms(dataset, RandomCrop)):
+        return ''
+    return (
+        f'{key}.pipeline: LoadImageLabels reads labels of whole images, but RandomCrop cuts the '
+        'images, so that labels describe other pixels; leave it out'
+    )
 
 
 def check_same_classes(source: Any, target: Any) -> None:

@@ -21,6 +21,7 @@ from mmseg_uda.datasets.checks import (
     check_pseudo_labels,
     check_same_classes,
     check_unlabelled,
+    cropped_image_labels,
 )
 from mmseg_uda.datasets.images import left_out_images, shared_images
 from mmseg_uda.datasets.label_values import check_label_values, look_at_labels
@@ -89,6 +90,8 @@ def _check_target(cfg: Config, target: Any) -> Iterator[Finding]:
     yield ok('target labels', 'no transform of the target loads ground truth')
     hooks = [each.get('type') for each in cfg.get('custom_hooks') or ()]
     made = any(getattr(HOOKS.get(kind), 'makes_pseudo_labels', False) for kind in hooks)
+    if cropped := cropped_image_labels(target, 'train_dataloader.target.dataset'):
+        yield look('image labels', cropped, 'train on whole images')
     try:
         check_pseudo_labels(target, made_in_training=made)
         check_image_labels(target)

@@ -383,6 +383,12 @@ BROKEN_IN: dict[str, tuple[str, str, Any, str]] = {
         0.75,
         'looks at labels of the target',
     ),
+    'a crop of an image with soft labels': (
+        'proda/proda_r101-deeplabv2gn_1xb4-62k_gta2cityscapes-896x512_stage1.py',
+        'train_dataloader.target.dataset.pipeline.2',
+        dict(type='RandomCrop', crop_size=(8, 8)),
+        'LoadSoftLabels loads labels of whole images, which RandomCrop does not move; remove it',
+    ),
     'stock resize': (STOCK, 'train_dataloader.dataset.pipeline.2.keep_ration', True, 'keep_ration'),
 }
 

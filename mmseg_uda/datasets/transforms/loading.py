@@ -212,8 +212,8 @@ class LoadPseudoLabels(BaseTransform):
 class LoadSoftLabels(LoadPseudoLabels):
     """Load the class probabilities of a target image, for :class:`ProDA`.
 
-    They belong to the whole image and stay at their resolution: no transform of the pipeline may
-    crop or flip the image.
+    They belong to the whole image and stay at their resolution: the check of the config refuses
+    a pipeline that crops or flips the image.
 
     Required keys: ``img_path``. Added keys: ``soft_label`` (C, h, w) float16, ``pseudo_path``.
 
@@ -230,6 +230,8 @@ class LoadSoftLabels(LoadPseudoLabels):
         >>> load(dict(img_path='images/x.jpg'))['soft_label'].shape
         (2, 1, 2)
     """
+
+    of_whole_images = True
 
     def __init__(self, pseudo_dir: str | None, num_classes: int = 19) -> None:
         super().__init__(pseudo_dir, SOFT_SUFFIX, num_classes)

@@ -19,9 +19,10 @@ class EMATeacherHook(Hook):
     """Update a method's :class:`~mmseg_uda.models.teacher.EMATeacher` after its student's steps.
 
     With accumulated gradients, an iteration without a step of the optimizer does not change the
-    teacher. The hook also sets the method's ``iteration``, which its schedules follow: a counter of
-    the method's own would start at 0 after a resume. After each
-    iteration it calls the method's ``after_step``, if there is one (prototypes of ProDA).
+    teacher; nor does one whose gradients overflowed in half precision. The hook also sets the
+    method's ``iteration``, which its schedules follow: a counter of the method's own would start at
+    0 after a resume. After each iteration it calls the method's ``after_step``, if there is one
+    (prototypes of ProDA).
     """
 
     def before_train(self, runner: Runner) -> None:
@@ -50,7 +51,8 @@ class EMATeacherHook(Hook):
     ) -> None:
         """Update the teacher if the student was updated, and what else a method updates."""
         model = unwrap_model(runner.model)
-        if ends_with_a_step(runner, runner.iter + 1):
+        skipped = getattr(runner.optim_wrapper, 'overflowed', False)
+        if ends_with_a_step(runner, runner.iter + 1) and not skipped:
             model.teacher.update(model.student)
         if hasattr(model, 'after_step'):
             model.after_step()

@@ -16,7 +16,7 @@ from mmseg.registry import LOOPS
 from torch.utils.data import DataLoader
 
 from mmseg_uda.config.domains import domain_loaders
-from mmseg_uda.datasets.checks import check_dataset, check_same_classes
+from mmseg_uda.datasets.checks import check_dataset, check_same_classes, cropped_image_labels
 from mmseg_uda.datasets.endless import EndlessDataset, PositionSampler, derive_seed
 from mmseg_uda.datasets.folders import check_folders
 from mmseg_uda.datasets.images import left_out_images, shared_images
@@ -260,6 +260,7 @@ class UDATrainLoop(IterBasedTrainLoop):
         if self.runner.val_loop is not None:
             datasets['val_dataloader.dataset'] = self.runner.val_loop.dataloader.dataset
         warnings += [text for key in datasets for text in left_out_images(datasets[key], key)]
+        warnings += [cropped_image_labels(dataset, key) for key, dataset in datasets.items()]
         for (key, dataset), (other_key, other) in combinations(datasets.items(), 2):
             warnings.append(shared_images(dataset, key, other, other_key))
         for warning in filter(None, warnings):

@@ -62,6 +62,7 @@ class JointOptimWrapperDict(OptimWrapperDict):
         self.accumulative_counts = accumulative_counts
         self._fixed_scale = None if loss_scale == 'dynamic' else float(loss_scale)
         self.scaler = self._build_scaler() if dtype == 'float16' else None
+        self.overflowed = False  # True if the latest step was skipped for infinite gradients
         self._inner_count = 0
         self._max_counts = -1
 
@@ -128,6 +129,7 @@ class JointOptimWrapperDict(OptimWrapperDict):
 
     def step(self, **kwargs: Any) -> None:
         """End the iteration; update all optimizers and clear gradients if a step is due."""
+        self.overflowed = False
         if self.should_update():
             if self.scaler is None:
                 for wrapper in self.optim_wrappers.values():
@@ -161,6 +163,7 @@ class JointOptimWrapperDict(OptimWrapperDict):
                 wrapper._clip_grad()
             scaler.step(wrapper.optimizer, **kwargs)
         if overflows:
+            self.overflowed = bool(worst)  # the scaler's steps have waited for it
             scaler.update(self._fixed_scale)  # None lets the scaler adapt
 
     def update_params(

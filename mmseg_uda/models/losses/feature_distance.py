@@ -183,6 +183,12 @@ class FeatureDistance(BaseModule):
                 'FeatureDistance: expected a pass of a method, but got one without its images; '
                 'write it into model.regularizers'
             )
+        if output.detail is not None and self.input_size is None:
+            raise ValueError(
+                'FeatureDistance.input_size: expected the size of the downscaled images, which a '
+                'student of several resolutions gives its features for, but got None; write '
+                'input_size=(height, width)'
+            )
         frozen = widen(self.frozen_features(batch.images))  # g, (N, C, h, w)
         features = output.features[self.in_index]  # f, (N, C', h', w')
         if self.projection is not None:

@@ -160,12 +160,14 @@ class ProDA(BaseUDASegmentor):
         self._means = class_means(features, logits.argmax(1), self.num_classes, self.min_pixels)
         size = self._size(view.size)
         features = view.warp(features, size)
-        soft_labels = view.warp(target.soft_labels, size)  # p of the warm-up, (N, C, h, w)
+        soft_labels = self._reduce(target.soft_labels, target.images)  # the grid of the features
+        soft_labels = view.warp(soft_labels, size)  # p of the warm-up, (N, C, h, w)
         weights = self.prototypes.logits(features).softmax(1)  # omega, eq. (6)
         prob = weights * soft_labels
         confidence, labels = (prob / prob.sum(1, keepdim=True).clamp(min=1e-30)).max(1)
-        ignore_index = self.student.decode_head.ignore_index
-        return features, labels.masked_fill(confidence < self.pseudo_threshold, ignore_index)
+        # A pixel whose only class has no prototype yet is of no class at all.
+        unknown = (confidence < self.pseudo_threshold) | (confidence == 0)
+        return features, labels.masked_fill(unknown, self.student.decode_head.ignore_index)
 
     def denoised_losses(self, output: SegOutput, labels: Tensor) -> Losses:
         """Compute the symmetric cross entropy on denoised labels, and the regulariser.

@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from mmengine.dataset import ConcatDataset
 from mmseg.datasets import BaseSegDataset
 
 from mmseg_uda.artifacts.image_labels import ImageLabels
-from mmseg_uda.datasets.checks import check_image_labels
+from mmseg_uda.datasets.checks import check_image_labels, cropped_image_labels
 from mmseg_uda.datasets.transforms import LoadImageLabels, PackUDAInputs
 
 LABELS = np.array([[0.25, 0.75, 0], [0, 0, 1]], np.float32)
@@ -89,7 +90,7 @@ def test_training_checks_every_image(tmp_path: Path) -> None:
         (tmp_path / 'images' / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / 'images' / name).touch()
 
-    def dataset(path: str, classes: str = 'abc') -> BaseSegDataset:
+    def dataset(path: str, classes: str = 'abc', steps: Any = ()) -> BaseSegDataset:
         return BaseSegDataset(
             data_root=str(tmp_path),
             data_prefix=dict(img_path='images'),
@@ -98,6 +99,7 @@ def test_training_checks_every_image(tmp_path: Path) -> None:
             pipeline=[
                 dict(type='LoadImageFromFile'),
                 dict(type='LoadImageLabels', label_file=path, num_classes=3),
+                *steps,
             ],
         )
 
@@ -115,3 +117,9 @@ def test_training_checks_every_image(tmp_path: Path) -> None:
         match="label_file: expected a label of '.*images/x.png', but '.*few.npz' has none; run ",
     ):
         check_image_labels(dataset(few))
+    flip = dict(type='RandomFlip', prob=0.5)
+    assert cropped_image_labels(dataset(path, steps=[flip]), 'target') == ''
+    crop = dict(type='RandomCrop', crop_size=(2, 2))
+    for cropped in (dataset(path, steps=[crop]), ConcatDataset([dataset(path, steps=[crop])])):
+        warning = cropped_image_labels(cropped, 'target')
+        assert warning.startswith('target.pipeline: LoadImageLabels reads labels of whole images')

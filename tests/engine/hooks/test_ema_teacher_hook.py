@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from torch import Tensor, nn
 from torch.testing import assert_close
 
 from mmseg_uda.artifacts.checkpoint import load_checkpoint
+from mmseg_uda.engine.hooks import EMATeacherHook
 
 TEACHER = dict(type='EMATeacherHook')
 
@@ -110,6 +112,20 @@ def test_accumulation(stock: bool, tmp_path: Path) -> None:
     steps = [spy.students[i] for i in (1, 3, 4)]
     assert_close(spy.students[2], spy.students[1], atol=0, rtol=0)
     assert_close(model.teacher.module.state_dict(), average(steps, 0.7), atol=1e-6, rtol=0)
+
+
+def test_a_step_that_overflowed_changes_no_teacher(tmp_path: Path) -> None:
+    runner = Runner.from_cfg(cfg_of(tmp_path))
+    hook = next(each for each in runner.hooks if isinstance(each, EMATeacherHook))
+    for overflowed, steps in ((True, 0), (False, 1)):
+        stub = SimpleNamespace(
+            model=runner.model,
+            iter=0,
+            max_iters=5,
+            optim_wrapper=SimpleNamespace(accumulative_counts=1, overflowed=overflowed),
+        )
+        hook.after_train_iter(stub, 0)
+        assert int(runner.model.teacher.steps) == steps
 
 
 def test_no_optimizer_has_the_teacher(tmp_path: Path) -> None:

@@ -507,8 +507,10 @@ def test_overflow_skips_the_step_of_all(of: str) -> None:
     exact_losses(model, wrapper, [1], float('inf'), of)
     assert_close(state(model), before, atol=0, rtol=0)
     assert wrapper.scaler.get_scale() == 2.0**15
+    assert wrapper.overflowed
     assert all(param.grad is None for param in model.parameters())
     exact_losses(model, wrapper, [2])
+    assert not wrapper.overflowed
     assert not model.student['head'].weight.equal(before['student.head.weight'])
     assert not model.discriminators['main'].weight.equal(before['discriminators.main.weight'])
 

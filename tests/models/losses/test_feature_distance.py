@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -16,7 +17,7 @@ from torch import Tensor
 from torch.testing import assert_close
 
 from mmseg_uda.models.losses.feature_distance import FeatureDistance, thing_positions
-from mmseg_uda.structures import ImageBatch, SegOutput
+from mmseg_uda.structures import Crops, Detail, ImageBatch, SegOutput
 
 SIZE, THINGS = (8, 12), (1, 3)
 
@@ -138,6 +139,14 @@ def test_maps_that_do_not_divide_the_image() -> None:
     labels[:, :, 256:] = 0
     found = thing_positions(labels, (65, 65), THINGS, 0.75)
     assert found[0, 0].tolist() == [True] * 32 + [False] * 33
+
+
+def test_several_resolutions_need_a_size() -> None:
+    given = output(random_features())
+    crops = Crops([(0, 0)] * 2, (8, 8))
+    detailed = replace(given, detail=Detail(given.seg_logits, crops, 0.1))
+    with pytest.raises(ValueError, match=r'FeatureDistance.input_size: expected the size of the'):
+        make()(detailed)
 
 
 def test_nothing_to_compare_and_equal_features() -> None:

@@ -62,6 +62,8 @@ def test_equations_of_stage_1() -> None:
         whole, _ = features_and_logits(model.teacher.module, batch_of(model).target.images)
         teacher = weak.warp(whole, QUARTER)
         soft = torch.stack([toys.soft_label(i).float() for i in (0, 1)])
+        aligned = model.student.decode_head.align_corners
+        soft = F.interpolate(soft, whole.shape[2:], mode='bilinear', align_corners=aligned)
         omega = distance_logits(teacher, model).softmax(1)
         label = (omega * weak.warp(soft, QUARTER)).argmax(1)
     _, logits = features_and_logits(model.student, images)
@@ -111,6 +113,21 @@ def test_threshold(threshold: float) -> None:
     _, labels = model.denoise(batch_of(model).target, views_of(model)[0])
     share = (labels != 255).float().mean()
     assert {0.0: share == 1, 0.6: 0 < share < 1, 1.0: share < 0.5}[threshold]
+
+
+def test_a_class_without_a_prototype_gets_no_label() -> None:
+    model = toys.shaken('proda', pseudo_threshold=0.0)
+    batch = batch_of(model)
+    for sample in batch.target.samples:
+        sample.soft_label = torch.zeros_like(sample.soft_label)
+        sample.soft_label[0, :, :3], sample.soft_label[1, :, 3:] = 1, 1
+    model.prototypes.counts.fill_(1)
+    model.prototypes.counts[1] = 0
+    view = View(torch.eye(2, 3).repeat(2, 1, 1), toys.SIZE)
+    _, labels = model.denoise(batch.target, view)
+    assert set(labels.unique().tolist()) == {0, 255}
+    assert (labels[:, :, 0] == 0).all()
+    assert (labels[:, :, -1] == 255).all()
 
 
 def test_prototypes_move_after_the_step() -> None:
