@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable
 from pathlib import Path
 
+from mmengine.logging import print_log
+
 from mmseg_uda.artifacts.digest import digest_path
-from mmseg_uda.artifacts.files import write_json
+from mmseg_uda.artifacts.files import move_aside, write_json
 from mmseg_uda.artifacts.outputs import clear_outputs
 from mmseg_uda.benchmark.comparison import comparison_files, write_comparisons
 from mmseg_uda.benchmark.plots import draw_curves
@@ -96,7 +99,10 @@ def write_report(results: Results) -> Path:
                 lines += ['### Scores without labels', '', *scores, '']
         lines += ['### Cost', '', *_cost_section(results, table), '']
     lines += ['## Origin', '', *_origin(results)]
-    clear_outputs(root, names, _recorded(manifest))  # once all results could be read
+    recorded = _recorded(manifest)
+    if manifest.is_file() and not recorded:
+        print_log(f'{manifest}, which we did not write, is {move_aside(manifest)} now', 'current')
+    clear_outputs(root, names, recorded)  # once all results could be read
     write_page(page, lines)
     for table, picture, drawn in pictures:
         draw_curves(table, benchmark.methods, picture, drawn)
@@ -113,7 +119,10 @@ def _recorded(manifest: Path) -> dict[str, str]:
         found = json.loads(manifest.read_text(encoding='utf-8'))
     except (OSError, ValueError):
         return {}
-    return found if isinstance(found, dict) else {}
+    is_ours = isinstance(found, dict) and all(
+        re.fullmatch('[0-9a-f]{64}', str(each)) for each in found.values()
+    )
+    return found if is_ours else {}
 
 
 def _has_curve(table: Table, metric: str) -> bool:

@@ -48,12 +48,21 @@ class Results:
         """Read the result of a run; None if there is none.
 
         Raises:
-            ValueError: The file is damaged, or another version wrote it.
+            ValueError: The file is damaged, of another run, or another version wrote it.
         """
         path = self.path(run)
         if not path.is_file():
             return None
-        return read_result(path, 'Results', 'move it away, and run the benchmark again')
+        remedy = 'move it away, and run the benchmark again'
+        content = read_result(path, 'Results', remedy)
+        expected = dict(
+            benchmark=self.benchmark.name, pair=run.pair, method=run.method, seed=run.seed
+        )
+        for key, value in expected.items():
+            if content[key] != value:
+                text = f'expected {key}={value!r} in {path}, but got {content[key]!r}'
+                raise ValueError(f'Results: {text}; {remedy}')
+        return content
 
     def state(self, run: Run) -> str:
         """``done``, ``stale`` (of other values) or ``missing``."""

@@ -133,7 +133,7 @@ class Harness:
             command += ['--until', end]
         command += ['--cfg-options', f'seed={run.seed}']
         if reuse := self.reused(run):
-            command.append(f'reuse=[{",".join(reuse)}]')
+            command.append(f'reuse={reuse!r}')
         if self.nice:
             command = ['nice', '-n', str(self.nice), *command]
         environment = {**MEMORY, **os.environ, **dict.fromkeys(THREADS, str(self.threads))}

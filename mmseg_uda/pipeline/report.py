@@ -3,17 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
+from pathlib import Path
 from typing import Any
 
-from mmseg_uda.config.selection import SELECTED
-from mmseg_uda.pipeline.state import StageRecord
+from mmengine.logging import print_log
 
-__all__ = ['format_report', 'format_time']
+from mmseg_uda.artifacts.files import move_aside
+from mmseg_uda.config.selection import SELECTED
+from mmseg_uda.pipeline.state import StageRecord, State
+
+__all__ = ['format_report', 'format_time', 'keep_other_report']
 
 COVERAGE = (
     'Kept pixels in per cent of those that were predicted as the class (more than 100 where a rule '
     're-assigns classes).'
 )
+
+
+def keep_other_report(work_dir: Path) -> None:
+    """Move aside a ``report.md`` that was there before any stage of ours."""
+    report = work_dir / 'report.md'
+    if report.exists() and not State(work_dir).path.is_file():
+        print_log(f'{report}, which we did not write, is {move_aside(report)} now', 'current')
 
 
 def format_time(seconds: float) -> str:

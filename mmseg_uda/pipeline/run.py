@@ -20,7 +20,7 @@ from mmseg_uda.artifacts.files import atomic_write
 from mmseg_uda.artifacts.outputs import check_output
 from mmseg_uda.config.tables import Table, choose
 from mmseg_uda.pipeline.plan import Plan, plan_stage
-from mmseg_uda.pipeline.report import format_report
+from mmseg_uda.pipeline.report import format_report, keep_other_report
 from mmseg_uda.pipeline.reuse import adopt, find_finished
 from mmseg_uda.pipeline.state import StageRecord, State
 from mmseg_uda.pipeline.tables import format_table
@@ -155,6 +155,7 @@ class Pipeline:
         # The processes decide together: each stage is planned by the first one.
         lock = lock_directory(self.context.work_dir, 'pipeline.lock', 'pipeline')
         with lock, self._logger() as log:
+            on_main(lambda: keep_other_report(self.context.work_dir))
             on_main(lambda: self._archive_from(start))
             reuse = True
             for name in wanted:

@@ -7,13 +7,19 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from mmengine.config import Config
 from mmengine.dist import barrier, is_main_process
 
 from mmseg_uda.artifacts.files import write_json
-from mmseg_uda.stages.base import CheckpointStage, Resolve, Result, Stage
+from mmseg_uda.stages.base import CheckpointStage, ConfigStage, Resolve, Result, Stage
 from mmseg_uda.utils.cli import build_runner
 
 __all__ = ['ScoreStage']
+
+REMEDY = (
+    'write iterations whose checkpoints the training keeps (default_hooks.checkpoint.interval and '
+    'max_keep_ckpts=-1)'
+)
 
 
 class ScoreStage(CheckpointStage):
@@ -41,6 +47,15 @@ class ScoreStage(CheckpointStage):
         sound = isinstance(points, (list, tuple)) and points
         if not sound or not all(isinstance(each, int) and each > 0 for each in points):
             raise self.error('points', f'got {points!r}; write a list of iterations')
+        reference = str(self.arguments['checkpoint']).strip('{}')
+        if isinstance(training := earlier.get(reference), ConfigStage) and training.kind == 'train':
+            kept = _kept_iterations(training.load())
+            if kept is not None and (lost := sorted(set(points) - kept)):
+                raise self.error(
+                    'points',
+                    f'has {lost[0]}, but the training {reference!r} keeps the checkpoints of '
+                    f'{", ".join(map(str, sorted(kept)))}; {REMEDY}',
+                )
         for key in ('val_dataloader', 'val_cfg', 'val_evaluator'):
             if not self.load().get(key):
                 raise self.error('config', f'has no {key}; write one')
@@ -68,7 +83,19 @@ class ScoreStage(CheckpointStage):
         if not path.is_file():
             raise self.error(
                 'points',
-                f'has {point}, but there is no {path}; write iterations whose checkpoints the '
-                'training keeps (default_hooks.checkpoint.interval and max_keep_ckpts=-1)',
+                f'has {point}, but there is no {path}; {REMEDY}',
             )
         return path
+
+
+def _kept_iterations(cfg: Config) -> set[int] | None:
+    """Iterations of which a training keeps a checkpoint; None if it does not count them."""
+    hook = (cfg.get('default_hooks') or {}).get('checkpoint') or {}
+    last, interval = (cfg.get('train_cfg') or {}).get('max_iters'), hook.get('interval')
+    if hook.get('by_epoch', True) or not isinstance(last, int) or not isinstance(interval, int):
+        return None
+    saved = [*range(interval, last + 1, interval)] if interval > 0 else []
+    if hook.get('save_last', True) and last not in saved:
+        saved.append(last)
+    number = hook.get('max_keep_ckpts', -1)
+    return set(saved[-number:] if number > 0 else saved)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import signal
 import sys
 import traceback
@@ -15,12 +16,12 @@ from typing import Any
 
 import torch
 from mmengine.config import Config
-from mmengine.dist import init_dist, is_distributed, is_main_process
+from mmengine.dist import init_dist, is_distributed, is_main_process, master_only
 from mmengine.logging import MMLogger
 from mmengine.runner import Runner
 from mmseg.registry import RUNNERS
 
-from mmseg_uda.artifacts.files import explain_full_disk, is_disk_full
+from mmseg_uda.artifacts.files import atomic_write, explain_full_disk, is_disk_full
 from mmseg_uda.compat import hidden_torchvision
 from mmseg_uda.config.check import check_runnable, require_sound
 from mmseg_uda.config.options import merge_options
@@ -217,8 +218,39 @@ def build_runner(cfg: Config) -> Runner:
     return RUNNERS.build(cfg) if 'runner_type' in cfg else _Runner.from_cfg(cfg)
 
 
+def _settings(text: str) -> list[str]:
+    """Lines of a written config but those that say where a training goes on."""
+    return [line for line in text.splitlines() if not re.match('(load_from|resume) ?=', line)]
+
+
 class _Runner(Runner):
-    """Lets the log processor prepare the logger, and logs no version that cannot be read."""
+    """Lets the log processor prepare the logger, and logs no version that cannot be read.
+
+    Only a training writes its config into ``work_dir``, and never over the file that it was read
+    from: a test of its checkpoint with other options would replace what describes the weights.
+    """
+
+    def dump_config(self) -> None:
+        """Leave the work directory as it is; ``vis_data/config.py`` has the config of every run."""
+
+    def train(self) -> Any:
+        """Write the config, then train."""
+        self._write_config()
+        return super().train()
+
+    @master_only
+    def _write_config(self) -> None:
+        name = Path(self.cfg.filename).name if self.cfg.filename else f'{self.timestamp}.py'
+        path = Path(self.work_dir, name)
+        if self.cfg.filename and path.resolve() == Path(self.cfg.filename).resolve():
+            return
+        text = self.cfg.dump()
+        if self.cfg.get('resume') and path.is_file():
+            before = path.read_text(encoding='utf-8', errors='replace')
+            if _settings(before) == _settings(text):
+                return  # the config of one training, however often it was stopped
+        with atomic_write(path, keep=True) as partial:
+            partial.write_text(text, encoding='utf-8')
 
     def build_logger(self, *args: Any, **kwargs: Any) -> MMLogger:
         logger = super().build_logger(*args, **kwargs)

@@ -6,6 +6,7 @@ import ast
 import re
 from argparse import Action, ArgumentError, ArgumentParser, ArgumentTypeError
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, NoReturn
 
 import torch
@@ -79,7 +80,15 @@ class Options(DictAction):
 
     @staticmethod
     def _parse_iterable(val: str) -> Any:
-        return read_literal(val) if DICT.match(val) else DictAction._parse_iterable(val)
+        if DICT.match(val):
+            return read_literal(val)
+        # mmengine's own way removes all blanks, which paths may have.
+        if val.startswith(('[', '(')):
+            with suppress(SyntaxError, ValueError):
+                return ast.literal_eval(val)
+        elif ',' not in val:
+            return DictAction._parse_int_float_bool(val.strip().strip('\'"'))
+        return DictAction._parse_iterable(val)
 
 
 def read_literal(text: str) -> Any:

@@ -447,6 +447,21 @@ def fake(results: Results, values: dict[tuple[str, int], tuple[float, float]]) -
             )
 
 
+def test_a_result_counts_as_that_of_its_own_run_only(tmp_path: Path) -> None:
+    levels = dict(a=dict(methods=['source_only', 'dacs'], pairs=['pair'], seeds=[0, 1]))
+    results = Results(
+        read_benchmark(toy.write(tmp_path / 'configs', levels=levels)), tmp_path / 'docs'
+    )
+    fake(results, {('dacs', 0): (30.0, 60.0)})
+    directory = results.directory / 'pair'
+    shutil.copy(directory / 'dacs-seed0.json', directory / 'dacs-seed1.json')
+    with pytest.raises(ValueError, match=r'expected seed=1 in .*dacs-seed1\.json, but got 0; move'):
+        list(results)
+    (directory / 'dacs-seed1.json').rename(directory / 'source_only-seed0.json')
+    with pytest.raises(ValueError, match="expected method='source_only' in .*, but got 'dacs'"):
+        list(results)
+
+
 def test_page(tmp_path: Path) -> None:
     levels = dict(a=dict(methods=['source_only', 'adabn', 'dacs'], pairs=['pair'], seeds=[0, 1]))
     benchmark = read_benchmark(toy.write(tmp_path / 'configs', levels=levels))
@@ -466,6 +481,13 @@ def test_page(tmp_path: Path) -> None:
     assert lines[0] == '# Toys'
     write_report(results)  # replaces what it wrote
     assert not [*tmp_path.glob('docs.old-*')]
+    manifest = page.parent / f'plots/{results.benchmark.name}.json'
+    recorded = manifest.read_text()
+    manifest.write_text('{"mine": 1}')
+    write_report(results)
+    assert manifest.with_name(f'{manifest.name}.old-1').read_text() == '{"mine": 1}'
+    assert manifest.read_text() == recorded
+    shutil.rmtree(tmp_path / 'docs.old-1')  # all of which nobody knew
     page.write_text('edited')
     write_report(results)
     assert (tmp_path / 'docs.old-1' / page.name).read_text() == 'edited'

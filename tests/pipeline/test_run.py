@@ -305,7 +305,16 @@ def test_until_a_stage(config: Path, tmp_path: Path) -> None:
     pipeline = read_pipeline(config, work_dir=tmp_path / 'run')
     first = next(iter(pipeline.stages))
     assert [plan.stage for plan in pipeline.plan(end=first)] == [first]
+    report = tmp_path / 'run/report.md'
+    report.parent.mkdir()
+    report.write_text('mine')
     pipeline.run(end=first)
+    pipeline.run(end=first)
+    assert [path.name for path in sorted(report.parent.glob('report.md*'))] == [
+        'report.md',
+        'report.md.old-1',
+    ]
+    assert (report.parent / 'report.md.old-1').read_text() == 'mine'
     assert list(State(tmp_path / 'run').stages) == [first]
     log = (tmp_path / 'run/pipeline.log').read_text()
     assert f'all 1 stages are done, see {tmp_path}/run/report.md; ' in log

@@ -68,10 +68,38 @@ def test_points_that_are_there_are_not_scored_again(
 
 
 def test_missing_checkpoint(trained: Path) -> None:
+    last = trained / 'work/dacs/iter_2.pth'
+    last.rename(trained / 'elsewhere.pth')
+    (trained / 'work/dacs_score/metrics.json').unlink()
+    (trained / 'work/pipeline.json').unlink()
+    try:
+        with pytest.raises(
+            ValueError, match=r"stage 'dacs_score': points has 2, but there is no .*iter_2"
+        ):
+            pipeline(trained, 'dacs', {}).run()
+    finally:
+        (trained / 'elsewhere.pth').rename(last)
+
+
+@pytest.mark.parametrize(
+    ('points', 'training', 'kept'),
+    [
+        ([3, 4], {}, '2, 4'),
+        ([2, 4], {'default_hooks.checkpoint.max_keep_ckpts': 1}, '4'),
+        ([2, 6], {'train_cfg.max_iters': 5}, '2, 4, 5'),
+        ([4], {'default_hooks.checkpoint.interval': 3}, '3'),
+    ],
+)
+def test_points_without_a_checkpoint_are_refused_before_the_training(
+    tmp_path: Path, points: list[int], training: Changes, kept: str
+) -> None:
+    if kept == '3':
+        training['default_hooks.checkpoint.save_last'] = False
+    changes = dict(score=dict(points=points), train=dict(options=training))
     with pytest.raises(
-        ValueError, match=r"stage 'dacs_score': points has 3, but there is no .*iter_3"
+        ValueError, match=rf"but the training 'dacs' keeps the checkpoints of {kept}; write it"
     ):
-        pipeline(trained, 'dacs', dict(score=dict(points=[3, 4]))).run()
+        pipeline(tmp_path, 'dacs', changes)
 
 
 @pytest.mark.parametrize(

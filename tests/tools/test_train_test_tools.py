@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 from pathlib import Path
 from types import ModuleType
+from uuid import uuid4
 
 import cv2
 import numpy as np
@@ -108,6 +110,41 @@ class TestTrain:
         train(config, '--resume')
         assert (work_dir / 'last_checkpoint').read_text().endswith('iter_4.pth')
         assert load_checkpoint(work_dir / 'iter_4.pth')['meta']['iter'] == 4
+
+    def test_config_beside_the_checkpoint(self, config, capfd):
+        """It is that of the training, and a file that somebody changed is kept."""
+        text = Path(config).read_text()
+        Path(config).write_text(
+            re.sub('experiment_name = .*', f"experiment_name = '{uuid4()}'", text)
+        )
+        work_dir = train(config, '--cfg-options', 'train_cfg.max_iters=2')
+        written = work_dir / 'toy.py'
+        assert Config.fromfile(written).train_cfg.max_iters == 2
+        before = written.read_text()
+        train(config, '--resume', '--cfg-options', 'train_cfg.max_iters=2')
+        assert written.read_text() == before
+        assert [path.name for path in work_dir.glob('toy.py*')] == ['toy.py']
+        load_tool('test').main(
+            [
+                *(config, str(work_dir / 'iter_2.pth'), '--work-dir', str(work_dir)),
+                *('--cfg-options', 'test_evaluator.prefix=other'),
+            ]
+        )
+        assert written.read_text() == before
+        written.write_text(before + '# mine')
+        train(config, '--resume')
+        assert Config.fromfile(written).train_cfg.max_iters == 4
+        assert (work_dir / 'toy.py.old-1').read_text() == before + '# mine'
+
+    def test_work_dir_of_the_config(self, config, tmp_path):
+        mine = tmp_path / 'own/mine.py'
+        mine.parent.mkdir()
+        mine.write_text(Path(config).read_text())
+        load_tool('train').main([str(mine), '--work-dir', str(mine.parent)])
+        assert mine.read_text() == Path(config).read_text()
+        checkpoint = str(mine.parent / 'iter_4.pth')
+        load_tool('test').main([str(mine), checkpoint, '--work-dir', str(mine.parent)])
+        assert mine.read_text() == Path(config).read_text()
 
     def test_used_work_dir(self, config, tmp_path):
         work_dir = train(config)

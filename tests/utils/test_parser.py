@@ -32,6 +32,12 @@ def read(*words: str) -> Any:
         ('{source_only}', '{source_only}'),  # the output of a stage
         ('{{$MMSEG_UDA_DATA:data}}/gta', '{{$MMSEG_UDA_DATA:data}}/gta'),
         ('work_dirs/dict(1)', 'work_dirs/dict(1)'),
+        # but for blanks
+        ('my dir/x.pth', 'my dir/x.pth'),
+        ("['my dir/x', 'y']", ['my dir/x', 'y']),
+        ("'quoted'", 'quoted'),
+        ('True', True),
+        ('a,b', ['a', 'b']),
     ],
 )
 def test_values(text: str, value: Any) -> None:
