@@ -1,5 +1,6 @@
 # Contextual mixing and significance, as in ../../camix; four noisy passes instead of eight, for the
-# time. Warm-up and ramp take the same shares of the training as on GTA5, 110k and 130k of 250k.
+# time, with the noise of images in 0..255, 57 times the paper's on this scale: in either case all
+# pixels are significant (docs/benchmarks/orders.md, 4). Warm-up and ramp take the same shares of the training as on GTA5, 110k and 130k of 250k.
 _base_ = ['./dacs.py']
 train_dataloader = dict(
     target=dict(
