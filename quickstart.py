@@ -6,12 +6,14 @@
 
 Nothing but Python 3.10 to 3.13 with pip is needed. The environment is ``.venv`` beside this file
 (or ``$MMSEG_UDA_VENV``); it is created once, and updated when the project's requirements change.
-Further arguments go to ``tools/quickstart.py`` or to pytest, which runs one process per core, at
-most four; ``-n 0`` runs the tests in its own.
+One that you made is installed into; nothing of it is deleted. Further arguments go to
+``tools/quickstart.py``, whose relative paths mean your directory, or to pytest, which runs in this
+one and starts one process per core, at most four; ``-n 0`` runs the tests in its own.
 """
 
 import hashlib
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -21,6 +23,7 @@ ROOT = Path(__file__).resolve().parent
 VENV = Path(os.environ.get('MMSEG_UDA_VENV', ROOT / '.venv')).absolute()
 PYTHON = VENV / ('Scripts/python.exe' if os.name == 'nt' else 'bin/python')
 STAMP = VENV / 'mmseg_uda.digest'
+MARK = VENV / 'mmseg_uda.unfinished'  # while we create the environment: it is ours to delete
 PACKAGES = ['torch==2.13.0', '--editable', f'{ROOT}[onedl,quickstart,tests]']
 
 
@@ -31,9 +34,9 @@ def requirements_digest() -> str:
     return hashlib.sha256('\n'.join(text).encode()).hexdigest()
 
 
-def run(*command: object) -> None:
+def run(*command: object, cwd: Path = ROOT) -> None:
     """Run a command in the foreground, and exit with its code if it fails."""
-    with subprocess.Popen([str(part) for part in command], cwd=ROOT) as process:
+    with subprocess.Popen([str(part) for part in command], cwd=cwd) as process:
         handler = signal.signal(signal.SIGTERM, lambda *_: process.terminate())
         code = process.wait()
         signal.signal(signal.SIGTERM, handler)
@@ -41,9 +44,38 @@ def run(*command: object) -> None:
         sys.exit(code if code > 0 else 128 - code)  # below 0: a signal ended it
 
 
-def has_pip(python: Path) -> bool:
-    """Return False for an environment that an interrupted call left incomplete."""
-    return python.exists() and subprocess.call([str(python), '-c', 'import pip']) == 0
+def has_module(name: str) -> bool:
+    """Tell whether the environment's Python can import a module."""
+    return PYTHON.exists() and subprocess.call([str(PYTHON), '-c', f'import {name}'], cwd=ROOT) == 0
+
+
+def create_environment() -> None:
+    """Create the environment, in place of one that an interrupted call left half-made.
+
+    Without our mark an environment is the user's, and nothing of it is deleted: if it lacks pip, it
+    gets one or is refused.
+    """
+    is_free = not os.path.lexists(VENV) or (VENV.is_dir() and not any(VENV.iterdir()))
+    if MARK.is_file():
+        for path in VENV.iterdir():
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path)
+            elif path != MARK:  # which stays until the new one is whole
+                path.unlink()
+    elif has_module('pip'):
+        return
+    elif has_module('ensurepip'):
+        run(PYTHON, '-m', 'ensurepip')
+        return
+    elif not is_free:
+        sys.exit(
+            'quickstart: expected a virtual environment with Python and pip, or none yet, but got '
+            f'{VENV}; move it away, or write another path into MMSEG_UDA_VENV'
+        )
+    VENV.mkdir(parents=True, exist_ok=True)
+    MARK.touch()
+    run(sys.executable, '-m', 'venv', VENV)
+    MARK.unlink()
 
 
 def make_environment() -> None:
@@ -52,10 +84,8 @@ def make_environment() -> None:
     if PYTHON.exists() and STAMP.is_file() and STAMP.read_text() == digest:
         return
     print(f'quickstart: installing into {VENV} (once; a few minutes)', flush=True)
+    create_environment()
     STAMP.unlink(missing_ok=True)
-    if not has_pip(PYTHON):
-        clear = ['--clear'] if (VENV / 'pyvenv.cfg').exists() else []
-        run(sys.executable, '-m', 'venv', *clear, VENV)
     run(PYTHON, '-m', 'pip', 'install', '--disable-pip-version-check', *PACKAGES)
     partial = STAMP.with_suffix('.tmp')
     partial.write_text(digest)
@@ -82,10 +112,9 @@ def main() -> None:
         arguments.remove('--test')
         if not any(each.startswith(('-n', '--numprocesses')) for each in arguments):
             arguments = [f'-n{min(os.cpu_count() or 1, 4)}', '--dist=loadfile', *arguments]
-        command = ['-m', 'pytest', '-q', '--durations=10', *arguments]
+        run(PYTHON, '-m', 'pytest', '-q', '--durations=10', *arguments)
     else:
-        command = [str(ROOT / 'tools' / 'quickstart.py'), *arguments]
-    run(PYTHON, *command)
+        run(PYTHON, ROOT / 'tools' / 'quickstart.py', *arguments, cwd=Path.cwd())
 
 
 if __name__ == '__main__':

@@ -89,7 +89,7 @@ def test_report_says_what_is_there(root: Path, written: Config) -> None:
     assert 'sizes 56x40 (3), 56x48 (3); channels RGB (6)' in report
     assert 'suffixes .png (2), .PNG (2), .jpg (2)' in report
     assert 'source: 6 images have labels;' in report
-    assert 'values in 6 of 6 labels:' in report
+    assert 'source: values in 6 of 6 labels:' in report
     lines = dict(re.findall(r' +(\d+) +(.*)', report))
     assert lines['26'].endswith('in 6 labels  car')
     assert lines['7'].endswith('in 6 labels  road')
@@ -260,8 +260,8 @@ def test_ids_of_a_dataset_of_mmseg(root: Path, tmp_path: Path, capsys: Any) -> N
     assert cfg.label_map[1] == 'background'
     assert cfg.others == 'ignore'
     out = capsys.readouterr().out
-    assert 'look at this: no pixel of the classes background, building' in out
-    assert 'look at this: 2 values are not listed' in out
+    assert 'look at this: source: no pixel of the classes background, building' in out
+    assert 'look at this: source: 2 values are not listed' in out
     with pytest.raises(ValueError, match='--from-dataset: expected one of .*LoveDADataset'):
         init(root, '--from-dataset=LoveDa')
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -18,10 +20,13 @@ def quickstart(tmp_path, monkeypatch):
     module.VENV = tmp_path / 'venv'
     module.PYTHON = module.VENV / 'bin' / 'python'
     module.STAMP = module.VENV / 'digest'
+    module.MARK = module.VENV / 'unfinished'
     module.commands = []
+    module.directories = []
 
-    def note(*command: object) -> None:
+    def note(*command: object, cwd: Path = module.ROOT) -> None:
         module.commands.append([str(part) for part in command])
+        module.directories.append(cwd)
         if 'venv' in module.commands[-1]:
             module.PYTHON.parent.mkdir(parents=True, exist_ok=True)
             module.PYTHON.symlink_to(sys.executable)
@@ -52,10 +57,10 @@ def test_installs_again_for_new_requirements(quickstart, monkeypatch):
 
 
 def test_interrupted_installation_is_taken_up(quickstart, monkeypatch):
-    def interrupted(*command: object) -> None:
+    def interrupted(*command: object, **options: object) -> None:
         if 'install' in command:
             raise KeyboardInterrupt
-        note(*command)
+        note(*command, **options)
 
     note = quickstart.run
     monkeypatch.setattr(quickstart, 'run', interrupted)
@@ -65,6 +70,68 @@ def test_interrupted_installation_is_taken_up(quickstart, monkeypatch):
     monkeypatch.setattr(quickstart, 'run', note)
     quickstart.main()
     assert quickstart.STAMP.exists()
+
+
+def make_without_pip(module) -> Path:
+    """Make what ``uv venv`` makes, with a file of the user's."""
+    subprocess.check_call([sys.executable, '-m', 'venv', '--without-pip', module.VENV])
+    notes = module.VENV / 'notes.txt'
+    notes.write_text('mine')
+    return notes
+
+
+def test_an_environment_of_the_user_gets_pip_and_loses_nothing(quickstart, monkeypatch):
+    notes = make_without_pip(quickstart)
+    quickstart.main()
+    assert quickstart.commands[0] == [str(quickstart.PYTHON), '-m', 'ensurepip']
+    assert 'install' in quickstart.commands[1]
+    assert notes.read_text() == 'mine'
+
+
+@pytest.mark.parametrize('kind', ['no Python', 'no ensurepip', 'file', 'link to nothing'])
+def test_what_is_no_environment_is_refused_and_stays(quickstart, monkeypatch, kind):
+    if kind == 'no ensurepip':
+        make_without_pip(quickstart)
+        monkeypatch.setattr(quickstart, 'has_module', lambda name: False)
+    elif kind == 'no Python':  # such as the one of a Python that was removed since
+        quickstart.VENV.mkdir()
+        (quickstart.VENV / 'pyvenv.cfg').touch()
+    elif kind == 'file':
+        quickstart.VENV.touch()
+    else:
+        quickstart.VENV.symlink_to('nowhere')
+    before = os.listdir(quickstart.VENV) if quickstart.VENV.is_dir() else kind
+    with pytest.raises(SystemExit, match='with Python and pip, .* got .*venv; move it away, or'):
+        quickstart.main()
+    assert not quickstart.commands
+    assert (os.listdir(quickstart.VENV) if quickstart.VENV.is_dir() else kind) == before
+
+
+def test_half_made_environment_is_made_again(quickstart, monkeypatch):
+    def interrupted(*command: object, **options: object) -> None:
+        raise KeyboardInterrupt
+
+    note = quickstart.run
+    monkeypatch.setattr(quickstart, 'run', interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        quickstart.main()
+    (quickstart.VENV / 'lib').mkdir()
+    (quickstart.VENV / 'lib/half').touch()
+    (quickstart.VENV / 'lib64').symlink_to('lib')
+    (quickstart.VENV / 'pyvenv.cfg').touch()
+    monkeypatch.setattr(quickstart, 'run', note)
+    quickstart.main()
+    assert 'venv' in quickstart.commands[0]
+    assert sorted(os.listdir(quickstart.VENV)) == ['bin', 'digest']
+
+
+def test_relative_paths_are_of_the_users_directory(quickstart, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, 'argv', ['quickstart.py', '--work-dir', 'out'])
+    quickstart.main()
+    # The first two would take a file pip.py there for the package.
+    assert quickstart.directories == [PATH.parent, PATH.parent, tmp_path]
+    assert quickstart.commands[-1][-2:] == ['--work-dir', 'out']
 
 
 @pytest.mark.parametrize(
@@ -106,3 +173,5 @@ def test_exit_code_is_passed_on(tmp_path):
     with pytest.raises(SystemExit) as caught:
         module.run(sys.executable, '-c', 'raise SystemExit(7)')
     assert caught.value.code == 7
+    module.run(sys.executable, '-c', 'open("here", "w")', cwd=tmp_path)
+    assert (tmp_path / 'here').exists()

@@ -81,6 +81,7 @@ def run_pipeline(work: Path, stage: dict[str, Any]) -> None:
 
 def self_attention(work: Path, bad: Path) -> None:
     loss = dict(toys.SELF_ATTENTION_LOSS, allow_untrained=False, checkpoint=str(bad))
+    loss['domains'] = ['source']
     MODELS.build(dict(METHOD, regularizers=dict(sam=loss))).init_weights()
 
 

@@ -20,7 +20,6 @@ import argparse
 from mmengine.config import Config
 
 import mmseg_uda  # noqa: F401 (checks the toolboxes, registers the classes)
-from mmseg_uda.artifacts.outputs import check_output
 from mmseg_uda.config.tables import read_config
 from mmseg_uda.stages.export import export_segmentor
 from mmseg_uda.stages.export.formats import FORMATS, compare, export_format
@@ -69,19 +68,16 @@ def convert(kind: str, args: argparse.Namespace, trained: Config | None) -> bool
 
 def main(argv: list[str] | None = None) -> int:
     args = parse_args(argv)
-    reads = [('checkpoint', args.checkpoint), ('--config', args.config or args.checkpoint)]
-    for kind in FORMATS:
-        if vars(args)[kind]:
-            check_output(f'--{kind.replace("_", "-")}', vars(args)[kind], reads)
+    kinds = [kind for kind in FORMATS if vars(args)[kind]]
+    further = {f'--{kind.replace("_", "-")}': vars(args)[kind] for kind in kinds}
     exported = export_segmentor(
-        args.checkpoint, args.out, args.config, args.out_config, args.module
+        args.checkpoint, args.out, args.config, args.out_config, args.module, further
     )
     print(f'wrote {args.out}: {exported.tensors} tensors of {args.module!r}')
     for path in list(exported.outputs.values())[1:]:
         print(f'wrote {path}')
     for note in exported.notes:
         print(f'note: {note}')
-    kinds = [kind for kind in FORMATS if vars(args)[kind]]
     trained = read_config(args.config) if kinds else None
     fits = [convert(kind, args, trained) for kind in kinds]
     return 0 if all(fits) else 1

@@ -132,6 +132,7 @@ def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
     init_default_scope('mmseg')
     start = time.time()
+    args.work_dir = args.work_dir.absolute()  # configs there name it, wherever they are read
     data, weights = args.work_dir / 'data', args.work_dir / 'efficientnet_lite0.pth'
     os.environ.update(MMSEG_UDA_DATA=str(data), EFFICIENTNET_LITE0=str(weights))
     sizes = ('--train', NUM_TRAIN, '--val', NUM_VAL)

@@ -40,7 +40,8 @@ def load_checkpoint(path: PathLike, map_location: Any = 'cpu') -> dict[str, Any]
     Raises:
         FileNotFoundError: There is no such file.
         ValueError: The file is no checkpoint, holds more than weights and records of a training
-            (see :func:`load_torch_file`), or a weight is NaN or infinite.
+            (see :func:`load_torch_file`), or a weight has no name, is no tensor, or is NaN or
+            infinite.
     """
     checkpoint = load_torch_file(path, map_location)
     if not isinstance(checkpoint, dict) or not isinstance(weights_of(checkpoint), dict):
@@ -48,13 +49,34 @@ def load_checkpoint(path: PathLike, map_location: Any = 'cpu') -> dict[str, Any]
             f'expected a checkpoint, which is a dict of weights, but got another object: {path}; '
             'write the file of a checkpoint or of a state_dict'
         )
+    if not isinstance(checkpoint.get('meta', {}), dict):
+        raise ValueError(
+            f'expected a checkpoint whose meta is a dict, but got {checkpoint["meta"]!r}: {path}; '
+            'write another checkpoint'
+        )
     for name, value in weights_of(checkpoint).items():
-        if isinstance(value, Tensor) and value.is_floating_point() and not value.isfinite().all():
-            raise ValueError(
-                f'expected finite weights, but got NaN or infinity in {name}: {path}; write an '
-                'earlier checkpoint of that training'
-            )
+        _check_weight(name, value, 'state_dict' in checkpoint, path)
     return checkpoint
+
+
+def _check_weight(name: Any, value: Any, alone: bool, path: PathLike) -> None:
+    """Check a weight, or a record, if they are not ``alone``: a bare state dict may have some."""
+    if not isinstance(name, str):
+        raise ValueError(
+            f'expected weights with names, but got the key {name!r}: {path}; write the file of a '
+            'checkpoint or of a state_dict'
+        )
+    # PyTorch lets modules store anything under the one name.
+    if alone and not isinstance(value, Tensor) and not name.endswith('_extra_state'):
+        raise ValueError(
+            f'expected tensors as weights, but got {type(value).__name__} in {name}: {path}; write '
+            'another checkpoint'
+        )
+    if isinstance(value, Tensor) and value.is_floating_point() and not value.isfinite().all():
+        raise ValueError(
+            f'expected finite weights, but got NaN or infinity in {name}: {path}; write an '
+            'earlier checkpoint of that training'
+        )
 
 
 def weights_of(checkpoint: dict[str, Any]) -> dict[str, Tensor]:
@@ -136,7 +158,8 @@ def describe_mismatch(
         given = state_dict.get(prefix + key)
         # Old files have no num_batches_tracked; nothing is computed from it.
         missing = given is None and not key.endswith('num_batches_tracked')
-        if missing or (given is not None and given.shape != shapes.get(key, given.shape)):
+        shape = getattr(given, 'shape', None)  # a bare state dict may hold texts, too
+        if missing or (given is not None and shape != shapes.get(key, shape)):
             wrong.append(prefix + key)
     if not wrong:
         return ''

@@ -229,14 +229,16 @@ def list_files(directory: PathLike) -> Iterator[str]:
 
     Links to directories are followed, unless they lead back to a directory on the way. Files and
     directories whose names start with a dot are skipped: copies of notebooks, and what macOS puts
-    beside files.
+    beside files. A directory that is not there has no files.
 
     Yields:
-        Paths relative to the directory, with ``/``: the files of each directory in order, then
-        those of its sub-directories.
+        Paths relative to the directory, with ``/``: those of each directory, then of those below.
+
+    Raises:
+        OSError: A directory cannot be read; the error names it.
     """
     ways = {os.fspath(directory): [Path(directory).resolve()]}
-    for root, directories, names in os.walk(directory, followlinks=True):
+    for root, directories, names in os.walk(directory, onerror=_refuse, followlinks=True):
         way = ways.pop(root)  # the directories down to this one, without links
         below = {name: Path(root, name).resolve() for name in directories if name[0] != '.'}
         directories[:] = sorted(
@@ -249,6 +251,11 @@ def list_files(directory: PathLike) -> Iterator[str]:
             skipped = name.startswith('.') or name.endswith('.tmp') or ASIDE.search(name)
             if not skipped:
                 yield Path(root, name).relative_to(directory).as_posix()
+
+
+def _refuse(error: OSError) -> None:
+    if not isinstance(error, (FileNotFoundError, NotADirectoryError)):
+        raise OSError(error.errno, f'{error.strerror}; make the directory readable', error.filename)
 
 
 def check_name(name: Any, listed_in: PathLike) -> None:

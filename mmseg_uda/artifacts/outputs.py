@@ -11,7 +11,7 @@ from mmengine.logging import print_log
 from mmseg_uda.artifacts.digest import digest_path
 from mmseg_uda.artifacts.files import PathLike, free_path
 
-__all__ = ['check_new_file', 'check_output', 'clear_outputs']
+__all__ = ['check_directory', 'check_distinct', 'check_new_file', 'check_output', 'clear_outputs']
 
 
 def check_output(owner: str, out: PathLike, reads: Iterable[tuple[str, PathLike]]) -> None:
@@ -39,6 +39,39 @@ def check_output(owner: str, out: PathLike, reads: Iterable[tuple[str, PathLike]
         raise ValueError(
             f'{owner}: expected a place apart from {key}={str(path)!r}, which is read, but got '
             f'{str(out)!r}, which is {relation}; write another path'
+        )
+
+
+def check_distinct(outputs: Mapping[str, PathLike]) -> None:
+    """Check that no output would replace another one.
+
+    Args:
+        outputs: Name of each output in the call or on the command line, for errors, and its path.
+
+    Raises:
+        ValueError: Two are the same file.
+    """
+    names: dict[str, str] = {}
+    for name, path in outputs.items():
+        other = names.setdefault(osp.realpath(path), name)
+        if other != name:
+            raise ValueError(
+                f'{name}: expected another file than that of {other}, but got {str(path)!r} for '
+                'both; write another path'
+            )
+
+
+def check_directory(owner: str, out: PathLike) -> None:
+    """Check that a directory to write can be made, or is there.
+
+    Raises:
+        ValueError: A file is there, or where one of the directories above it must be.
+    """
+    place = Path(osp.abspath(out))
+    found = next(each for each in (place, *place.parents) if osp.lexists(each))
+    if not found.is_dir():
+        raise ValueError(
+            f'{owner}: expected a directory, but got the file {str(found)!r}; write another path'
         )
 
 

@@ -80,7 +80,7 @@ def _check_whole_images(nodes: list[Node]) -> Iterator[Problem]:
         pipeline = node.path.rpartition('.')[0]
         for step in nodes:
             inside = step.path.startswith(f'{pipeline}.') and inspect.isclass(step.target)
-            if inside and issubclass(step.target, PARTS):
+            if inside and issubclass(step.target, PARTS):  # type: ignore[arg-type]
                 text = f'{node.name} loads labels of whole images, which {step.name} does not move'
                 yield Problem(f'{step.path}.type', f'{text}; remove it')
 

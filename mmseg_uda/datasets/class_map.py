@@ -19,6 +19,7 @@ __all__ = [
     'LABEL_VALUES',
     'ClassMap',
     'UnlistedValueError',
+    'check_channels',
     'name_value',
     'pack_colour',
     'read_values',
@@ -83,8 +84,10 @@ def read_values(image: Image.Image, colours: bool) -> NDArray[Any]:
         Shape (H, W), integers.
 
     Raises:
-        ValueError: It is a picture in colours, but ids are mapped, or the reverse.
+        ValueError: It is a picture in colours, but ids are mapped, or the reverse, it has 16 bits
+            in each of several channels, or numbers that are not whole.
     """
+    check_channels(image)
     several = len(image.getbands()) > 2  # LA is grey with opacity
     if colours:
         if not several and image.mode != 'P':
@@ -96,7 +99,31 @@ def read_values(image: Image.Image, colours: bool) -> NDArray[Any]:
         if several and (values[..., 1:3] != values[..., :1]).any():
             raise ValueError('expected a label of one channel, but got one in colours')
         values = values[..., 0]
-    return values.astype(np.uint8) if values.dtype == bool else values
+    if values.dtype == bool:
+        return values.astype(np.uint8)
+    return values if values.dtype.kind in 'iu' else _whole(values)
+
+
+def check_channels(image: Image.Image) -> None:
+    """Refuse 16 bits in several channels, of which Pillow drops the lower 8 without a word.
+
+    Raises:
+        ValueError: The image has these. A file tells its bits only until its pixels are read.
+    """
+    modes = [str(tile[3]) for tile in getattr(image, 'tile', ())]  # such as 'RGB;16B'
+    if len(image.getbands()) > 1 and any(';16' in mode for mode in modes):
+        raise ValueError(
+            f'expected 8 bits per channel, but got 16 in {len(image.getbands())} channels; convert '
+            "SYNTHIA's labels by tools/dataset_converters/synthia.py, others to one channel of ids"
+        )
+
+
+def _whole(values: NDArray[np.floating]) -> NDArray[np.int64]:
+    """Make ids of numbers such as 7.0, as TIFF files of other tools have them."""
+    odd = values[~(np.isfinite(values) & (values == np.rint(values)))]
+    if odd.size:
+        raise ValueError(f'expected whole numbers, but got {odd[0]}; write ids')
+    return values.astype(np.int64)
 
 
 class ClassMap:

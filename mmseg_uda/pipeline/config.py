@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from mmseg_uda.config.tables import choose, read_file
 from mmseg_uda.pipeline.joined import join_cells
 from mmseg_uda.pipeline.reuse import read_reuse
 from mmseg_uda.pipeline.run import Pipeline
+from mmseg_uda.pipeline.state import STAGE_NAME
 from mmseg_uda.pipeline.tables import select_stages, successors
 from mmseg_uda.pipeline.translated import translate_source
 from mmseg_uda.stages import STAGES
@@ -27,7 +27,6 @@ NAMES = (
     *('seed', 'select', 'work_dir', 'env_cfg', 'translated', 'translation'),
     *('cells', 'rows', 'metrics', 'links', 'pipeline', 'figures', 'reuse'),
 )
-STAGE_NAME = re.compile(r'[A-Za-z0-9][\w-]*')
 RESERVED = 'replaced'  # the directory of archived results
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,10 +17,11 @@ from mmseg_uda.stages.base import Result
 if TYPE_CHECKING:
     from mmseg_uda.pipeline.plan import Plan
 
-__all__ = ['RECIPE_NAME', 'StageRecord', 'State', 'read_recipe']
+__all__ = ['RECIPE_NAME', 'STAGE_NAME', 'StageRecord', 'State', 'read_recipe']
 
 FORMAT_VERSION = 1
 RECIPE_NAME = 'recipe.json'
+STAGE_NAME = re.compile(r'[A-Za-z0-9][\w-]*')  # its directory's, which never leads elsewhere
 
 
 @dataclasses.dataclass
@@ -64,8 +66,8 @@ class State:
         directory: Directory of the pipeline.
 
     Raises:
-        ValueError: The file is damaged, another version wrote it, or it names an output that does
-            not lie below the directory.
+        ValueError: The file is damaged, another version wrote it, or it names a stage or an output
+            that does not lie below the directory.
     """
 
     def __init__(self, directory: Path) -> None:
@@ -80,6 +82,9 @@ class State:
                 check_version(content.get('format_version'), FORMAT_VERSION)
                 stages = check_content(check_content(content, ['stages'])['stages'])
                 self.stages = {key: StageRecord(**each) for key, each in stages.items()}
+                for name in stages:
+                    if not STAGE_NAME.fullmatch(name):
+                        raise ValueError(f'expected names of stages, but got {name!r}')
                 outputs = [name for each in self.stages.values() for name in each.outputs.values()]
             for name in outputs:
                 safe_join(directory, name, self.path)

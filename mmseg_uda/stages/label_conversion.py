@@ -12,8 +12,8 @@ A converted dataset consists of
 
   A class that an image does not show is left out of the image's entry.
 
-Labels that were converted earlier are counted again from the converted file, so both files are
-complete after a resumed run as well. Older files of other content are moved aside.
+Every label is read in each run, and what holds just its train ids counts as converted already. So
+both files are complete after a resumed run as well. Older files of other content are moved aside.
 """
 
 from __future__ import annotations
@@ -155,17 +155,17 @@ def find_jobs(
 
 
 def convert_label(job: LabelJob, label_format: LabelFormat, overwrite: bool = False) -> LabelResult:
-    """Convert one label, or count the pixels of the one converted earlier.
+    """Convert one label, unless its output holds its train ids already; count its pixels.
 
     Raises:
         OSError: The disk is full. Other errors are part of the result.
     """
     try:
-        train_ids = None if overwrite else _load_converted(job.output)
-        resumed = train_ids is not None
-        if train_ids is None:
-            train_ids = label_format.load(job.label)
+        train_ids = label_format.load(job.label)
+        if job.image is not None:
             _check_size(train_ids, job.image)
+        resumed = not overwrite and _holds(job.output, train_ids)
+        if not resumed:
             with atomic_write(job.output, keep=True) as file:
                 file.write_bytes(cv2.imencode('.png', train_ids)[1].tobytes())
         ids, counts = np.unique(train_ids, return_counts=True)
@@ -207,16 +207,15 @@ def convert_dataset(
     return results
 
 
-def _load_converted(path: Path) -> np.ndarray | None:
+def _holds(path: Path, train_ids: np.ndarray) -> bool:
+    """Tell whether a file is a label with these train ids."""
     try:
-        return read_index_png(path)
+        return np.array_equal(read_index_png(path), train_ids)
     except (OSError, SyntaxError, ValueError):
-        return None
+        return False
 
 
-def _check_size(train_ids: np.ndarray, image: Path | None) -> None:
-    if image is None:
-        return
+def _check_size(train_ids: np.ndarray, image: Path) -> None:
     if not image.is_file():
         raise ValueError(f'has no image {image}')
     with Image.open(image) as opened:
@@ -268,6 +267,10 @@ def run_converter(
     add('--overwrite', action='store_true', help='convert again what is already converted')
     args = parser.parse_args(argv)
     out_dir = args.out_dir or args.data_root
+    if Path(args.gt_dir).is_absolute() or '..' in Path(args.gt_dir).parts:
+        parser.error(  # below the output directory it would lead to the originals, or anywhere
+            f'--gt-dir: expected a path below data_root like {gt_dir}, but got {args.gt_dir}'
+        )
     label_dir, image_dir = args.data_root / args.gt_dir, args.data_root / args.img_dir
     if not label_dir.is_dir():
         parser.error(

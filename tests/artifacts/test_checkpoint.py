@@ -113,6 +113,31 @@ def test_other_objects(tmp_path: Path, content: object) -> None:
         load_checkpoint(tmp_path / 'a.pth')
 
 
+@pytest.mark.parametrize('meta', [[], None])
+def test_records_of_another_form(tmp_path: Path, meta: object) -> None:
+    torch.save(dict(state_dict={'a': torch.ones(1)}, meta=meta), tmp_path / 'a.pth')
+    with pytest.raises(ValueError, match=r'meta is a dict, but got .*: \S+a\.pth; write another'):
+        load_checkpoint(tmp_path / 'a.pth')
+
+
+@pytest.mark.parametrize('bare', [False, True])
+def test_weights_without_names(tmp_path: Path, bare: bool) -> None:
+    weights = {'a': torch.ones(1), 3: torch.ones(1)}
+    torch.save(weights if bare else dict(state_dict=weights), tmp_path / 'a.pth')
+    with pytest.raises(ValueError, match=r'names, but got the key 3: \S+a\.pth; write the file'):
+        load_checkpoint(tmp_path / 'a.pth')
+
+
+def test_texts_among_weights(tmp_path: Path) -> None:
+    weights = {'weight': 'text', 'bias': torch.ones(3), 'x._extra_state': 'any'}
+    torch.save(dict(state_dict=weights), tmp_path / 'a.pth')
+    with pytest.raises(ValueError, match=r'tensors .* got str in weight: \S+a\.pth; write another'):
+        load_checkpoint(tmp_path / 'a.pth')
+    torch.save(weights, tmp_path / 'a.pth')
+    with pytest.raises(ValueError, match='1 of 2 tensors .* of another shape, the first is weight'):
+        raise_mismatch('Reader', nn.Linear(2, 3), load_weights(tmp_path / 'a.pth'))
+
+
 @pytest.mark.parametrize('value', [float('nan'), float('inf'), -float('inf')])
 @pytest.mark.parametrize('bare', [False, True])
 def test_weights_that_are_not_finite(tmp_path: Path, value: float, bare: bool) -> None:

@@ -127,6 +127,24 @@ def test_list_of_files(tmp_path: Path) -> None:
     assert list(list_files(tmp_path)) == ['c', 'b/2', 'b/a/1']
 
 
+def test_directories_that_cannot_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Their files are not left out in silence: half of the images would pass for all."""
+    (tmp_path / 'a').mkdir()
+    (tmp_path / 'b').mkdir()
+    scan = os.scandir
+
+    def refuse(path: str) -> object:
+        if Path(path).name == 'b':
+            raise PermissionError(errno.EACCES, 'Permission denied', path)
+        return scan(path)
+
+    monkeypatch.setattr(files.os, 'scandir', refuse)
+    message = f'Permission denied; make the directory readable: {str(tmp_path / "b")!r}'
+    with pytest.raises(PermissionError, match=message):
+        list(list_files(tmp_path))
+    assert list(list_files(tmp_path / 'none')) == []
+
+
 def test_links_that_lead_back_are_not_followed(tmp_path: Path) -> None:
     for name in ('a/1', 'b/2'):
         (tmp_path / name).parent.mkdir()

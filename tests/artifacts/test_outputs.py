@@ -8,7 +8,12 @@ from pathlib import Path
 import pytest
 
 from mmseg_uda.artifacts.files import atomic_write, free_path, list_files, move_aside
-from mmseg_uda.artifacts.outputs import check_output, clear_outputs
+from mmseg_uda.artifacts.outputs import (
+    check_directory,
+    check_distinct,
+    check_output,
+    clear_outputs,
+)
 
 
 @pytest.mark.parametrize(
@@ -26,6 +31,26 @@ def test_outputs_at_inputs(tmp_path: Path, monkeypatch, out: str, relation: str)
         rf'which is {relation}; write another path$',
     ):
         check_output('Tool.out', out, [('other', '/b'), ('data', 'a')])
+
+
+def test_outputs_of_one_name(tmp_path: Path) -> None:
+    (tmp_path / 'link').symlink_to('a')
+    check_distinct({'out': tmp_path / 'a', '--onnx': tmp_path / 'b'})
+    with pytest.raises(
+        ValueError, match=r'^--onnx: expected another file than that of out, but got .*link.*; wri'
+    ):
+        check_distinct({'out': tmp_path / 'a', '--onnx': tmp_path / 'link'})
+
+
+def test_directories_at_files(tmp_path: Path) -> None:
+    check_directory('OUT', tmp_path)
+    check_directory('OUT', tmp_path / 'new/one')
+    (tmp_path / 'file').touch()
+    for out in ('file', 'file/new/one'):
+        with pytest.raises(
+            ValueError, match='^OUT: expected a directory, but got the file .*file.; write another'
+        ):
+            check_directory('OUT', tmp_path / out)
 
 
 def test_names_beside(tmp_path: Path) -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 from PIL import Image
@@ -76,6 +78,31 @@ def test_ids_of_every_kind_of_file(mode: str) -> None:
 def test_masks_of_one_bit() -> None:
     image = Image.fromarray(np.array([[0, 255]], np.uint8)).convert('1')
     assert read_values(image, colours=False).tolist() == [[0, 1]]
+
+
+def test_floats_that_are_whole() -> None:
+    values = read_values(Image.fromarray(np.array([[0, 2]], np.float32)), colours=False)
+    assert values.tolist() == [[0, 2]]
+    assert values.dtype.kind == 'i'
+    for odd in (0.5, np.nan, np.inf):
+        with pytest.raises(ValueError, match=f'expected whole numbers, but got {odd}'):
+            read_values(Image.fromarray(np.array([[0, odd]], np.float32)), colours=False)
+
+
+@pytest.mark.parametrize('suffix', ['.png', '.tif'])
+def test_sixteen_bits_in_several_channels(tmp_path: Path, suffix: str) -> None:
+    """Pillow reads them as 8 bits, all 0 in SYNTHIA's labels."""
+    path = tmp_path / f'a{suffix}'
+    cv2.imwrite(str(path), np.full((2, 2, 3), 7, np.uint16))
+    for colours in (False, True):
+        with (
+            Image.open(path) as image,
+            pytest.raises(ValueError, match='got 16 in 3 channels; convert .*synthia'),
+        ):
+            read_values(image, colours)
+    cv2.imwrite(str(path), np.full((2, 2), 300, np.uint16))
+    with Image.open(path) as image:
+        assert read_values(image, False).tolist() == [[300, 300], [300, 300]]
 
 
 def test_palette_may_count_by_colour() -> None:

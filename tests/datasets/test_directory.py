@@ -5,8 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
+from mmseg.registry import TRANSFORMS
 from PIL import Image
 
 from mmseg_uda.config.check import check_config
@@ -154,6 +156,14 @@ def test_counts_as_a_loader_of_labels(root: Path) -> None:
         check_unlabelled(dataset(root))
     cfg = dict(type='DirectoryDataset', data_prefix=dict(img_path='a', seg_map_path='b'))
     assert unlabelled_images(dict(cfg, pipeline=[LOAD]))['pipeline'] == []
+
+
+def test_sixteen_bits_in_colours_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / 'a.png'
+    cv2.imwrite(str(path), np.full((2, 2, 3), 7, np.uint16))
+    load = TRANSFORMS.build(LOAD)
+    with pytest.raises(ValueError, match=r'LoadMappedAnnotations: .*a\.png: expected 8 bits per c'):
+        load(dict(seg_map_path=str(path), seg_fields=[]))
 
 
 def test_classes_of_loader_and_dataset_agree() -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from mmseg_uda.pipeline.plan import Plan
-from mmseg_uda.pipeline.state import State
+from mmseg_uda.pipeline.state import StageRecord, State
 from mmseg_uda.stages.base import Result
 
 
@@ -32,3 +32,13 @@ def test_state(tmp_path: Path) -> None:
         state.path.write_text(text)
         with pytest.raises(ValueError, match='State: cannot read .*pipeline.json .*; rename it'):
             State(tmp_path)
+
+
+@pytest.mark.parametrize('name', ['../other', '/abs/other', '.', '', 'a/b', 'a b'])
+def test_stages_of_other_directories(tmp_path: Path, name: str) -> None:
+    """A file from somebody else: a report would embed the training of that directory."""
+    state = State(tmp_path)
+    state.stages[name] = StageRecord('train', 'done')
+    state.save()
+    with pytest.raises(ValueError, match=f'cannot read .*expected names of .*{name!r}.*; rename'):
+        State(tmp_path)

@@ -259,6 +259,41 @@ def test_resumed_run_skips_what_is_done_and_counts_all(gta, capsys):
     assert (gta / 'class_stats_train.json').read_text() == complete
 
 
+@pytest.mark.parametrize(
+    'other',
+    [np.zeros((3, 4)), np.full((5, 7), 77), np.zeros((5, 7))],
+    ids=['size', 'ids', 'labels'],
+)
+def test_files_with_other_train_ids_are_no_conversion(gta, capsys, other):
+    output = gta / 'labels/00002_labelTrainIds.png'
+    Image.fromarray(other.astype(np.uint8)).save(output)
+    before = output.read_bytes()
+    assert convert('gta', gta, '--nproc', 1) == 0
+    assert '3 labels converted, 0 were already' in capsys.readouterr().out
+    assert read(output).flatten().tolist() == [CITYSCAPES.get(index, 255) for index in range(35)]
+    assert output.with_name(f'{output.name}.old-1').read_bytes() == before
+    statistics = json.loads((gta / 'class_stats_train.json').read_text())
+    assert list(statistics['totals']) == [*map(str, range(19)), '255']
+
+
+def test_label_that_was_replaced_is_converted_again(gta, capsys):
+    assert convert('gta', gta, '--nproc', 1) == 0
+    label = gta / 'labels/00001.png'
+    write_palette(label, np.full((5, 7), 7))
+    os.utime(label, (0, 0))  # as from an archive
+    assert convert('gta', gta, '--nproc', 1) == 0
+    assert '1 labels converted, 2 were already' in capsys.readouterr().out.splitlines()[-1]
+    assert not read(gta / 'labels/00001_labelTrainIds.png').any()
+
+
+def test_labels_of_another_dataset_are_not_converted_already(gta, capsys):
+    assert convert('gta', gta, '--nproc', 1) == 0
+    assert convert('synthia', gta, '--gt-dir', 'labels', '--img-dir', 'images', '--nproc', 1) == 1
+    captured = capsys.readouterr()
+    assert '0 labels converted, 0 were already, 3 failed' in captured.out
+    assert '00001.png: is a PNG of 3 x uint8; expected 2 or 3 x uint16' in captured.err
+
+
 def test_overwrite_converts_again(gta, capsys):
     assert convert('gta', gta, '--nproc', 1) == 0
     write_palette(gta / 'labels/00001.png', np.full((5, 7), 7))
@@ -308,6 +343,8 @@ def test_output_where_data_are_read(gta, out, gt_dir, flag):
     ('argv', 'message'),
     [
         (['--gt-dir', 'nowhere'], '--gt-dir: expected a directory, but there is no'),
+        (['--gt-dir', '/labels'], '--gt-dir: expected a path below data_root like labels, but got'),
+        (['--gt-dir', '../labels'], '--gt-dir: expected a path below data_root like labels, but'),
         (['--gt-dir', 'empty'], '--gt-dir: expected names that end in .png, but'),
         (['--nproc', '0'], '--nproc: expected an integer from 1 on, but got 0'),
     ],
@@ -318,3 +355,13 @@ def test_wrong_command_line(gta, capsys, argv, message):
         convert('gta', gta, *argv)
     assert caught.value.code == 2
     assert message in capsys.readouterr().err
+
+
+def test_absolute_label_directory_is_refused(gta, tmp_path_factory, capsys):
+    out = tmp_path_factory.mktemp('out')
+    before = sorted(gta.rglob('*'))
+    with pytest.raises(SystemExit):
+        convert('gta', gta, '--gt-dir', gta / 'labels', '-o', out, '--nproc', 1)
+    assert '--gt-dir: expected a path below data_root' in capsys.readouterr().err
+    assert sorted(gta.rglob('*')) == before
+    assert not [*out.iterdir()]

@@ -291,8 +291,8 @@ def test_inferencer_of_stock_mmseg_finds_the_config(checkpoint):
     ('out', 'config', 'line'),
     [
         ('m.pth', 'm.pth', r'out_config: expected a name that ends in \.py.*write .*m\.py'),
-        ('m.md', 'm.py', r'out: expected another file than the config and its model card m\.md'),
-        ('m.py', 'm.py', r'out: expected another file'),
+        ('m.md', 'm.py', r'the model card .*: expected another file than that of .*\.out, .*m\.md'),
+        ('m.py', 'm.py', r'out_config: expected another file than that of export_segmentor\.out'),
     ],
 )
 def test_outputs_are_different_files(
@@ -303,3 +303,27 @@ def test_outputs_are_different_files(
     with pytest.raises(ValueError, match=line):
         load_tool().main([checkpoint, paths[0], '--config', own, '--out-config', paths[1]])
     assert not (tmp_path / 'ex').exists()
+
+
+@pytest.mark.parametrize(
+    ('flag', 'name', 'line'),
+    [
+        ('--torchscript', 'ex/m.pth', 'expected another file than that of export_segmentor.out,'),
+        ('--torchscript', 'ex/m.py', 'expected another file than that of export_segmentor.out_c'),
+        ('--onnx', 'ex/m.md', 'expected another file than that of the model card beside out_conf'),
+        ('--onnx', 'ex/m.pt2', '--torch-export: expected another file than that of --onnx'),
+        ('--onnx', 'iter_10.pth', 'expected a place apart from checkpoint='),
+        ('--onnx', 'images/a.onnx', r'expected a place apart from .*\.img_path='),
+    ],
+)
+def test_formats_are_files_of_their_own(
+    checkpoint: str, tmp_path: Path, flag: str, name: str, line: str
+) -> None:
+    own = str(tmp_path / 'method.py')
+    first, second, third = (str(tmp_path / 'ex' / f'm.{end}') for end in ('pth', 'py', 'pt2'))
+    words = [checkpoint, first, '--config', own, '--out-config', second, flag, str(tmp_path / name)]
+    before = Path(checkpoint).read_bytes()
+    with pytest.raises(ValueError, match=line):
+        load_tool().main([*words, '--torch-export', third])
+    assert not (tmp_path / 'ex').exists()
+    assert Path(checkpoint).read_bytes() == before

@@ -63,11 +63,11 @@ def rounds(tmp_path: Path) -> list[str]:
 def run(tool: ModuleType, tmp_path: Path, *words: str) -> None:
     tool.main(
         [
+            '--out',
+            str(tmp_path / 'out'),
             *words,
             '--config',
             str(tmp_path / 'config.py'),
-            '--out',
-            str(tmp_path / 'out'),
             '--cell-width',
             str(WIDTH),
         ]
@@ -204,3 +204,16 @@ def test_errors(tool: ModuleType, tmp_path: Path, rounds: list[str]) -> None:
     with pytest.raises(ValueError, match='expected train_dataloader.target .* got none; write'):
         tool.target_dataset(tool.Config(dict(train_dataloader=None)))
     assert not (tmp_path / 'out').exists()
+
+
+def test_out_is_a_directory_apart_from_the_rounds(
+    tool: ModuleType, tmp_path: Path, rounds: list[str]
+) -> None:
+    for out in (rounds[1], str(Path(rounds[1], 'below'))):
+        before = sorted(Path(rounds[1]).rglob('*'))
+        with pytest.raises(ValueError, match='--out: expected a place apart from ROUND_DIR='):
+            run(tool, tmp_path, *rounds, '--out', out)
+        assert sorted(Path(rounds[1]).rglob('*')) == before
+    (tmp_path / 'out').touch()
+    with pytest.raises(ValueError, match='--out: expected a directory, but got the file .*out'):
+        run(tool, tmp_path, *rounds)

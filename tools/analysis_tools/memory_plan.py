@@ -14,6 +14,7 @@ from mmengine.registry import init_default_scope
 
 import mmseg_uda  # noqa: F401 (checks the toolboxes, registers the classes)
 from mmseg_uda.config.domains import domain_loaders
+from mmseg_uda.config.required import require_model
 from mmseg_uda.doctor.memory import GIB, USABLE, measure_saved
 from mmseg_uda.doctor.savings import steps_to_fit
 from mmseg_uda.engine.noise import image_size
@@ -39,6 +40,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 def main(argv: list[str] | None = None) -> int:
     args = parse_args(argv)
     cfg = load_config(args)
+    require_model('memory_plan', cfg)
     init_default_scope(cfg.get('default_scope', 'mmseg'))
     crop = tuple(args.crop) if args.crop else None
     there = args.gpu_memory * GIB

@@ -24,7 +24,7 @@ from mmengine.registry import init_default_scope
 
 import mmseg_uda  # noqa: F401 (checks the toolboxes, registers the classes)
 from mmseg_uda.artifacts.files import atomic_write
-from mmseg_uda.artifacts.outputs import check_output
+from mmseg_uda.artifacts.outputs import check_directory, check_output
 from mmseg_uda.artifacts.pseudo_labels import Manifest
 from mmseg_uda.config.reads import FILES, read_paths
 from mmseg_uda.engine.hooks.reference_context_hook import plain_dataset
@@ -181,10 +181,13 @@ def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
     out, cfg = Path(args.out), load_config(args)
     check_output('--out', out, read_paths(cfg, but=FILES))
+    check_directory('--out', out)
     init_default_scope(cfg.get('default_scope', 'mmseg'))
     dataset = target_dataset(cfg)
     classes = dataset.metainfo['classes']
     manifests = read_manifests(args.rounds, len(classes))
+    # By a file's name: it may be above the rounds, but must not be one or inside of one.
+    check_output('--out', out / 'labels.png', [('ROUND_DIR', each) for each in args.rounds])
     rows, seen = image_rows(dataset, args.rounds, manifests, args.images)
     coverage = percentages(manifests)
     text = table(classes, coverage)

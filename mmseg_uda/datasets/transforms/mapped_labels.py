@@ -11,7 +11,7 @@ from mmseg.datasets.transforms import LoadAnnotations
 from mmseg.registry import TRANSFORMS
 from PIL import Image
 
-from mmseg_uda.datasets.class_map import ClassMap, UnlistedValueError, read_values
+from mmseg_uda.datasets.class_map import ClassMap, UnlistedValueError, check_channels, read_values
 from mmseg_uda.utils.errors import error_context
 
 __all__ = ['LoadMappedAnnotations']
@@ -90,6 +90,8 @@ class LoadMappedAnnotations(LoadAnnotations):
             return
         content = fileio.get(path, backend_args=self.backend_args)
         with Image.open(io.BytesIO(content)) as image:
+            with error_context(f'LoadMappedAnnotations: {path}'):
+                check_channels(image)
             image.load()  # damage is Pillow's error, as with the stock loader
             try:
                 values = read_values(image, self.class_map.colours)

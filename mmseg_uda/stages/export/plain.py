@@ -11,6 +11,7 @@ from mmseg.datasets.transforms import LoadAnnotations
 from mmseg.registry import DATASETS, LOG_PROCESSORS, METRICS, MODELS, TRANSFORMS
 
 from mmseg_uda.config.datasets import map_datasets, steps_of_class
+from mmseg_uda.config.required import require_model
 from mmseg_uda.datasets import StreetDataset
 from mmseg_uda.datasets.class_map import LABEL_VALUES, ClassMap, name_value
 from mmseg_uda.datasets.transforms import LoadMappedAnnotations
@@ -48,6 +49,7 @@ def plain_config(cfg: Config, notes: list[str] | None = None) -> Config:
             ensemble.
     """
     notes = [] if notes is None else notes
+    require_model('export_segmentor', cfg)
     content = cfg.to_dict()
     if 'segmentor' not in content['model']:
         raise ValueError(

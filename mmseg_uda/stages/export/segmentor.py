@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -10,7 +11,7 @@ from torch import Tensor
 
 from mmseg_uda.artifacts.checkpoint import load_checkpoint, strip_prefix, weights_of
 from mmseg_uda.artifacts.files import atomic_write, write_torch
-from mmseg_uda.artifacts.outputs import check_output
+from mmseg_uda.artifacts.outputs import check_distinct, check_output
 from mmseg_uda.config.reads import read_paths
 from mmseg_uda.config.tables import read_config
 from mmseg_uda.stages.export.card import model_card
@@ -22,6 +23,13 @@ __all__ = ['Exported', 'export_segmentor']
 # Metadata that stay behind: configs, which are programs, and the hooks' records of training, whose
 # numbers stock loaders may refuse.
 UNKEPT = ('cfg', 'config', 'hook_msgs')
+# Outputs as errors name them.
+NAMES = {
+    'checkpoint': 'export_segmentor.out',
+    'config': 'export_segmentor.out_config',
+    'card': 'the model card beside out_config',
+    'networks': 'the networks beside out_config',
+}
 IMPORT = """import sys
 
 sys.path.insert(0, '{{{{ fileDirname }}}}')  # where {name}.py lies
@@ -49,6 +57,7 @@ def export_segmentor(
     config: str | Config | None = None,
     out_config: str | Path | None = None,
     module: str = 'student',
+    further: Mapping[str, str | Path] | None = None,
 ) -> Exported:
     """Write a method's segmentor as a checkpoint that a stock config loads strictly.
 
@@ -62,10 +71,11 @@ def export_segmentor(
         out_config: File for a plain config, or None. A model card is written beside it, and a
             Python file with those networks of this package that the config uses.
         module: The module to export, for example ``teacher.module``.
+        further: Names and paths of what the caller writes afterwards, to be checked before.
 
     Raises:
-        ValueError: The checkpoint has no such module, there is no config for ``out_config``, or
-            an output is where something is read.
+        ValueError: The checkpoint has no such module, there is no config for ``out_config``, an
+            output is where something is read, or two outputs are one file.
     """
     if config is None and out_config is not None:
         raise ValueError(
@@ -87,13 +97,14 @@ def export_segmentor(
         reads.append(('config', config))
         config = read_config(config)
     reads += read_paths(config or {})
-    for key, path in (('out', out), ('out_config', out_config)):
-        if path is not None:
-            check_output(f'export_segmentor.{key}', path, reads)
-    _check_names(out, out_config)
+    outputs = {'checkpoint': Path(out)}
+    if out_config is not None:
+        outputs['config'] = _python_file(out_config)
+        outputs['card'] = outputs['config'].with_suffix('.md')
+    _check_outputs(outputs, further or {}, reads)
     kept = {key: value for key, value in meta.items() if key not in UNKEPT}
     notes: list[str] = []
-    texts: dict[str, tuple[Path, str]] = {}
+    texts: dict[str, str] = {}
     if config is not None:
         plain = plain_config(config, notes)
         exported = _unwrap(exported, *unwrapped_prefix(config))
@@ -109,37 +120,39 @@ def export_segmentor(
             )
         kept['cfg'] = (IMPORT.format(name=name) if classes else '') + plain.pretty_text
         if out_config is not None:
-            place = Path(out_config)
-            texts['config'] = place, kept['cfg']
+            texts['config'] = kept['cfg']
             if classes:
-                texts['networks'] = place.with_name(f'{name}.py'), networks
-            files = [Path(out).name, place.name, *([f'{name}.py'] if classes else [])]
-            card = model_card(config, plain, checkpoint, meta, files, notes)
-            texts['card'] = place.with_suffix('.md'), card
+                outputs['networks'] = outputs['config'].with_name(f'{name}.py')
+                texts['networks'] = networks
+                _check_outputs(outputs, further or {}, reads)
+            files = [path.name for key, path in outputs.items() if key != 'card']
+            texts['card'] = model_card(config, plain, checkpoint, meta, files, notes)
     write_torch(out, {'meta': kept, 'state_dict': exported})
-    for path, text in texts.values():
-        with atomic_write(path, keep=True) as partial:
+    for key, text in texts.items():
+        with atomic_write(outputs[key], keep=True) as partial:
             partial.write_text(text, encoding='utf-8')
-    outputs = {'checkpoint': Path(out), **{key: path for key, (path, _) in texts.items()}}
     return Exported(len(exported), outputs, notes)
 
 
-def _check_names(out: str | Path, out_config: str | Path | None) -> None:
-    """Refuse names of which two outputs, or the model card, would be one file."""
-    if out_config is None:
-        return
-    place = Path(out_config)
-    if place.suffix != '.py':
+def _python_file(path: str | Path) -> Path:
+    if Path(path).suffix != '.py':
         raise ValueError(
             f'export_segmentor.out_config: expected a name that ends in .py, but got '
-            f'{str(place)!r}; write {str(place.with_suffix(".py"))!r}'
+            f'{str(path)!r}; write {str(Path(path).with_suffix(".py"))!r}'
         )
-    card = place.with_suffix('.md')
-    if Path(out).resolve() in (place.resolve(), card.resolve()):
-        raise ValueError(
-            f'export_segmentor.out: expected another file than the config and its model card '
-            f'{card.name}, but got {str(out)!r}; write one that ends in .pth'
-        )
+    return Path(path)
+
+
+def _check_outputs(
+    outputs: Mapping[str, Path],
+    further: Mapping[str, str | Path],
+    reads: list[tuple[str, str | Path]],
+) -> None:
+    """Refuse outputs at what is read, and two that would be one file."""
+    named = {NAMES[key]: path for key, path in outputs.items()}
+    for name, path in {**named, **further}.items():
+        check_output(name, path, reads)
+    check_distinct({**named, **further})
 
 
 def _unwrap(weights: dict[str, Tensor], old: str, new: str) -> dict[str, Tensor]:

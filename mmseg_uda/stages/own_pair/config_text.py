@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import mmseg_uda
 from mmseg_uda.datasets.class_map import name_value
 from mmseg_uda.stages.own_pair.labels import Classes
+from mmseg_uda.stages.own_pair.literals import check_text, literal
 from mmseg_uda.stages.own_pair.plan import METHODS, NETWORKS, Plan
 
 __all__ = ['MANY', 'Parts', 'config_text', 'configs_directory']
@@ -19,13 +20,13 @@ HEAD = """\
 # {summary}
 # Train: {command}
 _base_ = [
-    '{configs}/models/{base}.py',
-    '{configs}/default_runtime.py',
+    {network},
+    {runtime},
 ]
 # Read these lines; what follows them is made of them.
 classes = {classes}
 label_map = {label_map}
-others = '{others}'  # values that label_map does not list: 'error', 'ignore' or a class
+others = {others}  # values that label_map does not list: 'error', 'ignore' or a class
 source = {source}
 target = {target}
 validation = {validation}
@@ -172,12 +173,18 @@ def config_text(
         source_shares: Share of each class among the source's labelled pixels.
         method: Name in ``METHODS``.
         network: Name in ``NETWORKS``.
+
+    Raises:
+        ValueError: A text of the user's cannot stand in a config.
     """
+    for line in (title, summary, command):
+        check_text('init_pair', line)
+    configs = configs_directory(path.parent)
     class_map = classes.class_map
     held_out = parts.validation is None
     validation = parts.validation or {**parts.source, 'part': 'val'}
     items = (
-        f'{name_value(value, class_map.colours)!r}: {name!r}'
+        f'{literal(name_value(value, class_map.colours))}: {literal(name)}'
         for value, name in class_map.names.items()
     )
     adversarial = 'discriminator' in METHODS[method]
@@ -192,11 +199,11 @@ def config_text(
         title=title,
         summary=summary,
         command=command,
-        configs=configs_directory(path.parent),
-        base=NETWORKS[network].base,
-        classes=_fold('()', map(repr, class_map.classes)),
+        network=literal(f'{configs}/models/{NETWORKS[network].base}.py'),
+        runtime=literal(f'{configs}/default_runtime.py'),
+        classes=_fold('()', map(literal, class_map.classes)),
         label_map=_fold('{}', items),
-        others=class_map.others,
+        others=literal(class_map.others),
         source=_call(parts.source),
         target=_call(parts.target),
         validation=_call(validation),
@@ -221,7 +228,7 @@ def config_text(
 def _call(arguments: Mapping[str, Any]) -> str:
     """Write keyword arguments as a dict of a config."""
     values = {
-        key: _call(value) if isinstance(value, Mapping) else repr(value)
+        key: _call(value) if isinstance(value, Mapping) else literal(value)
         for key, value in arguments.items()
     }
     return f'dict({", ".join(f"{key}={value}" for key, value in values.items())})'

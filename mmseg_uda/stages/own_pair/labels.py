@@ -3,21 +3,16 @@
 from __future__ import annotations
 
 import inspect
-import os.path as osp
-import re
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-import yaml
 from mmseg.registry import DATASETS
 from PIL import Image
 
-from mmseg_uda.artifacts.files import PathLike
 from mmseg_uda.datasets.class_map import IGNORE, ClassMap, name_value, read_values
 from mmseg_uda.structures import IGNORE_INDEX
 from mmseg_uda.utils.palettes import Palette, palette_of
@@ -28,16 +23,13 @@ __all__ = [
     'LabelValues',
     'guess_classes',
     'look_at_labels',
+    'make_classes',
     'of_dataset',
-    'read_classes',
 ]
 
 SECONDS = 60.0  # of looking at labels
 LARGEST_NUMBER = 253  # of classes
 LOOKED_AT = 20  # labels that tell whether colours count
-LEADING_ZERO = re.compile(r'0\d+')
-VALUE_AND_NAME = re.compile(r'[\'"]?[#\d][\da-fA-F, ]*[\'"]?\s*:')  # 7: road
-FORM = 'write a list of names, or a dict {id or colour: name}'
 
 
 class LabelValues(NamedTuple):
@@ -47,7 +39,7 @@ class LabelValues(NamedTuple):
         colours: The values are packed colours.
         pixels: Number of pixels by value.
         images: Number of labels by value.
-        looked_at: Number of labels that were read.
+        looked_at: Number of labels that were opened.
         total: Number of labels.
         unreadable: Files that could not be read, with the reason.
     """
@@ -60,13 +52,27 @@ class LabelValues(NamedTuple):
     unreadable: list[str]
 
     @property
+    def num_read(self) -> int:
+        """Number of labels whose values count."""
+        return self.looked_at - len(self.unreadable)
+
+    @property
     def mean_size(self) -> float:
         """Pixels of a label, on average."""
-        return self.pixels.total() / max(1, self.looked_at - len(self.unreadable))
+        return self.pixels.total() / max(1, self.num_read)
 
     def share(self, value: int) -> float:
         """Share of a value among all pixels, in [0, 1]."""
         return self.pixels[value] / max(1, self.pixels.total())
+
+    def ignored(self, class_map: ClassMap) -> float:
+        """Share of the pixels of no class, in [0, 1]."""
+        pixels = (
+            number
+            for value, number in self.pixels.items()
+            if class_map.names.get(value, class_map.others) == IGNORE
+        )
+        return sum(pixels) / max(1, self.pixels.total())
 
     def class_shares(self, class_map: ClassMap) -> list[float]:
         """Share of each class among the pixels that have one, in per cent; all 0 without any."""
@@ -140,69 +146,6 @@ def _is_coloured(path: str) -> bool:
     return bool((first != second).any() or (first != third).any())
 
 
-class _Loader(yaml.SafeLoader):
-    """Refuses keys that come twice, and numbers like 010, which YAML takes for 8."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        seen: set[str] = set()
-        for key, _ in node.value:
-            problem = f'{key.value!r} comes twice' if key.value in seen else ''
-            if key.style is None and LEADING_ZERO.fullmatch(str(key.value)):
-                problem = f'expected a number without a leading 0, but got {key.value}'
-            if problem:
-                raise yaml.constructor.ConstructorError(None, None, problem, key.start_mark)
-            seen.add(key.value)
-        return super().construct_mapping(node, deep)
-
-
-def read_classes(path: PathLike) -> Classes:
-    """Read a file of classes.
-
-    Args:
-        path: A text file with one name in each line, or YAML: a list of names, whose ids are 0, 1
-            and so on, or a dict from ids or colours to names. Several values of one name are
-            merged; those of ``ignore`` (or null) are ignored. ``others: ignore`` ignores, instead
-            of refusing, every value that is not listed.
-
-    Raises:
-        FileNotFoundError: There is no such file.
-        ValueError: It is of another form.
-    """
-    if not osp.isfile(path):
-        raise FileNotFoundError(f'--classes: no file {path}; {FORM}')
-    try:
-        text = Path(path).read_text(encoding='utf-8-sig')
-        lines = [line.strip() for line in text.split('\n')]
-        listed = str(path).endswith('.txt')
-        content = list(filter(None, lines)) if listed else yaml.load(text, _Loader)
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        text = ' '.join(str(error).split())
-        raise ValueError(f'--classes: cannot read {path}: {text}; {FORM}') from error
-    if isinstance(content, list):
-        content = {**dict(enumerate(content)), IGNORE_INDEX: IGNORE}
-    if not isinstance(content, Mapping) or not content:
-        raise ValueError(f'--classes: expected classes, but got {content!r} in {path}; {FORM}')
-    content = {key: IGNORE if name is None else name for key, name in content.items()}
-    for name in content.values():
-        if not isinstance(name, str) or not name.strip() or name.startswith('#'):
-            raise ValueError(
-                f'--classes: expected names, but got {name!r} in {path}; write text, in quotes '
-                f'where YAML reads another value (no, yes, 7); {FORM}'
-            )
-        if name != IGNORE and name.lower() == IGNORE:
-            raise ValueError(f'--classes: got {name!r} in {path}; write {IGNORE!r}')
-        if VALUE_AND_NAME.match(name):
-            raise ValueError(
-                f'--classes: expected a name, but got {name!r} in {path}; write values with names '
-                'in a file that ends in .yaml'
-            )
-    others = content.pop('others', 'error')
-    try:
-        return _classes(content, others)
-    except ValueError as error:
-        raise ValueError(f'--classes: {path}: {error}') from error
-
-
 def of_dataset(name: str) -> tuple[Classes, str]:
     """Take the classes of a dataset of mmseg, whose labels have its ids.
 
@@ -223,7 +166,7 @@ def of_dataset(name: str) -> tuple[Classes, str]:
     first = 1 if defaults.get('reduce_zero_label') is True else 0
     content: dict[Any, str] = dict(enumerate(metainfo['classes'], first))
     content.update({**({0: IGNORE} if first else {}), IGNORE_INDEX: IGNORE})
-    classes = _classes(content, 'error')
+    classes = make_classes(content, 'error')
     palette = [list(colour) for colour in metainfo.get('palette') or classes.palette]
     return classes._replace(palette=palette), str(defaults.get('seg_map_suffix', ''))
 
@@ -249,10 +192,11 @@ def guess_classes(values: LabelValues) -> Classes:
     for value in sorted(values.pixels):
         key = name_value(value, values.colours)
         content[key] = IGNORE if value == nothing else f'class_{str(key).strip("#")}'
-    return _classes(content, 'error')
+    return make_classes(content, 'error')
 
 
-def _classes(content: Mapping[Any, str], others: str) -> Classes:
+def make_classes(content: Mapping[Any, str], others: str) -> Classes:
+    """Make classes, with their palette, of the class of each value and of all other values."""
     names = list(dict.fromkeys(name for name in content.values() if name != IGNORE))
     class_map = ClassMap(names, content, others)
     palette = palette_of(names)

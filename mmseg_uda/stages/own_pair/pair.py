@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import os.path as osp
-import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from mmseg_uda.artifacts.files import atomic_write
 from mmseg_uda.artifacts.outputs import check_output
-from mmseg_uda.config.signatures import advice
 from mmseg_uda.datasets.class_map import IGNORE, ClassMap, name_value
 from mmseg_uda.datasets.directory import find_stems
 from mmseg_uda.datasets.images import IMAGES
+from mmseg_uda.stages.own_pair.class_file import read_classes
 from mmseg_uda.stages.own_pair.config_text import Parts
 from mmseg_uda.stages.own_pair.configs import PairFiles, write_configs
 from mmseg_uda.stages.own_pair.images import look_at_images
@@ -23,60 +22,26 @@ from mmseg_uda.stages.own_pair.labels import (
     guess_classes,
     look_at_labels,
     of_dataset,
-    read_classes,
 )
+from mmseg_uda.stages.own_pair.options import PairOptions, check_options, pair_name
 from mmseg_uda.stages.own_pair.pairing import Pairing, pair_labels
-from mmseg_uda.stages.own_pair.plan import METHODS, NETWORKS, device_memory, make_plan
+from mmseg_uda.stages.own_pair.plan import NETWORKS, device_memory, make_plan
 from mmseg_uda.stages.own_pair.report import (
+    domain_warnings,
     draw_sheet,
+    image_warnings,
     images_report,
+    label_warnings,
     labels_report,
     pairing_report,
-    warnings_of,
 )
-from mmseg_uda.utils.arguments import check_integer
 from mmseg_uda.utils.drawing import save_picture
 
-__all__ = ['PairOptions', 'init_pair']
+__all__ = ['init_pair']
 
 MANY = 500  # images that are held out at most
 # Pixels with which an image shows a class: DAFormer's 3000 of GTA's 1914x1052.
 RARE_SHARE = 0.0015
-# Names of directories that say nothing about the domain.
-PLAIN = ('image', 'images', 'img', 'imgs', 'img_dir', 'rgb', 'train', 'training', 'data')
-
-
-class PairOptions(NamedTuple):
-    """Directories and wishes.
-
-    Args:
-        source_images: Directory of the source's images.
-        source_labels: Directory of its labels.
-        target_images: Directory of the target's images, which need no labels.
-        target_val_images: Directory of labelled images of the target, for validation; None to
-            validate without labels of the target.
-        target_val_labels: Directory of their labels.
-        classes: File of classes, see :func:`read_classes`; None to make one of each value.
-        from_dataset: Dataset of mmseg whose ids the labels have, in place of ``classes``.
-        name: Name of the pair and of the files; None makes it of the directories' names.
-        out_dir: Directory of the files.
-        method: Name in ``METHODS``.
-        backbone: Name in ``NETWORKS``.
-        max_iters: Iterations; None to choose them by the device.
-    """
-
-    source_images: str
-    source_labels: str
-    target_images: str
-    target_val_images: str | None = None
-    target_val_labels: str | None = None
-    classes: str | None = None
-    from_dataset: str | None = None
-    name: str | None = None
-    out_dir: str = 'own'
-    method: str = 'dacs'
-    backbone: str = 'mit-b0'
-    max_iters: int | None = None
 
 
 def init_pair(options: PairOptions, log: Callable[[str], Any] = print) -> PairFiles:
@@ -98,14 +63,16 @@ def init_pair(options: PairOptions, log: Callable[[str], Any] = print) -> PairFi
         FileNotFoundError: There is no such directory or file.
         ValueError: Images or labels are missing or do not fit, or a wish is unknown.
     """
-    _check(options)
-    name = options.name or f'{_domain(options.source_images)}2{_domain(options.target_images)}'
+    check_options(options)
+    name = pair_name(options)
     path = Path(options.out_dir, f'{name}.py')
     if options.classes is not None:
         check_output('--name', path.with_suffix('.txt'), [('--classes', options.classes)])
     lines: list[str] = []
 
     def say(line: str) -> None:
+        # Names of files may be in another encoding than the terminal and the report.
+        line = line.encode('utf-8', 'backslashreplace').decode()
         lines.append(line)
         log(line)
 
@@ -116,16 +83,7 @@ def init_pair(options: PairOptions, log: Callable[[str], Any] = print) -> PairFi
     say(images_report('source', source))
     say(pairing_report('source', pairing))
     say(images_report('target', target))
-    known = None if classes is None else classes.class_map.colours
-    values = look_at_labels(pairing.labels, known)
-    if 2 * len(values.unreadable) > values.looked_at:
-        raise ValueError(
-            f'--source-labels: expected labels that can be read, but {len(values.unreadable)} of '
-            f'{values.looked_at} cannot, such as {values.unreadable[0]}'
-        )
-    classes = _tolerate(classes or guess_classes(values), values)
-    for line in labels_report(values, classes.class_map):
-        say(line)
+    values, classes = _look_at('source', '--source-labels', pairing, classes, say)
     if len(classes.class_map.classes) < 2:
         raise ValueError(
             f'expected at least two classes, but got {", ".join(classes.class_map.classes)}; write '
@@ -138,8 +96,11 @@ def init_pair(options: PairOptions, log: Callable[[str], Any] = print) -> PairFi
             f'for validation, but got {len(pairing.images)}; add images, or write '
             '--target-val-images and --target-val-labels'
         )
-    validation, classes = _validation(options, suffix, classes, len(pairing.images), say)
-    for line in warnings_of(source, target, values, classes.class_map, pairing):
+    mistakes = [*image_warnings('source', source), *image_warnings('target', target)]
+    mistakes += domain_warnings(source, target)
+    mistakes += label_warnings('source', values, classes.class_map, pairing)
+    validation, classes, more = _validation(options, suffix, classes, len(pairing.images), say)
+    for line in [*mistakes, *more]:
         say(f'look at this: {line}')
     source_set = _dataset(options.source_images, options.source_labels, pairing)
     if validation is None:
@@ -177,50 +138,35 @@ def init_pair(options: PairOptions, log: Callable[[str], Any] = print) -> PairFi
     return files
 
 
-def _check(options: PairOptions) -> None:
-    for flag, name, known in (
-        ('--method', options.method, METHODS),
-        ('--backbone', options.backbone, NETWORKS),
-    ):
-        if name not in known:
-            raise ValueError(
-                f'{flag}: expected one of {", ".join(known)}, but got {name!r}; '
-                f'{advice(name, known)}'
-            )
-    wanted = options.name or ''
-    if wanted != _file_name(wanted):
-        raise ValueError(
-            f'--name: expected letters, digits, "-", "_" and ".", but got {wanted!r}; write '
-            f'{_file_name(wanted)!r}'
-        )
-    if options.max_iters is not None:
-        check_integer('--max-iters', options.max_iters, 1)
-    directories = {
-        f'--{key.replace("_", "-")}': value
-        for key, value in options._asdict().items()
-        if key.startswith(('source', 'target'))
-    }
-    for flag, directory in directories.items():
-        if directory is not None and not osp.isdir(directory):
-            raise FileNotFoundError(f'{flag}: expected a directory, but got {directory!r}')
-    if (options.target_val_images is None) != (options.target_val_labels is None):
-        raise ValueError(
-            'init_pair: expected both --target-val-images and --target-val-labels, but got one; '
-            'write both or none'
-        )
-    if options.classes is not None and options.from_dataset is not None:
-        raise ValueError('init_pair: expected one of --classes and --from-dataset, but got both')
-    out = Path(options.out_dir)
-    reads = [(flag, directory) for flag, directory in directories.items() if directory is not None]
-    # A config may lie above the data, among other files, but not among images.
-    check_output('--out-dir', out / 'config', reads)
-
-
 def _wanted_classes(options: PairOptions) -> tuple[Classes | None, str]:
     """The classes that were written, and the suffix of the labels of a dataset of mmseg."""
     if options.from_dataset is not None:
         return of_dataset(options.from_dataset)
     return (None if options.classes is None else read_classes(options.classes)), ''
+
+
+def _look_at(
+    name: str, flag: str, pairing: Pairing, classes: Classes | None, say: Callable[[str], Any]
+) -> tuple[LabelValues, Classes]:
+    """Count and report the values in labels, and give the classes that suit them, too."""
+    known = None if classes is None else classes.class_map.colours
+    values = look_at_labels(pairing.labels, known)
+    if 2 * len(values.unreadable) > values.looked_at:
+        raise ValueError(
+            f'{flag}: expected labels that can be read, but {len(values.unreadable)} of '
+            f'{values.looked_at} cannot, such as {values.unreadable[0]}'
+        )
+    classes = _tolerate(classes or guess_classes(values), values)
+    first, *lines = labels_report(values, classes.class_map)
+    for line in (f'{name}: {first}', *lines):
+        say(line)
+    if values.ignored(classes.class_map) == 1:
+        found = ', '.join(str(name_value(value, values.colours)) for value in [*values.pixels][:5])
+        raise ValueError(
+            f'{flag}: expected pixels of the classes, but all are ignored, whose values are {found}'
+            '; write --classes with these values, or labels with the values of the classes'
+        )
+    return values, classes
 
 
 def _tolerate(classes: Classes, values: LabelValues) -> Classes:
@@ -235,23 +181,25 @@ def _tolerate(classes: Classes, values: LabelValues) -> Classes:
 
 def _validation(
     options: PairOptions, suffix: str, classes: Classes, count: int, say: Callable[[str], Any]
-) -> tuple[dict[str, Any] | None, Classes]:
-    """The labelled set of the target, if there is one, and the classes that suit its labels too."""
-    images, labels = options.target_val_images, options.target_val_labels
-    if images is None or labels is None:
+) -> tuple[dict[str, Any] | None, Classes, list[str]]:
+    """The labelled set of the target, if there is one, classes that suit it, and its mistakes."""
+    directory, labels = options.target_val_images, options.target_val_labels
+    if directory is None or labels is None:
         say(
             f'validation: no labels of the target; {_val_share(count):.1%} of the source is held '
             'out'
         )
-        return None, classes
-    pairing = pair_labels(images, labels, suffix)
-    say(images_report('validation', look_at_images(images, pairing.images)))
+        return None, classes, []
+    pairing = pair_labels(directory, labels, suffix)
+    images = look_at_images(directory, pairing.images)
+    say(images_report('validation', images))
     say(pairing_report('validation', pairing))
-    values = look_at_labels(pairing.labels, classes.class_map.colours)
-    say(f'validation: {next(labels_report(values, classes.class_map))}')
-    for line in [*labels_report(values, classes.class_map)][1:]:
-        say(line)
-    return _dataset(images, labels, pairing), _tolerate(classes, values)
+    values, classes = _look_at('validation', '--target-val-labels', pairing, classes, say)
+    mistakes = [
+        *image_warnings('validation', images),
+        *label_warnings('validation', values, classes.class_map, pairing),
+    ]
+    return _dataset(directory, labels, pairing), classes, mistakes
 
 
 def _val_share(count: int) -> float:
@@ -280,14 +228,3 @@ def _images(directory: str) -> list[str]:
     if not names:
         raise ValueError(f'--target-images: expected images in {directory!r}, but got none')
     return [osp.join(directory, name) for name in names]
-
-
-def _domain(directory: str) -> str:
-    """The last part of a path that says something, in characters for names of files."""
-    parts = [part for part in Path(directory).absolute().parts if part.lower() not in PLAIN]
-    return _file_name(parts[-1]).replace('.', '_')
-
-
-def _file_name(text: str) -> str:
-    """Replace what neither a shell nor a config's text takes as it is."""
-    return re.sub(r'[^\w.-]|^[.-]', '_', text)

@@ -12,7 +12,7 @@ import mmcv
 import numpy as np
 from PIL import Image
 
-from mmseg_uda.datasets.class_map import IGNORE, ClassMap, name_value, read_values
+from mmseg_uda.datasets.class_map import ClassMap, name_value, read_values
 from mmseg_uda.datasets.label_files import NUM_THREADS, image_header
 from mmseg_uda.stages.own_pair.images import ImageSet
 from mmseg_uda.stages.own_pair.labels import Classes, LabelValues
@@ -21,7 +21,15 @@ from mmseg_uda.utils.drawing import label_to_color, outline_similar, overlay
 from mmseg_uda.utils.palettes import legend_of
 from mmseg_uda.utils.sheets import contact_sheet
 
-__all__ = ['draw_sheet', 'images_report', 'labels_report', 'pairing_report', 'warnings_of']
+__all__ = [
+    'domain_warnings',
+    'draw_sheet',
+    'image_warnings',
+    'images_report',
+    'label_warnings',
+    'labels_report',
+    'pairing_report',
+]
 
 MANY_SIZES = 4
 SHEET_ROWS = 4
@@ -53,7 +61,7 @@ def pairing_report(name: str, pairing: Pairing) -> str:
 
 def labels_report(values: LabelValues, class_map: ClassMap) -> Iterator[str]:
     """Describe the values in labels, one line each, the most frequent ones first."""
-    yield f'values in {values.looked_at} of {values.total} labels:'
+    yield f'values in {values.num_read} of {values.total} labels:'
     for value, _ in values.pixels.most_common():
         name = class_map.names.get(value)
         if name is None:
@@ -64,51 +72,62 @@ def labels_report(values: LabelValues, class_map: ClassMap) -> Iterator[str]:
         )
 
 
-def warnings_of(
-    source: ImageSet, target: ImageSet, values: LabelValues, class_map: ClassMap, pairing: Pairing
-) -> Iterator[str]:
-    """Find what looks like a mistake."""
-    for name, images in (('source', source), ('target', target)):
-        if images.unreadable:
-            yield f'{name}: {len(images.unreadable)} files are no images: {images.unreadable[0]}'
-        wide = sum(images.modes[mode] for mode in WIDE)
-        if wide:
-            yield f'{name}: {wide} images have more than 8 bits, which are read as 8'
-        if images.modes['RGBA']:
-            yield f'{name}: the opacity of {images.modes["RGBA"]} images is not read'
+def image_warnings(name: str, images: ImageSet) -> Iterator[str]:
+    """Find what looks like a mistake in the images of a directory."""
+    if images.unreadable:
+        yield f'{name}: {len(images.unreadable)} files are no images: {images.unreadable[0]}'
+    wide = sum(images.modes[mode] for mode in WIDE)
+    if wide:
+        yield f'{name}: {wide} images have more than 8 bits, which are read as 8'
+    if images.modes['RGBA']:
+        yield f'{name}: the opacity of {images.modes["RGBA"]} images is not read'
+
+
+def domain_warnings(source: ImageSet, target: ImageSet) -> Iterator[str]:
+    """Find what looks like a mistake in the images of two domains beside each other."""
     shares = [sum(each.modes[mode] for mode in GREY) / len(each.paths) for each in (source, target)]
     if abs(shares[0] - shares[1]) > 0.5:
         yield 'one domain is grey and the other one in colour'
     if len(set(source.paths) & set(target.paths)):
         yield 'source and target share images'
+
+
+def label_warnings(
+    name: str, values: LabelValues, class_map: ClassMap, pairing: Pairing
+) -> Iterator[str]:
+    """Find what looks like a mistake in the labels of a set, by whose name each line begins."""
     if pairing.unlabelled:
         count, first = len(pairing.unlabelled), pairing.unlabelled[0]
-        yield f'source: {count} images have no label and are left out, the first is {first!r}'
+        yield f'{name}: {count} images have no label and are left out, the first is {first!r}'
     if pairing.unused:
-        yield f'source: {len(pairing.unused)} labels have no image: {pairing.unused[0]!r}'
+        yield f'{name}: {len(pairing.unused)} labels have no image: {pairing.unused[0]!r}'
     differing = _differing_sizes(pairing)
     if differing:
         yield (
-            f'source: {len(differing)} labels have another size than their image, with which '
+            f'{name}: {len(differing)} labels have another size than their image, with which '
             f'training ends, the first is {differing[0]}'
         )
     if values.unreadable:
-        yield f'{len(values.unreadable)} labels cannot be read: {values.unreadable[0]}'
+        yield (
+            f'{name}: {len(values.unreadable)} labels cannot be read, with which training ends: '
+            f'{values.unreadable[0]}'
+        )
     if any(path.lower().endswith(('.jpg', '.jpeg')) for path in pairing.labels):
-        yield 'labels are JPEG files, whose compression changes values; write PNG'
+        yield f'{name}: labels are JPEG files, whose compression changes values; write PNG'
+    for line in _value_warnings(values, class_map):
+        yield f'{name}: {line}'
+
+
+def _value_warnings(values: LabelValues, class_map: ClassMap) -> Iterator[str]:
+    names = class_map.names
     missing = [
         name
         for name in class_map.classes
-        if not any(values.pixels[value] for value, each in class_map.names.items() if each == name)
+        if not any(values.pixels[value] for value, each in names.items() if each == name)
     ]
     if missing and class_map.others not in missing:
         yield f'no pixel of the classes {", ".join(missing)}'
-    names = class_map.names
-    ignored = sum(
-        values.share(value)
-        for value in values.pixels
-        if names.get(value, class_map.others) == IGNORE
-    )
+    ignored = values.ignored(class_map)
     if ignored > 0.5:
         yield f'{ignored:.1%} of the pixels are ignored'
     unlisted = [value for value in values.pixels if value not in names]

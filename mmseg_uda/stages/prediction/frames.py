@@ -5,12 +5,12 @@ from __future__ import annotations
 import os.path as osp
 from collections.abc import Iterator
 
-import cv2
 import numpy as np
 
 from mmseg_uda.artifacts.files import list_files
 from mmseg_uda.artifacts.lookup import relative_names
 from mmseg_uda.datasets.images import IMAGES
+from mmseg_uda.stages.prediction.video import Video
 
 __all__ = ['Frames']
 
@@ -29,20 +29,24 @@ class Frames:
 
     Raises:
         FileNotFoundError: There is no such path.
-        ValueError: It has no images, two images have one name, or the video cannot be read.
+        ValueError: It has no images, two images have one name, or the video cannot be read or has
+            no frame.
+
+    Attributes:
+        count: Number of images; an estimate for some videos.
+        failed: Descriptions of what a video has lost, once :meth:`share` has given all that is
+            there.
     """
 
     def __init__(self, source: str) -> None:
         self.source = source
         self.video = osp.isfile(source) and source.lower().endswith(VIDEOS)
         self.paths: dict[str, str] = {}  # by name of the output
+        self.failed: list[str] = []
         if not osp.exists(source):
             raise FileNotFoundError(f'predict: no image, directory or video {source}')
         if self.video:
-            capture = cv2.VideoCapture(source)
-            self.count = int(capture.get(cv2.CAP_PROP_FRAME_COUNT))  # an estimate for some files
-            if not capture.isOpened():
-                raise ValueError(f'predict: expected a video that OpenCV reads, but got {source!r}')
+            self.count = Video(source).count
             return
         if osp.isdir(source):
             found = [name for name in list_files(source) if name.endswith(IMAGES)]
@@ -61,12 +65,14 @@ class Frames:
         if not self.video:
             yield from list(self.paths.items())[rank::world_size]
             return
-        capture = cv2.VideoCapture(self.source)
-        index = 0
-        while capture.grab():
+        video = Video(self.source)
+        for index in video.grab_all():
             if index % world_size == rank:
-                read, frame = capture.retrieve()
-                if read:
-                    yield f'frame_{index:06d}{SUFFIX}', frame
-            index += 1
-        capture.release()
+                name, frame = f'frame_{index:06d}{SUFFIX}', video.decode()
+                if frame is None:
+                    self.failed.append(f'{self.source}: {name} cannot be decoded')
+                else:
+                    yield name, frame
+        loss = video.describe_loss()
+        if loss and rank == 0:  # all processes find the same
+            self.failed.append(f'{self.source}: {loss}')

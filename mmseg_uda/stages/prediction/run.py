@@ -16,9 +16,10 @@ from PIL import Image
 
 from mmseg_uda.artifacts.digest import digest_config, digest_path
 from mmseg_uda.artifacts.files import MANIFEST_NAME, atomic_write
-from mmseg_uda.artifacts.outputs import check_output
+from mmseg_uda.artifacts.outputs import check_directory, check_output
 from mmseg_uda.artifacts.predictions import PredictionManifest
 from mmseg_uda.artifacts.recipe import raise_differences
+from mmseg_uda.config.reads import read_paths
 from mmseg_uda.stages.prediction.frames import Frames
 from mmseg_uda.stages.prediction.predictor import Prediction, Predictor
 from mmseg_uda.utils.arguments import check_choice, check_integer
@@ -68,7 +69,8 @@ def run_prediction(
 
     ``out/labels``, ``out/overlays``, ``out/confidence`` and ``out/confidence_overlays`` have the
     names of the images. All processes of a run call this, and share the images. A damaged image is
-    reported and left out; one that is newer than its prediction is predicted again.
+    reported and left out, and so is what a damaged video has lost; an image that is newer than its
+    prediction is predicted again. Files that others have changed since are moved aside.
 
     Args:
         cfg: Config of the checkpoint.
@@ -83,27 +85,38 @@ def run_prediction(
 
     Raises:
         FileNotFoundError: There is no such file or directory.
-        ValueError: An option is unknown, ``out`` is where the input is, or holds the predictions of
-            other settings.
+        ValueError: An option is unknown, ``out`` is a file, is where something is that is read here
+            or in a training, or holds the predictions of other settings.
     """
     options = options or PredictOptions()
     check_choice('--ids', options.ids, IDS)
     check_integer('--batch-size', options.batch_size, 1)
     frames = Frames(source)
-    check_output('OUT', out, [('INPUT', source), ('CHECKPOINT', checkpoint)])
+    _check_out(out, source, cfg, checkpoint, options)
     predictor = Predictor(cfg, checkpoint, device, options.onnx)
     manifest = on_main(lambda: _open(out, _recipe(cfg, checkpoint, frames, options)))
-    writer = _Writer(predictor, Path(out), options)
+    writer = _Writer(predictor, Path(out), options, manifest.digests)
     mine, failed = writer.write_all(frames)
-    files = [name for part in all_gather_object(mine) for name in part]
+    files = {name: new for part in all_gather_object(mine) for name, new in part.items()}
     failed = [line for part in all_gather_object(failed) for line in part]
     barrier()
     manifest.files = sorted({*manifest.files, *files})
-    if failed:  # the next run tries again
-        on_main(lambda: manifest.write(out))
-    else:
-        on_main(lambda: manifest.finish(out))
+    # A file that was there already keeps its digest: it may have been corrected by hand since.
+    manifest.digests.update({name: digest for name, digest in files.items() if digest})
+    manifest.complete = not failed  # or the next run tries again
+    on_main(lambda: manifest.write(out))
     return failed
+
+
+def _check_out(
+    out: str, source: str, cfg: Config, checkpoint: str, options: PredictOptions
+) -> None:
+    """Refuse a directory from which this, or a training by the same config, reads."""
+    named = {'--config': cfg.filename, '--onnx': options.onnx}
+    files = [(key, path) for key, path in named.items() if path]
+    reads = [('INPUT', source), ('CHECKPOINT', checkpoint), *files, *read_paths(cfg)]
+    check_output('OUT', out, reads)
+    check_directory('predict: OUT', out)
 
 
 def _recipe(
@@ -146,8 +159,12 @@ def _open(out: str, recipe: dict[str, Any]) -> PredictionManifest:
 class _Writer:
     """Writes the files of predictions that are not there yet."""
 
-    def __init__(self, predictor: Predictor, out: Path, options: PredictOptions) -> None:
+    def __init__(
+        self, predictor: Predictor, out: Path, options: PredictOptions, digests: dict[str, str]
+    ) -> None:
         self.predictor, self.out, self.options = predictor, out, options
+        self.digests = digests  # of files that earlier runs wrote
+        self.files: dict[str, str] = {}
         self.failed: list[str] = []
 
     def files_of(self, name: str) -> dict[str, str]:
@@ -161,21 +178,20 @@ class _Writer:
             files[CONFIDENCE_OVERLAYS] = f'{CONFIDENCE_OVERLAYS}/{osp.splitext(name)[0]}.jpg'
         return files
 
-    def write_all(self, frames: Frames) -> tuple[list[str], list[str]]:
+    def write_all(self, frames: Frames) -> tuple[dict[str, str], list[str]]:
         """Write the files of this process's images.
 
         Returns:
-            Names of all files of these images, and what could not be read.
+            Names of all files of these images, with the digests of those that were written now, and
+            what could not be read.
         """
         rank, world_size = get_dist_info()
-        self.names: list[str] = []
         todo = self._load(frames.share(rank, world_size))
         with Progress(-(-frames.count // world_size), 'images') as self.progress:
             for (name, image), found in self.predictor.predict_all(todo, self.options.batch_size):
                 self._write(name, image, found)
-                self.names += self.files_of(name).values()
                 self.progress.update()
-        return self.names, self.failed
+        return self.files, self.failed + frames.failed
 
     def _load(
         self, images: Iterator[tuple[str, str | np.ndarray]]
@@ -183,7 +199,7 @@ class _Writer:
         """Load the images that an earlier run has not finished."""
         for name, image in images:
             if self._is_done(name, image):
-                self.names += self.files_of(name).values()
+                self.files.update(dict.fromkeys(self.files_of(name).values(), ''))
                 self.progress.skip()
                 continue
             try:
@@ -206,19 +222,31 @@ class _Writer:
         files = self.files_of(name)
         label = prediction.label
         class_map = self.predictor.class_map if self.options.ids == 'own' else None
-        _save(self.out / files[LABELS], label if class_map is None else class_map.to_values(label))
+        self._save(files[LABELS], label if class_map is None else class_map.to_values(label))
         if CONFIDENCE in files:
             levels = (prediction.confidence * 255).round().astype(np.uint8)
-            _save(self.out / files[CONFIDENCE], levels)
+            self._save(files[CONFIDENCE], levels)
         if OVERLAYS in files:
             if isinstance(image, str):
                 picture = mmcv.imread(image, channel_order='rgb')
             else:
                 picture = np.ascontiguousarray(image[..., ::-1])
-            _save(self.out / files[OVERLAYS], self._overlay(picture, label))
+            self._save(files[OVERLAYS], self._overlay(picture, label))
             if CONFIDENCE_OVERLAYS in files:
                 shown = _confidence_overlay(picture, prediction.confidence)
-                _save(self.out / files[CONFIDENCE_OVERLAYS], shown)
+                self._save(files[CONFIDENCE_OVERLAYS], shown)
+
+    def _save(self, name: str, array: np.ndarray) -> None:
+        """Write a label or a picture (RGB) in the format of the name's suffix.
+
+        An older file goes only if it is as an earlier run wrote it; another one is moved aside.
+        """
+        path = self.out / name
+        is_ours = name in self.digests and digest_path(path) == self.digests[name]
+        with atomic_write(path, keep=not is_ours) as partial:
+            kind = 'JPEG' if path.suffix == '.jpg' else 'PNG'
+            Image.fromarray(array).save(partial, format=kind, quality=92)
+            self.files[name] = str(digest_path(partial))
 
     def _overlay(self, image: np.ndarray, label: np.ndarray) -> np.ndarray:
         """Paint classes over an image (H, W, 3), with a legend of those present below it."""
@@ -234,10 +262,3 @@ def _confidence_overlay(image: np.ndarray, confidence: np.ndarray) -> np.ndarray
     width = image.shape[1]
     bar = color_bar(0, 1, (max(22, width // 60), width), over=True)
     return np.concatenate([heat_over(image, confidence), bar])
-
-
-def _save(path: Path, array: np.ndarray) -> None:
-    """Write a label or a picture (RGB) in the format of the path's suffix."""
-    with atomic_write(path) as partial:
-        kind = 'JPEG' if path.suffix == '.jpg' else 'PNG'
-        Image.fromarray(array).save(partial, format=kind, quality=92)

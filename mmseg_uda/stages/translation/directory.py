@@ -6,8 +6,10 @@ source's. ``out/manifest.json`` says what made it and which image took its style
 
 from __future__ import annotations
 
+import logging
 import os.path as osp
 import shutil
+from collections import Counter
 from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
@@ -24,6 +26,7 @@ from mmseg_uda.artifacts.outputs import check_output
 from mmseg_uda.artifacts.recipe import raise_differences
 from mmseg_uda.artifacts.translated import TranslationManifest
 from mmseg_uda.config.tables import choose
+from mmseg_uda.datasets.images import IMAGES
 from mmseg_uda.datasets.transforms.fourier import find_images
 from mmseg_uda.stages.translation.translators import TRANSLATORS, Translator, read_image
 from mmseg_uda.utils.arguments import check_integer
@@ -76,8 +79,9 @@ def translate_folder(
 
     Raises:
         FileNotFoundError: If there are no images, or a label is missing.
-        ValueError: If an argument is out of range, an image cannot be read, or ``out`` holds files
-            that are not of this recipe, or is, or is inside or above, what is read.
+        OSError: If images cannot be read; all are named before the first one is translated.
+        ValueError: If an argument is out of range, or ``out`` holds files that are not of this
+            recipe, or is, or is inside or above, what is read.
     """
     check_numbers(seed, max_images, nproc)
     cls = TRANSLATORS[choose('method', method, TRANSLATORS, 'translate_folder')]
@@ -111,11 +115,17 @@ def translate_folder(
         target=_digest(target, styles) if target else None,
         labels=_digest_labels(labels, images),
     )
+    among = labels is not None and osp.realpath(labels) == osp.realpath(source)
+    _report_left_out(source, names, image_suffix, label_suffix if among else None)
     manifest = _open(out, TranslationManifest(recipe, digest_config(recipe), images), overwrite)
     todo = [entry for entry in manifest.images if not _is_done(out, entry, manifest.complete)]
     if manifest.complete and not todo:
         print_log(f'All {len(manifest.images)} translated images are in {out} already', 'current')
         return manifest
+    used = [osp.join(source, _below(entry['image'])) for entry in todo]
+    if target:
+        used += sorted({osp.join(target, entry['style']) for entry in todo})
+    _check_readable(used, translator.processes(nproc))
     translator = translator.prepare([osp.join(target or '', name) for name in styles])
     # Incomplete until all is written: a stopped run is resumed, and nothing trains on it.
     manifest.complete = False
@@ -154,6 +164,51 @@ def _find_source(source: str, suffix: str) -> list[str]:
             'ends; write the end of their names'
         )
     return names
+
+
+def _report_left_out(source: str, names: list[str], suffix: str, label_suffix: str | None) -> None:
+    """Warn of images that do not end in the suffix; labels among them are none."""
+    others = [
+        name
+        for name in list_files(source)
+        if name.endswith(IMAGES)
+        and not name.endswith(suffix)
+        and not (label_suffix and name.endswith(label_suffix))
+    ]
+    if others:
+        endings = Counter(osp.splitext(name)[1] for name in others).most_common()
+        rest = ', '.join(f'{count} end in {ending}' for ending, count in endings)
+        print_log(
+            f'translate_folder: image_suffix={suffix!r} takes {len(names)} of '
+            f'{len(names) + len(others)} images in {source}; {rest}',
+            'current',
+            logging.WARNING,
+        )
+
+
+def _check_readable(paths: list[str], nproc: int) -> None:
+    """Name all damaged images before anything is written.
+
+    To replace or remove one later would make another recipe, of which nothing would be kept.
+    Reading takes a small part of the time of a translation.
+    """
+    problems = [*filter(None, map_with_progress(_damage, paths, 'images to check', nproc))]
+    for problem in problems:
+        print_log(problem, 'current', logging.WARNING)
+    if problems:
+        raise OSError(
+            f'translate_folder: expected images that can be read, but {len(problems)} of '
+            f'{len(paths)} cannot, the first: {problems[0]}; replace or remove them'
+        )
+
+
+def _damage(path: str) -> str:
+    """Describe why an image cannot be read; empty if it can."""
+    try:
+        read_image(path)
+    except Exception as error:  # decoders raise anything on damaged files
+        return f'{path}: {error}' if path not in str(error) else str(error)
+    return ''
 
 
 def _below(name: str) -> str:

@@ -35,7 +35,7 @@ def read_image(path: str) -> Image:
     """
     image = mmcv.imread(path)
     if image is None:
-        raise ValueError(f'translate_folder cannot read the image {path!r}; replace or remove it')
+        raise ValueError(f'translate_folder cannot read the image {path!r}')
     return image
 
 

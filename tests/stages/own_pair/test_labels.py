@@ -9,41 +9,11 @@ import pytest
 from PIL import Image
 
 from mmseg_uda.datasets.class_map import ClassMap
+from mmseg_uda.stages.own_pair.class_file import read_classes
 from mmseg_uda.stages.own_pair.images import look_at_images
-from mmseg_uda.stages.own_pair.labels import guess_classes, look_at_labels, read_classes
+from mmseg_uda.stages.own_pair.labels import guess_classes, look_at_labels
 from mmseg_uda.stages.own_pair.pairing import Pairing
-from mmseg_uda.stages.own_pair.report import warnings_of
-
-
-def test_list_of_names(tmp_path: Path) -> None:
-    for name, text in (('a.txt', 'road\n\ncar\n'), ('a.yaml', '[road, car]')):
-        (tmp_path / name).write_text(text)
-        classes = read_classes(tmp_path / name)
-        assert classes.class_map.names == {0: 'road', 1: 'car', 255: 'ignore'}
-        assert classes.palette == [[128, 64, 128], [0, 0, 142]]  # Cityscapes'
-
-
-def test_map(tmp_path: Path) -> None:
-    (tmp_path / 'a.yaml').write_text('7: road\n8: road\n0: ignore\n3:\nothers: van\n26: van\n')
-    classes = read_classes(tmp_path / 'a.yaml')
-    assert classes.class_map.classes == ('road', 'van')
-    assert classes.class_map.names == {7: 'road', 8: 'road', 0: 'ignore', 3: 'ignore', 26: 'van'}
-    assert classes.class_map.others == 'van'
-
-
-@pytest.mark.parametrize(
-    ('text', 'message'),
-    [
-        ('', 'expected classes, but got None'),
-        ('a: road', "colours, '#rrggbb'"),
-        ('[[', 'cannot read '),
-        ('7: ignore', 'classes: expected 1 to 253 names'),
-    ],
-)
-def test_wrong_files(tmp_path: Path, text: str, message: str) -> None:
-    (tmp_path / 'a.yaml').write_text(text)
-    with pytest.raises(ValueError, match=f'--classes: .*{message}'):
-        read_classes(tmp_path / 'a.yaml')
+from mmseg_uda.stages.own_pair.report import domain_warnings, label_warnings
 
 
 def write(path: Path, array: np.ndarray) -> str:
@@ -97,52 +67,29 @@ def test_what_looks_like_a_mistake(tmp_path: Path) -> None:
     (tmp_path / 'classes.yaml').write_text('1: road\n2: car\nothers: ignore')
     classes = read_classes(tmp_path / 'classes.yaml')
     pairing = Pairing('', (), '', (), [image], [label], ['x'], ['y'])
-    found = list(
-        warnings_of(
-            look_at_images('', [image]),
-            look_at_images('', [grey]),
-            look_at_labels([label], False),
-            classes.class_map,
-            pairing,
-        )
-    )
+    found = [
+        *domain_warnings(look_at_images('', [image]), look_at_images('', [grey])),
+        *label_warnings('source', look_at_labels([label], False), classes.class_map, pairing),
+    ]
     assert found == [
         'one domain is grey and the other one in colour',
         "source: 1 images have no label and are left out, the first is 'x'",
         "source: 1 labels have no image: 'y'",
         'source: 1 labels have another size than their image, with which training ends, the first '
         f'is {label}',
-        'labels are JPEG files, whose compression changes values; write PNG',
-        'no pixel of the classes road, car',
-        '100.0% of the pixels are ignored',
-        '1 values are not listed (100.0% of pixels): 7',
+        'source: labels are JPEG files, whose compression changes values; write PNG',
+        'source: no pixel of the classes road, car',
+        'source: 100.0% of the pixels are ignored',
+        'source: 1 values are not listed (100.0% of pixels): 7',
     ]
 
 
-@pytest.mark.parametrize(
-    ('name', 'text', 'message'),
-    [
-        ('a.txt', '7: road\n8: car', "expected a name, but got '7: road'.*ends in .yaml"),
-        ('a.txt', "'#804080': road", 'expected a name'),
-        ('a.txt', '# my classes\nroad', "expected names, but got '# my classes'"),
-        ('a.yaml', '- 7: road', r"expected names, but got \{7: 'road'\}"),
-        ('a.yaml', '7: road\n7: sky', "'7' comes twice"),
-        ('a.yaml', '010: car', 'expected a number without a leading 0, but got 010'),
-        ('a.yaml', '8: [a, b]', r"expected names, but got \['a', 'b'\]"),
-        ('a.yaml', '- no\n- yes', 'expected names, but got False.*in quotes'),
-        ('a.yaml', '7: road\n8: Ignore', "got 'Ignore' in .*write 'ignore'"),
-    ],
-)
-def test_mistakes_in_files_of_classes(tmp_path: Path, name: str, text: str, message: str) -> None:
-    (tmp_path / name).write_text(text)
-    with pytest.raises(ValueError, match=f'--classes: .*{message}') as caught:
-        read_classes(tmp_path / name)
-    assert '\n' not in str(caught.value)
-
-
-def test_encodings_of_files_of_classes(tmp_path: Path) -> None:
-    (tmp_path / 'a.txt').write_text('road\ncar', encoding='utf-8-sig')
-    assert read_classes(tmp_path / 'a.txt').class_map.classes == ('road', 'car')
-    (tmp_path / 'a.txt').write_text('straße', encoding='latin-1')
-    with pytest.raises(ValueError, match=r'--classes: cannot read .*a\.txt: .utf-8. codec'):
-        read_classes(tmp_path / 'a.txt')
+def test_float_labels(tmp_path: Path) -> None:
+    """Other tools write ids as TIFF of floats."""
+    for name, value in (('a.tif', 7.0), ('b.tif', 0.5)):
+        Image.fromarray(np.array([[3, value]], np.float32)).save(tmp_path / name)
+    values = look_at_labels([str(tmp_path / 'a.tif'), str(tmp_path / 'b.tif')], None)
+    assert values.pixels == {3: 1, 7: 1}
+    assert values.unreadable == [
+        f'{tmp_path}/b.tif: expected whole numbers, but got 0.5; write ids'
+    ]

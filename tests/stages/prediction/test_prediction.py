@@ -1,4 +1,4 @@
-"""Predictions of files, directories and videos: names, ids, resuming, and an exported network."""
+"""Predictions of files and directories: names, ids, resuming, and an exported network."""
 
 from __future__ import annotations
 
@@ -10,82 +10,20 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import cv2
 import numpy as np
 import pytest
 import torch
 import toys
 from mmengine.config import Config
-from mmengine.registry import init_default_scope
 from mmseg.apis import inference_model, init_model, show_result_pyplot
 from mmseg.registry import MODELS
 from PIL import Image
+from predicting import PIPELINE, config, labels, run
 
-from mmseg_uda.apis import adapt, predict
-from mmseg_uda.stages.prediction import PredictOptions, Predictor, find_config, run_prediction
+from mmseg_uda.apis import adapt
+from mmseg_uda.artifacts.digest import digest_path
+from mmseg_uda.stages.prediction import Predictor, find_config, run_prediction
 from mmseg_uda.utils.heat_maps import heat_over
-
-CLASSES = tuple('abcd')
-LABEL_MAP = {7: 'a', 8: 'a', 300: 'b', 20: 'c', 30: 'd', 0: 'ignore'}
-SIZES = {'town/0.JPG': (32, 48), 'town/1.png': (32, 48), '2.png': (40, 40)}
-PIPELINE = [
-    dict(type='LoadImageFromFile'),
-    dict(type='ResizeShortestEdge', scale=32, max_size=256),
-    dict(type='LoadMappedAnnotations', classes=CLASSES, label_map=LABEL_MAP),
-    dict(type='PackSegInputs'),
-]
-
-
-def config(**dataset: Any) -> Config:
-    images = dict(
-        type='DirectoryDataset',
-        metainfo=dict(classes=CLASSES, palette=[[200, 0, 0], [0, 200, 0], [0, 0, 200], [9, 9, 9]]),
-        data_prefix=dict(img_path='nowhere', seg_map_path='nowhere'),
-        pipeline=PIPELINE,
-    )
-    return Config(
-        dict(
-            default_scope='mmseg',
-            model=toys.method_cfg('dacs', regularizers=None),
-            test_pipeline=PIPELINE,
-            test_dataloader=dict(batch_size=1, dataset={**images, **dataset}),
-        )
-    )
-
-
-@pytest.fixture(scope='module')
-def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Images of several suffixes and sizes, a checkpoint, and its config beside it."""
-    root = tmp_path_factory.mktemp('predict')
-    rng = np.random.default_rng(0)
-    for name, size in SIZES.items():
-        path = root / 'images' / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(rng.integers(0, 255, (*size, 3), dtype=np.uint8)).save(path)
-    torch.manual_seed(0)
-    init_default_scope('mmseg')
-    model = MODELS.build(config().model)
-    model.init_weights()
-    (root / 'work').mkdir()
-    content = dict(state_dict=model.state_dict(), meta=dict(dataset_meta=toys.METAINFO))
-    torch.save(content, root / 'work/iter_1.pth')
-    config().dump(root / 'work/config.py')
-    return root
-
-
-def labels(out: Path) -> dict[str, np.ndarray]:
-    found = sorted((out / 'labels').rglob('*.png'))
-    return {
-        path.relative_to(out / 'labels').as_posix(): np.array(Image.open(path)) for path in found
-    }
-
-
-def run(root: Path, out: Path, cfg: Config | None = None, **options: Any) -> list[str]:
-    checkpoint = str(root / 'work/iter_1.pth')
-    chosen = PredictOptions(**options)
-    return run_prediction(
-        cfg or config(), checkpoint, str(root / 'images'), str(out), 'cpu', chosen
-    )
 
 
 def test_names_sizes_and_own_ids(root: Path, tmp_path: Path) -> None:
@@ -156,6 +94,52 @@ def test_refuses_other_directories(root: Path, tmp_path: Path) -> None:
         run(root, tmp_path)
     with pytest.raises(ValueError, match='OUT: expected a place apart from INPUT'):
         run(root, root / 'images/out')
+    (tmp_path / 'file').touch()
+    for out in ('file', 'file/below'):
+        with pytest.raises(
+            ValueError, match='predict: OUT: expected a directory, but got the file .*file'
+        ):
+            run(root, tmp_path / out)
+
+
+def test_refuses_what_the_config_reads(root: Path, tmp_path: Path) -> None:
+    """A training by it would read the predictions for images and labels."""
+    train = dict(type='DirectoryDataset', data_prefix=dict(img_path=str(tmp_path / 'train')))
+    cfg = config()
+    cfg.train_dataloader = dict(target=dict(batch_size=1, dataset=train))
+    place = 'train_dataloader.target.dataset.data_prefix.img_path'
+    with pytest.raises(ValueError, match=f'OUT: expected a place apart from {place}='):
+        run(root, tmp_path / 'train/out', cfg)
+    with pytest.raises(ValueError, match='OUT: expected a place apart from --onnx='):
+        run(root, tmp_path / 'export', onnx=str(tmp_path / 'export/a.onnx'))
+    cfg = Config.fromfile(root / 'work/config.py')
+    with pytest.raises(ValueError, match='OUT: expected a place apart from --config='):
+        run_prediction(cfg, 'other.pth', str(root / 'images'), str(root / 'work'))
+    assert not list(tmp_path.iterdir())
+
+
+def test_corrected_labels_are_kept(root: Path, tmp_path: Path) -> None:
+    """Of images that have changed since; another run between does not take them for its own."""
+    images, out = tmp_path / 'images', tmp_path / 'out'
+    shutil.copytree(root / 'images', images)
+    arguments = (config(), str(root / 'work/iter_1.pth'), str(images), str(out))
+    run_prediction(*arguments)
+    Image.fromarray(np.full((40, 40), 9, np.uint8)).save(out / 'labels/2.png')
+    shutil.copy(images / '2.png', images / '3.png')
+    run_prediction(*arguments)
+    assert (labels(out)['2.png'] == 9).all()
+    late = max(path.stat().st_mtime for path in out.rglob('*')) + 5
+    for name in ('2.png', 'town/1.png'):
+        Image.fromarray(np.zeros((40, 40, 3), np.uint8)).save(images / name)
+        os.utime(images / name, (late, late))
+    run_prediction(*arguments)
+    assert (labels(out)['2.png'] != 9).all()
+    (aside,) = out.rglob('*.old-*')  # what nobody has changed is replaced
+    assert aside == out / 'labels/2.png.old-1'
+    assert (np.array(Image.open(aside)) == 9).all()
+    manifest = json.loads((out / 'manifest.json').read_text())
+    assert manifest['complete']
+    assert manifest['digests'] == {name: digest_path(out / name) for name in manifest['files']}
 
 
 def test_predictions_are_of_the_input_that_is_given(root: Path, tmp_path: Path) -> None:
@@ -197,19 +181,6 @@ def test_zero_may_be_ignored(root: Path, tmp_path: Path) -> None:
     run(root, tmp_path / 'zero', cfg, ids='train')
     for name, label in labels(tmp_path / 'one').items():
         assert (label == labels(tmp_path / 'zero')[name] + 1).all()
-
-
-def test_video(root: Path, tmp_path: Path) -> None:
-    path = str(tmp_path / 'drive.avi')
-    writer = cv2.VideoWriter(path, cv2.VideoWriter_fourcc(*'MJPG'), 5, (48, 32))
-    frames = [np.full((32, 48, 3), 60 * i, np.uint8) for i in range(3)]
-    for frame in frames:
-        writer.write(frame)
-    writer.release()
-    predict(root / 'work/iter_1.pth', path, tmp_path / 'out', device='cpu', batch_size=2)
-    found = labels(tmp_path / 'out')
-    assert list(found) == ['frame_000000.png', 'frame_000001.png', 'frame_000002.png']
-    assert found['frame_000001.png'].shape == (32, 48)
 
 
 def test_config_beside_the_checkpoint(root: Path, tmp_path: Path) -> None:

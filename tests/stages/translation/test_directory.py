@@ -76,6 +76,14 @@ def log(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return seen
 
 
+@pytest.fixture
+def said(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Lines of the log."""
+    lines: list[str] = []
+    monkeypatch.setattr(directory, 'print_log', lambda line, *_: lines.append(line))
+    return lines
+
+
 def test_images_labels_and_manifest(data: Path) -> None:
     manifest = translate(data)
     out = data / 'out'
@@ -327,8 +335,6 @@ def test_wrong_arguments(data: Path) -> None:
             translate(data, image_suffix=suffix)
     with pytest.raises(FileNotFoundError, match=r"lacks 4 labels, first 'a/1_z\.png'; correct"):
         translate(data, label_suffix='_z.png')
-    with pytest.raises(ValueError, match=r'cannot read the image .*other\.png'):
-        translate(data, image_suffix='.png', labels=None)
     for path in (data / 'target').rglob('*.*'):
         path.unlink()
     with pytest.raises(
@@ -338,3 +344,52 @@ def test_wrong_arguments(data: Path) -> None:
     ):
         translate(data, 'new')
     assert not (data / 'new').exists()
+
+
+@pytest.mark.parametrize('nproc', [1, 2])
+def test_damaged_images_are_named_before_any_is_translated(
+    data: Path, log: list[str], nproc: int, said: list[str]
+) -> None:
+    broken = data / 'source/images/b/1_x.png'
+    whole = broken.read_bytes()
+    broken.write_bytes(b'x')
+    (data / 'source/images/c_x.png').write_bytes(b'')
+    message = (
+        r'translate_folder: expected images that can be read, but 2 of \d cannot, the first: .*'
+    )
+    with pytest.raises(OSError, match=f'{message}1_x.png.*; replace or remove them'):
+        translate(data, nproc=nproc)
+    named = '\n'.join(said)
+    assert str(broken) in named
+    assert str(data / 'source/images/c_x.png') in named
+    assert log == []
+    assert not (data / 'out').exists()
+    broken.write_bytes(whole)
+    (data / 'source/images/c_x.png').unlink()
+    assert len(translate(data).images) == len(NAMES) - 1
+
+
+def test_damaged_styles_are_named_before_any_image_is_translated(data: Path) -> None:
+    for path in (data / 'target').rglob('*.*'):
+        path.write_bytes(b'x')
+    with pytest.raises(OSError, match='expected images that can be read, but [123] of'):
+        translate(data)
+    assert not (data / 'out').exists()
+
+
+def test_images_of_other_endings_are_named(data: Path, said: list[str]) -> None:
+    for name in ('1.jpg', '2.PNG', 'a/3.jpg'):
+        (data / 'source/images' / name).touch()
+    translate(data)
+    assert said[0] == (
+        f"translate_folder: image_suffix='_x.png' takes 4 of 8 images in {data}/source/images; "
+        '2 end in .jpg, 1 end in .PNG, 1 end in .png'
+    )
+
+
+def test_labels_among_the_images_are_not_left_out(data: Path, said: list[str]) -> None:
+    (data / 'source/images/other.png').unlink()
+    for name in NAMES:
+        (data / f'source/labels/{name}_y.png').rename(data / f'source/images/{name}_y.png')
+    translate(data, labels=str(data / 'source/images'))
+    assert [line for line in said if 'image_suffix' in line] == []
