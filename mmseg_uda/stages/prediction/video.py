@@ -57,8 +57,8 @@ class Video:
         exact = self.path.lower().endswith('.avi')
         if self.found >= (self.count if exact else int(0.9 * self.count) - 4):
             return ''
-        remedy = 'copy it again' + ('' if exact else ', unless it was trimmed')
+        about, remedy = ('', '') if exact else ('about ', ', unless it was trimmed')
         return (
-            f'expected {"" if exact else "about "}{self.count} frames, but could read {self.found}; '
-            f'the file is cut or damaged, {remedy}'
+            f'expected {about}{self.count} frames, but could read {self.found}; the file is cut or '
+            f'damaged, copy it again{remedy}'
         )
