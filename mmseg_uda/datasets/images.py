@@ -12,7 +12,7 @@ from mmseg.datasets import BaseSegDataset
 from mmseg_uda.artifacts.files import list_files
 from mmseg_uda.datasets.checks import unwrap
 
-__all__ = ['IMAGES', 'left_out_images', 'shared_images']
+__all__ = ['IMAGES', 'describe_left_out', 'left_out_images', 'shared_images']
 
 _LOWER = ('.bmp', '.jpeg', '.jpg', '.pgm', '.png', '.ppm', '.tif', '.tiff', '.webp')
 # Sets of Windows and of cameras have .PNG and .Png, too.
@@ -39,21 +39,35 @@ def left_out_images(dataset: Any, key: str) -> list[str]:
         if not isinstance(inner, BaseSegDataset) or inner.ann_file or not osp.isdir(directory):
             continue
         labels = prefix.get('seg_map_path') == directory
-        images = [
-            name
-            for name in list_files(directory)
-            if name.lower().endswith(_LOWER)
-            and not (labels and name.endswith(inner.seg_map_suffix))
-        ]
-        others = [name for name in images if not name.endswith(inner.img_suffix)]
-        if others:
-            suffixes = Counter(osp.splitext(name)[1] for name in others).most_common()
-            rest = ', '.join(f'{count} end in {suffix}' for suffix, count in suffixes)
-            warnings.append(
-                f'{key}: img_suffix={inner.img_suffix!r} takes {len(images) - len(others)} of '
-                f'{len(images)} images in {directory}; {rest}'
-            )
+        label_suffix = inner.seg_map_suffix if labels else None
+        if text := describe_left_out(directory, inner.img_suffix, label_suffix):
+            warnings.append(f'{key}: img_suffix={inner.img_suffix!r} {text}')
     return warnings
+
+
+def describe_left_out(
+    directory: str, suffix: str | tuple[str, ...], label_suffix: str | tuple[str, ...] | None = None
+) -> str:
+    """Describe the images of a directory that do not end in a suffix; empty if there are none.
+
+    Args:
+        directory: The directory; those below it count, too.
+        suffix: The suffix, or several.
+        label_suffix: Suffix of labels among the images, which are none.
+
+    Returns:
+        Text that follows the suffix, such as ``'takes 4 of 5 images in a; 1 end in .jpg'``.
+    """
+    images = [
+        name
+        for name in list_files(directory)
+        if name.lower().endswith(_LOWER) and not (label_suffix and name.endswith(label_suffix))
+    ]
+    others = [name for name in images if not name.endswith(suffix)]
+    endings = Counter(osp.splitext(name)[1] for name in others).most_common()
+    rest = ', '.join(f'{count} end in {ending}' for ending, count in endings)
+    taken = len(images) - len(others)
+    return f'takes {taken} of {len(images)} images in {directory}; {rest}' if others else ''
 
 
 def shared_images(dataset: Any, key: str, other: Any, other_key: str) -> str:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import logging
 import os.path as osp
 import shutil
-from collections import Counter
 from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
@@ -26,7 +25,7 @@ from mmseg_uda.artifacts.outputs import check_output
 from mmseg_uda.artifacts.recipe import raise_differences
 from mmseg_uda.artifacts.translated import TranslationManifest
 from mmseg_uda.config.tables import choose
-from mmseg_uda.datasets.images import IMAGES
+from mmseg_uda.datasets.images import describe_left_out
 from mmseg_uda.datasets.transforms.fourier import find_images
 from mmseg_uda.stages.translation.translators import TRANSLATORS, Translator, read_image
 from mmseg_uda.utils.arguments import check_integer
@@ -116,7 +115,9 @@ def translate_folder(
         labels=_digest_labels(labels, images),
     )
     among = labels is not None and osp.realpath(labels) == osp.realpath(source)
-    _report_left_out(source, names, image_suffix, label_suffix if among else None)
+    if text := describe_left_out(source, image_suffix, label_suffix if among else None):
+        line = f'translate_folder: image_suffix={image_suffix!r} {text}'
+        print_log(line, 'current', logging.WARNING)
     manifest = _open(out, TranslationManifest(recipe, digest_config(recipe), images), overwrite)
     todo = [entry for entry in manifest.images if not _is_done(out, entry, manifest.complete)]
     if manifest.complete and not todo:
@@ -164,26 +165,6 @@ def _find_source(source: str, suffix: str) -> list[str]:
             'ends; write the end of their names'
         )
     return names
-
-
-def _report_left_out(source: str, names: list[str], suffix: str, label_suffix: str | None) -> None:
-    """Warn of images that do not end in the suffix; labels among them are none."""
-    others = [
-        name
-        for name in list_files(source)
-        if name.endswith(IMAGES)
-        and not name.endswith(suffix)
-        and not (label_suffix and name.endswith(label_suffix))
-    ]
-    if others:
-        endings = Counter(osp.splitext(name)[1] for name in others).most_common()
-        rest = ', '.join(f'{count} end in {ending}' for ending, count in endings)
-        print_log(
-            f'translate_folder: image_suffix={suffix!r} takes {len(names)} of '
-            f'{len(names) + len(others)} images in {source}; {rest}',
-            'current',
-            logging.WARNING,
-        )
 
 
 def _check_readable(paths: list[str], nproc: int) -> None:
