@@ -43,8 +43,8 @@ def make(kind: str) -> nn.Module:
         model = build(
             'source_only',
             regularizers=dict(
-                entropy=dict(type='EntropyLoss'),
-                sam=loss_cfg(**features if kind == 'loss_features' else {}),
+                entropy=dict(type='EntropyLoss', domains=['source']),
+                sam=loss_cfg(domains=['source'], **features if kind == 'loss_features' else {}),
             ),
         )
     torch.manual_seed(2)

@@ -149,6 +149,7 @@ SAM = dict(
     type='SelfAttentionLoss',
     allow_untrained=True,
     self_attention=dict(type='SelfAttentionModule', in_channels=NUM_CLASSES),
+    domains=['source'],
 )
 MODELS_BY_KIND = dict(
     classes=method_cfg('source_only', regularizers=dict(sam=SAM)),

@@ -145,10 +145,8 @@ def test_model_and_random_state_stay(runner: SimpleNamespace) -> None:
 
 
 def test_what_never_acts_is_named_once() -> None:
-    regularizers = dict(
-        sam=dict(type='EntropyLoss', domains=['mix']), other=dict(type='EntropyLoss')
-    )
-    model = build('source_only', regularizers=regularizers)
+    entropy = dict(type='EntropyLoss', domains=['source'])
+    model = build('source_only', regularizers=dict(sam=entropy, other=entropy))
     runner = SimpleNamespace(iter=0, logger=Mock(), model=model)
     hook = HealthHook(interval=50)
     logs = dict(loss=1.0, target__decode__loss_ce=0.0, source__other__loss=-1.0, acc=0.0)

@@ -178,6 +178,7 @@ def test_stock_segmentor_works() -> None:
 def test_self_attention_of_the_largest_classes() -> None:
     module = dict(type='SelfAttentionModule', in_channels=NUM_CLASSES)
     loss = dict(type='SelfAttentionLoss', self_attention=module, allow_untrained=True)
+    loss['domains'] = ['source']
     model, data = build('source_only', regularizers=dict(sam=loss)), batch(pseudo=False)
     for parameter in model.parameters():
         torch.nn.init.normal_(parameter, std=0.5)
