@@ -1,7 +1,7 @@
 # Everyday commands; the environment is .venv.
 .PHONY: demo test slow check docs
 
-demo:  ## draw data, train source only and CDANet, compare them
+demo:  ## draw data, train source only and DACS, compare them
 	python3 quickstart.py
 
 test:  ## the tests that CI runs

@@ -18,6 +18,7 @@ from mmengine.logging import MMLogger
 
 from mmseg_uda.artifacts.files import atomic_write
 from mmseg_uda.artifacts.outputs import check_output
+from mmseg_uda.config.problems import ConfigError, Problem
 from mmseg_uda.config.tables import Table, choose
 from mmseg_uda.pipeline.plan import Plan, plan_stage
 from mmseg_uda.pipeline.report import format_report, keep_other_report
@@ -79,12 +80,12 @@ class Pipeline:
             ValueError: Names all that is missing, each once, with the first stage and key that read
                 it; or the file that is in the way.
         """
-        missing: dict[str, str] = {}
+        missing: dict[str, Problem] = {}
         for stage in self.stages.values():
             for item, text in stage.missing():
-                missing.setdefault(item, f'stage {stage.name!r}: {text}')
+                missing.setdefault(item, Problem(f'stage {stage.name!r}', text))
         if missing:
-            raise ValueError('\n'.join(missing.values()))
+            raise ConfigError([*missing.values()])
         for stage in self.stages.values():
             inputs = (each for each in stage.inputs() if not each.pending)
             reads = itertools.chain.from_iterable(each.directories() for each in inputs)

@@ -14,7 +14,6 @@ import re
 from collections.abc import Mapping, Sequence
 
 import torch
-from mmseg.models import ResNet
 from torch import Tensor
 
 import mmseg_uda  # noqa: F401 (checks the toolboxes)
@@ -58,6 +57,8 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
+    from mmseg.models import ResNet  # after mmseg_uda, which helps an unfit torchvision
+
     args = parse_args(argv)
     check_new_file('out', args.out, '.pth', args.overwrite)
     content = load_weights(args.checkpoint)

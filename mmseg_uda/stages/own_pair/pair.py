@@ -156,7 +156,7 @@ def _look_at(
             f'{flag}: expected labels that can be read, but {len(values.unreadable)} of '
             f'{values.looked_at} cannot, such as {values.unreadable[0]}'
         )
-    classes = _tolerate(classes or guess_classes(values), values)
+    classes = _tolerate(flag, classes or guess_classes(values), values)
     first, *lines = labels_report(values, classes.class_map)
     for line in (f'{name}: {first}', *lines):
         say(line)
@@ -169,10 +169,22 @@ def _look_at(
     return values, classes
 
 
-def _tolerate(classes: Classes, values: LabelValues) -> Classes:
-    """Ignore what is not listed if there is such a value, or if not all labels were read."""
+def _tolerate(flag: str, classes: Classes, values: LabelValues) -> Classes:
+    """Ignore what is not listed if there is such a value, or if not all labels were read.
+
+    Raises:
+        ValueError: Most pixels have a value that nobody listed, so that the classes are others'.
+    """
     class_map = classes.class_map
-    unlisted = any(value not in class_map.names for value in values.pixels)
+    pixels = {key: number for key, number in values.pixels.items() if key not in class_map.names}
+    unlisted = bool(pixels)
+    share = sum(pixels.values()) / max(1, values.pixels.total())
+    if class_map.others == 'error' and share > 0.5:
+        found = ', '.join(str(name_value(key, values.colours)) for key in [*pixels][:5])
+        raise ValueError(
+            f'{flag}: expected values that --classes lists, but {share:.1%} of the pixels have '
+            f'others, such as {found}; list them, or write `others: ignore`'
+        )
     if class_map.others == 'error' and (unlisted or values.looked_at < values.total):
         names = {name_value(key, values.colours): name for key, name in class_map.names.items()}
         return classes._replace(class_map=ClassMap(class_map.classes, names, IGNORE))

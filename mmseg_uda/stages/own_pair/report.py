@@ -134,7 +134,8 @@ def _value_warnings(values: LabelValues, class_map: ClassMap) -> Iterator[str]:
     if unlisted:
         share = sum(map(values.share, unlisted))
         examples = ', '.join(str(name_value(value, values.colours)) for value in unlisted[:5])
-        yield f'{len(unlisted)} values are not listed ({share:.1%} of pixels): {examples}'
+        more = ', and so on' if len(unlisted) > 5 else ''
+        yield f'{len(unlisted)} values are not listed ({share:.1%} of pixels): {examples}{more}'
 
 
 def _differing_sizes(pairing: Pairing) -> list[str]:

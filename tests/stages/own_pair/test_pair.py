@@ -144,7 +144,7 @@ def test_mistakes_in_the_validation_set_are_named(folder: Path) -> None:
     [
         ('damaged', 'expected labels that can be read, but 3 of 4 cannot, such as '),
         ('colours', '4 of 4 cannot, such as .*: expected a label of one channel, but got one in'),
-        ('others', 'expected pixels of the classes, but all are ignored, whose values are [78], '),
+        ('others', r'expected values that --classes lists, but 100\.0% .* others, such as [78], '),
     ],
 )
 def test_validation_labels_that_do_not_fit(folder: Path, change: str, message: str) -> None:
@@ -167,3 +167,12 @@ def test_source_without_a_pixel_of_its_classes(folder: Path) -> None:
         Image.fromarray(np.asarray(Image.open(path)) + 7).save(path)
     with pytest.raises(ValueError, match='--source-labels: expected pixels of the classes, but'):
         init_small(folder, classes)
+
+
+def test_classes_of_another_dataset(folder: Path) -> None:
+    (folder / 'classes.yaml').write_text('100: road\n101: car\n')
+    with pytest.raises(
+        ValueError, match=r'--source-labels: .* lists, but 100\.0% .*; list them, or'
+    ):
+        init_small(folder, f'--classes={folder / "classes.yaml"}')
+    assert not (folder / 'own').exists()
