@@ -19,7 +19,9 @@ from mmseg_uda.apis import adapt, predict
 from mmseg_uda.config.check import check_config
 from mmseg_uda.doctor import examine
 from mmseg_uda.pipeline import Pipeline, read_pipeline
+from mmseg_uda.stages.export.card import model_card
 from mmseg_uda.stages.export.images import find_images
+from mmseg_uda.stages.export.plain import plain_config
 
 SIZE = (40, 56)  # height, width
 
@@ -175,6 +177,10 @@ def test_test_and_export(trained: tuple[Path, Path], tmp_path: Path) -> None:
         [str(checkpoint), *out, '--config', str(path)]
     )
     assert check_config(Config.fromfile(tmp_path / 'out.py')) == []
+    card = (tmp_path / 'out.md').read_text()
+    assert (
+        f'python tools/train.py {path.name}  # seed' in card
+    )  # no pipeline lies beside the config
     # Stock mmseg lacks the dataset; the images to compare with are those of the training's config.
     assert list(find_images(tmp_path / 'out.py')) == []
     found = list(find_images(tmp_path / 'out.py', trained=Config.fromfile(path)))
@@ -411,3 +417,10 @@ def test_one_missing_label_does_not_speak_for_another_kind(tmp_path: Path) -> No
     written = Config.fromfile(init_small(folder))
     assert len(written.classes) == 2
     assert '011' in (folder / 'own/p.txt').read_text()
+
+
+def test_card_of_a_network_that_a_pipeline_trained(written: Config, tmp_path: Path) -> None:
+    plain = plain_config(written)
+    files = ['out.pth', 'out.py']
+    card = model_card(written, plain, str(tmp_path / 'iter_1.pth'), {}, files, [])
+    assert 'python tools/run_pipeline.py sim2camera_pipeline.py  # seed' in card

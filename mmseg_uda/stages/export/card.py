@@ -83,7 +83,7 @@ def model_card(
         '## Commands',
         '',
         '```bash',
-        f'python tools/train.py {name}.py  # seed {seed}',
+        f'python tools/{_training_of(cfg, name)}  # seed {seed}',
         f'python tools/export_segmentor.py {Path(checkpoint).name} {weights} --config {name}.py '
         f'--out-config {config}',
         f'mim test mmsegmentation {config} --checkpoint {weights}',
@@ -103,6 +103,14 @@ def model_card(
         *_section('Contact, intended use and limits', [FILL]),
     ]
     return '\n'.join(lines).rstrip() + '\n'
+
+
+def _training_of(cfg: Config, name: str) -> str:
+    """The command of the training: that of the pipeline beside the config, which starts it."""
+    pipeline = f'{name}_pipeline.py'
+    if cfg.filename and Path(cfg.filename).with_name(pipeline).is_file():
+        return f'run_pipeline.py {pipeline}'
+    return f'train.py {name}.py'
 
 
 def _section(title: str, facts: Iterable[str]) -> list[str]:
