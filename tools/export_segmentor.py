@@ -22,7 +22,7 @@ from mmengine.config import Config
 import mmseg_uda  # noqa: F401 (checks the toolboxes, registers the classes)
 from mmseg_uda.config.tables import read_config
 from mmseg_uda.stages.export import export_segmentor
-from mmseg_uda.stages.export.formats import FORMATS, compare, export_format
+from mmseg_uda.stages.export.formats import FORMATS, compare, export_format, require_packages
 from mmseg_uda.stages.export.images import find_images
 from mmseg_uda.utils.cli import run_main
 from mmseg_uda.utils.parser import ToolParser
@@ -69,6 +69,8 @@ def convert(kind: str, args: argparse.Namespace, trained: Config | None) -> bool
 def main(argv: list[str] | None = None) -> int:
     args = parse_args(argv)
     kinds = [kind for kind in FORMATS if vars(args)[kind]]
+    for kind in kinds:
+        require_packages(kind)
     further = {f'--{kind.replace("_", "-")}': vars(args)[kind] for kind in kinds}
     exported = export_segmentor(
         args.checkpoint, args.out, args.config, args.out_config, args.module, further

@@ -317,8 +317,14 @@ def test_outputs_are_different_files(
     ],
 )
 def test_formats_are_files_of_their_own(
-    checkpoint: str, tmp_path: Path, flag: str, name: str, line: str
+    checkpoint: str,
+    tmp_path: Path,
+    flag: str,
+    name: str,
+    line: str,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr('mmseg_uda.stages.export.formats.find_spec', lambda name: name)
     own = str(tmp_path / 'method.py')
     first, second, third = (str(tmp_path / 'ex' / f'm.{end}') for end in ('pth', 'py', 'pt2'))
     words = [checkpoint, first, '--config', own, '--out-config', second, flag, str(tmp_path / name)]
@@ -327,3 +333,16 @@ def test_formats_are_files_of_their_own(
         load_tool().main([*words, '--torch-export', third])
     assert not (tmp_path / 'ex').exists()
     assert Path(checkpoint).read_bytes() == before
+
+
+def test_missing_packages_are_named_before_anything_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr('mmseg_uda.stages.export.formats.find_spec', lambda name: None)
+    words = [str(tmp_path / 'a.pth'), str(tmp_path / 'out/b.pth'), '--config', 'c.py']
+    words += ['--out-config', str(tmp_path / 'out/b.py'), '--onnx', str(tmp_path / 'out/b.onnx')]
+    with pytest.raises(
+        ImportError, match="got no onnx, onnxscript, onnxruntime; run pip install '"
+    ):
+        load_tool().main(words)
+    assert not (tmp_path / 'out').exists()

@@ -23,7 +23,14 @@ from torch import Tensor, nn
 
 from mmseg_uda.artifacts.files import atomic_write
 
-__all__ = ['FORMATS', 'Comparison', 'WholeNetwork', 'compare', 'export_format']
+__all__ = [
+    'FORMATS',
+    'Comparison',
+    'WholeNetwork',
+    'compare',
+    'export_format',
+    'require_packages',
+]
 
 Run = Callable[[Tensor], Tensor]
 
@@ -69,7 +76,7 @@ class WholeNetwork(nn.Module):
 
 
 def _write_onnx(network: WholeNetwork, path: Path, properties: dict[str, str]) -> None:
-    _require('onnx', 'onnxscript', 'onnxruntime')
+    require_packages('onnx')
     import onnx
 
     name = 'labels' if network.labels else 'logits'
@@ -135,12 +142,18 @@ def _any_size() -> tuple[dict[int, Any]]:
     return ({0: dim, 2: dim, 3: dim},)
 
 
-def _require(*names: str) -> None:
+def require_packages(kind: str) -> None:
+    """Check that the packages of a format are there, before anything is written.
+
+    Raises:
+        ImportError: Names those that are not installed.
+    """
+    names = ('onnx', 'onnxscript', 'onnxruntime') if kind == 'onnx' else ()
     missing = [name for name in names if find_spec(name) is None]
     if missing:
         raise ImportError(
-            f'--onnx: expected the packages {", ".join(names)}, but {", ".join(missing)} is not '
-            "installed; run pip install 'mmseg_uda[onnx]'"
+            f'--onnx: expected the packages {", ".join(names)}, but got no {", ".join(missing)}; '
+            "run pip install 'mmseg_uda[onnx]'"
         )
 
 
