@@ -13,6 +13,7 @@ import torch
 import toys
 from mmengine.config import Config
 from numpy.testing import assert_array_equal
+from own_pairs import init_small, small_pair
 from PIL import Image
 
 from mmseg_uda.apis import adapt, predict
@@ -325,28 +326,6 @@ def test_notebook(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     expected = scope['probabilities'].argmax(0).numpy()  # the classes are road and car
     assert_array_equal(label, np.array([7, 26])[expected])
     assert scope['picture'].shape == (*SIZE, 3)
-
-
-def small_pair(folder: Path, number: int = 4) -> Path:
-    """Images of 40x56 with labels of values 0 and 1, and images of the target."""
-    for index in range(number):
-        for kind in ('src', 'lab', 'tgt'):
-            (folder / kind).mkdir(parents=True, exist_ok=True)
-        image = np.full((40, 56, 3), 20 * index, np.uint8)
-        label = np.zeros((40, 56), np.uint8)
-        label[:, 28:] = 1
-        for kind, pixels in (('src', image), ('lab', label), ('tgt', image)):
-            Image.fromarray(pixels).save(folder / kind / f'{index:03}.png')
-    return folder
-
-
-def init_small(folder: Path, *options: str) -> Path:
-    flags = {'source-images': 'src', 'source-labels': 'lab', 'target-images': 'tgt'}
-    directories = [f'--{flag}={folder / name}' for flag, name in flags.items()]
-    toys.load_script('tools/init_pair.py').main(
-        [*directories, '--name=p', '--backbone=toy', f'--out-dir={folder / "own"}', *options]
-    )
-    return folder / 'own/p.py'
 
 
 def test_the_report_is_not_written_over_the_classes(tmp_path: Path) -> None:

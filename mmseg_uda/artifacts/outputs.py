@@ -9,9 +9,16 @@ from pathlib import Path
 from mmengine.logging import print_log
 
 from mmseg_uda.artifacts.digest import digest_path
-from mmseg_uda.artifacts.files import PathLike, free_path
+from mmseg_uda.artifacts.files import PathLike, free_path, move_aside
 
-__all__ = ['check_directory', 'check_distinct', 'check_new_file', 'check_output', 'clear_outputs']
+__all__ = [
+    'check_directory',
+    'check_distinct',
+    'check_new_file',
+    'check_output',
+    'clear_outputs',
+    'keep_other_file',
+]
 
 
 def check_output(owner: str, out: PathLike, reads: Iterable[tuple[str, PathLike]]) -> None:
@@ -73,6 +80,11 @@ def check_directory(owner: str, out: PathLike) -> None:
         raise ValueError(
             f'{owner}: expected a directory, but got the file {str(found)!r}; write another path'
         )
+
+
+def keep_other_file(path: PathLike) -> None:
+    """Move aside a file that we did not write, and say so."""
+    print_log(f'{path}, which we did not write, is {move_aside(path)} now', 'current')
 
 
 def check_new_file(owner: str, out: PathLike, suffix: str, overwrite: bool) -> None:

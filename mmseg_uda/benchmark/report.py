@@ -7,11 +7,9 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
-from mmengine.logging import print_log
-
 from mmseg_uda.artifacts.digest import digest_path
-from mmseg_uda.artifacts.files import move_aside, write_json
-from mmseg_uda.artifacts.outputs import clear_outputs
+from mmseg_uda.artifacts.files import write_json
+from mmseg_uda.artifacts.outputs import clear_outputs, keep_other_file
 from mmseg_uda.benchmark.comparison import comparison_files, write_comparisons
 from mmseg_uda.benchmark.plots import draw_curves
 from mmseg_uda.benchmark.results import Results
@@ -101,7 +99,7 @@ def write_report(results: Results) -> Path:
     lines += ['## Origin', '', *_origin(results)]
     recorded = _recorded(manifest)
     if manifest.is_file() and not recorded:
-        print_log(f'{manifest}, which we did not write, is {move_aside(manifest)} now', 'current')
+        keep_other_file(manifest)
     clear_outputs(root, names, recorded)  # once all results could be read
     write_page(page, lines)
     for table, picture, drawn in pictures:

@@ -32,8 +32,12 @@ def check_loaders(nodes: list[Node]) -> Iterator[Problem]:
         nodes: All dicts of a config from which something is built.
     """
     checks = (
-        *(_check_target, _check_maps, _check_whole_images),
-        *(_check_pixels, _check_numbers, _check_prefixes),
+        _check_target,
+        _check_maps,
+        _check_whole_images,
+        _check_pixels,
+        _check_numbers,
+        _check_prefixes,
     )
     for check in checks:
         yield from check(nodes)

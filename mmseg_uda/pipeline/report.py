@@ -6,9 +6,7 @@ from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any
 
-from mmengine.logging import print_log
-
-from mmseg_uda.artifacts.files import move_aside
+from mmseg_uda.artifacts.outputs import keep_other_file
 from mmseg_uda.config.selection import SELECTED
 from mmseg_uda.pipeline.state import StageRecord, State
 
@@ -24,7 +22,7 @@ def keep_other_report(work_dir: Path) -> None:
     """Move aside a ``report.md`` that was there before any stage of ours."""
     report = work_dir / 'report.md'
     if report.exists() and not State(work_dir).path.is_file():
-        print_log(f'{report}, which we did not write, is {move_aside(report)} now', 'current')
+        keep_other_file(report)
 
 
 def format_time(seconds: float) -> str:

@@ -11,7 +11,9 @@ from mmengine.config import Config
 from mmengine.dist import barrier, is_main_process
 
 from mmseg_uda.artifacts.files import write_json
-from mmseg_uda.stages.base import CheckpointStage, ConfigStage, Resolve, Result, Stage
+from mmseg_uda.stages.base import CheckpointStage, Resolve, Result, Stage
+from mmseg_uda.stages.references import find_references
+from mmseg_uda.stages.train import TrainStage
 from mmseg_uda.utils.cli import build_runner
 
 __all__ = ['ScoreStage']
@@ -47,8 +49,10 @@ class ScoreStage(CheckpointStage):
         sound = isinstance(points, (list, tuple)) and points
         if not sound or not all(isinstance(each, int) and each > 0 for each in points):
             raise self.error('points', f'got {points!r}; write a list of iterations')
-        reference = str(self.arguments['checkpoint']).strip('{}')
-        if isinstance(training := earlier.get(reference), ConfigStage) and training.kind == 'train':
+        for reference in find_references(self.arguments['checkpoint']):
+            training = earlier.get(reference)
+            if not isinstance(training, TrainStage):
+                continue
             kept = _kept_iterations(training.load())
             if kept is not None and (lost := sorted(set(points) - kept)):
                 raise self.error(

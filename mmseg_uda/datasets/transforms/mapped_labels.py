@@ -11,10 +11,11 @@ from mmseg.datasets.transforms import LoadAnnotations
 from mmseg.registry import TRANSFORMS
 from PIL import Image
 
+from mmseg_uda.config.datasets import steps_of_class
 from mmseg_uda.datasets.class_map import ClassMap, UnlistedValueError, check_channels, read_values
 from mmseg_uda.utils.errors import error_context
 
-__all__ = ['LoadMappedAnnotations']
+__all__ = ['LoadMappedAnnotations', 'find_class_map']
 
 
 @TRANSFORMS.register_module()
@@ -107,3 +108,10 @@ class LoadMappedAnnotations(LoadAnnotations):
             f'{type(self).__name__}(classes={self.class_map.classes}, '
             f'label_map={self.class_map.names}, others={self.class_map.others!r})'
         )
+
+
+def find_class_map(dataset: Mapping[str, Any]) -> ClassMap | None:
+    """Build the map by which the pipeline of a dataset's config loads labels; None without one."""
+    for step in steps_of_class(dataset, LoadMappedAnnotations):
+        return ClassMap(step['classes'], step['label_map'], step.get('others', 'error'))
+    return None

@@ -20,7 +20,7 @@ from mmseg_uda.models.uda.student import StudentSegmentor, auxiliary_heads
 from mmseg_uda.structures import ImageBatch, Losses, MixedBatch, SegOutput
 from mmseg_uda.utils.arguments import check_choice
 
-__all__ = ['BaseUDASegmentor', 'requested_passes']
+__all__ = ['BaseUDASegmentor']
 
 
 class BaseUDASegmentor(StepwiseModel, StudentSegmentor):
@@ -87,9 +87,13 @@ class BaseUDASegmentor(StepwiseModel, StudentSegmentor):
             ValueError: One asks for another pass, which would silently give no loss.
         """
         for key, regularizer in self.regularizers.items():
-            for each in requested_passes(regularizer):
+            for each in _requested_passes(regularizer):
                 place = f'{type(self).__name__}.regularizers.{key}: domain of a pass'
                 check_choice(place, each, tuple(passes))
+
+    def is_requested(self, domain: str) -> bool:
+        """Tell whether a regulariser asks for the pass of a domain."""
+        return any(domain in _requested_passes(each) for each in self.regularizers.values())
 
     # --------------------------------------------------------------------- parts of an algorithm
 
@@ -232,7 +236,7 @@ class BaseUDASegmentor(StepwiseModel, StudentSegmentor):
         return self
 
 
-def requested_passes(regularizer: Any) -> tuple[str, ...]:
+def _requested_passes(regularizer: Any) -> tuple[str, ...]:
     """Return the passes that a regulariser names; none if it takes all that there are."""
     named = getattr(regularizer, 'domains', None) or getattr(regularizer, 'domain_weights', None)
     return tuple(named or ())

@@ -20,7 +20,7 @@ from mmseg_uda.datasets.batch_transforms.base import (
 from mmseg_uda.datasets.batch_transforms.mixer import Mixer
 from mmseg_uda.models.decode_loss import scale_losses
 from mmseg_uda.models.teacher import LABEL_WEIGHTS, agreement, confidence_weight
-from mmseg_uda.models.uda.base import BaseUDASegmentor, requested_passes
+from mmseg_uda.models.uda.base import BaseUDASegmentor
 from mmseg_uda.structures import (
     DomainBatch,
     ImageBatch,
@@ -124,9 +124,7 @@ class MeanTeacher(BaseUDASegmentor):
         yield self.source_losses(seen)  # L_seg, eq. (10)
         teacher = self.predict_target(batch.target)  # Y_T, U_T, eq. (5)-(7)
         yield from self.target_losses(seen, teacher)
-        if self.mixer is not None and any(
-            'target' in requested_passes(each) for each in self.regularizers.values()
-        ):  # of the unmixed images, for a regulariser that asks for them (VFM-UDA++)
+        if self.mixer is not None and self.is_requested('target'):  # unmixed (VFM-UDA++)
             self.segment(seen.target, 'target')
             yield {}
 

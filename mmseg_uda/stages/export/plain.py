@@ -10,11 +10,11 @@ from mmengine.registry import Registry
 from mmseg.datasets.transforms import LoadAnnotations
 from mmseg.registry import DATASETS, LOG_PROCESSORS, METRICS, MODELS, TRANSFORMS
 
-from mmseg_uda.config.datasets import map_datasets, steps_of_class
+from mmseg_uda.config.datasets import map_datasets
 from mmseg_uda.config.required import require_model
 from mmseg_uda.datasets import StreetDataset
-from mmseg_uda.datasets.class_map import LABEL_VALUES, ClassMap, name_value
-from mmseg_uda.datasets.transforms import LoadMappedAnnotations
+from mmseg_uda.datasets.class_map import LABEL_VALUES, name_value
+from mmseg_uda.datasets.transforms.mapped_labels import find_class_map
 
 __all__ = ['is_ours', 'own_classes', 'plain_config', 'unwrapped_prefix']
 
@@ -222,8 +222,7 @@ def _plain_dataset(dataset: dict[str, Any], notes: list[str]) -> dict[str, Any]:
         'directory and suffix into test_dataloader.dataset, data_prefix.img_path and img_suffix.'
     )
     plain['data_prefix'] = {'img_path': 'images', 'seg_map_path': 'labels'}
-    for step in steps_of_class(dataset, LoadMappedAnnotations):
-        mapped = ClassMap(step['classes'], step['label_map'], step.get('others', 'error'))
+    if mapped := find_class_map(dataset):
         # tools/predict.py writes these values; stock mmseg does not read them.
         values = [[name_value(key, mapped.colours), name] for key, name in mapped.names.items()]
         plain['metainfo'] = {**plain['metainfo'], LABEL_VALUES: values}

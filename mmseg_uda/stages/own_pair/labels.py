@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from typing import Any, NamedTuple
 
@@ -73,6 +73,14 @@ class LabelValues(NamedTuple):
             if class_map.names.get(value, class_map.others) == IGNORE
         )
         return sum(pixels) / max(1, self.pixels.total())
+
+    def unlisted(self, class_map: ClassMap) -> list[int]:
+        """Values that a map does not list."""
+        return [value for value in self.pixels if value not in class_map.names]
+
+    def examples(self, values: Iterable[int]) -> str:
+        """Write a few of some values as a file of classes has them."""
+        return ', '.join(str(name_value(each, self.colours)) for each in [*values][:5])
 
     def class_shares(self, class_map: ClassMap) -> list[float]:
         """Share of each class among the pixels that have one, in per cent; all 0 without any."""

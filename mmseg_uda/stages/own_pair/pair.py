@@ -161,10 +161,10 @@ def _look_at(
     for line in (f'{name}: {first}', *lines):
         say(line)
     if values.ignored(classes.class_map) == 1:
-        found = ', '.join(str(name_value(value, values.colours)) for value in [*values.pixels][:5])
         raise ValueError(
-            f'{flag}: expected pixels of the classes, but all are ignored, whose values are {found}'
-            '; write --classes with these values, or labels with the values of the classes'
+            f'{flag}: expected pixels of the classes, but all are ignored, whose values are '
+            f'{values.examples(values.pixels)}; write --classes with these values, or labels with '
+            'the values of the classes'
         )
     return values, classes
 
@@ -176,16 +176,16 @@ def _tolerate(flag: str, classes: Classes, values: LabelValues) -> Classes:
         ValueError: Most pixels have a value that nobody listed, so that the classes are others'.
     """
     class_map = classes.class_map
-    pixels = {key: number for key, number in values.pixels.items() if key not in class_map.names}
-    unlisted = bool(pixels)
-    share = sum(pixels.values()) / max(1, values.pixels.total())
-    if class_map.others == 'error' and share > 0.5:
-        found = ', '.join(str(name_value(key, values.colours)) for key in [*pixels][:5])
+    if class_map.others != 'error':
+        return classes
+    unlisted = values.unlisted(class_map)
+    share = sum(map(values.share, unlisted))
+    if share > 0.5:
         raise ValueError(
             f'{flag}: expected values that --classes lists, but {share:.1%} of the pixels have '
-            f'others, such as {found}; list them, or write `others: ignore`'
+            f'others, such as {values.examples(unlisted)}; list them, or write `others: ignore`'
         )
-    if class_map.others == 'error' and (unlisted or values.looked_at < values.total):
+    if unlisted or values.looked_at < values.total:
         names = {name_value(key, values.colours): name for key, name in class_map.names.items()}
         return classes._replace(class_map=ClassMap(class_map.classes, names, IGNORE))
     return classes

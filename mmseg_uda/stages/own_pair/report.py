@@ -130,10 +130,10 @@ def _value_warnings(values: LabelValues, class_map: ClassMap) -> Iterator[str]:
     ignored = values.ignored(class_map)
     if ignored > 0.5:
         yield f'{ignored:.1%} of the pixels are ignored'
-    unlisted = [value for value in values.pixels if value not in names]
+    unlisted = values.unlisted(class_map)
     if unlisted:
         share = sum(map(values.share, unlisted))
-        examples = ', '.join(str(name_value(value, values.colours)) for value in unlisted[:5])
+        examples = values.examples(unlisted)
         more = ', and so on' if len(unlisted) > 5 else ''
         yield f'{len(unlisted)} values are not listed ({share:.1%} of pixels): {examples}{more}'
 

@@ -46,7 +46,13 @@ class Frames:
         if not osp.exists(source):
             raise FileNotFoundError(f'predict: no image, directory or video {source}')
         if self.video:
-            self.count = Video(source).count
+            video = Video(source)
+            self.count = video.count
+            if next(video.grab_all(), None) is None:
+                raise ValueError(
+                    f'predict: expected a video with frames, but got none in {source!r}, which is '
+                    'cut or damaged; copy it again'
+                )
             return
         if osp.isdir(source):
             found = [name for name in list_files(source) if name.endswith(IMAGES)]

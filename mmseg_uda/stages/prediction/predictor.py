@@ -16,9 +16,9 @@ from mmseg.registry import DATASETS, MODELS
 from torch import nn
 
 from mmseg_uda.artifacts.checkpoint import load_checkpoint, load_into, weights_of
-from mmseg_uda.config.datasets import iter_datasets, steps_of_class, transform_class, without_labels
+from mmseg_uda.config.datasets import iter_datasets, transform_class, without_labels
 from mmseg_uda.datasets.class_map import LABEL_VALUES, ClassMap
-from mmseg_uda.datasets.transforms import LoadMappedAnnotations
+from mmseg_uda.datasets.transforms.mapped_labels import find_class_map
 from mmseg_uda.stages.export.sources import STAND_ALONE
 from mmseg_uda.stages.prediction.onnx_network import OnnxNetwork
 from mmseg_uda.utils.palettes import Palette, palette_of
@@ -114,8 +114,8 @@ class Predictor:
 
     def _class_map(self) -> ClassMap | None:
         """The map of the labels' own values; None if files hold train ids."""
-        for step in steps_of_class(self.dataset, LoadMappedAnnotations):
-            return ClassMap(step['classes'], step['label_map'], step.get('others', 'error'))
+        if mapped := find_class_map(self.dataset):
+            return mapped
         values = (self.dataset.get('metainfo') or {}).get(LABEL_VALUES)
         if values:  # of an exported config, whose pipeline maps no labels
             return ClassMap(self.classes, dict(values))

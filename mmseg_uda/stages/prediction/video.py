@@ -20,7 +20,7 @@ class Video:
         count: Number of frames as the file says it; an estimate for some containers.
 
     Raises:
-        ValueError: OpenCV cannot read the file, or finds no frame in it.
+        ValueError: OpenCV cannot read the file.
     """
 
     def __init__(self, path: str) -> None:
@@ -30,11 +30,6 @@ class Video:
             raise ValueError(f'predict: expected a video that OpenCV reads, but got {path!r}')
         self.count = max(0, int(self.capture.get(cv2.CAP_PROP_FRAME_COUNT)))
         self.found = 0
-        if not cv2.VideoCapture(path).grab():
-            raise ValueError(
-                f'predict: expected a video with frames, but got none in {path!r}, which is cut or '
-                'damaged; copy it again'
-            )
 
     def grab_all(self) -> Iterator[int]:
         """Go through the frames, and give their numbers."""

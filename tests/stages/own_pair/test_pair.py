@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from mmengine.config import Config
+from own_pairs import init_small, small_pair
 from PIL import Image
-from test_own_data import init_small, small_pair
 
 from mmseg_uda.stages.own_pair.literals import check_text, literal
 
