@@ -10,7 +10,24 @@ from mmseg.registry import MODELS
 from mmseg.utils import ConfigType
 from torch import Tensor, nn
 
-__all__ = ['WrappingHead', 'raw_logits']
+__all__ = ['WrappingHead', 'check_logits_alone', 'raw_logits']
+
+
+def check_logits_alone(key: str, head: Any) -> None:
+    """Check that a decode head's ``forward`` has no output beside the logits.
+
+    Args:
+        key: Config key of the head, for errors.
+        head: A decode head.
+
+    Raises:
+        TypeError: It is an ``EncHead`` with its SE loss.
+    """
+    if getattr(head, 'use_se_loss', False):
+        raise TypeError(
+            f'{key}: expected a head that computes logits alone, but got {type(head).__name__} '
+            'with its SE loss; write use_se_loss=False'
+        )
 
 
 def raw_logits(head: Any, inputs: Sequence[Tensor]) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
@@ -48,11 +65,7 @@ class WrappingHead(BaseDecodeHead):
                 f'{type(self).__name__}.{key}: expected a decode head with the stock `loss`, but '
                 f'got {type(inner).__name__}; write another one'
             )
-        if getattr(inner, 'use_se_loss', False):  # EncHead, whose forward adds a second output
-            raise TypeError(
-                f'{type(self).__name__}.{key}: expected a decode head that computes logits alone, '
-                f'but got {type(inner).__name__} with its SE loss; write use_se_loss=False'
-            )
+        check_logits_alone(f'{type(self).__name__}.{key}', inner)
         super().__init__(
             1,
             1,

@@ -13,6 +13,7 @@ from mmseg.utils import ConfigType, OptConfigType, OptMultiConfig, OptSampleList
 from torch import Tensor, nn
 
 from mmseg_uda.artifacts.checkpoint import raise_mismatch
+from mmseg_uda.models.decode_heads.wrapping_head import check_logits_alone
 from mmseg_uda.models.decode_loss import has_stock_loss
 from mmseg_uda.models.direct_prediction import TEST_RESIZES, predict_directly
 from mmseg_uda.models.memory_format import use_channels_last
@@ -183,11 +184,7 @@ def _check_student(owner: str, student: Any) -> None:
             f'{owner}.segmentor.decode_head.out_channels: expected at least 2, but got 1; write '
             'num_classes=2, out_channels=2 and a loss_decode without use_sigmoid'
         )
-    if getattr(head, 'use_se_loss', False):  # EncHead, whose forward adds a second output
-        raise ValueError(
-            f'{owner}.segmentor.decode_head: expected a head that computes logits alone, but got '
-            f'{type(head).__name__} with its SE loss; write use_se_loss=False'
-        )
+    check_logits_alone(f'{owner}.segmentor.decode_head', head)
     for i, auxiliary in enumerate(all_auxiliary_heads(student)):
         # Heads of mmseg with a loss of their own may have other classes (STDC's boundaries).
         comparable = has_stock_loss(auxiliary) or hasattr(auxiliary, 'method_trains')

@@ -167,5 +167,5 @@ def test_a_head_with_a_second_output_is_refused_when_it_is_built() -> None:
         loss_decode=dict(type='CrossEntropyLoss'),
         loss_se_decode=dict(type='CrossEntropyLoss', use_sigmoid=True),
     )
-    with pytest.raises(ValueError, match='EncHead with its SE loss; write use_se_loss=False'):
+    with pytest.raises(TypeError, match='EncHead with its SE loss; write use_se_loss=False'):
         MODELS.build(dict(type='SourceOnly', segmentor=toys.segmentor_cfg(head)))
