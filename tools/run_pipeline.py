@@ -44,7 +44,9 @@ def main(argv: list[str] | None = None) -> None:
         args.checkpoint_on_signal,
     )
     if args.dry_run:
-        print(f'{len(pipeline.stages)} stages, in {pipeline.context.work_dir}')
+        # First: the plan of a stage needs the data, which whoever asks may not have yet.
+        names = ', '.join(pipeline.stages)
+        print(f'{len(pipeline.stages)} stages, in {pipeline.context.work_dir}: {names}', flush=True)
         for step in pipeline.plan(args.start, args.until):
             print(pipeline.describe(step))
         return

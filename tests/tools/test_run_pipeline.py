@@ -33,11 +33,18 @@ def test_dry_run_writes_nothing(call, tmp_path, capsys):
     before = sorted(tmp_path.rglob('*'))
     call('--dry-run')
     out = capsys.readouterr().out
-    assert out.startswith(f'2 stages, in {tmp_path}/work_dirs/toy_pipeline\n')
+    assert out.startswith(f'2 stages, in {tmp_path}/work_dirs/toy_pipeline: stage0, labels1\n')
     assert '[1/2] stage0 (train): run, it is not done\n      config: source.py\n' in out
     assert "[2/2] labels1 (pseudo_label): run, needs 'stage0', which runs first" in out
     assert '      checkpoint: {stage0}\n' in out
     assert sorted(tmp_path.rglob('*')) == before
+
+
+def test_dry_run_without_the_data_names_the_stages(call, tmp_path, capsys, monkeypatch):
+    key = 'stages.stage0.options.train_dataloader.target.dataset.data_root'
+    with pytest.raises(ValueError, match='absent'):
+        call('--dry-run', '--cfg-options', f'{key}=absent')
+    assert ': stage0, labels1\n' in capsys.readouterr().out
 
 
 def test_trainings_are_told_to_save_a_checkpoint(call, tmp_path, monkeypatch):
