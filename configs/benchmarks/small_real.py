@@ -219,6 +219,7 @@ methods = dict(
     cdanet=dict(text='CDANet', stages=lambda pair: with_labels('cdanet', pair)),
     sam=dict(text='SAM', stages=sam),
     pit=dict(text='PIT', stages=pit),
+    pit_no_prior=dict(text='PIT without prior', stages=lambda pair: pit(pair, 'pit_no_prior')),
     pit_no_lc=dict(
         text='PIT without image-level loss', stages=lambda pair: pit(pair, 'pit_no_lc')),
     pit_no_lr=dict(
@@ -314,8 +315,10 @@ comparisons = [
                ['dacs', 'camix'], ['mean_teacher', 'mean_teacher_unaugmented'],
                ['source_only', 'self_training'],
                ['self_training', 'sam'], ['source_only', 'pit'], ['adabn', 'pit'],
-               ['adabn', 'pit_no_lr'], ['pit_no_lc', 'pit'], ['pit_no_lr', 'pit'], ['pit', 'pit_true'],
-               ['pit_crops', 'pit'], ['pit_crops_no_lr', 'pit_crops'], ['pit_crops', 'pit_crops_true'],
+               ['adabn', 'pit_no_lr'], ['pit_no_prior', 'pit'], ['pit_no_lc', 'pit'],
+               ['pit_no_lr', 'pit'], ['pit', 'pit_true'],
+               ['pit_no_prior', 'pit_crops'], ['pit_crops_no_lr', 'pit_crops'],
+               ['pit_crops', 'pit_crops_true'],
                ['adversarial', 'dast'],
                ['source_only', 'cdanet']]),
     dict(
@@ -366,7 +369,8 @@ levels = dict(
     # PIT on crops, which its labels of whole images do not describe, and its parts.
     crops=dict(methods=['pit_crops', 'pit_crops_no_lr'], pairs=both, seeds=[0, 1, 2]),
     crops_dusk=dict(methods=['pit_crops_true'], pairs=['dusk'], seeds=[0, 1, 2]),
-    pit=dict(methods=['pit_no_lr', 'pit_no_lc', 'pit_true'], pairs=both, seeds=[0, 1, 2]),
+    pit=dict(
+        methods=['pit_no_prior', 'pit_no_lr', 'pit_no_lc', 'pit_true'], pairs=both, seeds=[0, 1, 2]),
     # Whether scores without labels choose the learning rate.
     rates=dict(
         methods=['source_only__1e-4', 'source_only__6e-4'], pairs=both, seeds=[0, 1, 2]),

@@ -1,20 +1,3 @@
-# PIT with image-level labels that a regression predicts, as in ../../pit: of whole images, so neither
-# domain is cropped. An iteration reads 2.4 times the pixels of other methods' crops.
-_base_ = ['./pit_crops.py']
-train_dataloader = dict(
-    source=dict(
-        dataset=dict(pipeline=[
-            dict(type='LoadImageFromFile'),
-            dict(type='LoadAnnotations'),
-            dict(type='Resize', scale=_base_.scale, interpolation='bicubic'),
-            dict(type='RandomFlip', prob=0.5),
-            dict(type='PackUDAInputs')
-        ])),
-    target=dict(
-        dataset=dict(pipeline=[
-            dict(type='LoadImageFromFile'),
-            dict(type='LoadImageLabels', label_file='work_dirs/image_labels.npz'),
-            dict(type='Resize', scale=_base_.scale, interpolation='bicubic'),
-            dict(type='RandomFlip', prob=0.5),
-            dict(type='PackUDAInputs')
-        ])))
+# PIT whose pooled scores begin at the share of one of C equal classes.
+_base_ = ['./pit_no_prior.py']
+model = dict(segmentor=dict(auxiliary_head=dict(uniform_prior=True)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Callable, Sequence
@@ -87,6 +88,8 @@ class LSEExpansionHead(BaseDecodeHead):
         r: Sharpness of each unit's pooling, positive: the mean of a map for small r, its maximum
             for large r (Eq. (1)).
         inv_r: True to divide the pooled scores by r, as the pooling's inventors do.
+        uniform_prior: True to subtract log(C - 1) from the pooled scores before L_c's sigmoid, so
+            that maps of 0 mean a share of 1/C, as in the softmax of S; False for 1/2, as printed.
         pool_ignored: False to leave source pixels without a class out of the pooling.
         image_label: Image-level label y on the source: the ``'share'`` of each class among pixels
             that have one, so that shares sum to 1 as the regressor's softmax does; its
@@ -112,6 +115,7 @@ class LSEExpansionHead(BaseDecodeHead):
         r: Sequence[float] = (0.5, 1.0, 1.5),
         *,
         inv_r: bool = False,
+        uniform_prior: bool = False,
         pool_ignored: bool = True,
         image_label: str = 'share',
         loss_decode: OptConfigType = None,
@@ -144,10 +148,19 @@ class LSEExpansionHead(BaseDecodeHead):
             f'num_classes, {self.num_classes}',
             self.out_channels,
         )
+        expect(
+            self.num_classes > 1 or not uniform_prior,
+            f'{name}.uniform_prior',
+            'False for one class',
+            True,
+        )
         del self.conv_seg  # the units have their own
         self.units = nn.ModuleList(units)
         self.r = tuple(r)
         self.inv_r = inv_r
+        # From 1/2, far above most shares, L_c lowers scores most where they are highest. This flattens
+        # the maps, and through L_r those of S, before any place is learnt.
+        self._log_odds = -math.log(self.num_classes - 1) if uniform_prior else 0.0
         self.pool_ignored = pool_ignored
         self.image_label = image_label
         self.chunk_elements = chunk_elements
@@ -203,7 +216,7 @@ class LSEExpansionHead(BaseDecodeHead):
             size: H, W of the images.
             valid: Pixels to pool, shape (N, H, W), bool; None for all.
         """
-        scores = self.pool(maps, size, valid)  # (K, N, C)
+        scores = self._log_odds + self.pool(maps, size, valid)  # (K, N, C)
         return {self.loss_decode.loss_name: self.loss_decode(scores, image_labels)}
 
     def pool(

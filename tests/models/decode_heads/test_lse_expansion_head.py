@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import pytest
@@ -117,6 +118,22 @@ def test_pooled_scores_are_the_equation(unit: dict[str, Any], inv_r: bool) -> No
     ]
     assert_close(*gradients)
     assert all(gradient.abs().sum() > 0 for gradient in gradients[0])
+
+
+def test_uniform_prior() -> None:
+    """Maps of 0 have the shares 1/C, at which L_c has no gradient."""
+    head, inputs = make(DEEPLAB, uniform_prior=True), inputs_of(DEEPLAB)
+    maps = head(inputs)
+    flat = dataclasses.replace(maps, scores=torch.zeros_like(maps.scores, requires_grad=True))
+    shares = torch.full((2, NUM_CLASSES), 1 / NUM_CLASSES)
+    (loss,) = head.loss_by_image_labels(flat, shares, SIZE).values()
+    assert_close(torch.autograd.grad(loss, flat.scores)[0], torch.zeros_like(flat.scores))
+    # A score's softmax among zeros is its sigmoid less log(C - 1).
+    scores = torch.zeros(NUM_CLASSES)
+    scores[1] = 1.3
+    assert_close((scores[1] + head._log_odds).sigmoid(), scores.softmax(0)[1])
+    with pytest.raises(ValueError, match='uniform_prior: expected False for one class'):
+        make(dict(DEEPLAB, num_classes=1), uniform_prior=True)
 
 
 @pytest.mark.parametrize('pool_ignored', [True, False])
