@@ -16,6 +16,7 @@ from mmseg_uda.utils.arguments import check_integer, check_number
 
 IDLE_ITERS = 100
 SHRUNK = 1 / 3  # of a score's usual value, below which it tells a collapse
+FLAT = 0.15  # share of the mean's entropy that the places tell, below which a prediction is flat
 DRIFTED = 0.25  # in nats; docs/benchmarks/selection.md has the runs that pass it
 CHECKPOINT_KEY = 'health'
 DIVERGENCE = 'source_divergence'  # of a LabelFreeMetric
@@ -31,16 +32,19 @@ def prediction_scores(prob: torch.Tensor) -> dict[str, float]:
 
     Returns:
         ``class_share`` of the most frequent class, ``effective_classes`` (the exponential of the
-        entropy of the classes' shares) and the pixels' mean ``entropy``, in nats.
+        entropy of the classes' shares), the pixels' mean ``entropy``, and ``mutual_information``,
+        by which the entropy of their mean is greater; both in nats.
     """
     pixels = prob.flatten(2)[0]  # (C, H·W)
     # argmax takes twice the time on a CPU.
     shares = pixels.max(0).indices.bincount(minlength=len(pixels)) / pixels.shape[1]  # (C, )
     entropy = torch.special.entr(pixels).sum(0).mean()
+    of_mean = torch.special.entr(pixels.mean(1)).sum()
     return {
         'class_share': float(shares.max()),
         'effective_classes': float(torch.special.entr(shares).sum().exp()),
         'entropy': float(entropy),
+        'mutual_information': float(of_mean - entropy),
     }
 
 
@@ -53,9 +57,10 @@ class HealthHook(Hook):
 
     - A loss that is NaN or infinite ends the training with an error that names it.
     - One class on nearly the whole target image, or less than a third of the effective number of
-      classes of the first ``patience`` checks, in ``patience`` checks in a row logs a warning of a
-      collapse. It has the scores, and names the one that saw it first: the share of the most
-      frequent class, the effective number of classes, or the entropy.
+      classes of the first ``patience`` checks, or (after these) nearly the same uncertain
+      prediction at every pixel, in ``patience`` checks in a row logs a warning of a collapse. It
+      has the scores, and names the one that saw it first: the share of the most frequent class,
+      the effective number of classes, the entropy, or the mutual information of class and place.
     - Predicted classes whose shares drift from the source's: after a validation that has the score
       ``source_divergence`` of a :class:`~mmseg_uda.evaluation.LabelFreeMetric`, a value above
       ``max_divergence`` logs a warning. It sees classes that go one by one, long before one of them
@@ -188,18 +193,26 @@ class HealthHook(Hook):
     def _check_prediction(self, runner: Runner, prob: torch.Tensor) -> None:
         """Warn of a collapse, and name the score that saw it first."""
         scores = prediction_scores(prob)
-        if len(self._usual) < self.patience:
+        begins = len(self._usual) < self.patience  # an untrained network is flat, too
+        if begins:
             self._usual.append(scores)
-        usual = {key: sum(each[key] for each in self._usual) / len(self._usual) for key in scores}
+        usual = {
+            key: sum(each.get(key, value) for each in self._usual) / len(self._usual)
+            for key, value in scores.items()
+        }
+        of_mean = scores['entropy'] + scores['mutual_information']
+        uncertain = of_mean > 0.5 * math.log(prob.shape[1])  # not an image of one class
+        flat = scores['mutual_information'] < FLAT * of_mean
         seen = {
             'class_share': scores['class_share'] > self.max_class_share,
             **{key: scores[key] < SHRUNK * usual[key] for key in ('effective_classes', 'entropy')},
+            'mutual_information': flat and uncertain and not begins,
         }
         self._first = {
             key: self._first.get(key, runner.iter + 1) for key, bad in seen.items() if bad
         }
         # Entropy alone falls in any training that goes well.
-        collapsed = seen['class_share'] or seen['effective_classes']
+        collapsed = any(bad for key, bad in seen.items() if key != 'entropy')
         first = min(self._first, key=lambda key: self._first[key], default='')
         values = ', '.join(
             f'{key} {value:.3g} (first {usual[key]:.3g})' for key, value in scores.items()
@@ -208,8 +221,10 @@ class HealthHook(Hook):
             runner,
             'target prediction',
             collapsed,
-            f'is one class on {scores["class_share"]:.1%} of the image: the model may have '
-            f'collapsed; {first} saw it first, in iteration {self._first.get(first)}; {values}',
+            f'is one class on {scores["class_share"]:.1%} of the image'
+            f'{", and nearly the same at every pixel" if seen["mutual_information"] else ""}: '
+            f'the model may have collapsed; {first} saw it first, in iteration '
+            f'{self._first.get(first)}; {values}',
         )
 
     def _check_discriminators(self, runner: Runner, logs: dict[str, float]) -> None:

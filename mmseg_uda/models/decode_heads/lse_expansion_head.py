@@ -158,8 +158,8 @@ class LSEExpansionHead(BaseDecodeHead):
         self.units = nn.ModuleList(units)
         self.r = tuple(r)
         self.inv_r = inv_r
-        # From 1/2, far above most shares, L_c lowers scores most where they are highest. This flattens
-        # the maps, and through L_r those of S, before any place is learnt.
+        # From 1/2, far above most shares, L_c lowers scores most where they are highest. This
+        # flattens the maps, and through L_r those of S, before any place is learnt.
         self._log_odds = -math.log(self.num_classes - 1) if uniform_prior else 0.0
         self.pool_ignored = pool_ignored
         self.image_label = image_label

@@ -13,7 +13,10 @@ from mmseg_uda.engine.hooks import HealthHook
 
 @pytest.fixture
 def runner() -> SimpleNamespace:
-    return SimpleNamespace(iter=0, logger=Mock(), model=build('source_only'))
+    model = build('source_only')
+    for parameter in model.decode_head.parameters():
+        parameter.data *= 1000  # not the same prediction everywhere, as of an untrained network
+    return SimpleNamespace(iter=0, logger=Mock(), model=model)
 
 
 def look(hook: HealthHook, runner: SimpleNamespace, times: int = 1, **logs: float) -> list[str]:
@@ -85,6 +88,30 @@ def test_the_score_that_saw_a_collapse_first(runner: SimpleNamespace) -> None:
     assert 'effective_classes 3 (first 12)' in warning
     assert check(12, 3.0, 1) == []
     assert 'effective_classes saw it first, in iteration 11' in check(3, 3.0, 2)[0]
+
+
+def test_a_flat_prediction(runner: SimpleNamespace) -> None:
+    """Uncertain in the same way at every pixel; an image of one class is not."""
+    hook = HealthHook(interval=1, patience=2)
+
+    def check(strength: float, shares: list[float], times: int) -> list[str]:
+        runner.logger.reset_mock()
+        logits = torch.tensor(shares).log().view(1, -1, 1, 1).expand(1, 4, 6, 8).clone()
+        logits[0, 0, :, :4] += strength  # half of the image is somewhat more of the first class
+        logits[0, 1, :, 4:] += strength
+        for _ in range(times):
+            hook._check_prediction(runner, logits.softmax(1))
+            runner.iter += 1
+        return [call.args[0] for call in runner.logger.warning.call_args_list]
+
+    uncertain, one_class = [0.3, 0.3, 0.2, 0.2], [0.94, 0.02, 0.02, 0.02]
+    assert check(0.2, uncertain, 3) == []  # an untrained network
+    assert check(4.0, uncertain, 1) == []
+    assert 'one class on 100.0% of the image: ' in check(0.2, one_class, 4)[0]  # for its share
+    assert check(4.0, uncertain, 1) == []
+    (warning,) = check(0.2, uncertain, 2)
+    assert ', and nearly the same at every pixel: the model may have collapsed; ' in warning
+    assert 'mutual_information saw it first, in iteration 10; ' in warning
 
 
 def test_discriminator_that_is_always_right(runner: SimpleNamespace) -> None:
