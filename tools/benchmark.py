@@ -16,6 +16,7 @@ from mmseg_uda.benchmark import read_benchmark
 from mmseg_uda.benchmark.report import write_report
 from mmseg_uda.benchmark.results import Results
 from mmseg_uda.benchmark.run import Harness
+from mmseg_uda.pipeline.reuse import read_reuse
 from mmseg_uda.utils.cli import run_main
 from mmseg_uda.utils.parser import ToolParser, at_least
 from mmseg_uda.utils.work_dir import lock_directory
@@ -42,12 +43,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 
 def main(argv: list[str] | None = None) -> int:
     args = parse_args(argv)
-    for path in args.reuse:
-        if not Path(path, 'pipeline.json').is_file():
-            raise ValueError(
-                f'--reuse: expected directories of pipelines, but got {path}; write those '
-                'that have a pipeline.json'
-            )
+    reuse = [str(path) for path in read_reuse('--reuse', args.reuse)]
     if Path(args.out).is_file():
         raise ValueError(f'--out: expected a directory, but got the file {args.out}')
     benchmark = read_benchmark(args.benchmark)
@@ -64,7 +60,7 @@ def main(argv: list[str] | None = None) -> int:
     work_dir = Path(args.work_dir or Path('work_dirs', benchmark.name)).resolve()
     tool = ROOT / 'tools/run_pipeline.py'
     numbers = (args.jobs, args.threads, args.nice)
-    harness = Harness(benchmark, results, work_dir, tool, *numbers, args.reuse, not args.no_cost)
+    harness = Harness(benchmark, results, work_dir, tool, *numbers, reuse, not args.no_cost)
     if args.list:
         for run in runs:
             print(f'{results.state(run):<8} {run.name:<32} {harness.command(run)}')

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from mmseg_uda.benchmark.config import Benchmark, Run
 from mmseg_uda.benchmark.results import Origin, Results, collect
+from mmseg_uda.pipeline.state import STATE_NAME
 
 __all__ = ['Harness']
 
@@ -156,7 +157,7 @@ class Harness:
 
     def reused(self, run: Run) -> list[str]:
         """Directories of pipelines whose finished stages a run takes."""
-        found = sorted(path.parent for path in self.work_dir.glob('*/pipeline.json'))
+        found = sorted(path.parent for path in self.work_dir.glob(f'*/{STATE_NAME}'))
         return [*self.reuse, *(str(path) for path in found if path.name != run.directory)]
 
     def _finish(self, run: Run, code: int, origin: Origin) -> str:

@@ -100,7 +100,7 @@ def read_pipeline(
         earlier[stage.name] = stage
     if problems:
         raise ConfigError(list(problems.values()))
-    reuse = read_reuse(content.get('reuse') or [], path)
+    reuse = read_reuse(f'{path}: reuse', content.get('reuse') or [])
     return Pipeline(context, stages, content.get('env_cfg') or {}, table, reuse)
 
 

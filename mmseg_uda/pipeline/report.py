@@ -8,7 +8,7 @@ from typing import Any
 
 from mmseg_uda.artifacts.outputs import keep_other_file
 from mmseg_uda.config.selection import SELECTED
-from mmseg_uda.pipeline.state import StageRecord, State
+from mmseg_uda.pipeline.state import STATE_NAME, StageRecord
 
 __all__ = ['format_report', 'format_time', 'keep_other_report']
 
@@ -21,7 +21,7 @@ COVERAGE = (
 def keep_other_report(work_dir: Path) -> None:
     """Move aside a ``report.md`` that was there before any stage of ours."""
     report = work_dir / 'report.md'
-    if report.exists() and not State(work_dir).path.is_file():
+    if report.exists() and not Path(work_dir, STATE_NAME).is_file():
         keep_other_file(report)
 
 

@@ -13,29 +13,29 @@ from typing import Any
 from mmseg_uda.artifacts.digest import digest_config
 from mmseg_uda.artifacts.files import write_json
 from mmseg_uda.pipeline.plan import Plan
-from mmseg_uda.pipeline.state import RECIPE_NAME, State, read_recipe
+from mmseg_uda.pipeline.state import RECIPE_NAME, STATE_NAME, State, read_recipe
 from mmseg_uda.stages.references import substitute
 
 __all__ = ['adopt', 'find_finished', 'read_reuse']
 
 
-def read_reuse(given: Any, path: Path) -> list[Path]:
-    """Read the key ``reuse`` of a pipeline: a directory of another pipeline, or several.
+def read_reuse(key: str, given: Any) -> list[Path]:
+    """Read the directory of another pipeline, or several.
+
+    Args:
+        key: The key or option that names them, for errors.
+        given: Its value.
 
     Raises:
         ValueError: It is of another kind, or a directory has no ``pipeline.json``.
     """
     given = [given] if isinstance(given, str) else given
-    if not isinstance(given, (list, tuple)) or not all(isinstance(each, str) for each in given):
-        raise ValueError(
-            f'{path}: reuse: expected directories of pipelines, but got {given!r}; write '
-            "reuse=['work_dirs/...']"
-        )
-    for each in given:
-        if not Path(each, 'pipeline.json').is_file():
+    several = isinstance(given, (list, tuple))
+    for each in given if several else [given]:
+        if not isinstance(each, str) or not Path(each, STATE_NAME).is_file():
             raise ValueError(
-                f'{path}: reuse: expected a directory with pipeline.json, but got {each!r}; write '
-                'the directory of a pipeline that was run'
+                f'{key}: expected directories of pipelines, but got {each!r}; write those that '
+                f'have a {STATE_NAME}'
             )
     return [Path(each).resolve() for each in given]
 

@@ -17,10 +17,10 @@ from mmseg_uda.stages.base import Result
 if TYPE_CHECKING:
     from mmseg_uda.pipeline.plan import Plan
 
-__all__ = ['RECIPE_NAME', 'STAGE_NAME', 'StageRecord', 'State', 'read_recipe']
+__all__ = ['RECIPE_NAME', 'STAGE_NAME', 'STATE_NAME', 'StageRecord', 'State', 'read_recipe']
 
 FORMAT_VERSION = 1
-RECIPE_NAME = 'recipe.json'
+STATE_NAME, RECIPE_NAME = 'pipeline.json', 'recipe.json'
 STAGE_NAME = re.compile(r'[A-Za-z0-9][\w-]*')  # its directory's, which never leads elsewhere
 
 
@@ -72,7 +72,7 @@ class State:
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
-        self.path = directory / 'pipeline.json'
+        self.path = directory / STATE_NAME
         self.stages: dict[str, StageRecord] = {}
         if self.path.is_file():
             remedy = 'rename it: stages whose directories are whole are recognised'

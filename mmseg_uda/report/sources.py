@@ -15,7 +15,7 @@ from mmseg_uda.artifacts.pseudo_labels import Manifest
 from mmseg_uda.artifacts.recipe import check_content
 from mmseg_uda.artifacts.run_logs import Curve, RunLog
 from mmseg_uda.benchmark.results import read_result
-from mmseg_uda.pipeline.state import StageRecord, State
+from mmseg_uda.pipeline.state import STATE_NAME, StageRecord, State
 
 __all__ = ['Source', 'StoredRun', 'read_source']
 
@@ -122,7 +122,7 @@ def read_source(path: Path) -> Source:
         FileNotFoundError: It is none of the three kinds.
         ValueError: It is damaged.
     """
-    if (path / 'pipeline.json').is_file():
+    if (path / STATE_NAME).is_file():
         return _read_pipeline(path)
     starts = [*path.glob('*/vis_data/scalars.json'), *path.glob('vis_data/scalars.json')]
     if starts:
@@ -132,7 +132,7 @@ def read_source(path: Path) -> Source:
     if not results:
         raise FileNotFoundError(
             'report: expected the work_dir of a training (*/vis_data/scalars.json) or a pipeline '
-            f'(pipeline.json), or results of a benchmark (*.json), but got {path}; write one of '
+            f'({STATE_NAME}), or results of a benchmark (*.json), but got {path}; write one of '
             'them'
         )
     return Source(path, 'benchmark', results)

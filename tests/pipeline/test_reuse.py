@@ -94,7 +94,10 @@ def test_other_recipes_and_changed_outputs_are_not(folder: Path) -> None:
     ('given', 'match'),
     [
         (3, 'reuse: expected directories of pipelines, but got 3'),
-        ('nowhere', "reuse: expected a directory with pipeline.json, but got 'nowhere'"),
+        (
+            'nowhere',
+            "reuse: expected directories of pipelines, but got 'nowhere'; write those",
+        ),
     ],
 )
 def test_wrong_values(folder: Path, given: Any, match: str) -> None:
