@@ -83,7 +83,7 @@ rows = {
             dict(lr_mult=1., decay_mult=0.)
         },
         cells=['r101-gta']),
-    # A sigmoid of 0 is 1/2, where most shares are far below 1/C; see README.md.
+    # Scores of 0 mean 1/2 as printed, far above most shares; see README.md.
     'uniform-prior': dict(
         text='pooled scores begin at the share of one of C equal classes',
         options={f'{head}.uniform_prior': True},

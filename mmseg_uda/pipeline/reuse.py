@@ -29,9 +29,8 @@ def read_reuse(key: str, given: Any) -> list[Path]:
     Raises:
         ValueError: It is of another kind, or a directory has no ``pipeline.json``.
     """
-    given = [given] if isinstance(given, str) else given
-    several = isinstance(given, (list, tuple))
-    for each in given if several else [given]:
+    given = given if isinstance(given, (list, tuple)) else [given]
+    for each in given:
         if not isinstance(each, str) or not Path(each, STATE_NAME).is_file():
             raise ValueError(
                 f'{key}: expected directories of pipelines, but got {each!r}; write those that '

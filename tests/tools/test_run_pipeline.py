@@ -40,7 +40,7 @@ def test_dry_run_writes_nothing(call, tmp_path, capsys):
     assert sorted(tmp_path.rglob('*')) == before
 
 
-def test_dry_run_without_the_data_names_the_stages(call, tmp_path, capsys, monkeypatch):
+def test_dry_run_without_the_data_names_the_stages(call, capsys):
     key = 'stages.stage0.options.train_dataloader.target.dataset.data_root'
     with pytest.raises(ValueError, match='absent'):
         call('--dry-run', '--cfg-options', f'{key}=absent')

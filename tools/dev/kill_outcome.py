@@ -14,7 +14,7 @@ from PIL import Image
 
 from mmseg_uda.artifacts.checkpoint import load_checkpoint
 from mmseg_uda.artifacts.digest import digest_config, sha256
-from mmseg_uda.pipeline.state import State
+from mmseg_uda.pipeline.state import STATE_NAME, State
 
 __all__ = ['outcome']
 
@@ -53,7 +53,7 @@ def compared_files(out: Path) -> Iterator[tuple[str, Path]]:
 
 
 def digest_file(path: Path) -> str:
-    if path.name == 'pipeline.json':
+    if path.name == STATE_NAME:
         records = State(path.parent).stages.items()
         keys = ('status', 'outputs', 'metrics', 'coverage')
         return digest_config(

@@ -196,7 +196,7 @@ class HealthHook(Hook):
         begins = len(self._usual) < self.patience  # an untrained network is flat, too
         if begins:
             self._usual.append(scores)
-        usual = {
+        usual = {  # checkpoints of earlier versions lack the mutual information
             key: sum(each.get(key, value) for each in self._usual) / len(self._usual)
             for key, value in scores.items()
         }
