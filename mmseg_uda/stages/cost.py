@@ -7,14 +7,14 @@ import tempfile
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import Any, ClassVar
 
 import torch
-from filelock import FileLock, Timeout
+from filelock import ReadWriteLock, Timeout
 from mmengine.config import Config
 from mmengine.dist import get_world_size, is_main_process
 from mmengine.hooks import Hook
@@ -36,6 +36,8 @@ from mmseg_uda.utils.measure import clock, describe_machine, peak_memory
 __all__ = ['CostStage']
 
 COMPILED = ('backbone', 'decode_head', 'auxiliary_head')  # of students and teachers
+Context = Callable[[], AbstractContextManager[Any]]
+
 WARM_UP = 1  # iterations: memory is allocated, kernels are chosen
 
 
@@ -49,8 +51,8 @@ class CostStage(TrainStage):
     more than the batch. The rest of its time is the method's own. Nothing that is trained here is
     kept.
 
-    On a GPU it counts the operations of an iteration at which the host waits for the device, too,
-    and only one process of a user measures at a time; others prepare theirs.
+    On a GPU it counts the operations of an iteration at which the host waits for the device, too.
+    Processes of one user warm up together, and measure one at a time.
 
     With ``noise=True`` it trains on noise from random weights, and no file is needed; ``crop`` is
     the height and width of the images then. ``device`` refuses a machine without it, and
@@ -95,11 +97,9 @@ class CostStage(TrainStage):
         cfg = self.load_to_run(resolve, experiment)
         shorten(cfg, WARM_UP + self.arguments.get('repeat', 5))
         runner = build_runner(cfg)
-        hook = _CostHook(self.arguments.get('compile', False))
-        runner.register_hook(hook)
-        # Processes of one training measure together.
-        single = torch.cuda.is_available() and get_world_size() == 1
-        with alone() if single else nullcontext():
+        with ExitStack() as turn:
+            hook = _CostHook(turn, self.arguments.get('compile', False))
+            runner.register_hook(hook)
             runner.train()
         metrics = hook.summary()
         out = self.directory / 'metrics.json'
@@ -110,19 +110,27 @@ class CostStage(TrainStage):
 
 
 @contextmanager
-def alone() -> Iterator[None]:
-    """Keep other measurements of this user off the GPUs for a block."""
+def gpu_turn(measures: bool) -> Iterator[None]:
+    """Wait for a turn on this machine's GPUs, and have it for a block.
+
+    Args:
+        measures: True to keep all other processes of this user off the GPUs; False for work that
+            several do at once, but none while another measures.
+    """
     user = getattr(os, 'getuid', int)()  # 0 on Windows, whose directory is the user's own
-    lock = FileLock(Path(tempfile.gettempdir(), f'mmseg_uda-cost-{user}.lock'))
+    path = Path(tempfile.gettempdir(), f'mmseg_uda-cost-{user}.lock')
+    lock = ReadWriteLock(path, is_singleton=False)
+    acquire = lock.acquire_write if measures else lock.acquire_read
     try:
-        lock.acquire(timeout=0)
+        acquire(blocking=False)
     except Timeout:
-        print_log(f'waits for another measurement, which holds {lock.lock_file}', 'current')
-        lock.acquire()
+        print_log(f'waits for another measurement, which holds {path}', 'current')
+        acquire()
     try:
         yield
     finally:
         lock.release()
+        lock.close()
 
 
 def count_waits(call: Callable[[], object]) -> Counter[str]:
@@ -156,8 +164,8 @@ class _CostHook(Hook):
 
     priority = 'LOWEST'  # the time of all other hooks counts
 
-    def __init__(self, compiles: bool = False) -> None:
-        self.compiles = compiles
+    def __init__(self, turn: ExitStack, compiles: bool = False) -> None:
+        self.turn, self.compiles = turn, compiles
         self.rows: list[dict[str, float]] = []
         self.memory = 0
         self.waits: Counter[str] | None = None
@@ -175,7 +183,8 @@ class _CostHook(Hook):
         ]
         for name, each in self.model.named_modules() if self.compiles else ():
             if name.rpartition('.')[2] in COMPILED:
-                each.compile()
+                # Not Module.compile: it traces hooks, and no head that is called by its forward.
+                each.forward = torch.compile(each.forward)
 
     def _count(self, alone: bool, _: nn.Module, inputs: tuple[Tensor, ...]) -> None:
         kind = 'learning' if torch.is_grad_enabled() else 'labelling'
@@ -184,8 +193,15 @@ class _CostHook(Hook):
     def before_train_iter(
         self, runner: Runner, batch_idx: int, data_batch: dict[str, Any] | None = None
     ) -> None:
+        if batch_idx in (0, WARM_UP):
+            self._take_turn(measures=batch_idx == WARM_UP)
         self.images.clear()
         self.start = clock(self.device)
+
+    def _take_turn(self, measures: bool) -> None:
+        self.turn.close()
+        if self.device.type == 'cuda' and get_world_size() == 1:  # those of one training go together
+            self.turn.enter_context(gpu_turn(measures))
 
     def after_train_iter(
         self,
@@ -203,10 +219,11 @@ class _CostHook(Hook):
             inputs, samples = inputs['source'], samples['source']
         source = ImageBatch(inputs, samples)
         self.images.clear()
+        context = partial(runner.optim_wrapper.optim_context, runner.model)  # autocast, if any
         bare = {
-            'learning': self._time(lambda: self._learn(source)),
-            'labelling': self._time(lambda: self._label(source)),
-            'encoding': self._time(lambda: self._encode(images['encoding'], source)),
+            'learning': self._time(lambda: self._learn(source, context)),
+            'labelling': self._time(lambda: self._label(source, context)),
+            'encoding': self._time(lambda: self._encode(images['encoding'], source, context)),
         }
         self.student.zero_grad()  # the next iteration's gradients are its own
         self.images['encoding'] = images['encoding']  # of one pass that has as many
@@ -239,27 +256,30 @@ class _CostHook(Hook):
         call()
         return clock(self.device) - start
 
-    def _learn(self, source: ImageBatch) -> None:
+    def _learn(self, source: ImageBatch, context: Context) -> None:
         labels, align = source.labels, self.student.align_corners  # (N, H, W)
         losses = []
-        for _, logits, share, cut in student_pass(self.student, source, 'source').parts():
-            part = cut(labels)
-            logits = nn.functional.interpolate(
-                logits.float(), part.shape[1:], mode='bilinear', align_corners=align
-            )
-            losses.append(share * nn.functional.cross_entropy(logits, part, ignore_index=255))
+        with context():
+            for _, logits, share, cut in student_pass(self.student, source, 'source').parts():
+                part = cut(labels)
+                logits = nn.functional.interpolate(
+                    logits.float(), part.shape[1:], mode='bilinear', align_corners=align
+                )
+                losses.append(share * nn.functional.cross_entropy(logits, part, ignore_index=255))
         loss: Any = torch.stack(losses).sum()
         loss.backward()
 
     @torch.no_grad()
-    def _label(self, source: ImageBatch) -> None:
-        self.student.decode_head.forward(self.student.extract_feat(source.images))
+    def _label(self, source: ImageBatch, context: Context) -> None:
+        with context():
+            self.student.decode_head.forward(self.student.extract_feat(source.images))
 
     @torch.no_grad()
-    def _encode(self, number: int, source: ImageBatch) -> None:
+    def _encode(self, number: int, source: ImageBatch, context: Context) -> None:
         for regularizer in getattr(self.model, 'regularizers', {}).values():
             if number and hasattr(regularizer, 'frozen_features'):
-                regularizer.frozen_features(source.images)
+                with context():
+                    regularizer.frozen_features(source.images)
 
     def summary(self) -> dict[str, float]:
         """The median of each number, and the peak of memory."""

@@ -91,26 +91,66 @@ def test_measured_on_noise(tmp_path: Path) -> None:
     assert len(digest_pipeline(run)) == 64  # it has no scores
 
 
-def test_one_measurement_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ('first', 'second', 'waits'), [(True, True, True), (True, False, True), (False, False, False)]
+)
+def test_one_measurement_at_a_time(
+    first: bool, second: bool, waits: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(tempfile, 'tempdir', str(tmp_path))
     lines: list[str] = []
     monkeypatch.setattr(cost, 'print_log', lambda text, logger: lines.append(text))
     order: list[str] = []
 
     def measure() -> None:
-        with cost.alone():
+        with cost.gpu_turn(second):
             order.append('second')
 
-    with cost.alone():
+    with cost.gpu_turn(first):
         thread = threading.Thread(target=measure)
         thread.start()
         while not lines and thread.is_alive():
             time.sleep(0.01)
         order.append('first')
     thread.join()
-    assert order == ['first', 'second']
-    assert 'waits for another measurement, which holds' in lines[0]
-    assert str(tmp_path) in lines[0]
+    assert order == (['first', 'second'] if waits else ['second', 'first'])
+    assert len(lines) == waits
+    if waits:
+        assert 'waits for another measurement, which holds' in lines[0]
+        assert str(tmp_path) in lines[0]
+
+
+def test_bare_passes_have_the_precision_of_the_iteration(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kinds: list[torch.dtype] = []
+
+    def student_pass(*args: Any) -> Any:
+        output = original(*args)
+        kinds.append(output.seg_logits.dtype)
+        return output
+
+    original = cost.student_pass
+    monkeypatch.setattr(cost, 'student_pass', student_pass)
+    cfg = config(tmp_path)
+    cfg.optim_wrapper.dtype = 'bfloat16'
+    pipeline(tmp_path, cfg, crop=[32, 32]).run()
+    assert set(kinds) == {torch.bfloat16}
+
+
+def test_compiled_passes_are_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    compiled: list[Any] = []
+
+    def compile_eagerly(call: Any) -> Any:
+        compiled.append(call)
+        return original(call, backend='eager')
+
+    original = torch.compile
+    monkeypatch.setattr(torch, 'compile', compile_eagerly)
+    pipeline(tmp_path, config(tmp_path), crop=[32, 32], compile=True).run()
+    assert len(compiled) == 4  # backbone and head of student and teacher
+    metrics = json.loads((tmp_path / 'run/cost/metrics.json').read_text())
+    assert (metrics['learning_passes'], metrics['labelling_passes']) == (2, 3)
 
 
 def test_waits_of_the_host_are_counted_by_place(monkeypatch: pytest.MonkeyPatch) -> None:
