@@ -11,6 +11,10 @@ description = '''
 The cell of each paper on GTA5 → Cityscapes, with its network, batch and crop, on noise. A bare pass is
 backbone and head with the cross entropy and backward, or without gradients. fp32 is torch's default:
 convolutions in TF32, matrix products in full precision.
+
+**Time.** Runs of commit 1044c57 were measured while other processes built their models on the same
+CPU, which slows the launch of kernels. Compare their memory, and the times of pit and vfm_uda; those
+of source_only, adversarial and hrda do not show what bfloat16 gains or costs.
 '''
 device = 'cuda'
 pairs = dict(gta='GTA5 → Cityscapes')

@@ -52,7 +52,7 @@ class CostStage(TrainStage):
     kept.
 
     On a GPU it counts the operations of an iteration at which the host waits for the device, too.
-    Processes of one user warm up together, and measure one at a time.
+    Processes of one user prepare and warm up together, and measure one at a time.
 
     With ``noise=True`` it trains on noise from random weights, and no file is needed; ``crop`` is
     the height and width of the images then. ``device`` refuses a machine without it, and
@@ -96,9 +96,12 @@ class CostStage(TrainStage):
     def run(self, resolve: Resolve, experiment: str) -> Result:
         cfg = self.load_to_run(resolve, experiment)
         shorten(cfg, WARM_UP + self.arguments.get('repeat', 5))
-        runner = build_runner(cfg)
         with ExitStack() as turn:
-            hook = _CostHook(turn, self.arguments.get('compile', False))
+            single = torch.cuda.is_available() and get_world_size() == 1
+            if single:  # processes of one training measure together
+                turn.enter_context(gpu_turn(measures=False))
+            runner = build_runner(cfg)
+            hook = _CostHook(turn if single else None, self.arguments.get('compile', False))
             runner.register_hook(hook)
             runner.train()
         metrics = hook.summary()
@@ -114,8 +117,8 @@ def gpu_turn(measures: bool) -> Iterator[None]:
     """Wait for a turn on this machine's GPUs, and have it for a block.
 
     Args:
-        measures: True to keep all other processes of this user off the GPUs; False for work that
-            several do at once, but none while another measures.
+        measures: True to measure alone; False for work that several processes of this user do at
+            once, but none while another measures: it would slow down the launch of kernels.
     """
     user = getattr(os, 'getuid', int)()  # 0 on Windows, whose directory is the user's own
     path = Path(tempfile.gettempdir(), f'mmseg_uda-cost-{user}.lock')
@@ -164,7 +167,7 @@ class _CostHook(Hook):
 
     priority = 'LOWEST'  # the time of all other hooks counts
 
-    def __init__(self, turn: ExitStack, compiles: bool = False) -> None:
+    def __init__(self, turn: ExitStack | None, compiles: bool = False) -> None:
         self.turn, self.compiles = turn, compiles
         self.rows: list[dict[str, float]] = []
         self.memory = 0
@@ -193,15 +196,11 @@ class _CostHook(Hook):
     def before_train_iter(
         self, runner: Runner, batch_idx: int, data_batch: dict[str, Any] | None = None
     ) -> None:
-        if batch_idx in (0, WARM_UP):
-            self._take_turn(measures=batch_idx == WARM_UP)
+        if batch_idx == WARM_UP and self.turn is not None:
+            self.turn.close()
+            self.turn.enter_context(gpu_turn(measures=True))
         self.images.clear()
         self.start = clock(self.device)
-
-    def _take_turn(self, measures: bool) -> None:
-        self.turn.close()
-        if self.device.type == 'cuda' and get_world_size() == 1:  # those of one training go together
-            self.turn.enter_context(gpu_turn(measures))
 
     def after_train_iter(
         self,
