@@ -130,8 +130,7 @@ def _apply(content: dict[str, Any], options: Mapping[str, Any]) -> None:
         elif kind != 'stages' or not key or (path and key != 'options'):
             raise ValueError(
                 f'--cfg-options got `{option}`; write seed, select, work_dir, reuse, translated, '
-                'stages.NAME.KEY '
-                'or stages.NAME.options.PATH'
+                'stages.NAME.KEY or stages.NAME.options.PATH'
             )
         else:
             stage = by_name[choose('stage', name, by_name, f'--cfg-options {option}')]

@@ -35,7 +35,8 @@ from mmseg_uda.utils.measure import clock, describe_machine, peak_memory
 
 __all__ = ['CostStage']
 
-COMPILED = ('backbone', 'decode_head', 'auxiliary_head')  # of students and teachers
+# Of students and teachers; a head for several resolutions calls its classifier only.
+COMPILED = ('backbone', 'decode_head', 'auxiliary_head', 'classifier')
 Context = Callable[[], AbstractContextManager[Any]]
 
 WARM_UP = 1  # iterations: memory is allocated, kernels are chosen
