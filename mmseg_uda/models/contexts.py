@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any, Iterator
 
+import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
@@ -52,11 +53,17 @@ class MaskableTokens(nn.Module):
 
 @contextmanager
 def capture_inputs(module: nn.Module) -> Iterator[list[Tensor]]:
-    """Collect the first input of each call of a module inside the block."""
+    """Collect the first input of each call of a module inside the block.
+
+    Compiled networks run as they are there (since torch 2.6), as compiled code calls no hook that
+    came later.
+    """
     inputs: list[Tensor] = []
     handle = module.register_forward_pre_hook(lambda _, args: inputs.append(args[0]))
+    stance = getattr(torch.compiler, 'set_stance', lambda _: nullcontext())
     try:
-        yield inputs
+        with stance('force_eager'):
+            yield inputs
     finally:
         handle.remove()
 

@@ -137,6 +137,19 @@ def gpu_turn(measures: bool) -> Iterator[None]:
         lock.close()
 
 
+def compile_parts(model: nn.Module, **options: Any) -> None:
+    """Let backbones and heads of a method run compiled.
+
+    Args:
+        model: The method.
+        options: For :func:`torch.compile`.
+    """
+    for name, part in model.named_modules():
+        if name.rpartition('.')[2] in COMPILED:
+            # Not Module.compile: it would trace hooks, and miss heads that are called by forward.
+            part.forward = torch.compile(part.forward, **options)
+
+
 def count_waits(call: Callable[[], object]) -> Counter[str]:
     """Count by place the operations of a computation at which the host waits for the GPU."""
     torch.cuda.synchronize()
@@ -185,10 +198,8 @@ class _CostHook(Hook):
             for name, each in self.model.named_modules()
             if type(each) is kind
         ]
-        for name, each in self.model.named_modules() if self.compiles else ():
-            if name.rpartition('.')[2] in COMPILED:
-                # Not Module.compile: it traces hooks, and no head that is called by its forward.
-                each.forward = torch.compile(each.forward)
+        if self.compiles:
+            compile_parts(self.model)
 
     def _count(self, alone: bool, _: nn.Module, inputs: tuple[Tensor, ...]) -> None:
         kind = 'learning' if torch.is_grad_enabled() else 'labelling'

@@ -143,7 +143,7 @@ def test_compiled_passes_are_counted(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
     def compile_eagerly(call: Any) -> Any:
         compiled.append(call)
-        return original(call, backend='eager')
+        return original(call, backend='eager')  # without a C++ compiler, and faster
 
     original = torch.compile
     monkeypatch.setattr(torch, 'compile', compile_eagerly)

@@ -22,6 +22,7 @@ from torch import nn
 from torch.testing import assert_close
 
 from mmseg_uda.artifacts.checkpoint import load_checkpoint
+from mmseg_uda.stages.cost import compile_parts
 from mmseg_uda.structures import DomainBatch
 
 every_method = pytest.mark.parametrize('name', toys.METHODS)
@@ -143,6 +144,28 @@ def test_mixed_precision(name: str, dtype: str) -> None:
     assert not model.student.backbone.stem.weight.equal(start)
     for key, value in model.student.state_dict().items():
         assert_close(value, twin.student.state_dict()[key], atol=5e-3, rtol=0)
+
+
+COMPILED_BY_DEFAULT = ('camix', 'dast_reweighted', 'hrda', 'pit')
+
+
+@pytest.mark.parametrize(
+    'name',
+    [
+        pytest.param(name, marks=() if name in COMPILED_BY_DEFAULT else pytest.mark.slow)
+        for name in toys.METHODS
+    ],
+)
+def test_compiled_parts_train_the_same(name: str) -> None:
+    """Whatever breaks a graph, such as the hooks of an attention, runs as it is."""
+    model, twin = toys.build(name).train(), toys.build(name).train()
+    torch._dynamo.reset()
+    compile_parts(model, backend='eager')
+    for each in (model, twin):
+        torch.manual_seed(0)
+        each.train_step(processes.batch_for(name), processes.joint_wrapper(each, name))
+    assert torch._dynamo.utils.counters['frames']['ok'] > 0
+    assert_close(dict(model.state_dict()), dict(twin.state_dict()), atol=1e-6, rtol=1e-5)
 
 
 # ------------------------------------------------------------------------------------------ memory
