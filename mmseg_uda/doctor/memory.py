@@ -18,6 +18,7 @@ from mmseg_uda.config.building import build_model, no_trace
 from mmseg_uda.config.domains import domain_loaders
 from mmseg_uda.config.method import num_classes_of
 from mmseg_uda.datasets.noise import NoiseDataset
+from mmseg_uda.doctor.autocast import gpu_autocast
 from mmseg_uda.doctor.fake import SavedBytes, fake_tensors
 from mmseg_uda.engine.noise import noise_dataset
 from mmseg_uda.models.stepwise import StepwiseModel
@@ -220,4 +221,4 @@ def _autocast(wrapper: Mapping[str, Any]) -> Any:
     dtype = wrapper.get('dtype') or ('float16' if amp else None)
     if dtype is None:
         return contextlib.nullcontext
-    return lambda: torch.autocast('cpu', getattr(torch, str(dtype)))
+    return lambda: gpu_autocast(getattr(torch, str(dtype)))

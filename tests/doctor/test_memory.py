@@ -12,6 +12,8 @@ import toys
 from mmengine.config import Config
 from torch import nn
 
+from mmseg_uda.doctor import memory as planning
+from mmseg_uda.doctor.autocast import gpu_autocast
 from mmseg_uda.doctor.fake import SavedBytes, fake_tensors
 from mmseg_uda.doctor.memory import Memory, measure_saved, plan_memory
 from mmseg_uda.doctor.savings import block_names, savings, steps_to_fit
@@ -69,10 +71,14 @@ def test_code_that_looks_at_values() -> None:
 # ------------------------------------------------------------------------------------------- plans
 
 
-@pytest.mark.parametrize('name', ['mic', 'cdanet', 'camix', 'proda'])
-def test_calculated_as_measured(name: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ('name', 'dtype'),
+    [('mic', None), ('mic', 'bfloat16'), ('cdanet', None), ('camix', None), ('proda', None)],
+)
+def test_calculated_as_measured(name: str, dtype: str | None, tmp_path: Path) -> None:
     """Alignment, mixing, masks, a frozen network, soft labels: every method's own losses."""
     cfg = config(tmp_path, name)
+    cfg.optim_wrapper.dtype = dtype
     if name == 'camix':
         steps = cfg.train_dataloader.target.dataset.pipeline
         steps.insert(1, dict(type='TrackPositions', height=8, width=12))
@@ -81,6 +87,27 @@ def test_calculated_as_measured(name: str, tmp_path: Path) -> None:
     assert memory.saved == pytest.approx(measure_saved(cfg, CROP), rel=0.1)
     assert memory.activations >= memory.saved
     assert memory.total == sum(memory[:5])
+
+
+def test_half_precision_as_on_a_gpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Norms and softmax of a transformer keep full precision there, which takes more memory."""
+    attention = nn.MultiheadAttention(8, 2)
+    tokens = torch.rand(5, 1, 8)  # (length, batch, channels)
+    with gpu_autocast(torch.bfloat16):
+        output, weights = attention(tokens, tokens, tokens)
+        normed = nn.LayerNorm(8)(output)
+    assert (output.dtype, weights.dtype) == (torch.bfloat16, torch.float32)
+    assert normed.dtype == torch.float32
+    normed.sum().backward()
+    assert all(each.grad is not None for each in attention.parameters())
+    with torch.autocast('cpu', torch.bfloat16):  # its own rules are as before
+        assert nn.LayerNorm(8)(output).dtype == torch.bfloat16
+
+    cfg = network(tmp_path)
+    cfg.optim_wrapper.dtype = 'bfloat16'
+    of_gpu = plan_memory(cfg, CROP).activations
+    monkeypatch.setattr(planning, 'gpu_autocast', lambda dtype: torch.autocast('cpu', dtype))
+    assert of_gpu > 1.1 * plan_memory(cfg, CROP).activations
 
 
 def test_weights_state_and_teacher(tmp_path: Path) -> None:
