@@ -308,6 +308,9 @@ comparisons = [
             'adabn', 'adversarial', 'mean_teacher', 'idacs', 'dacs', 'camix', 'dacs_rcs'
         ]]),
     dict(
+        title='The recipe beside AdaBN after as many iterations',
+        steps=[['adabn_continued', 'dacs_continued'], ['adabn_continued', 'dacs_rcs_continued']]),
+    dict(
         title='The order of the papers, from the weights of ImageNet',
         steps=[['source_only', 'adversarial'], ['adabn', 'adversarial'],
                ['source_only', 'mean_teacher'], ['mean_teacher', 'idacs'], ['idacs', 'dacs'],
