@@ -20,7 +20,10 @@ def use_channels_last(model: nn.Module) -> None:
     if next(model.parameters()).device.type != 'cpu':
         return
     for layer in model.modules():
-        if isinstance(layer, nn.Conv2d) and layer.kernel_size == (1, 1):
+        if not isinstance(layer, nn.Conv2d):
+            continue
+        if layer.kernel_size == layer.stride == (1, 1):
+            # With a stride, its backward pass crashes on CPUs that have AVX2 alone (torch 2.13).
             # On one thread, PyTorch computes 1x1 convolutions of small batches by a product of
             # matrices, half as fast as oneDNN, unless they are dilated; one pixel cannot be.
             layer.dilation = (2, 2)
