@@ -24,6 +24,7 @@ def results(model: nn.Module) -> list[Tensor]:
     return [output, images.grad, *(each.grad for each in model.parameters())]
 
 
+@pytest.mark.skipif(not one_dnn_dilates(), reason='PyTorch 2.13 crashes on this CPU')
 def test_results_stay() -> None:
     model = network()
     expected = results(model)
