@@ -17,15 +17,10 @@ def use_channels_last(model: nn.Module) -> None:
         model: The model, on the device on which it is trained.
     """
     model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    if next(model.parameters()).device.type != 'cpu' or not one_dnn_dilates():
+    if next(model.parameters()).device.type != 'cpu':
         return
     for layer in model.modules():
         if isinstance(layer, nn.Conv2d) and layer.kernel_size == (1, 1):
             # On one thread, PyTorch computes 1x1 convolutions of small batches by a product of
             # matrices, half as fast as oneDNN, unless they are dilated; one pixel cannot be.
             layer.dilation = (2, 2)
-
-
-def one_dnn_dilates() -> bool:
-    """Tell whether oneDNN computes dilated 1x1 convolutions; on CPUs with AVX2 alone it crashes."""
-    return torch.backends.cpu.get_cpu_capability() == 'AVX512'
