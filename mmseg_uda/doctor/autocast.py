@@ -15,7 +15,12 @@ __all__ = ['gpu_autocast']
 # What autocast on a GPU computes in full precision, of the operations whose results are as large as
 # feature maps; autocast on a CPU leaves them in half precision.
 WIDENED = (
-    *('exp', 'group_norm', 'layer_norm', 'log', 'log_softmax.int', 'pow.Tensor_Scalar'),
+    'exp',
+    'group_norm',
+    'layer_norm',
+    'log',
+    'log_softmax.int',
+    'pow.Tensor_Scalar',
     'softmax.int',
 )
 HALF = (torch.bfloat16, torch.float16)

@@ -7,7 +7,7 @@ import tempfile
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 from statistics import median
@@ -37,8 +37,6 @@ __all__ = ['CostStage']
 
 # Of students and teachers; a head for several resolutions calls its classifier only.
 COMPILED = ('backbone', 'decode_head', 'auxiliary_head', 'classifier')
-Context = Callable[[], AbstractContextManager[Any]]
-
 WARM_UP = 1  # iterations: memory is allocated, kernels are chosen
 
 
@@ -191,6 +189,7 @@ class _CostHook(Hook):
         self.device = next(runner.model.parameters()).device
         self.model: Any = unwrap_model(runner.model)
         self.student: Any = getattr(self.model, 'student', self.model)
+        self.context = partial(runner.optim_wrapper.optim_context, runner.model)  # autocast, if any
         kind = type(self.student.backbone)
         self.images: Counter[str] = Counter()  # by the kind of their pass
         self.handles = [
@@ -230,11 +229,10 @@ class _CostHook(Hook):
             inputs, samples = inputs['source'], samples['source']
         source = ImageBatch(inputs, samples)
         self.images.clear()
-        context = partial(runner.optim_wrapper.optim_context, runner.model)  # autocast, if any
         bare = {
-            'learning': self._time(lambda: self._learn(source, context)),
-            'labelling': self._time(lambda: self._label(source, context)),
-            'encoding': self._time(lambda: self._encode(images['encoding'], source, context)),
+            'learning': self._time(lambda: self._learn(source)),
+            'labelling': self._time(lambda: self._label(source)),
+            'encoding': self._time(lambda: self._encode(images['encoding'], source)),
         }
         self.student.zero_grad()  # the next iteration's gradients are its own
         self.images['encoding'] = images['encoding']  # of one pass that has as many
@@ -267,10 +265,10 @@ class _CostHook(Hook):
         call()
         return clock(self.device) - start
 
-    def _learn(self, source: ImageBatch, context: Context) -> None:
+    def _learn(self, source: ImageBatch) -> None:
         labels, align = source.labels, self.student.align_corners  # (N, H, W)
         losses = []
-        with context():
+        with self.context():
             for _, logits, share, cut in student_pass(self.student, source, 'source').parts():
                 part = cut(labels)
                 logits = nn.functional.interpolate(
@@ -281,15 +279,15 @@ class _CostHook(Hook):
         loss.backward()
 
     @torch.no_grad()
-    def _label(self, source: ImageBatch, context: Context) -> None:
-        with context():
+    def _label(self, source: ImageBatch) -> None:
+        with self.context():
             self.student.decode_head.forward(self.student.extract_feat(source.images))
 
     @torch.no_grad()
-    def _encode(self, number: int, source: ImageBatch, context: Context) -> None:
+    def _encode(self, number: int, source: ImageBatch) -> None:
         for regularizer in getattr(self.model, 'regularizers', {}).values():
             if number and hasattr(regularizer, 'frozen_features'):
-                with context():
+                with self.context():
                     regularizer.frozen_features(source.images)
 
     def summary(self) -> dict[str, float]:

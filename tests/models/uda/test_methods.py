@@ -160,6 +160,7 @@ def test_compiled_parts_train_the_same(name: str) -> None:
     """Whatever breaks a graph, such as the hooks of an attention, runs as it is."""
     model, twin = toys.build(name).train(), toys.build(name).train()
     torch._dynamo.reset()
+    torch._dynamo.utils.counters.clear()
     compile_parts(model, backend='eager')
     for each in (model, twin):
         torch.manual_seed(0)
