@@ -179,7 +179,7 @@ class _CostHook(Hook):
 
     priority = 'LOWEST'  # the time of all other hooks counts
 
-    def __init__(self, turn: ExitStack | None, compiles: bool = False) -> None:
+    def __init__(self, turn: ExitStack | None = None, compiles: bool = False) -> None:
         self.turn, self.compiles = turn, compiles
         self.rows: list[dict[str, float]] = []
         self.memory = 0
