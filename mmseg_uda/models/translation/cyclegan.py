@@ -12,6 +12,7 @@ from mmseg.utils import ConfigType, OptConfigType, OptMultiConfig
 from torch import Tensor
 
 from mmseg_uda.models.contexts import frozen
+from mmseg_uda.models.layers.precision import widen
 from mmseg_uda.models.losses.adversarial_loss import TARGET_LABEL
 from mmseg_uda.models.stepwise import StepwiseModel
 from mmseg_uda.models.translation.image_pool import ImagePool
@@ -95,11 +96,11 @@ class CycleGAN(StepwiseModel):
         translated: dict[str, Tensor] = {}  # by the domain whose style they have
         for domain, each in batch:
             style = OTHER[domain]
-            image = self.generators[style](each.images).float()  # (N, 3, H, W), in [-1, 1]
+            image = widen(self.generators[style](each.images))  # (N, 3, H, W), in [-1, 1]
             translated[style] = image.detach()
             yield self.cycle_losses(domain, each.images, image)
         for domain, each in batch if self.lambda_identity else ():
-            same = self.generators[domain](each.images).float()
+            same = widen(self.generators[domain](each.images))
             loss = self.lambda_identity * F.l1_loss(same, each.images)
             yield {f'{domain}.loss_identity': loss}
         for domain, each in batch:
@@ -122,8 +123,8 @@ class CycleGAN(StepwiseModel):
         """
         discriminator = self.discriminators[OTHER[domain]]
         with frozen(discriminator):
-            score = discriminator(translated).float()  # (N, 1, h, w)
-        cycle = self.generators[domain](translated).float()  # (N, 3, H, W)
+            score = widen(discriminator(translated))  # (N, 1, h, w)
+        cycle = widen(self.generators[domain](translated))  # (N, 3, H, W)
         losses = {
             f'{domain}.loss_gan': self.adversarial_loss.generator_loss(score, label=TARGET_LABEL),
             f'{domain}.loss_cycle': self.lambda_cycle * F.l1_loss(cycle, images),
@@ -151,7 +152,7 @@ class CycleGAN(StepwiseModel):
             ``disc.loss_{domain}``, and ``disc.acc_{domain}`` in [0, 1]; 0.5 is a guess.
         """
         discriminator, loss = self.discriminators[domain], self.adversarial_loss
-        scores = [discriminator(x).float() for x in (translated, real)]  # (N, 1, h, w) each
+        scores = [widen(discriminator(x)) for x in (translated, real)]  # (N, 1, h, w) each
         correct = [scores[0] < loss.boundary, scores[1] > loss.boundary]
         return {
             f'disc.loss_{domain}': loss.discriminator_loss(*scores),
