@@ -12,9 +12,10 @@ The cell of each paper on GTA5 → Cityscapes, with its network, batch and crop,
 backbone and head with the cross entropy and backward, or without gradients. fp32 is torch's default:
 convolutions in TF32, matrix products in full precision.
 
-**Time.** Runs of commit 1044c57 were measured while other processes built their models on the same
-CPU, which slows the launch of kernels. Compare their memory, and the times of pit and vfm_uda; those
-of source_only, adversarial and hrda do not show what bfloat16 gains or costs.
+**Time.** A run is measured while no other uses the GPU. Most were measured on one machine (commit
+c4116e3); fp32 of self_training, camix, mic, hrda, mic_hrda and vfm_uda (e9da171) and channels last of
+vfm_uda (1044c57) on others. Where kernels are short, the speed of a machine's processor counts: compare
+the memory of those runs with that of their variants, and the time of vfm_uda's alone.
 '''
 device = 'cuda'
 pairs = dict(gta='GTA5 → Cityscapes')

@@ -209,7 +209,11 @@ class RandAugment(BatchTransform):
             image, matrix = self._change(image, on_host(generator), size)
             changed.append(image)
             thetas.append(matrix[:2])
-        view = View(torch.stack(thetas).to(images.device), size, self._hole(images, generators))
+        theta = torch.stack(thetas)  # (N, 2, 3)
+        if images.is_cuda:  # the host would wait for the GPU to copy memory that is not pinned
+            theta = theta.pin_memory()
+        theta = theta.to(images.device, non_blocking=True)
+        view = View(theta, size, self._hole(images, generators))
         pixels = view.warp(torch.stack(changed), fill=GREY)
         pixels = pixels.flip(1) if bgr else pixels
         return ((pixels - mean) / std).to(images.dtype), view
