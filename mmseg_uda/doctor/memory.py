@@ -20,7 +20,7 @@ from mmseg_uda.config.method import num_classes_of
 from mmseg_uda.datasets.noise import NoiseDataset
 from mmseg_uda.doctor.autocast import gpu_autocast
 from mmseg_uda.doctor.fake import SavedBytes, fake_tensors
-from mmseg_uda.engine.noise import noise_dataset
+from mmseg_uda.engine.noise import noise_dataset, without_files
 from mmseg_uda.models.stepwise import StepwiseModel
 from mmseg_uda.structures import DOMAINS, DomainBatch
 
@@ -65,7 +65,7 @@ class Memory(NamedTuple):
 
 
 def plan_memory(cfg: Config, crop: tuple[int, int] | None = None) -> Memory:
-    """Compute the memory of a config's training step; nothing is allocated, no data are read.
+    """Compute the memory of a config's training step; nothing is allocated, no file is read.
 
     The method's losses run on tensors without values, with backward passes, autocast and
     checkpointing as the config has them, then its optimizers step. What libraries use for
@@ -78,7 +78,7 @@ def plan_memory(cfg: Config, crop: tuple[int, int] | None = None) -> Memory:
     Raises:
         ValueError: If the config has no training set, or its pipelines do not say a size.
     """
-    built = build_model(cfg)
+    built = build_model(dict(model=_without_files(cfg)))
     with no_trace(), fake_tensors(num_classes_of(cfg)) as live:
         # Fake tensors take the place of those on the meta device.
         model = _prepare(built.to_empty(device='cpu'), cfg)
@@ -168,7 +168,7 @@ def measure_saved(cfg: Config, crop: tuple[int, int] | None = None) -> int:
         crop: As for :func:`plan_memory`.
     """
     with no_trace():
-        model = _prepare(MODELS.build(copy.deepcopy(cfg.model)), cfg)
+        model = _prepare(MODELS.build(_without_files(cfg)), cfg)
         data = _batches(model, cfg, crop)
         with SavedBytes([*model.parameters(), *model.buffers()]) as saved:
             train_step(model, data, _autocast(cfg.optim_wrapper))
@@ -194,6 +194,11 @@ def _batch(cfg: Config, domain: str, crop: tuple[int, int] | None) -> dict[str, 
         each['data_samples'].set_metainfo(dict(seed=index))
     images = torch.stack([each['inputs'] for each in samples]).float() / 255
     return dict(inputs=images, samples=[each['data_samples'] for each in samples])
+
+
+def _without_files(cfg: Config) -> Any:
+    """The model from random weights; a mixer keeps its prior, which is filled in below."""
+    return without_files(cfg.model, but=('prior',))
 
 
 def _read_prior(model: Any, data: Mapping[str, Any]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from mmcv.transforms import LoadAnnotations, Pad, RandomChoiceResize, RandomResize, Resize
@@ -26,7 +26,7 @@ from mmseg_uda.datasets.transforms import (
 )
 from mmseg_uda.structures import DOMAINS
 
-__all__ = ['image_size', 'noise_dataset', 'with_noise']
+__all__ = ['image_size', 'noise_dataset', 'with_noise', 'without_files']
 
 # Steps that make a size, the key that says it, and if that is (width, height).
 SIZES: tuple[tuple[type, str, bool], ...] = (
@@ -71,17 +71,26 @@ def with_noise(cfg: Config, crop: tuple[int, int] | None = None) -> Config:
     for split in ('val', 'test'):
         changed.update(dict.fromkeys(f'{split}_{each}' for each in PARTS))
     changed.load_from = None
-    changed.model = _without_files(cfg.model)
+    changed.model = without_files(cfg.model)
     return changed
 
 
-def _without_files(node: Any) -> Any:
-    """Leave out the files that a model reads; parts that need one are allowed to be untrained."""
+def without_files(node: Any, but: Collection[str] = ()) -> Any:
+    """Leave out the files that a model reads; parts that need one are allowed to be untrained.
+
+    Args:
+        node: The config of a model, or a part of it.
+        but: Keys to keep, of those in ``KINDS``.
+    """
     if isinstance(node, (list, tuple)):
-        return [_without_files(each) for each in node]
+        return [without_files(each, but) for each in node]
     if not isinstance(node, Mapping):
         return node
-    kept = {key: _without_files(value) for key, value in node.items() if key not in KINDS}
+    kept = {
+        key: without_files(value, but)
+        for key, value in node.items()
+        if key not in KINDS or key in but
+    }
     init = kept.get('init_cfg')
     if isinstance(init, Mapping) and init.get('type') == 'Pretrained':
         kept['init_cfg'] = None

@@ -19,6 +19,7 @@ from mmseg_uda.doctor.memory import Memory, measure_saved, plan_memory
 from mmseg_uda.doctor.savings import block_names, savings, steps_to_fit
 from mmseg_uda.engine.noise import image_size
 
+CONFIGS = Path(__file__).parents[2] / 'configs'
 CROP = (32, 48)
 
 
@@ -87,6 +88,18 @@ def test_calculated_as_measured(name: str, dtype: str | None, tmp_path: Path) ->
     assert memory.saved == pytest.approx(measure_saved(cfg, CROP), rel=0.1)
     assert memory.activations >= memory.saved
     assert memory.total == sum(memory[:5])
+
+
+def test_files_that_training_reads_need_not_exist() -> None:
+    """Self-attention, fixed teacher, prototypes and pseudo labels come from earlier stages."""
+    of_proda = 'synth_street2camvid_day-240x180_stage2-sam'
+    for name in (
+        'sam/sam_mobilenetv2-035-deeplabv2_1xb2-1500_synth_street2camvid_day-240x180',
+        f'proda/proda_mobilenetv2-035-deeplabv2_1xb2-1500_{of_proda}',
+        'camix/camix_r101-deeplabv2_1xb2-250k_gta2cityscapes-512x512',
+    ):
+        cfg = Config.fromfile(CONFIGS / f'{name}.py')
+        assert plan_memory(cfg, (33, 49)).total > 0
 
 
 def test_half_precision_as_on_a_gpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
