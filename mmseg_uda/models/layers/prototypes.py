@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 from mmseg_uda.models.layers.precision import full_precision, widen
 
@@ -114,7 +116,8 @@ def prototype_distances(features: Tensor, values: Tensor, known: Tensor) -> Tens
         known: False for a class without a prototype, shape (C,); it is farther than any other.
 
     Returns:
-        Shape (N, C, h, w), in fp32 at least, without a gradient to the prototypes.
+        Shape (N, C, h, w), in fp32 at least, without a gradient to the prototypes;
+        differentiable once.
 
     Examples:
         >>> features = torch.tensor([3.0, 4.0]).view(1, 2, 1, 1)
@@ -123,11 +126,34 @@ def prototype_distances(features: Tensor, values: Tensor, known: Tensor) -> Tens
         tensor([5.0000e+00, 1.0000e+06])
     """
     pixels = widen(features).flatten(2).transpose(1, 2)  # (N, h w, A)
-    # By differences: the norms of features would drown small distances.
-    distance = torch.cdist(
-        pixels,
-        values.detach().to(pixels.dtype).expand(len(pixels), -1, -1),
-        compute_mode='donot_use_mm_for_euclid_dist',
-    )  # (N, h w, C)
-    distance = distance.masked_fill(~known, FAR)
+    values = values.detach().to(pixels.dtype)
+    distance = _Distances.apply(pixels, values)  # type: ignore[no-untyped-call]
+    distance = distance.masked_fill(~known, FAR)  # (N, h w, C)
     return distance.transpose(1, 2).reshape(len(features), -1, *features.shape[2:])
+
+
+class _Distances(torch.autograd.Function):
+    """Distances of pixels (N, P, A) from values (C, A), with a gradient to the pixels.
+
+    On a GPU, the backward pass of ``torch.cdist`` would fill a map of N P C A elements.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, pixels: Tensor, values: Tensor) -> Tensor:
+        # By differences: the norms of features would drown small distances.
+        distance = torch.cdist(
+            pixels,
+            values.expand(len(pixels), -1, -1),
+            compute_mode='donot_use_mm_for_euclid_dist',
+        )  # (N, P, C)
+        ctx.save_for_backward(pixels, values, distance)
+        return distance
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
+        pixels, values, distance = ctx.saved_tensors
+        # The unit vector (x - v) / d times the gradient, summed over classes; 0 at a prototype.
+        scale = torch.where(distance > 0, grad / distance, 0.0)  # (N, P, C)
+        with full_precision(pixels):
+            return pixels * scale.sum(2, keepdim=True) - scale @ values, None

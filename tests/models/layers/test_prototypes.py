@@ -45,6 +45,24 @@ def test_distances_have_gradients_to_features_alone() -> None:
     assert torch.autograd.grad(distance.sum(), at_prototype)[0].isfinite().all()
 
 
+@pytest.mark.parametrize('dtype', [torch.float32, torch.bfloat16])
+def test_gradients_of_distances_equal_those_of_cdist(dtype: torch.dtype) -> None:
+    """Without its own backward pass, which on a GPU takes A times the memory of the distances."""
+    features = (20 + torch.randn(2, 64, 5, 6)).to(dtype).requires_grad_()
+    values, grad = 20 + torch.randn(7, 64), torch.randn(2, 7, 5, 6)
+    pixels = features.float().flatten(2).transpose(1, 2)
+    mode = 'donot_use_mm_for_euclid_dist'
+    distance = torch.cdist(pixels, values.expand(2, -1, -1), compute_mode=mode)
+    distance = distance.transpose(1, 2).reshape(grad.shape)
+    (expected,) = torch.autograd.grad(distance, features, grad)
+    with torch.profiler.profile() as profile, torch.autocast('cpu', torch.bfloat16):
+        got = prototype_distances(features, values, torch.ones(7, dtype=torch.bool))
+        (found,) = torch.autograd.grad(got, features, grad)
+    # Of norms of 160, in fp32.
+    assert_close(found, expected, atol=1e-5, rtol=1e-2 if dtype == torch.bfloat16 else 0)
+    assert not [each.key for each in profile.key_averages() if 'cdist_backward' in each.key]
+
+
 def weights(prototypes: Prototypes, features: Tensor) -> Tensor:
     return prototypes.logits(features).softmax(1)
 
