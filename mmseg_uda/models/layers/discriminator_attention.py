@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import logging
 from contextlib import contextmanager
 from typing import Any, Iterator
@@ -50,6 +51,9 @@ class DiscriminatorAttention(DomainAware):
         detach: True to stop the gradient from the attended features through D.
         test_attention: False to leave f as it is at test time.
 
+    Raises:
+        ValueError: The discriminator changes the size of a map, or gives more than one score.
+
     Examples:
         >>> import mmseg_uda
         >>> discriminator = dict(type='FCDiscriminator', in_channels=8, channels=(4,),
@@ -75,6 +79,7 @@ class DiscriminatorAttention(DomainAware):
         check_integer('DiscriminatorAttention.index', index)
         self.attend_at = attend_at
         self.discriminator = MODELS.build(discriminator)
+        self._check_size()
         self.index = index
         self.attend = attend
         self.detach = detach
@@ -82,6 +87,20 @@ class DiscriminatorAttention(DomainAware):
         self._record: AttentionRecord | None = None
         self.knows_domains = False
         """True once D is loaded, and from the start in a method that trains it."""
+
+    def _check_size(self) -> None:
+        """Run the discriminator on a map without values."""
+        convs = [each for each in self.discriminator.modules() if isinstance(each, nn.Conv2d)]
+        if not convs:
+            return
+        shape = (1, convs[0].in_channels, 64, 96)
+        score = copy.deepcopy(self.discriminator).to('meta')(torch.empty(shape, device='meta'))
+        got, wanted = (tuple(each) for each in (score.shape[1:], (1, *shape[2:])))
+        if got != wanted:
+            raise ValueError(
+                f'DiscriminatorAttention.discriminator: expected scores of shape {wanted} for a '
+                f'map of 64 x 96, but got {got}; write kernel_size=3, stride=1, padding=1'
+            )
 
     def attach(self, segmentor: nn.Module) -> None:
         """Become ``segmentor.attention`` and replace the output of the module ``attend_at``.
@@ -112,11 +131,7 @@ class DiscriminatorAttention(DomainAware):
         return type(output)(maps)
 
     def forward(self, features: Tensor) -> Tensor:
-        """Compute f' from f, both of shape (N, C, h, w).
-
-        Raises:
-            ValueError: The discriminator changes the size of the map.
-        """
+        """Compute f' from f, both of shape (N, C, h, w)."""
         record = self._record
         if record is not None:
             record.features = features.detach()
@@ -126,12 +141,6 @@ class DiscriminatorAttention(DomainAware):
             return features
         with frozen(self.discriminator):
             score = self.discriminator(features)  # (N, 1, h, w)
-        if score.shape[2:] != features.shape[2:]:
-            raise ValueError(
-                f'DiscriminatorAttention.discriminator: expected scores of size '
-                f'{tuple(features.shape[2:])}, but got {tuple(score.shape[2:])}; write '
-                'kernel_size=3, stride=1, padding=1'
-            )
         if record is not None:
             record.score = score
         if not attends:

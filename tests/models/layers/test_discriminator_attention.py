@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import re
 from typing import Any
 
 import pytest
@@ -209,13 +210,13 @@ def test_errors() -> None:
         attended(attend_at='backbone.layer9')
     with pytest.raises(ValueError, match='without the attribute `attention`, but got Attended'):
         attention().attach(attended())
-    strided = attended(discriminator=dict(DISCOVERER, stride=2))
-    with pytest.raises(
-        ValueError,
-        match=r'discriminator: expected scores of size \(8, 12\), but got \(2, 3\); '
-        'write kernel_size=3, stride=1, padding=1',
-    ):
-        strided(torch.randn(1, 3, *toys.SIZE))
+    for change, got in ((dict(stride=2), (1, 16, 24)), (dict(padding=0), (1, 60, 92))):
+        with pytest.raises(
+            ValueError,
+            match=r'discriminator: expected scores of shape \(1, 64, 96\) for a map of 64 x 96, '
+            rf'but got {re.escape(str(got))}; write kernel_size=3, stride=1, padding=1',
+        ):
+            attended(discriminator=dict(DISCOVERER, **change))
     with pytest.raises(TypeError, match='nonsense'):
         attended(nonsense=1)
     for name in ('FCNHead', 'Nothing'):
