@@ -7,7 +7,7 @@ import shlex
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 
 from mmseg_uda.benchmark.config import Benchmark, Run
@@ -31,7 +31,8 @@ class Harness:
 
     A run is a pipeline, which continues where it was cut off, and which shares its directory with
     the other runs of its pair and seed: a stage that several methods need runs once. A stage that
-    does not depend on the seed is taken from another directory of the benchmark.
+    does not depend on the seed is taken from another directory of the benchmark. A signal ends the
+    runs: a training saves a checkpoint of its iteration first, unless a second signal comes.
 
     Args:
         benchmark: The benchmark.
@@ -108,8 +109,7 @@ class Harness:
                     text = f'FAILED {failure}' if failure else f'done, {self.results.path(run)}'
                     report(f'{run.name}: {text}')
         finally:
-            for process in processes.values():
-                process.terminate()
+            _stop(processes.values())
         return failed
 
     def _startable(self, waiting: Sequence[Run], running: Mapping[Run, object]) -> list[Run]:
@@ -129,7 +129,7 @@ class Harness:
         log = self._log(run)
         log.parent.mkdir(parents=True, exist_ok=True)
         command = [sys.executable, str(self.tool), str(self.benchmark.path), '--cell', run.cell]
-        command += ['--work-dir', str(log.parent)]
+        command += ['--work-dir', str(log.parent), '--checkpoint-on-signal']
         if end := self.last_stage(run):
             command += ['--until', end]
         command += ['--cfg-options', f'seed={run.seed}']
@@ -139,7 +139,13 @@ class Harness:
             command = ['nice', '-n', str(self.nice), *command]
         environment = {**MEMORY, **os.environ, **dict.fromkeys(THREADS, str(self.threads))}
         with open(log, 'ab') as file:
-            return subprocess.Popen(command, stdout=file, stderr=subprocess.STDOUT, env=environment)
+            return subprocess.Popen(
+                command,
+                stdout=file,
+                stderr=subprocess.STDOUT,
+                env=environment,
+                start_new_session=True,  # else Ctrl-C would be its first signal, ours the second
+            )
 
     def last_stage(self, run: Run) -> str | None:
         """The stage after which a run ends: with ``cost=False``, the last that measures none.
@@ -174,3 +180,16 @@ class Harness:
         except (OSError, ValueError) as error:
             return f'at its end, {error}'
         return ''
+
+
+def _stop(processes: Collection[subprocess.Popen[bytes]]) -> None:
+    """End runs, and wait for the checkpoints of their trainings."""
+    for process in processes:
+        process.terminate()
+    try:
+        for process in processes:
+            process.wait()
+    except KeyboardInterrupt:
+        for process in processes:
+            process.terminate()
+        raise

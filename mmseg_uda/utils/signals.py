@@ -1,4 +1,7 @@
-"""Signals that ask a process to end: SIGINT (Ctrl-C) and SIGTERM (clusters, ``kill``)."""
+"""Signals that ask a process to end.
+
+SIGINT (Ctrl-C), SIGTERM (clusters, ``kill``), and SIGHUP (a terminal that closes).
+"""
 
 from __future__ import annotations
 
@@ -12,6 +15,8 @@ from types import FrameType
 __all__ = ['SignalNote', 'Stop', 'stop_on_signals']
 
 WORDS = {signal.SIGINT: 'interrupted', signal.SIGTERM: 'terminated'}
+if hasattr(signal, 'SIGHUP'):  # not on Windows
+    WORDS[signal.SIGHUP] = 'hung up'
 _blocks = 0  # of `stop_on_signals` that this process is in
 
 
@@ -36,8 +41,8 @@ def _stop(signum: int, frame: FrameType | None) -> None:
 def stop_on_signals() -> Iterator[None]:
     """Raise :class:`Stop` in the block when a signal comes, unless the process ignores it.
 
-    Processes that are forked in the block ignore SIGINT, and SIGTERM too unless it comes from their
-    parent: both often go to all processes of a run, and the parent ends its workers.
+    Processes that are forked in the block ignore these signals, but for SIGTERM from their parent:
+    they often go to all processes of a run, and the parent ends its workers.
     """
     global _blocks
     if threading.current_thread() is not threading.main_thread():  # which has no signals

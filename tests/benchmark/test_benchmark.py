@@ -13,6 +13,7 @@ from mmengine.config import Config
 
 from mmseg_uda.benchmark import Benchmark, read_benchmark
 from mmseg_uda.benchmark import run as harness_module
+from mmseg_uda.benchmark.config import Run
 from mmseg_uda.benchmark.report import write_report
 from mmseg_uda.benchmark.results import Results
 from mmseg_uda.benchmark.table import Table
@@ -544,3 +545,55 @@ def test_benchmarks_of_the_package_name_their_cells() -> None:
     for path in sorted((toys.ROOT / 'configs/benchmarks').glob('*.py')):
         benchmark = read_benchmark(path)
         assert {run.cell for run in benchmark.runs} <= set(Config.fromfile(path).cells)
+
+
+class Recorded:
+    """A training that goes on until it is stopped; the wait for it may be cut off."""
+
+    def __init__(self, cut_off: bool) -> None:
+        self.cut_off = cut_off
+        self.calls: list[str] = []
+
+    def poll(self) -> None:
+        pass
+
+    def terminate(self) -> None:
+        self.calls.append('terminate')
+
+    def wait(self) -> int:
+        self.calls.append('wait')
+        if self.cut_off:
+            raise KeyboardInterrupt
+        return 143
+
+
+@pytest.mark.parametrize('again', [False, True])
+def test_a_second_signal_does_not_wait_for_checkpoints(
+    again: bool, done: tuple[Benchmark, Results, list[str]], tmp_path: Path
+) -> None:
+    benchmark, _, _ = done
+    process = Recorded(again)
+
+    class Stopped(harness_module.Harness):
+        def _start(self, run: Run) -> Any:
+            if process.calls or run.seed:
+                raise KeyboardInterrupt  # while a second run starts
+            return process
+
+    harness = Stopped(benchmark, Results(benchmark, tmp_path), tmp_path / 'work', Path(), jobs=2)
+    with pytest.raises(KeyboardInterrupt):
+        harness.run(benchmark.runs, lambda line: None)
+    assert process.calls == ['terminate', 'wait', *(['terminate'] if again else [])]
+
+
+def test_a_run_gets_one_signal_and_saves_a_checkpoint(
+    done: tuple[Benchmark, Results, list[str]], tmp_path: Path
+) -> None:
+    benchmark, results, _ = done
+    script = tmp_path / 'tool.py'
+    script.write_text("import os, sys; print(os.getsid(0), '--checkpoint-on-signal' in sys.argv)")
+    harness = harness_module.Harness(benchmark, results, tmp_path / 'work', script)
+    run = benchmark.runs[0]
+    process = harness._start(run)
+    assert process.wait() == 0
+    assert harness._log(run).read_text().split() == [str(process.pid), 'True']

@@ -14,7 +14,7 @@ from torch.utils.data import DataLoader
 from mmseg_uda.utils.cli import run_main
 from mmseg_uda.utils.signals import SignalNote, Stop, stop_on_signals
 
-SIGNALS = [signal.SIGINT, signal.SIGTERM]
+SIGNALS = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
 
 
 @pytest.fixture(autouse=True)
@@ -23,6 +23,7 @@ def _handlers() -> Iterator[None]:
     before = {signum: signal.getsignal(signum) for signum in SIGNALS}
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
     yield
     for signum, handler in before.items():
         signal.signal(signum, handler)
@@ -37,6 +38,7 @@ def send(signum: int) -> Callable[[], None]:
     [
         (send(signal.SIGINT), 130, 'interrupted'),
         (send(signal.SIGTERM), 143, 'terminated'),
+        (send(signal.SIGHUP), 129, 'hung up'),
     ],
 )
 def test_a_tool_ends_with_one_line(
@@ -46,14 +48,16 @@ def test_a_tool_ends_with_one_line(
         run_main(main)
     assert stopped.value.code == code
     assert capsys.readouterr().err == f'\n{word}; the same command goes on where it can\n'
-    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+    assert signal.getsignal(signal.SIGTERM) is signal.getsignal(signal.SIGHUP) is signal.SIG_DFL
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
 def test_what_is_ignored_stays_so() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # as a shell does for `command &`
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # and nohup
     with stop_on_signals():
         os.kill(os.getpid(), signal.SIGINT)
+        os.kill(os.getpid(), signal.SIGHUP)
         with pytest.raises(Stop, match='^terminated; '):
             os.kill(os.getpid(), signal.SIGTERM)
 
