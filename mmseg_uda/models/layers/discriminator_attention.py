@@ -79,7 +79,7 @@ class DiscriminatorAttention(DomainAware):
         check_integer('DiscriminatorAttention.index', index)
         self.attend_at = attend_at
         self.discriminator = MODELS.build(discriminator)
-        self._check_size()
+        self._check_first()
         self.index = index
         self.attend = attend
         self.detach = detach
@@ -88,18 +88,22 @@ class DiscriminatorAttention(DomainAware):
         self.knows_domains = False
         """True once D is loaded, and from the start in a method that trains it."""
 
-    def _check_size(self) -> None:
-        """Run the discriminator on a map without values."""
+    def _check_first(self) -> None:
+        """Check the discriminator's scores of a map without values, if it tells its channels."""
         convs = [each for each in self.discriminator.modules() if isinstance(each, nn.Conv2d)]
-        if not convs:
-            return
-        shape = (1, convs[0].in_channels, 64, 96)
-        score = copy.deepcopy(self.discriminator).to('meta')(torch.empty(shape, device='meta'))
-        got, wanted = (tuple(each) for each in (score.shape[1:], (1, *shape[2:])))
-        if got != wanted:
+        if convs:
+            features = torch.empty(1, convs[0].in_channels, 64, 96, device='meta')
+            self._check(features, copy.deepcopy(self.discriminator).to('meta')(features))
+
+    @staticmethod
+    def _check(features: Tensor, score: Tensor) -> None:
+        height, width = features.shape[2:]
+        got, expected = tuple(score.shape[1:]), (1, height, width)
+        if got != expected:
             raise ValueError(
-                f'DiscriminatorAttention.discriminator: expected scores of shape {wanted} for a '
-                f'map of 64 x 96, but got {got}; write kernel_size=3, stride=1, padding=1'
+                f'DiscriminatorAttention.discriminator: expected scores of shape {expected} for a '
+                f'map of {height} x {width}, but got {got}; write kernel_size=3, stride=1, '
+                'padding=1'
             )
 
     def attach(self, segmentor: nn.Module) -> None:
@@ -131,7 +135,11 @@ class DiscriminatorAttention(DomainAware):
         return type(output)(maps)
 
     def forward(self, features: Tensor) -> Tensor:
-        """Compute f' from f, both of shape (N, C, h, w)."""
+        """Compute f' from f, both of shape (N, C, h, w).
+
+        Raises:
+            ValueError: As above, of a discriminator without convolutions.
+        """
         record = self._record
         if record is not None:
             record.features = features.detach()
@@ -141,6 +149,7 @@ class DiscriminatorAttention(DomainAware):
             return features
         with frozen(self.discriminator):
             score = self.discriminator(features)  # (N, 1, h, w)
+        self._check(features, score)
         if record is not None:
             record.score = score
         if not attends:

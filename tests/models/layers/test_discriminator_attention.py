@@ -217,6 +217,14 @@ def test_errors() -> None:
             rf'but got {re.escape(str(got))}; write kernel_size=3, stride=1, padding=1',
         ):
             attended(discriminator=dict(DISCOVERER, **change))
+    strided = attended()
+    strided.attention.discriminator = nn.AvgPool2d(4)  # does not tell its channels when it is built
+    with pytest.raises(
+        ValueError,
+        match=r'discriminator: expected scores of shape \(1, 8, 12\) for a map of 8 x 12, but got '
+        r'\(8, 2, 3\); write kernel_size=3, stride=1, padding=1',
+    ):
+        strided(torch.randn(1, 3, *toys.SIZE))
     with pytest.raises(TypeError, match='nonsense'):
         attended(nonsense=1)
     for name in ('FCNHead', 'Nothing'):
