@@ -24,7 +24,7 @@ from mmseg_uda.engine.noise import noise_dataset, without_files
 from mmseg_uda.models.stepwise import StepwiseModel
 from mmseg_uda.structures import DOMAINS, DomainBatch
 
-__all__ = ['GIB', 'Memory', 'measure_saved', 'plan_memory', 'train_step']
+__all__ = ['GIB', 'Memory', 'measure_saved', 'model_to_plan', 'plan_memory', 'train_step']
 
 GIB = 2**30
 USABLE = 0.9  # share of a GPU's memory; the allocator and the driver take the rest
@@ -78,7 +78,7 @@ def plan_memory(cfg: Config, crop: tuple[int, int] | None = None) -> Memory:
     Raises:
         ValueError: If the config has no training set, or its pipelines do not say a size.
     """
-    built = build_model(dict(model=_without_files(cfg)))
+    built = build_model(dict(model=model_to_plan(cfg)))
     with no_trace(), fake_tensors(num_classes_of(cfg)) as live:
         # Fake tensors take the place of those on the meta device.
         model = _prepare(built.to_empty(device='cpu'), cfg)
@@ -168,7 +168,7 @@ def measure_saved(cfg: Config, crop: tuple[int, int] | None = None) -> int:
         crop: As for :func:`plan_memory`.
     """
     with no_trace():
-        model = _prepare(MODELS.build(_without_files(cfg)), cfg)
+        model = _prepare(MODELS.build(model_to_plan(cfg)), cfg)
         data = _batches(model, cfg, crop)
         with SavedBytes([*model.parameters(), *model.buffers()]) as saved:
             train_step(model, data, _autocast(cfg.optim_wrapper))
@@ -196,8 +196,8 @@ def _batch(cfg: Config, domain: str, crop: tuple[int, int] | None) -> dict[str, 
     return dict(inputs=images, samples=[each['data_samples'] for each in samples])
 
 
-def _without_files(cfg: Config) -> Any:
-    """The model from random weights; a mixer keeps its prior, which is filled in below."""
+def model_to_plan(cfg: Config) -> Any:
+    """Config of a model from random weights; a mixer keeps the name of its prior."""
     return without_files(cfg.model, but=('prior',))
 
 

@@ -16,8 +16,7 @@ from mmseg_uda.config.domains import domain_loaders
 from mmseg_uda.config.method import segmentor_of
 from mmseg_uda.config.places import find_class
 from mmseg_uda.config.signatures import signature_of
-from mmseg_uda.doctor.memory import Memory, plan_memory
-from mmseg_uda.engine.noise import without_files
+from mmseg_uda.doctor.memory import Memory, model_to_plan, plan_memory
 from mmseg_uda.structures import DOMAINS
 
 __all__ = ['Saving', 'block_names', 'savings', 'steps_to_fit']
@@ -82,7 +81,7 @@ def _checkpointing(cfg: Config) -> dict[str, Any]:
     if kind is not None and 'with_cp' in signature_of(kind).hints:
         inside = 'segmentor.' if 'segmentor' in cfg.model else ''
         return {CHECKPOINTING.format(inside): True}
-    blocks = block_names(build_model(dict(model=without_files(cfg.model))))
+    blocks = block_names(build_model(dict(model=model_to_plan(cfg))))
     return {'activation_checkpointing': blocks} if blocks else {}
 
 

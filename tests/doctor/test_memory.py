@@ -19,7 +19,6 @@ from mmseg_uda.doctor.memory import Memory, measure_saved, plan_memory
 from mmseg_uda.doctor.savings import block_names, savings, steps_to_fit
 from mmseg_uda.engine.noise import image_size
 
-CONFIGS = Path(__file__).parents[2] / 'configs'
 CROP = (32, 48)
 
 
@@ -98,7 +97,7 @@ def test_files_that_training_reads_need_not_exist() -> None:
         f'proda/proda_mobilenetv2-035-deeplabv2_1xb2-1500_{of_proda}',
         'camix/camix_r101-deeplabv2_1xb2-250k_gta2cityscapes-512x512',
     ):
-        cfg = Config.fromfile(CONFIGS / f'{name}.py')
+        cfg = Config.fromfile(toys.ROOT / f'configs/{name}.py')
         assert plan_memory(cfg, (33, 49)).total > 0
 
 
