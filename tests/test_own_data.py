@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 import toys
 from mmengine.config import Config
 from numpy.testing import assert_array_equal
@@ -17,6 +16,7 @@ from own_pairs import init_small, small_pair
 from PIL import Image
 
 from mmseg_uda.apis import adapt, predict
+from mmseg_uda.artifacts.torch_files import load_torch_file
 from mmseg_uda.config.check import check_config
 from mmseg_uda.doctor import examine
 from mmseg_uda.pipeline import Pipeline, read_pipeline
@@ -125,7 +125,7 @@ def test_training_without_target_labels(trained: tuple[Path, Path]) -> None:
     last = [line for line in log.splitlines() if 'source/mIoU' in line][-1]
     for score in ('source/mIoU', 'target/mutual_information', 'target/source_divergence'):
         assert score in last
-    classes = torch.load(checkpoint, weights_only=False)['meta']['dataset_meta']['classes']
+    classes = load_torch_file(checkpoint)['meta']['dataset_meta']['classes']
     assert classes == ('road', 'car')
 
 

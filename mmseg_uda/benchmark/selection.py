@@ -97,12 +97,14 @@ class Study(NamedTuple):
 
     Args:
         groups: Number of choices.
+        candidates: Number of candidates in all of them.
         correlation: Summary of the correlations; None without any.
         regret: Summary of the regrets.
         worst: The choice with the largest regret.
     """
 
     groups: int
+    candidates: int
     correlation: Summary | None
     regret: Summary
     worst: Choice
@@ -175,6 +177,7 @@ def study(candidates: Sequence[Candidate]) -> tuple[dict[str, dict[str, Study]],
             known = [each.correlation for each in own if not math.isnan(each.correlation)]
             found[score] = Study(
                 len(own),
+                sum(len(each.candidates) for each in own),
                 summarize(known) if known else None,
                 summarize([each.regret for each in own]),
                 max(own, key=lambda each: each.regret),

@@ -62,11 +62,13 @@ def format_selection(candidates: Sequence[Candidate], command: str) -> str:
 def _table(studies: Mapping[str, Study]) -> list[str]:
     if not studies:
         return ['There is no group of three candidates yet.']
-    header = ['score', 'groups', 'rank correlation', 'mean regret', 'largest regret', 'where']
+    header = ['score', 'groups', 'candidates', 'rank correlation', 'mean regret']
+    header += ['largest regret', 'where']
     rows = [
         [
             name,
             str(each.groups),
+            str(each.candidates),
             format_summary(each.correlation, 2) if each.correlation else '–',
             f'{format_summary(each.regret)}{_interval(each.regret)}',
             '' if name == 'any' else f'{each.worst.regret:.1f}',
@@ -160,12 +162,12 @@ def recommend(studies: Mapping[str, Mapping[str, Study]], choices: Sequence[Choi
     sentences = []
     for level, title in LEVELS.items():
         scores = [name for name in studies[level] if name not in CHOOSES_NOTHING]
-        most = max((studies[level][name].groups for name in scores), default=0)
-        # A score that chose seldom is not compared by its mean, which is of other choices.
-        often = [name for name in scores if 2 * studies[level][name].groups >= most]
-        if not often:
+        most = max((studies[level][name].candidates for name in scores), default=0)
+        # A score that few candidates have is not compared by its mean, which is of other choices.
+        common = [name for name in scores if 2 * studies[level][name].candidates >= most]
+        if not common:
             continue
-        best = often[0]
+        best = common[0]
         first = title.partition(',')[0].capitalize()
         if studies[level][best].regret.half is None:  # one group has no interval
             sentences.append(f'{first} there is one choice, from which nothing follows.')
@@ -179,7 +181,8 @@ def recommend(studies: Mapping[str, Mapping[str, Study]], choices: Sequence[Choi
             elif not _worse(each):
                 equal.append(f'`{name}`')
         least = studies[level][best].regret.mean
-        text = f'{first}, `{best}` has the least regret, {least:.1f} points'
+        among = '' if len(common) == len(scores) else 'of the scores that most candidates have, '
+        text = f'{first}, {among}`{best}` has the least regret, {least:.1f} points'
         if equal:
             text += f'; the interval cannot distinguish it from {", ".join(equal)}'
         if unknown:

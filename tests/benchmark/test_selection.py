@@ -97,8 +97,8 @@ def test_page(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     tool.main([str(results), '--out', str(tmp_path / 'selection.md')])
     text = (tmp_path / 'selection.md').read_text()
     assert '40 checkpoints of 10 runs:' in text
-    assert '| source/mIoU | 10 | 1.00 ± 0.00 | 0.0 ± 0.0 [0.0, 0.0] | 0.0 |' in text
-    assert '| entropy | 10 | -0.20 ± 0.00 | 11.0 ± 0.0 [11.0, 11.0] | 11.0 | day/' in text
+    assert '| source/mIoU | 10 | 40 | 1.00 ± 0.00 | 0.0 ± 0.0 [0.0, 0.0] | 0.0 |' in text
+    assert '| entropy | 10 | 40 | -0.20 ± 0.00 | 11.0 ± 0.0 [11.0, 11.0] | 11.0 | day/' in text
     assert ' choices lost 3 points or more. In 10 of them the chosen network' in text
     assert ' (effective numbers; collapse), in 10 its entropy is less than 50% of that' in text
     row = 'iteration 4 | 25.0 | 36.0 | 2.0 / 8.0 | collapse, over-confident |'
@@ -190,13 +190,40 @@ def test_scores_are_compared_over_the_candidates_that_have_both() -> None:
     assert next(iter(checkpoints)) == 'rare'  # without a regret, in two choices of six
     assert compare(choices, 'checkpoints', 'rare', 'entropy').mean == -10
     text = recommend(studies, choices)
-    assert text.startswith('Between the checkpoints of a run, `entropy` has the least regret, 10.0')
+    common = 'of the scores that most candidates have, `entropy` has the least regret, 10.0 points'
+    assert text.startswith(f'Between the checkpoints of a run, {common}')
     # Of the first four the second is the best, which only the common score takes.
     runs = [run(seed, range(4), right=False) for seed in range(3)]
     _, choices = study([each for group in runs for each in group])
     difference = compare(choices, 'checkpoints', 'rare', 'entropy')
     assert (difference.mean, difference.number) == (20, 3)
     assert compare(choices, 'checkpoints', 'rare', 'missing') is None
+
+
+def test_a_score_of_few_candidates_is_not_recommended() -> None:
+    """Two groups of seven methods, three of which have the rare score, too."""
+    candidates = [
+        Candidate(
+            'toy',
+            'day',
+            f'method{index}',
+            seed,
+            1,
+            30.0 + index + seed,
+            dict(entropy=float(-index), **(dict(rare=float(index)) if index < 3 else {})),
+            math.nan,
+        )
+        for seed in range(2)
+        for index in range(7)
+    ]
+    studies, choices = study(candidates)
+    methods = studies['methods']
+    assert (methods['rare'].groups, methods['rare'].candidates) == (2, 6)
+    assert (methods['entropy'].groups, methods['entropy'].candidates) == (2, 14)
+    assert (methods['rare'].regret.mean, methods['entropy'].regret.mean) == (0, 6)
+    assert recommend(studies, choices).startswith(
+        'Between methods, of the scores that most candidates have, `entropy` has the least regret'
+    )
 
 
 def test_warnings_beside_what_the_runs_lost() -> None:
