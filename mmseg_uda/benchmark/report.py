@@ -16,10 +16,13 @@ from mmseg_uda.benchmark.results import Results
 from mmseg_uda.benchmark.statistics import paired, summarize
 from mmseg_uda.benchmark.table import (
     CLASS_PREFIX,
+    COST_HEADER,
+    COST_HELP,
     DIFFERENCES,
     METRIC,
     SOURCE_METRIC,
     Table,
+    format_cost,
     format_difference,
     format_number,
     format_rows,
@@ -38,11 +41,6 @@ SCORE_HELP = (
     f'cent: mean ± standard deviation over seeds. {DIFFERENCES}'
 )
 PLOT_HELP = 'Lines are means over seeds, bands reach from the least to the greatest.'
-COST_HELP = (
-    'Time of one iteration, and of its bare passes through backbone and head, with backward '
-    '(learning) or without (labelling). Peak memory is that of tensors which an iteration adds to '
-    'weights and optimizer.'
-)
 CPU_HELP = (
     'It is processor time on a CPU, so that other programs do not count; they do in the wall time '
     'of the training.'
@@ -53,7 +51,6 @@ GPU_HELP = (
     'host waits for the GPU: the copies of images and labels at its start, and that of its losses '
     'for the log at its end.'
 )
-COST_DIGITS = {'iteration_s': 3, 'passes_s': 3, 'ratio': 2}
 CODE = 'python tools/benchmark.py {path}'
 
 
@@ -177,32 +174,22 @@ def _score_table(results: Results, table: Table) -> list[str]:
 
 
 def _cost_section(results: Results, table: Table) -> list[str]:
-    header = ['method', 'iteration, s', 'bare passes, s', 'ratio', 'passes: learning + labelling']
     on_gpu = results.benchmark.device == 'cuda'
-    keys = [*COST_DIGITS, 'learning_passes', 'labelling_passes', 'peak_memory_mib']
-    if on_gpu:
-        keys.append('host_waits')
+    header = [*COST_HEADER, 'waits' if on_gpu else 'training, h:m:s']
     rows = []
     for method, seeds in table.found.items():
         costs = [content['cost'] for content in seeds.values() if content['cost']]
         if not costs:
             continue
-        values = {key: summarize([cost[key] for cost in costs]).mean for key in keys}
-        trainings = (content['seconds'].get(content['training']) for content in seeds.values())
-        seconds = [each for each in trainings if each]  # 0 if it was taken from another pipeline
-        time = format_time(summarize(seconds).mean) if seconds else '-'
-        rows.append(
-            [
-                results.benchmark.methods[method],
-                *(f'{values[key]:.{digits}f}' for key, digits in COST_DIGITS.items()),
-                f'{values["learning_passes"]:g} + {values["labelling_passes"]:g}',
-                f'{values["peak_memory_mib"]:.0f}',
-                f'{values["host_waits"]:g}' if on_gpu else time,
-            ]
-        )
+        if on_gpu:
+            last = f'{summarize([cost["host_waits"] for cost in costs]).mean:g}'
+        else:
+            trainings = (content['seconds'].get(content['training']) for content in seeds.values())
+            seconds = [each for each in trainings if each]  # 0 if another pipeline trained
+            last = format_time(summarize(seconds).mean) if seconds else '-'
+        rows.append([results.benchmark.methods[method], *format_cost(costs), last])
     text = f'{COST_HELP} {GPU_HELP if on_gpu else CPU_HELP}'
-    header += ['peak memory, MiB', 'waits' if on_gpu else 'training, h:m:s']
-    return [text, '', *format_rows(header, rows)]
+    return [text, '', *format_rows(['method', *header], rows)]
 
 
 def _origin(results: Results) -> list[str]:

@@ -19,12 +19,15 @@ from mmseg_uda.benchmark.config import Benchmark, Run, digest_pipeline
 from mmseg_uda.pipeline.state import State
 from mmseg_uda.version import __version__
 
-__all__ = ['Origin', 'Results', 'collect', 'read_result']
+__all__ = ['COST_KEYS', 'Origin', 'Results', 'collect', 'read_result']
 
 FORMAT_VERSION = 1
 KEYS = (
     'points', 'benchmark', 'pair', 'method', 'seed', 'digest', 'cost', 'seconds', 'format_version',
     'training', 'code', 'machine', 'command', 'finished',
+)  # fmt: skip
+COST_KEYS = (
+    'iteration_s', 'passes_s', 'ratio', 'learning_passes', 'labelling_passes', 'peak_memory_mib',
 )  # fmt: skip
 
 
@@ -98,7 +101,7 @@ def read_result(path: Path, reader: str, remedy: str) -> dict[str, Any]:
         content = check_content(json.loads(path.read_text('utf-8')), KEYS)
         check_version(content['format_version'], FORMAT_VERSION)
         for key in ('points', 'cost', 'seconds', 'code'):
-            check_content(content[key])
+            check_content(content[key], COST_KEYS if key == 'cost' and content[key] else ())
         content['points'] = {
             str(step): {key: float(value) for key, value in check_content(metrics).items()}
             for step, metrics in sorted(

@@ -8,15 +8,18 @@ from pathlib import Path
 from typing import Any
 
 from mmseg_uda.artifacts.files import atomic_write
-from mmseg_uda.benchmark.results import Results
+from mmseg_uda.benchmark.results import COST_KEYS, Results
 from mmseg_uda.benchmark.statistics import Summary, summarize
 
 __all__ = [
     'CLASS_PREFIX',
+    'COST_HEADER',
+    'COST_HELP',
     'DIFFERENCES',
     'METRIC',
     'SOURCE_METRIC',
     'Table',
+    'format_cost',
     'format_difference',
     'format_number',
     'format_rows',
@@ -32,6 +35,14 @@ DIFFERENCES = (
     'Differences are taken seed by seed, with the 95 % interval of their mean '
     "(Student's t; with two seeds it is wide, and with one there is none)."
 )
+COST_HELP = (
+    'Time of one iteration, and of its bare passes through backbone and head, with backward '
+    '(learning) or without (labelling). Peak memory is that of tensors which an iteration adds to '
+    'weights and optimizer.'
+)
+COST_HEADER = (  # of COST_KEYS, with the numbers of passes in one
+    'iteration, s', 'bare passes, s', 'ratio', 'passes: learning + labelling', 'peak memory, MiB',
+)  # fmt: skip
 
 
 class Table:
@@ -76,6 +87,20 @@ class Table:
             for metrics in content['points'].values()
         )
         return [*dict.fromkeys(key for each in points for key in each if key.startswith(prefix))]
+
+
+def format_cost(costs: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Write the means of costs of the same method, in the order of ``COST_HEADER``."""
+    time, passes, ratio, learning, labelling, memory = (
+        summarize([cost[key] for cost in costs]).mean for key in COST_KEYS
+    )
+    return [
+        f'{time:.3f}',
+        f'{passes:.3f}',
+        f'{ratio:.2f}',
+        f'{learning:g} + {labelling:g}',
+        f'{memory:.0f}',
+    ]
 
 
 def format_rows(header: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:

@@ -11,7 +11,14 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from mmseg_uda.benchmark.statistics import paired
-from mmseg_uda.benchmark.table import METRIC, format_difference, mean_of
+from mmseg_uda.benchmark.table import (
+    COST_HEADER,
+    COST_HELP,
+    METRIC,
+    format_cost,
+    format_difference,
+    mean_of,
+)
 from mmseg_uda.report.page import chart, paragraph, section, table
 from mmseg_uda.report.sources import StoredRun
 from mmseg_uda.utils.curves import distinct_style, draw_band
@@ -31,7 +38,7 @@ Runs = Mapping[str, Mapping[int, StoredRun]]
 
 
 def format_card(runs: Sequence[StoredRun]) -> list[str]:
-    """Format a section per benchmark and pair.
+    """Format a section per benchmark and pair: what methods reach, and what they cost.
 
     Args:
         runs: Results of benchmarks, of any pairs and methods.
@@ -40,17 +47,26 @@ def format_card(runs: Sequence[StoredRun]) -> list[str]:
     for run in runs:
         methods = pairs.setdefault((run.benchmark, run.pair), {})
         methods.setdefault(run.method, {})[run.number or 0] = run
-    return [_pair(*place, methods) for place, methods in pairs.items() if _scores(methods)]
+    cards = (_pair(*place, methods) for place, methods in pairs.items())
+    return [*filter(None, cards)]
 
 
 def _pair(benchmark: str, pair: str, methods: Runs) -> str:
+    parts = [*_gains(methods, pair), *_cost_table(methods, pair)]
+    return section(f'Benchmark {benchmark}: {pair}', *parts) if parts else ''
+
+
+def _gains(methods: Runs, pair: str) -> Iterator[str]:
+    """What the methods reach; nothing in a benchmark of costs alone."""
     scores = _scores(methods)
+    if not scores:
+        return
     base = BASELINE if BASELINE in scores else min(scores, key=lambda each: mean_of(scores[each]))
     charts = [
         chart(_points(scores, base), f'mIoU of methods on {pair}'),
         chart(_curves(methods, scores), f'mIoU over training on {pair}'),
         *_heat_map(methods, base, pair),
-        *_costs(methods, scores, base, pair),
+        *_cost_by_gain(methods, scores, base, pair),
     ]
     rows = [
         [
@@ -61,12 +77,9 @@ def _pair(benchmark: str, pair: str, methods: Runs) -> str:
         ]
         for method, values in sorted(scores.items(), key=lambda item: -mean_of(item[1]))
     ]
-    return section(
-        f'Benchmark {benchmark}: {pair}',
-        table(['method', 'seeds', 'mIoU', f'gain over {base}'], rows),
-        f'<div class="charts">{"".join(charts)}</div>',
-        paragraph(HELP.format(base)),
-    )
+    yield table(['method', 'seeds', 'mIoU', f'gain over {base}'], rows)
+    yield f'<div class="charts">{"".join(charts)}</div>'
+    yield paragraph(HELP.format(base))
 
 
 def _scores(methods: Runs) -> dict[str, dict[int, float]]:
@@ -155,7 +168,35 @@ def _class_means(seeds: Mapping[int, StoredRun]) -> dict[str, float]:
     return {key: mean(values) for key, values in found.items()}
 
 
-def _costs(
+def _cost_table(methods: Runs, pair: str) -> Iterator[str]:
+    """Time and memory of an iteration of each method, as numbers and as bars."""
+    costs = {
+        method: known
+        for method, seeds in methods.items()
+        if (known := [run.cost for run in seeds.values() if run.cost])
+    }
+    if not costs:
+        return
+    yield table(['method', *COST_HEADER], [[name, *format_cost(costs[name])] for name in costs])
+    bars = (chart(_bars(costs, key), f'{title} on {pair}') for key, title in COSTS.items())
+    yield f'<div class="charts">{"".join(bars)}</div>'
+    yield paragraph(f'{COST_HELP} Ticks are the bare passes.')
+
+
+def _bars(costs: Mapping[str, Sequence[Mapping[str, Any]]], key: str) -> Figure:
+    figure, axes = _figure(1.2 + 0.22 * len(costs))
+    for place, known in enumerate(costs.values()):
+        axes.barh(place, mean(cost[key] for cost in known), color='#6a9fd4')
+        if key == 'iteration_s':
+            axes.plot([mean(cost['passes_s'] for cost in known)], [place], '|', color='0.1', ms=8)
+    axes.set_yticks(range(len(costs)), costs, fontsize='x-small')
+    axes.set_ylim(len(costs) - 0.4, -0.6)
+    axes.set_title(COSTS[key], fontsize='medium')
+    axes.grid(axis='x', alpha=0.3)
+    return figure
+
+
+def _cost_by_gain(
     methods: Runs, scores: Mapping[str, Mapping[int, float]], base: str, pair: str
 ) -> Iterator[str]:
     """Draw the cost of each method against its gain."""

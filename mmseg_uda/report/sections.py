@@ -38,21 +38,22 @@ def format_report(sources: Sequence[Source], title: str) -> str:
         title: Its heading.
     """
     runs = [run for source in sources for run in source.runs]
+    stored = [run for run in runs if isinstance(run, StoredRun)]
+    trained = [run for run in runs if not isinstance(run, StoredRun)]
     groups = group(runs)
     scored = {**groups, **group([run for source in sources for run in source.tests])}
-    logged = group([run for run in runs if not isinstance(run, StoredRun)])
     parts = [
         _overview(sources),
-        *format_card([run for run in runs if isinstance(run, StoredRun)]),
+        *format_card(stored),
         _scores(scored),
         _classes(scored),
-        _curves(logged),
+        _curves(group(trained)),
         _label_free(scored),
         _pseudo_labels(sources, groups),
         *(_pipeline(source) for source in sources if source.stages),
         _pictures(sources),
         _configs(groups),
-        _origin(runs),
+        _origin(trained, stored),
     ]
     return page(title, filter(None, parts))
 
@@ -101,7 +102,9 @@ def _overview(sources: Sequence[Source]) -> str:
 def _scores(groups: Groups) -> str:
     keys = [key for key in _keys(groups) if kind(key) == 'mIoU, %']
     if not keys:
-        return section('Scores', paragraph('No validation has logged an mIoU.'))
+        trained = any(run.logs for runs in groups.values() for run in runs)
+        text = 'No validation has logged an mIoU.'
+        return section('Scores', paragraph(text)) if trained else ''
     rows = []
     for name, runs in groups.items():
         steps = {max(run.curves[key]) for run in runs for key in keys if key in run.curves}
@@ -239,18 +242,21 @@ def _configs(groups: Groups) -> str:
     return section('Differences of configs', table(['run', 'key', 'values'], rows), paragraph(text))
 
 
-def _origin(runs: Sequence[RunLog]) -> str:
-    """Commands, versions and machines; runs that have the same share a table."""
+def _origin(trained: Sequence[RunLog], stored: Sequence[RunLog]) -> str:
+    """Commands, versions and machines; trainings that have the same share a table."""
     facts: dict[tuple[tuple[str, str], ...], list[str]] = {}
-    commands = []
-    for run in runs:
+    for run in trained:
         shown = {key: value for key, value in run.facts.items() if key not in HIDDEN}
         facts.setdefault(tuple(shown.items()), []).append(run.name)
-        commands.append(run.facts.get('command') or _command(run))
+    commands = [run.facts.get('command') or _command(run) for run in (*trained, *stored)]
     parts = [code(dict.fromkeys(filter(None, commands)))] if any(commands) else []
     for known, names in facts.items():
         if known:
             parts += [paragraph('; '.join(names)), table(['what', 'value'], known)]
+    if stored:
+        keys = ('finished', 'code', 'machine')
+        rows = [[run.name, *(run.facts[key] for key in keys)] for run in stored]
+        parts.append(table(['run', *keys], rows))
     parts.append(paragraph(f'Written by mmseg_uda {__version__}.'))
     return section('Origin', *parts)
 

@@ -167,8 +167,10 @@ def _read_result(path: Path) -> RunLog:
     for step, metrics in content['points'].items():
         for key, value in metrics.items():
             values.setdefault(key, {})[int(step)] = value
-    origin = {key: str(content[key]) for key in ('command', 'machine', 'finished') if content[key]}
+    machine = filter(None, (content['machine'], content['cost'].get('machine')))
+    origin = {key: str(content[key]) for key in ('command', 'finished')}
     origin['code'] = ' at '.join(map(str, content['code'].values()))
+    origin['machine'] = ', '.join(map(str, machine))
     benchmark, pair, method = (str(content[key]) for key in ('benchmark', 'pair', 'method'))
     return StoredRun(
         f'{benchmark}/{pair}/{method}-seed{content["seed"]}',

@@ -10,6 +10,7 @@ import pytest
 import toys
 
 from mmseg_uda.benchmark.results import Results
+from mmseg_uda.benchmark.table import COST_HEADER
 from mmseg_uda.report import format_report, read_source
 from mmseg_uda.report.card import format_card
 
@@ -48,6 +49,8 @@ def test_sections(results: Path) -> None:
         ['dacs', '0, 1', '33.5', '+12.5 [-6.6, +31.6]'],
         ['adabn', '0, 1', '29.0', '+8.0 [+8.0, +8.0]'],
         ['source_only', '0, 1', '21.0', ''],
+        ['method', *COST_HEADER],
+        *([method, '0.500', '0.400', '1.25', '2 + 1', '100'] for method in sorted(METHODS)),
     ]
     assert re.findall('alt="(.*?)"', card) == [
         'mIoU of methods on day',
@@ -55,6 +58,8 @@ def test_sections(results: Path) -> None:
         'IoU of each class against source_only on day, in points',
         'gain over source_only by seconds per iteration on day',
         'gain over source_only by peak memory, MiB on day',
+        'seconds per iteration on day',
+        'peak memory, MiB on day',
     ]
     page = format_report([source], 'Card')
     assert page.count('<h2>Benchmark made: ') == 1

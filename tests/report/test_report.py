@@ -9,6 +9,7 @@ import subprocess
 from html.parser import HTMLParser
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import cv2
 import numpy as np
@@ -71,6 +72,28 @@ def write_training(work_dir: Path, seed: int, rate: float, miou: float, car: flo
     return work_dir
 
 
+def write_result(root: Path, method: str, seed: int, **content: Any) -> None:
+    """Write a result of a benchmark."""
+    result = dict(
+        format_version=1,
+        benchmark='small',
+        pair='day',
+        method=method,
+        seed=seed,
+        points={},
+        code=dict(version='1.0', commit='abc'),
+        machine='Toy CPU',
+        command=f'python benchmark.py --only {seed}',
+        digest='0' * 64,
+        cost={},
+        seconds={},
+        training=None,
+        finished='2026-01-01',
+    )
+    root.mkdir(exist_ok=True)
+    (root / f'{method}-seed{seed}.json').write_text(json.dumps({**result, **content}))
+
+
 @pytest.fixture(scope='module')
 def tool() -> ModuleType:
     return load_script('tools/analysis_tools/report.py')
@@ -112,25 +135,8 @@ def html(tool: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> Path:
     content = dict(format_version=1, stages=stages)
     (pipeline / 'pipeline.json').write_text(json.dumps(content))
     results = root / 'results'
-    results.mkdir()
     for seed, value in ((0, 10.0), (1, 13.0)):
-        result = dict(
-            format_version=1,
-            benchmark='small',
-            pair='day',
-            method='pit',
-            seed=seed,
-            points={'5': {'mIoU': 1.0}, '10': {'mIoU': value}},
-            code=dict(version='1.0', commit='abc'),
-            machine='Toy CPU',
-            command=f'python benchmark.py --only {seed}',
-            digest='0' * 64,
-            cost={},
-            seconds={},
-            training=None,
-            finished='',
-        )
-        (results / f'{seed}.json').write_text(json.dumps(result))
+        write_result(results, 'pit', seed, points={'5': {'mIoU': 1.0}, '10': {'mIoU': value}})
     out = root / 'report.html'
     tool.main([*map(str, [*runs, pipeline, results]), '--title', EVIL, '--out', str(out)])
     return out
@@ -159,7 +165,7 @@ def test_numbers(html: Path) -> None:
         [EVIL, '25.0'],
         ['bus', '–'],
         [mic, 'model.rate', '0.5 → 0.25'],
-        ['code', '1.0 at abc'],
+        ['small/day/pit-seed1', '2026-01-01', '1.0 at abc', 'Toy CPU'],
     ):
         assert row in rows
     assert not any('load_from' in cell for row in rows for cell in row)  # of a resumed run
@@ -175,11 +181,35 @@ def test_texts_are_data(html: Path) -> None:
     assert len(page.sources) == 8  # the icon, four charts of logs and two of results, a picture
     assert 'contact_sheet.png: no picture that can be read' in text
     assert 'python tools/train.py' in text
-    # One table of their machine.
-    assert '>small/day/pit-seed0; small/day/pit-seed1</p>' in text
-    assert '/dacs-seed0; ' in text
+    assert '/dacs-seed0; ' in text  # one table of their machine
     assert 'python benchmark.py --only 1' in text
     assert [path.name for path in html.parent.glob('report*')] == ['report.html']
+
+
+def test_costs(tool: ModuleType, tmp_path: Path) -> None:
+    """A benchmark of costs alone has no scores, but time and memory, in the mean over seeds."""
+    cost = dict(iteration_s=0.25, passes_s=0.125, ratio=2.0, learning_passes=2.0)
+    cost.update(labelling_passes=1.0, peak_memory_mib=400.0)
+    results = tmp_path / 'results'
+    write_result(results, 'pit', 0, cost=dict(cost, machine='torch 2, Toy GPU'))
+    write_result(results, 'pit', 1, cost=dict(cost, iteration_s=0.75, peak_memory_mib=200.0))
+    write_result(results, 'dacs', 0)
+    out = tmp_path / 'report.html'
+    tool.main([str(results), '--out', str(out)])
+    text = out.read_text('utf-8')
+    rows = Page(text).rows
+    header = ['method', 'iteration, s', 'bare passes, s', 'ratio', 'passes: learning + labelling']
+    place = rows.index([*header, 'peak memory, MiB'])
+    assert rows[place + 1] == ['pit', '0.500', '0.125', '2.00', '2 + 1', '300']
+    assert rows[place + 2][0] == 'run'  # dacs was not measured
+    origin = ['small/day/pit-seed0', '2026-01-01', '1.0 at abc', 'Toy CPU, torch 2, Toy GPU']
+    assert origin in rows
+    assert text.count('<figure>') == 2
+    assert '<h2>Scores' not in text
+    del cost['ratio']
+    write_result(results, 'pit', 2, cost=cost)
+    with pytest.raises(ValueError, match="pit-seed2.json .*expected the key 'ratio'"):
+        tool.main([str(results), '--out', str(tmp_path / 'x.html')])
 
 
 @pytest.mark.parametrize(
