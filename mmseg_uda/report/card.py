@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from statistics import mean
 from typing import Any
@@ -27,11 +28,14 @@ __all__ = ['format_card']
 
 BASELINE = 'source_only'
 LARGEST = 30.0  # points of IoU with the darkest colour
+LETTERS = 92  # of a line of a legend, at the width of a chart
+MOST_NAMES = 12  # beside points, so that they can be read
 COSTS = {'iteration_s': 'seconds per iteration', 'peak_memory_mib': 'peak memory, MiB'}
 HELP = (
     'Points are seeds, ticks their means; the dotted line is {0}. Gains over {0} are taken seed by '
     'seed, with the 95 % interval of their mean. Scores are those of the last iteration.'
 )
+RANKS = ' Numbers beside points are ranks in the table.'
 
 # Seed by method, and the run.
 Runs = Mapping[str, Mapping[int, StoredRun]]
@@ -61,6 +65,7 @@ def _gains(methods: Runs, pair: str) -> Iterator[str]:
     scores = _scores(methods)
     if not scores:
         return
+    methods = {method: methods[method] for method in scores}  # the best one first
     base = BASELINE if BASELINE in scores else min(scores, key=lambda each: mean_of(scores[each]))
     charts = [
         chart(_points(scores, base), f'mIoU of methods on {pair}'),
@@ -70,20 +75,21 @@ def _gains(methods: Runs, pair: str) -> Iterator[str]:
     ]
     rows = [
         [
+            str(rank),
             method,
             ', '.join(map(str, sorted(values))),
             f'{mean_of(values):.1f}',
             '' if method == base else format_difference(paired(values, scores[base])),
         ]
-        for method, values in sorted(scores.items(), key=lambda item: -mean_of(item[1]))
+        for rank, (method, values) in enumerate(scores.items(), 1)
     ]
-    yield table(['method', 'seeds', 'mIoU', f'gain over {base}'], rows)
+    yield table(['rank', 'method', 'seeds', 'mIoU', f'gain over {base}'], rows)
     yield f'<div class="charts">{"".join(charts)}</div>'
-    yield paragraph(HELP.format(base))
+    yield paragraph(HELP.format(base) + (RANKS if len(scores) > MOST_NAMES else ''))
 
 
 def _scores(methods: Runs) -> dict[str, dict[int, float]]:
-    """The last mIoU by method and seed."""
+    """The last mIoU by method and seed, the best method first."""
     found = {
         method: {
             seed: run.curves[METRIC][max(run.curves[METRIC])]
@@ -92,7 +98,8 @@ def _scores(methods: Runs) -> dict[str, dict[int, float]]:
         }
         for method, seeds in methods.items()
     }
-    return {method: values for method, values in found.items() if values}
+    known = {method: values for method, values in found.items() if values}
+    return dict(sorted(known.items(), key=lambda item: -mean_of(item[1])))
 
 
 def _style(method: str, scores: Mapping[str, object]) -> dict[str, Any]:
@@ -121,7 +128,8 @@ def _points(scores: Mapping[str, Mapping[int, float]], base: str) -> Figure:
 
 
 def _curves(methods: Runs, scores: Mapping[str, object]) -> Figure:
-    figure, axes = _figure(4.2)
+    columns = max(1, LETTERS // (8 + max(map(len, scores))))
+    figure, axes = _figure(3.2 + 0.16 * math.ceil(len(scores) / columns))
     for method in scores:
         points: dict[int, list[float]] = {}
         for run in methods[method].values():
@@ -132,7 +140,7 @@ def _curves(methods: Runs, scores: Mapping[str, object]) -> Figure:
     axes.set_title('mIoU, %, over training', fontsize='medium')
     axes.set_xlabel('iteration')
     axes.grid(alpha=0.3)
-    figure.legend(fontsize='x-small', ncols=4, loc='outside lower center')
+    figure.legend(fontsize='x-small', ncols=columns, loc='outside lower center')
     return figure
 
 
@@ -200,6 +208,7 @@ def _cost_by_gain(
     methods: Runs, scores: Mapping[str, Mapping[int, float]], base: str, pair: str
 ) -> Iterator[str]:
     """Draw the cost of each method against its gain."""
+    names = [*scores] if len(scores) <= MOST_NAMES else [*map(str, range(1, len(scores) + 1))]
     for key, title in COSTS.items():
         costs = {
             method: values
@@ -209,13 +218,16 @@ def _cost_by_gain(
         if len(costs) < 2:
             continue
         figure, axes = _figure()
-        for method, values in costs.items():
-            gain = paired(scores[method], scores[base])
-            if gain is None:
-                continue
-            place = mean(values), gain.mean
-            axes.plot(*place, 'o', color=_style(method, scores)['color'])
-            axes.annotate(method, place, (4, 3), textcoords='offset points', fontsize='x-small')
+        places = {
+            method: (mean(values), gain.mean)
+            for method, values in costs.items()
+            if (gain := paired(scores[method], scores[base]))
+        }
+        for name, method in zip(names, scores):
+            if method in places:
+                place = places[method]
+                axes.plot(*place, 'o', color=_style(method, scores)['color'])
+                axes.annotate(name, place, (4, 3), textcoords='offset points', fontsize='x-small')
         axes.axhline(0, color='0.5', ls=':')
         axes.margins(0.18)
         axes.set_xlabel(title)

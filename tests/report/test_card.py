@@ -45,10 +45,10 @@ def test_sections(results: Path) -> None:
     rows = re.findall('<tr>(.*?)</tr>', card)
     cells = [re.findall('<t[dh][^>]*>(.*?)</t[dh]>', row) for row in rows]
     assert cells == [
-        ['method', 'seeds', 'mIoU', 'gain over source_only'],
-        ['dacs', '0, 1', '33.5', '+12.5 [-6.6, +31.6]'],
-        ['adabn', '0, 1', '29.0', '+8.0 [+8.0, +8.0]'],
-        ['source_only', '0, 1', '21.0', ''],
+        ['rank', 'method', 'seeds', 'mIoU', 'gain over source_only'],
+        ['1', 'dacs', '0, 1', '33.5', '+12.5 [-6.6, +31.6]'],
+        ['2', 'adabn', '0, 1', '29.0', '+8.0 [+8.0, +8.0]'],
+        ['3', 'source_only', '0, 1', '21.0', ''],
         ['method', *COST_HEADER],
         *([method, '0.500', '0.400', '1.25', '2 + 1', '100'] for method in sorted(METHODS)),
     ]
@@ -89,3 +89,15 @@ def test_without_classes_cost_and_baseline(results: Path) -> None:
     assert 'gain over adabn' in card  # the least one
     assert len(re.findall('<img', card)) == 2
     assert format_card([]) == []
+
+
+def test_many_methods(tmp_path: Path) -> None:
+    """Points of many methods have numbers instead of names, and the page says so."""
+    methods = {name: name for name in ('source_only', *map('method_{}'.format, range(13)))}
+    found = Results(made.benchmark(tmp_path, methods, 1, ('day',)), tmp_path / 'docs')
+    for place, method in enumerate(methods):
+        made.write(found, 'day', method, 0, {5: {'mIoU': 20.0 + place}})
+    runs = read_source(found.directory).runs
+    for number, numbered in ((12, False), (13, True)):
+        (card,) = format_card(runs[:number])
+        assert ('are ranks in the table' in card) == numbered
