@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable
 from pathlib import Path
 
 from mmseg_uda.artifacts.digest import digest_path
@@ -12,7 +11,7 @@ from mmseg_uda.artifacts.files import write_json
 from mmseg_uda.artifacts.outputs import clear_outputs, keep_other_file
 from mmseg_uda.benchmark.comparison import comparison_files, write_comparisons
 from mmseg_uda.benchmark.plots import draw_curves
-from mmseg_uda.benchmark.results import Results
+from mmseg_uda.benchmark.results import Results, describe_code, describe_machine
 from mmseg_uda.benchmark.statistics import paired, summarize
 from mmseg_uda.benchmark.table import (
     CLASS_PREFIX,
@@ -195,19 +194,14 @@ def _cost_section(results: Results, table: Table) -> list[str]:
 def _origin(results: Results) -> list[str]:
     """Versions of the code, machines and commands."""
     contents = [content for _, content in results]
-    codes = [' at '.join(content['code'].values()) for content in contents]
-    machines = [
-        ', '.join(filter(None, (content['machine'], content['cost'].get('machine'))))
-        for content in contents
-    ]
+    codes, machines = (
+        '; '.join(dict.fromkeys(map(describe, contents))) or 'none'
+        for describe in (describe_code, describe_machine)
+    )
     lines = [
-        f'Code: {_listed(codes)}. Machine: {_listed(machines)}. Every file in '
+        f'Code: {codes}. Machine: {machines}. Every file in '
         f'[results/{results.benchmark.name}](results/{results.benchmark.name}) has its command:',
         '',
         '```bash',
     ]
     return [*lines, *dict.fromkeys(content['command'] for content in contents), '```']
-
-
-def _listed(values: Iterable[str]) -> str:
-    return '; '.join(dict.fromkeys(values)) or 'none'

@@ -6,7 +6,7 @@ import json
 import math
 import platform
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -19,7 +19,15 @@ from mmseg_uda.benchmark.config import Benchmark, Run, digest_pipeline
 from mmseg_uda.pipeline.state import State
 from mmseg_uda.version import __version__
 
-__all__ = ['COST_KEYS', 'Origin', 'Results', 'collect', 'read_result']
+__all__ = [
+    'COST_KEYS',
+    'Origin',
+    'Results',
+    'collect',
+    'describe_code',
+    'describe_machine',
+    'read_result',
+]
 
 FORMAT_VERSION = 1
 KEYS = (
@@ -101,7 +109,9 @@ def read_result(path: Path, reader: str, remedy: str) -> dict[str, Any]:
         content = check_content(json.loads(path.read_text('utf-8')), KEYS)
         check_version(content['format_version'], FORMAT_VERSION)
         for key in ('points', 'cost', 'seconds', 'code'):
-            check_content(content[key], COST_KEYS if key == 'cost' and content[key] else ())
+            check_content(content[key])
+        if content['cost']:
+            check_content(content['cost'], COST_KEYS)
         content['points'] = {
             str(step): {key: float(value) for key, value in check_content(metrics).items()}
             for step, metrics in sorted(
@@ -110,6 +120,17 @@ def read_result(path: Path, reader: str, remedy: str) -> dict[str, Any]:
         }
         content['seed'] = int(content['seed'])
     return content
+
+
+def describe_code(content: Mapping[str, Any]) -> str:
+    """Name the version and the commit that made a result."""
+    return ' at '.join(map(str, content['code'].values()))
+
+
+def describe_machine(content: Mapping[str, Any]) -> str:
+    """Name the machine of a result, and of its cost."""
+    machines = content['machine'], content['cost'].get('machine')
+    return ', '.join(map(str, filter(None, machines)))
 
 
 class Origin(NamedTuple):

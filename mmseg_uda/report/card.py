@@ -42,7 +42,7 @@ Runs = Mapping[str, Mapping[int, StoredRun]]
 
 
 def format_card(runs: Sequence[StoredRun]) -> list[str]:
-    """Format a section per benchmark and pair: what methods reach, and what they cost.
+    """Format a section per benchmark and pair: scores and costs of its methods.
 
     Args:
         runs: Results of benchmarks, of any pairs and methods.
@@ -61,7 +61,7 @@ def _pair(benchmark: str, pair: str, methods: Runs) -> str:
 
 
 def _gains(methods: Runs, pair: str) -> Iterator[str]:
-    """What the methods reach; nothing in a benchmark of costs alone."""
+    """Format scores, curves, classes and gains; nothing in a benchmark of costs alone."""
     scores = _scores(methods)
     if not scores:
         return
@@ -114,7 +114,7 @@ def _figure(height: float = 3.6) -> tuple[Figure, Axes]:
 def _points(scores: Mapping[str, Mapping[int, float]], base: str) -> Figure:
     """A row per method, the best one on top."""
     figure, axes = _figure(1.2 + 0.3 * len(scores))
-    ranked = sorted(scores, key=lambda method: mean_of(scores[method]))
+    ranked = [*scores][::-1]
     for place, method in enumerate(ranked):
         values, colour = [*scores[method].values()], _style(method, scores)['color']
         axes.plot(values, [place] * len(values), 'o', color=colour, ms=5, alpha=0.7)
@@ -178,17 +178,20 @@ def _class_means(seeds: Mapping[int, StoredRun]) -> dict[str, float]:
 
 def _cost_table(methods: Runs, pair: str) -> Iterator[str]:
     """Time and memory of an iteration of each method, as numbers and as bars."""
-    costs = {
-        method: known
-        for method, seeds in methods.items()
-        if (known := [run.cost for run in seeds.values() if run.cost])
-    }
+    costs = _costs(methods)
     if not costs:
         return
     yield table(['method', *COST_HEADER], [[name, *format_cost(costs[name])] for name in costs])
     bars = (chart(_bars(costs, key), f'{title} on {pair}') for key, title in COSTS.items())
     yield f'<div class="charts">{"".join(bars)}</div>'
     yield paragraph(f'{COST_HELP} Ticks are the bare passes.')
+
+
+def _costs(methods: Runs) -> dict[str, list[dict[str, Any]]]:
+    """The costs of each method that was measured, one of each seed."""
+    found = {name: [run.cost for run in seeds.values()] for name, seeds in methods.items()}
+    known = {name: [*filter(None, costs)] for name, costs in found.items()}
+    return {name: costs for name, costs in known.items() if costs}
 
 
 def _bars(costs: Mapping[str, Sequence[Mapping[str, Any]]], key: str) -> Figure:
@@ -209,23 +212,15 @@ def _cost_by_gain(
 ) -> Iterator[str]:
     """Draw the cost of each method against its gain."""
     names = [*scores] if len(scores) <= MOST_NAMES else [*map(str, range(1, len(scores) + 1))]
+    costs = _costs(methods)
+    if len(costs) < 2:
+        return
+    gains = {method: paired(scores[method], scores[base]) for method in costs}
     for key, title in COSTS.items():
-        costs = {
-            method: values
-            for method in scores
-            if (values := [each.cost[key] for each in methods[method].values() if key in each.cost])
-        }
-        if len(costs) < 2:
-            continue
         figure, axes = _figure()
-        places = {
-            method: (mean(values), gain.mean)
-            for method, values in costs.items()
-            if (gain := paired(scores[method], scores[base]))
-        }
         for name, method in zip(names, scores):
-            if method in places:
-                place = places[method]
+            if gain := gains.get(method):
+                place = mean(cost[key] for cost in costs[method]), gain.mean
                 axes.plot(*place, 'o', color=_style(method, scores)['color'])
                 axes.annotate(name, place, (4, 3), textcoords='offset points', fontsize='x-small')
         axes.axhline(0, color='0.5', ls=':')

@@ -14,7 +14,7 @@ from mmseg_uda.artifacts.files import explain_read_errors
 from mmseg_uda.artifacts.pseudo_labels import Manifest
 from mmseg_uda.artifacts.recipe import check_content
 from mmseg_uda.artifacts.run_logs import Curve, RunLog
-from mmseg_uda.benchmark.results import read_result
+from mmseg_uda.benchmark.results import describe_code, describe_machine, read_result
 from mmseg_uda.pipeline.state import STATE_NAME, StageRecord, State
 
 __all__ = ['Source', 'StoredRun', 'read_source']
@@ -167,10 +167,8 @@ def _read_result(path: Path) -> RunLog:
     for step, metrics in content['points'].items():
         for key, value in metrics.items():
             values.setdefault(key, {})[int(step)] = value
-    machine = filter(None, (content['machine'], content['cost'].get('machine')))
     origin = {key: str(content[key]) for key in ('command', 'finished')}
-    origin['code'] = ' at '.join(map(str, content['code'].values()))
-    origin['machine'] = ', '.join(map(str, machine))
+    origin.update(code=describe_code(content), machine=describe_machine(content))
     benchmark, pair, method = (str(content[key]) for key in ('benchmark', 'pair', 'method'))
     return StoredRun(
         f'{benchmark}/{pair}/{method}-seed{content["seed"]}',

@@ -22,6 +22,7 @@ from predicting import PIPELINE, config, labels, run
 
 from mmseg_uda.apis import adapt
 from mmseg_uda.artifacts.digest import digest_path
+from mmseg_uda.artifacts.torch_files import load_torch_file
 from mmseg_uda.stages.prediction import Predictor, find_config, run_prediction
 from mmseg_uda.utils.heat_maps import heat_over
 
@@ -204,7 +205,7 @@ class Session:
 
     def __init__(self, path: str, providers: list[str]) -> None:
         self.model = MODELS.build(config().model).eval()
-        self.model.load_state_dict(torch.load(path)['state_dict'])
+        self.model.load_state_dict(load_torch_file(path)['state_dict'])
 
     def get_inputs(self) -> list[Any]:
         return [SimpleNamespace(name='images', shape=[1, 3, 32, 48])]
