@@ -39,7 +39,10 @@ SCORE_HELP = (
     'Scores are those of the last iteration; no checkpoint is chosen by the target. mIoU in per '
     f'cent: mean ± standard deviation over seeds. {DIFFERENCES}'
 )
-PLOT_HELP = 'Lines are means over seeds, bands reach from the least to the greatest.'
+PLOT_HELP = (
+    'Lines are means over seeds, bands reach from the least to the greatest. '
+    'All rows have one scale, and the same grey lines. Iterations are those of the last training.'
+)
 CPU_HELP = (
     'It is processor time on a CPU, so that other programs do not count; they do in the wall time '
     'of the training.'
@@ -63,6 +66,7 @@ def write_report(results: Results) -> Path:
         The page: ``<name>.md`` beside the directory ``results``.
     """
     benchmark = results.benchmark
+    references = [*dict.fromkeys((benchmark.baseline, benchmark.bar))]
     root = results.directory.parents[1]
     manifest = root / 'plots' / f'{benchmark.name}.json'
     page = root / f'{benchmark.name}.md'
@@ -99,7 +103,7 @@ def write_report(results: Results) -> Path:
     clear_outputs(root, names, recorded)  # once all results could be read
     write_page(page, lines)
     for table, picture, drawn in pictures:
-        draw_curves(table, benchmark.methods, picture, drawn)
+        draw_curves(table, benchmark.methods, picture, drawn, references)
     write_value(benchmark, tables, root)
     write_comparisons(benchmark, tables, root)
     written = {name: digest_path(root / name) for name in names if (root / name).is_file()}

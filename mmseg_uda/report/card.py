@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from statistics import mean
 from typing import Any
@@ -22,13 +21,12 @@ from mmseg_uda.benchmark.table import (
 )
 from mmseg_uda.report.page import chart, paragraph, section, table
 from mmseg_uda.report.sources import StoredRun
-from mmseg_uda.utils.curves import distinct_style, draw_band
+from mmseg_uda.utils.curves import REFERENCE_STYLES, distinct_style, draw_band, group_lines
 
 __all__ = ['format_card']
 
 BASELINE = 'source_only'
 LARGEST = 30.0  # points of IoU with the darkest colour
-LETTERS = 92  # of a line of a legend, at the width of a chart
 MOST_NAMES = 12  # beside points, so that they can be read
 COSTS = {'iteration_s': 'seconds per iteration', 'peak_memory_mib': 'peak memory, MiB'}
 HELP = (
@@ -69,8 +67,8 @@ def _gains(methods: Runs, pair: str) -> Iterator[str]:
     base = BASELINE if BASELINE in scores else min(scores, key=lambda each: mean_of(scores[each]))
     charts = [
         chart(_points(scores, base), f'mIoU of methods on {pair}'),
-        chart(_curves(methods, scores), f'mIoU over training on {pair}'),
         *_heat_map(methods, base, pair),
+        *_curves(methods, scores, base, pair),
         *_cost_by_gain(methods, scores, base, pair),
     ]
     rows = [
@@ -102,8 +100,8 @@ def _scores(methods: Runs) -> dict[str, dict[int, float]]:
     return dict(sorted(known.items(), key=lambda item: -mean_of(item[1])))
 
 
-def _style(method: str, scores: Mapping[str, object]) -> dict[str, Any]:
-    return distinct_style([*scores].index(method))
+def _style(method: str, scores: Mapping[str, object], base: str) -> dict[str, Any]:
+    return REFERENCE_STYLES[0] if method == base else distinct_style([*scores].index(method))
 
 
 def _figure(height: float = 3.6) -> tuple[Figure, Axes]:
@@ -116,7 +114,7 @@ def _points(scores: Mapping[str, Mapping[int, float]], base: str) -> Figure:
     figure, axes = _figure(1.2 + 0.3 * len(scores))
     ranked = [*scores][::-1]
     for place, method in enumerate(ranked):
-        values, colour = [*scores[method].values()], _style(method, scores)['color']
+        values, colour = [*scores[method].values()], _style(method, scores, base)['color']
         axes.plot(values, [place] * len(values), 'o', color=colour, ms=5, alpha=0.7)
         axes.plot([mean(values)], [place], '|', color=colour, ms=16, mew=2)
     axes.axvline(mean_of(scores[base]), color='0.5', ls=':')
@@ -127,21 +125,24 @@ def _points(scores: Mapping[str, Mapping[int, float]], base: str) -> Figure:
     return figure
 
 
-def _curves(methods: Runs, scores: Mapping[str, object]) -> Figure:
-    columns = max(1, LETTERS // (8 + max(map(len, scores))))
-    figure, axes = _figure(3.2 + 0.16 * math.ceil(len(scores) / columns))
-    for method in scores:
-        points: dict[int, list[float]] = {}
-        for run in methods[method].values():
-            for step, value in run.curves.get(METRIC, {}).items():
-                points.setdefault(step, []).append(value)
-        style = _style(method, scores)
-        draw_band(axes, dict(sorted(points.items())), label=method, lw=1.2, **style)
-    axes.set_title('mIoU, %, over training', fontsize='medium')
-    axes.set_xlabel('iteration')
-    axes.grid(alpha=0.3)
-    figure.legend(fontsize='x-small', ncols=columns, loc='outside lower center')
-    return figure
+def _curves(methods: Runs, scores: Mapping[str, object], base: str, pair: str) -> Iterator[str]:
+    """Draw means and bands over training, few methods at once, each time with the baseline."""
+    groups = group_lines([method for method in scores if method != base])
+    for number, group in enumerate(groups, 1):
+        figure, axes = _figure(4.2)
+        for method in [base, *group]:
+            points: dict[int, list[float]] = {}
+            for run in methods[method].values():
+                for step, value in run.curves.get(METRIC, {}).items():
+                    points.setdefault(step, []).append(value)
+            style = _style(method, scores, base)
+            draw_band(axes, dict(sorted(points.items())), label=method, lw=1.2, **style)
+        part = f', {number} of {len(groups)}' if len(groups) > 1 else ''
+        axes.set_title(f'mIoU, %, over training{part}', fontsize='medium')
+        axes.set_xlabel('iteration')
+        axes.grid(alpha=0.3)
+        figure.legend(fontsize='x-small', ncols=2, loc='outside lower center')
+        yield chart(figure, f'mIoU over training on {pair}{part}')
 
 
 def _heat_map(methods: Runs, base: str, pair: str) -> Iterator[str]:
@@ -221,7 +222,7 @@ def _cost_by_gain(
         for name, method in zip(names, scores):
             if gain := gains.get(method):
                 place = mean(cost[key] for cost in costs[method]), gain.mean
-                axes.plot(*place, 'o', color=_style(method, scores)['color'])
+                axes.plot(*place, 'o', color=_style(method, scores, base)['color'])
                 axes.annotate(name, place, (4, 3), textcoords='offset points', fontsize='x-small')
         axes.axhline(0, color='0.5', ls=':')
         axes.margins(0.18)

@@ -17,18 +17,22 @@ if TYPE_CHECKING:
 
 __all__ = [
     'LINES',
+    'REFERENCE_STYLES',
     'Groups',
     'default_keys',
     'distinct_style',
     'draw_band',
     'draw_panel',
     'draw_panels',
+    'group_lines',
     'panels',
 ]
 
 # Label -> seeds -> key -> curve.
 Groups = Mapping[str, Sequence[Mapping[str, Curve]]]
 LINES = ('-', '--', ':', '-.')
+AT_ONCE = 6  # lines of a panel that can be told apart
+REFERENCE_STYLES = (dict(color='0.3', ls='--'), dict(color='0.6', ls='-.'))  # of no other line
 INSIDE = 4  # lines of a legend that has room in its panel
 NARROW = 30  # letters of a legend's line of which two have room side by side
 SPAN = 100.0  # of the largest loss to the smallest, from which the axis is logarithmic
@@ -81,6 +85,17 @@ def merge_seeds(curves: Sequence[Curve]) -> dict[int, list[float]]:
         return {}
     steps = set.intersection(*map(set, curves)) or set().union(*curves)
     return {step: [curve[step] for curve in curves if step in curve] for step in sorted(steps)}
+
+
+def group_lines(names: Sequence[str]) -> list[list[str]]:
+    """Split the lines of a picture into panels of few, which can be told apart.
+
+    Example:
+        >>> group_lines(['a', 'b', 'c', 'd', 'e', 'f', 'g'])
+        [['a', 'b', 'c', 'd'], ['e', 'f', 'g']]
+    """
+    number = max(1, math.ceil(len(names) / AT_ONCE))
+    return [panel.tolist() for panel in np.array_split(names, number)]
 
 
 def distinct_style(place: int) -> dict[str, Any]:

@@ -54,8 +54,8 @@ def test_sections(results: Path) -> None:
     ]
     assert re.findall('alt="(.*?)"', card) == [
         'mIoU of methods on day',
-        'mIoU over training on day',
         'IoU of each class against source_only on day, in points',
+        'mIoU over training on day',
         'gain over source_only by seconds per iteration on day',
         'gain over source_only by peak memory, MiB on day',
         'seconds per iteration on day',
@@ -92,12 +92,13 @@ def test_without_classes_cost_and_baseline(results: Path) -> None:
 
 
 def test_many_methods(tmp_path: Path) -> None:
-    """Points of many methods have numbers instead of names, and the page says so."""
+    """Points of many methods have numbers instead of names, and few lines share a chart."""
     methods = {name: name for name in ('source_only', *map('method_{}'.format, range(13)))}
     found = Results(made.benchmark(tmp_path, methods, 1, ('day',)), tmp_path / 'docs')
     for place, method in enumerate(methods):
         made.write(found, 'day', method, 0, {5: {'mIoU': 20.0 + place}})
     runs = read_source(found.directory).runs
-    for number, numbered in ((12, False), (13, True)):
+    for number, numbered, parts in ((12, False, 2), (13, True, 2), (14, True, 3)):
         (card,) = format_card(runs[:number])
         assert ('are ranks in the table' in card) == numbered
+        assert f'mIoU over training on day, {parts} of {parts}' in card
