@@ -63,4 +63,4 @@ def draw_curves(
     for axes in rows[-1]:
         axes.set_xlabel('iteration')
     with atomic_write(path) as partial:
-        figure.savefig(partial, format='png', dpi=120, metadata={'Software': None})
+        figure.savefig(partial, format='png', dpi=90, metadata={'Software': None})

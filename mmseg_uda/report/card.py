@@ -21,7 +21,13 @@ from mmseg_uda.benchmark.table import (
 )
 from mmseg_uda.report.page import chart, paragraph, section, table
 from mmseg_uda.report.sources import StoredRun
-from mmseg_uda.utils.curves import REFERENCE_STYLES, distinct_style, draw_band, group_lines
+from mmseg_uda.utils.curves import (
+    REFERENCE_STYLES,
+    distinct_style,
+    draw_band,
+    group_lines,
+    merge_seeds,
+)
 
 __all__ = ['format_card']
 
@@ -131,12 +137,10 @@ def _curves(methods: Runs, scores: Mapping[str, object], base: str, pair: str) -
     for number, group in enumerate(groups, 1):
         figure, axes = _figure(4.2)
         for method in [base, *group]:
-            points: dict[int, list[float]] = {}
-            for run in methods[method].values():
-                for step, value in run.curves.get(METRIC, {}).items():
-                    points.setdefault(step, []).append(value)
+            runs = methods[method].values()
+            points = merge_seeds([run.curves[METRIC] for run in runs if METRIC in run.curves])
             style = _style(method, scores, base)
-            draw_band(axes, dict(sorted(points.items())), label=method, lw=1.2, **style)
+            draw_band(axes, points, label=method, lw=1.2, **style)
         part = f', {number} of {len(groups)}' if len(groups) > 1 else ''
         axes.set_title(f'mIoU, %, over training{part}', fontsize='medium')
         axes.set_xlabel('iteration')
