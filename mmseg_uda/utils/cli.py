@@ -8,6 +8,7 @@ import re
 import signal
 import sys
 import traceback
+import weakref
 from argparse import Namespace, RawDescriptionHelpFormatter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -20,6 +21,7 @@ from mmengine.dist import init_dist, is_distributed, is_main_process, master_onl
 from mmengine.logging import MMLogger
 from mmengine.runner import Runner
 from mmseg.registry import RUNNERS
+from torch.utils.data import DataLoader
 
 from mmseg_uda.artifacts.files import atomic_write, explain_full_disk, is_disk_full
 from mmseg_uda.compat import hidden_torchvision
@@ -29,7 +31,7 @@ from mmseg_uda.config.problems import ConfigError
 from mmseg_uda.config.tables import read_config
 from mmseg_uda.utils.errors import describe_error
 from mmseg_uda.utils.parser import Options, ToolParser
-from mmseg_uda.utils.processes import connect_on_cpu
+from mmseg_uda.utils.processes import connect_on_cpu, end_workers
 from mmseg_uda.utils.progress import end_line
 from mmseg_uda.utils.signals import Stop, stop_on_signals
 from mmseg_uda.utils.terminal import prepare_terminal
@@ -228,7 +230,27 @@ class _Runner(Runner):
 
     Only a training writes its config into ``work_dir``, and never over the file that it was read
     from: a test of its checkpoint with other options would replace what describes the weights.
+
+    What has run leaves no workers behind: the next stage of a pipeline would wait for them.
     """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        self._loaders = weakref.WeakSet[DataLoader[Any]]()
+        super().__init__(*args, **kwargs)
+
+    def build_dataloader(self, *args: Any, **kwargs: Any) -> DataLoader[Any]:
+        """Build a dataloader, whose workers end with the training, validation or test."""
+        loader = super().build_dataloader(*args, **kwargs)
+        self._loaders.add(loader)
+        return loader
+
+    @contextmanager
+    def _own_workers(self) -> Iterator[None]:
+        try:
+            yield
+        finally:
+            for loader in self._loaders:
+                end_workers(loader)
 
     def dump_config(self) -> None:
         """Leave the work directory as it is; ``vis_data/config.py`` has the config of every run."""
@@ -236,7 +258,18 @@ class _Runner(Runner):
     def train(self) -> Any:
         """Write the config, then train."""
         self._write_config()
-        return super().train()
+        with self._own_workers():
+            return super().train()
+
+    def val(self) -> Any:
+        """Validate."""
+        with self._own_workers():
+            return super().val()
+
+    def test(self) -> Any:
+        """Test."""
+        with self._own_workers():
+            return super().test()
 
     @master_only
     def _write_config(self) -> None:

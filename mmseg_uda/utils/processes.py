@@ -16,10 +16,11 @@ import cv2
 import torch
 import torch.distributed as dist
 from mmengine.dist import broadcast_object_list, get_rank
+from torch.utils.data import DataLoader
 
 from mmseg_uda.utils.progress import track
 
-__all__ = ['connect_on_cpu', 'map_with_progress', 'on_main']
+__all__ = ['connect_on_cpu', 'end_workers', 'map_with_progress', 'on_main']
 
 S = TypeVar('S')
 T = TypeVar('T')
@@ -90,6 +91,15 @@ def on_main(function: Callable[[], T]) -> T:
     if outcome[1] is not None:
         raise RuntimeError(f'the first process failed with {outcome[1]}')
     return outcome[0]
+
+
+def end_workers(loader: DataLoader[Any]) -> None:
+    """End the workers that a dataloader keeps (``persistent_workers``), which others may start.
+
+    A loader that is left to the garbage collector has lost the queues by which it tells its workers
+    to end; PyTorch then waits up to 5 s for each of them.
+    """
+    loader._iterator = None
 
 
 def map_with_progress(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import io
 import logging
+import multiprocessing
 import os
 import subprocess
 import sys
@@ -12,11 +13,12 @@ from argparse import Namespace
 from pathlib import Path
 
 import pytest
+import toys
 from mmengine.config import Config
 from mmengine.logging import MMLogger
 
 from mmseg_uda.config.problems import ConfigError, Problem
-from mmseg_uda.utils.cli import config_parser, load_config, run_main
+from mmseg_uda.utils.cli import build_runner, config_parser, load_config, run_main
 
 
 def load(path: Path, *options: str) -> Config:
@@ -189,3 +191,15 @@ def test_a_full_disk_ends_a_tool_with_one_line(
     assert lines[0] == f'error: OSError: [Errno 28] {text} {ending}'
     assert lines[1] == f'error: OSError: [Errno 28] {text}: {str(log)!r} {ending}'
     assert 'fill' in log.read_text()
+
+
+def test_nothing_that_ran_leaves_workers(tmp_path: Path) -> None:
+    cfg = toys.runner_cfg(tmp_path, tmp_path / 'work', toys.METHODS['source_only'], max_iters=2)
+    cfg.train_cfg.val_interval = 1
+    for loader in (*cfg.train_dataloader.values(), cfg.val_dataloader, cfg.test_dataloader):
+        loader.update(num_workers=1, persistent_workers=True)
+    before = set(multiprocessing.active_children())
+    runner = build_runner(cfg)
+    for run in (runner.train, runner.val, runner.test):
+        run()
+        assert set(multiprocessing.active_children()) <= before

@@ -26,7 +26,7 @@ from mmseg_uda.engine.loops.domain_streams import build_stream, image_names
 from mmseg_uda.engine.observe import unwrap_model
 from mmseg_uda.structures import DOMAINS, IGNORE_INDEX
 from mmseg_uda.utils.arguments import check_integer
-from mmseg_uda.utils.processes import on_main
+from mmseg_uda.utils.processes import end_workers, on_main
 
 __all__ = ['UDATrainLoop']
 
@@ -230,10 +230,9 @@ class UDATrainLoop(IterBasedTrainLoop):
         try:
             return super().run()
         finally:
-            # End the workers now: PyTorch waits in vain for those of a collected runner.
             del self.dataloader_iterator
             for loader in self.dataloaders.values():
-                loader._iterator = None  # holds the workers if `persistent_workers`
+                end_workers(loader)
 
     def _streams(self) -> Iterator[tuple[str, EndlessDataset]]:
         """Give each stream of each domain by its name."""
