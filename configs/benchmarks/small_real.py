@@ -101,11 +101,9 @@ def adabn_continued(pair):
     return [*trains, adapted(score)]
 
 
-def at_rate(pair, name):
-    """Source only with another learning rate."""
-    link = {'optim_wrapper.optimizers.student.optimizer.lr': rates[name]}
-    stages = stages_of('source_only', pair, link)
-    return renamed(stages, 'source_only', f'source_only__{name}')
+def varied(method, pair, name, links):
+    """A method with other values."""
+    return renamed(stages_of(method, pair, links), method, f'{method}__{name}')
 
 
 def camix(pair, stages=stages_of):
@@ -209,7 +207,16 @@ def all_labels(pair):
 
 labels = 'train_dataloader.target.dataset.pipeline.1.pseudo_dir'
 label_file = 'train_dataloader.target.dataset.pipeline.1.label_file'
-rates = {'1e-4': 1e-4, '6e-4': 6e-4}
+rates = {
+    name: {'optim_wrapper.optimizers.student.optimizer.lr': float(name)} for name in ['1e-4', '6e-4']
+}
+# What may keep the teacher's labels poor, or the student from learning them.
+causes = dict(
+    fast_teacher=dict(text='teacher averages over 10 iterations', links={'model.teacher.alpha': 0.9}),
+    eval_teacher=dict(
+        text="teacher with the student's statistics", links={'model.teacher.mode': 'eval'}),
+    full_weight=dict(text='labels of full weight', links={'model.label_weight': None}),
+    unaugmented=dict(text='no augmentation', links={'model.augment': None}))
 numbers = dict(day=[5, 20, 60, 80], dusk=[5, 20, 60])  # of labelled target images
 methods = dict(
     source_only=dict(text='Source only', stages=lambda pair: stages_of('source_only', pair)),
@@ -280,13 +287,18 @@ cells.update({
 })
 cells.update({f'{pair}-all_labels': all_labels(pairs[pair]) for pair in pairs})
 cells.update({
-    f'{pair}-source_only__{name}': at_rate(pairs[pair], name)
-    for pair in pairs for name in rates
+    f'{pair}-source_only__{name}': varied('source_only', pairs[pair], name, links)
+    for pair in pairs for name, links in rates.items()
+})
+cells.update({
+    f'{pair}-dacs__{name}': varied('dacs', pairs[pair], name, cause['links'])
+    for pair in pairs for name, cause in causes.items()
 })
 texts = {method: each['text'] for method, each in methods.items()}
 texts.update({f'dacs_{number}': f'DACS + {number} labels' for number in numbers['day']})
 texts.update(all_labels='All target labels')
 texts.update({f'source_only__{name}': f'Source only, rate {name}' for name in rates})
+texts.update({f'dacs__{name}': f'DACS, {cause["text"]}' for name, cause in causes.items()})
 pair_texts = {pair: each['text'] for pair, each in pairs.items()}
 # What labels are worth: methods by the number of labelled target images, and the ceiling.
 value = dict(
@@ -310,6 +322,9 @@ comparisons = [
     dict(
         title='The recipe beside AdaBN after as many iterations',
         steps=[['adabn_continued', 'dacs_continued'], ['adabn_continued', 'dacs_rcs_continued']]),
+    dict(
+        title='What may keep DACS at the level of AdaBN',
+        steps=[['dacs', f'dacs__{name}'] for name in causes]),
     dict(
         title='The order of the papers, from the weights of ImageNet',
         steps=[['source_only', 'adversarial'], ['adabn', 'adversarial'],
@@ -361,6 +376,8 @@ levels = dict(
         methods=['dacs_continued', 'adabn_continued', 'dacs_rcs_continued'],
         pairs=both,
         seeds=[0, 1, 2]),
+    # What keeps a small mean teacher at the level of AdaBN, by day, where seeds spread less.
+    causes=dict(methods=[f'dacs__{name}' for name in causes], pairs=['day'], seeds=[0, 1, 2]),
     # Why methods do not come in their papers' order, by day, where seeds spread less: each from
     # ImageNet and from source only, and the mean teacher with one part less.
     orders=dict(
