@@ -245,7 +245,7 @@ class _Runner(Runner):
         return loader
 
     @contextmanager
-    def _own_workers(self) -> Iterator[None]:
+    def _ended_workers(self) -> Iterator[None]:
         try:
             yield
         finally:
@@ -258,17 +258,17 @@ class _Runner(Runner):
     def train(self) -> Any:
         """Write the config, then train."""
         self._write_config()
-        with self._own_workers():
+        with self._ended_workers():
             return super().train()
 
     def val(self) -> Any:
         """Validate."""
-        with self._own_workers():
+        with self._ended_workers():
             return super().val()
 
     def test(self) -> Any:
         """Test."""
-        with self._own_workers():
+        with self._ended_workers():
             return super().test()
 
     @master_only
