@@ -4,7 +4,7 @@
 # The network's weights: ../_base_/models/deeplabv3plus_efficientnet-lite0.py. DACS has its teacher
 # from the start, so it continues from source only, as the field's warm-up on the source would.
 seed = 0
-end = 'efficientnet-lite0-deeplabv3plus_1xb2-400_toy-street-256x128'
+end = 'efficientnet-lite0-deeplabv3plus_1xb2-300_toy-street-256x128'
 source_only = f'../source_only/source-only_{end}.py'
 dacs = f'mean-teacher_{end}_dacs.py'
 scores = {'test_evaluator': dict(_delete_=True, type='SubsetIoUMetric', per_class=True)}
