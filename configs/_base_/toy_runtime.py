@@ -1,2 +1,2 @@
 _base_ = ['./default_runtime.py']
-default_hooks = dict(checkpoint=dict(interval=100))  # so that a stopped training loses a minute at most
+default_hooks = dict(checkpoint=dict(interval=100))  # a stopped training loses a minute at most
