@@ -94,7 +94,7 @@ def on_main(function: Callable[[], T]) -> T:
 
 
 def end_workers(loader: DataLoader[Any]) -> None:
-    """End the workers that a dataloader keeps (``persistent_workers``); its next pass starts others.
+    """End the persistent workers of a dataloader; its next pass starts others.
 
     A loader that is left to the garbage collector has lost the queues by which it tells its workers
     to end; PyTorch then waits up to 5 s for each of them.
